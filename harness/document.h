@@ -1,0 +1,53 @@
+/* One tree for YAML and JSON, with line marks; read, looked up, built and written in one way. */
+#ifndef HARNESS_DOCUMENT_H
+#define HARNESS_DOCUMENT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "harness/error.h"
+
+enum node_kind { NODE_NULL, NODE_BOOL, NODE_NUMBER, NODE_STRING, NODE_LIST, NODE_MAP };
+
+struct node {
+    enum node_kind kind;
+    char *key;     /* in a map; else NULL */
+    char *text;    /* of a string; of a YAML number or boolean also its spelling */
+    double number; /* of a number; 0 or 1 of a boolean */
+    int line;      /* in the file it came from, from 1; 0 if built */
+    int count;     /* of children */
+    struct node *first, *last, *next;
+};
+
+/* A file: JSON if it ends in .json, else YAML (anchors resolved). NULL with err set, naming file and line. */
+struct node *document_read(const char *path, struct error *err);
+/* One JSON text; `name` and `line` are for the error's sentence. */
+struct node *document_parse_json(const char *text, size_t length, const char *name, int line,
+                                 struct error *err);
+struct node *document_parse_yaml(const char *text, size_t length, const char *name, struct error *err);
+void node_free(struct node *node); /* NULL is fine */
+
+const struct node *node_get(const struct node *map, const char *key); /* NULL if missing; map may be NULL */
+const char *node_text(const struct node *map, const char *key, const char *fallback);
+double node_number(const struct node *map, const char *key, double fallback);
+
+/* Building. Each adds to a map (key given) or a list (key NULL) and returns the new child. */
+struct node *node_new(enum node_kind kind);
+struct node *node_add(struct node *parent, const char *key, enum node_kind kind);
+struct node *node_add_text(struct node *parent, const char *key, const char *text); /* NULL text adds null */
+struct node *node_add_number(struct node *parent, const char *key, double number);
+struct node *node_add_bool(struct node *parent, const char *key, int truth);
+struct node *node_add_copy(struct node *parent, const char *key, const struct node *value);
+struct node *node_set_text(struct node *map, const char *key, const char *text); /* replaces or adds */
+
+/* Compact JSON on one line (no newline); numbers in the shortest form that reads back the same;
+   NaN and infinity as null. indent > 0 pretty-prints. Caller frees. */
+char *node_json(const struct node *node, int indent);
+
+/* JSON-lines: calls each(context, node, line) for every line of a .jsonl, .jsonl.gz, .json (list) or .csv
+   (header row: every field a string) file; each returns 0 to go on. Errors name file and line. */
+int document_each(const char *path,
+                  int (*each)(void *context, const struct node *record, int line, struct error *err),
+                  void *context, struct error *err);
+
+#endif

@@ -1,0 +1,86 @@
+/* The records that flow between steps, one JSON line each; joined by id, never by position. */
+#ifndef HARNESS_RECORD_H
+#define HARNESS_RECORD_H
+
+#include "harness/document.h"
+#include "harness/error.h"
+
+struct example {
+    char *id, *split; /* split: train, heldout, ood, … */
+    char *prompt;
+    char *response, *chosen, *rejected; /* as the file has them; else NULL */
+    char *category;                     /* benign, borderline, harmful, safe, unsafe, …; or NULL */
+};
+
+struct transcript {
+    char *id, *prompt_id, *split, *policy;
+    char *prompt, *response, *category;
+    char *finish;     /* "eos" or "length": how it ended, recorded, never inferred */
+    int tokens;       /* of the response, EOS included */
+    double logprob;   /* nats, under the distribution it was drawn from */
+    double reference; /* nats, of the same tokens under the reference policy at T = 1; NaN if not asked for */
+    int seed;         /* the run's seed that trained the policy */
+};
+
+enum outcome { OUTCOME_VERDICT, OUTCOME_TIE, OUTCOME_REFUSED, OUTCOME_UNPARSED, OUTCOME_TRANSPORT };
+
+struct verdict {
+    char *transcript, *other; /* ids; other is NULL for a single-answer judgment */
+    char *judge, *what;       /* what was judged: "gold", "approval", "correct", "reward", "preference" */
+    enum outcome outcome;
+    double score;
+    char *reason; /* or NULL */
+};
+
+struct metric {
+    char *task;                                     /* world or data set */
+    char *suite, *name, *policy, *baseline, *split; /* baseline: what it is compared with, or NULL */
+    double value, low, high;                        /* NaN: could not be computed; reason says why */
+    double p, p_adjusted;                           /* NaN if no test; adjusted within `family` */
+    char *unit, *method, *family, *reason;
+    int n, n_missing, seeds;
+    double *per_seed;    /* [seeds] or NULL */
+    int lower_is_better; /* 1, 0, or -1 where neither */
+};
+
+/* Lists that own what is in them. */
+struct examples {
+    struct example *items;
+    int count;
+};
+struct transcripts {
+    struct transcript *items;
+    int count;
+};
+struct verdicts {
+    struct verdict *items;
+    int count;
+};
+struct metrics {
+    struct metric *items;
+    int count;
+};
+
+int examples_read(const char *path, struct examples *out, struct error *err); /* appends */
+int examples_write(const char *path, const struct examples *in, struct error *err);
+void examples_free(struct examples *list);
+int transcripts_read(const char *path, struct transcripts *out, struct error *err);
+int transcripts_write(const char *path, const struct transcripts *in, struct error *err);
+void transcripts_free(struct transcripts *list);
+int verdicts_read(const char *path, struct verdicts *out, struct error *err);
+int verdicts_write(const char *path, const struct verdicts *in, struct error *err);
+void verdicts_free(struct verdicts *list);
+int metrics_read(const char *path, struct metrics *out, struct error *err);
+int metrics_write(const char *path, const struct metrics *in, struct error *err);
+void metrics_free(struct metrics *list);
+
+/* Room for one more, zeroed (NaN where the field's comment says so). */
+struct example *examples_add(struct examples *list);
+struct transcript *transcripts_add(struct transcripts *list);
+struct verdict *verdicts_add(struct verdicts *list);
+struct metric *metrics_add(struct metrics *list);
+
+/* The n-th record with this id, or NULL; ids are sorted and searched once built. */
+const struct example *examples_find(const struct examples *list, const char *id);
+
+#endif

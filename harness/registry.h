@@ -1,0 +1,86 @@
+/* The sockets: a plug-in is one file that defines one of these, const; its name in one list of Makefile.am
+ * registers it. */
+#ifndef HARNESS_REGISTRY_H
+#define HARNESS_REGISTRY_H
+
+#include <stdio.h>
+
+#include "harness/document.h"
+#include "harness/error.h"
+#include "harness/option.h"
+#include "harness/record.h"
+#include "harness/rng.h"
+#include "harness/run.h"
+
+/* What a step will cost, for --dry-run; estimates, from shapes alone. */
+struct plan {
+    double parameters; /* of all models held at once */
+    double bytes;      /* peak, host or device */
+    double flops;      /* of the whole step */
+    char note[200];
+};
+
+/* A step of a recipe: trainers (sft, reward, ppo, …) and what stands around them (data, generate, evaluate).
+ */
+struct stage {
+    const char *name, *summary;
+    const struct option *options;
+    const struct preset *presets; /* or NULL */
+    int (*run)(struct run *run, const struct step *step, struct error *err);
+    /* Inputs need not exist yet; NULL if there is nothing to say. */
+    int (*plan)(const struct run *run, const struct step *step, struct plan *out, struct error *err);
+};
+
+/* What a response shows, as far as the world can tell. */
+struct features {
+    const char *category; /* of the prompt: "benign", …; static */
+    int refused;          /* 1 or 0 */
+    int words;
+    int correct; /* 1, 0; -1 where the world knows no right and wrong */
+    double gold;
+};
+
+/* A task whose truth is known. Text in, text out; its hidden truth is a function of the prompt's text.
+ * Strings returned are the caller's. */
+struct world {
+    const char *name, *summary;
+    const struct option *options; /* the dials */
+    size_t dials_size;            /* of the struct that the table fills */
+    const char *const *splits;    /* "train", "heldout", "ood", NULL */
+    char *(*prompt)(const void *dials, const char *split, struct rng *rng);
+    char *(*demonstrate)(const void *dials, const char *prompt, struct rng *rng);
+    char *(*ideal)(const char *prompt); /* a response of the highest gold score */
+    int (*annotate)(const void *dials, const char *prompt, const char *a, const char *b,
+                    struct rng *rng); /* 1: a preferred, 0: b */
+    void (*inspect)(const char *prompt, const char *response, struct features *out);
+    /* Probability in [0, 1] that the budget-limited evaluator approves; NULL where the world has none. */
+    double (*approve)(const void *dials, const char *prompt, const char *response);
+};
+
+/* A way to reward responses; what it is and how it scores: rewards/reward.h. */
+struct reward;
+
+/* Judges one or two answers to one prompt; judges/judge.h. */
+struct judge;
+
+/* Turns transcripts and verdicts into metrics; suites/suite.h. */
+struct suite;
+
+/* Everything a report can show; reports/results.h. */
+struct results;
+struct report {
+    const char *name, *summary, *file; /* file: "report.md" */
+    int (*write)(const struct results *results, FILE *out, struct error *err);
+};
+
+extern const struct stage *const stages[]; /* NULL-terminated, as all of these */
+extern const struct world *const worlds[];
+extern const struct reward *const rewards[];
+extern const struct judge *const judges[];
+extern const struct suite *const suites[];
+extern const struct report *const reports[];
+
+const struct stage *stage_find(const char *name); /* NULL if there is none */
+const struct world *world_find(const char *name);
+
+#endif

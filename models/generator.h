@@ -1,0 +1,38 @@
+/* Batched generation with a KV cache: a finished row's place is taken by the next request. */
+#ifndef MODELS_GENERATOR_H
+#define MODELS_GENERATOR_H
+
+#include <stdint.h>
+
+#include "models/transformer.h"
+
+struct request {
+    const int *prompt; /* ids, ending in the response token */
+    int length;
+    uint64_t a, b; /* indices of the random stream: the same (seed, name, a, b) draws the same response in any
+                      batch */
+};
+
+struct response {
+    int *tokens;    /* what was sampled, the end token included if it came */
+    float *logprob; /* of each, under the distribution it was drawn from */
+    int length;
+    int ended; /* 1: the end token was sampled; 0: cut at max_new or the context's end */
+};
+
+struct generator_options {
+    struct sampling sampling;
+    int max_new, end_token, slots; /* slots: rows decoded together */
+    uint64_t seed;
+    const char *stream; /* name of the random stream */
+};
+
+/* Fills responses[count]; each is freed with response_free(). The same weights give log-probabilities that
+   equal head_logprob() to the bit. With temperature 0, logprob is that of temperature 1. done (may be NULL)
+   is called as responses finish. */
+int generate(const struct model *model, const struct request *requests, int count,
+             const struct generator_options *options, struct response *responses,
+             void (*done)(void *context, int finished), void *context, struct error *err);
+void response_free(struct response *response);
+
+#endif

@@ -1,0 +1,57 @@
+/* A transformer's parameters: one buffer, a table of named tensors (Hugging Face's names), the tokenizer
+ * beside them. */
+#ifndef MODELS_MODEL_H
+#define MODELS_MODEL_H
+
+#include <stdint.h>
+
+#include "harness/error.h"
+#include "kernels/kernels.h"
+#include "models/config.h"
+
+struct tensor {
+    char name[96];
+    int rows, cols; /* cols 1 and rank 1 for vectors */
+    int rank;
+    float *data, *grad; /* into the model's buffers; grad NULL when not training */
+    int decays;         /* weight decay applies (matrices) */
+};
+
+/* Where one layer's tensors are; NULL where the architecture has none. qkv is one matrix [(heads + 2
+   kv_heads) head_size][width], gate_up one matrix [2 ffn][width]: split and joined when read and written. */
+struct layer {
+    struct tensor *norm1, *norm1_bias, *qkv, *qkv_bias, *proj, *proj_bias;
+    struct tensor *norm2, *norm2_bias, *up, *up_bias, *down, *down_bias; /* up: [ffn or 2 ffn][width] */
+};
+
+struct model {
+    struct config config;
+    const struct kernels *kernels;
+    struct tensor *tensors;
+    int count;
+    size_t size;        /* floats in data */
+    float *data, *grad; /* grad: NULL until model_train() */
+    struct tensor *embedding, *positions, *norm, *norm_bias, *head, *score; /* head == embedding when tied */
+    struct layer *layers;
+    float *cosine, *sine; /* rotary tables [context][head_size / 2] */
+};
+
+int model_create(struct model **out, const struct config *config, const struct kernels *kernels,
+                 struct error *err);
+/* GPT-2's initialisation: N(0, 0.02), projections into the residual stream scaled by 1/sqrt(2 layers), score
+ * head N(0, 1/sqrt(width + 1)). */
+void model_init(struct model *model, uint64_t seed);
+int model_train(struct model *model, struct error *err); /* allocates zeroed gradients */
+void model_zero_grad(struct model *model);
+/* Another model of `heads` score outputs with this one's parameters; the score head is new, N(0,
+ * 1/sqrt(width+1)), or 0 if zero_score. */
+int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
+                struct error *err);
+void model_free(struct model *model);
+
+/* A folder with model.safetensors and config.json. bits: 32, or 16 for bf16 storage (rounded to nearest
+ * even). */
+int model_save(const struct model *model, const char *folder, int bits, struct error *err);
+int model_load(struct model **out, const char *folder, const struct kernels *kernels, struct error *err);
+
+#endif

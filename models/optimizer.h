@@ -1,0 +1,27 @@
+/* AdamW over a model's one buffer, global-norm clipping, learning-rate schedules. */
+#ifndef MODELS_OPTIMIZER_H
+#define MODELS_OPTIMIZER_H
+
+#include "models/model.h"
+
+struct optimizer {
+    float *m, *v;
+    int step; /* updates done */
+    float beta1, beta2, eps, decay;
+    float clip; /* global norm; 0: none */
+};
+
+int optimizer_create(struct optimizer *optimizer, const struct model *model,
+                     struct error *err); /* 0.9, 0.999, 1e-8, 0, 1 */
+void optimizer_free(struct optimizer *optimizer, const struct model *model);
+/* One update from model->grad (left as it is); returns the gradient's norm before clipping. A norm that is
+ * not finite changes nothing. */
+double optimizer_update(struct optimizer *optimizer, struct model *model, float lr);
+
+enum schedule { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE };
+#define SCHEDULES "constant|linear|cosine"
+/* lr at step 0 … total-1: linear warm-up over the first `warmup` steps, then constant, or down to floor*lr at
+ * the end. */
+double schedule_lr(enum schedule schedule, double lr, int step, int total, int warmup, double floor);
+
+#endif

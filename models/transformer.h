@@ -1,0 +1,63 @@
+/* The transformer, forward and backward, over a ragged batch. */
+#ifndef MODELS_TRANSFORMER_H
+#define MODELS_TRANSFORMER_H
+
+#include "models/model.h"
+
+/* Rows of tokens end to end; row r is tokens[start[r] … start[r+1]-1]. */
+struct batch {
+    int rows, total;
+    int *tokens, *start;
+    int room_rows, room_tokens;
+};
+void batch_clear(struct batch *batch);
+void batch_add(struct batch *batch, const int *tokens, int count);    /* one more row */
+void batch_extend(struct batch *batch, const int *tokens, int count); /* more tokens for the last row */
+void batch_free(struct batch *batch);
+
+/* The activations of one pass; buffers grow to what a batch needs and are used again. */
+struct trunk;
+int trunk_create(struct trunk **out, struct model *model, int recompute,
+                 struct error *err); /* recompute: keep only each layer's input for backward */
+void trunk_free(struct trunk *trunk);
+size_t trunk_bytes(const struct config *config, int tokens, int training,
+                   int recompute); /* the memory plan */
+
+/* Hidden states after the last norm, [batch->total][width], valid until the next call. keep: activations stay
+ * for trunk_backward(). */
+int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, const float **hidden,
+                  struct error *err);
+
+/* Adds to the model's gradients, from what the head functions below left in the trunk's gradient of hidden.
+ * After trunk_forward(keep=1). */
+void trunk_backward(struct trunk *trunk);
+
+/* How logits become the distribution that is sampled, scored and trained: the same for all three. */
+struct sampling {
+    float temperature;  /* 0: greedy */
+    int top_k;          /* 0: all */
+    float top_p, min_p; /* 1 and 0: all */
+};
+#define SAMPLING_PLAIN ((struct sampling){1, 0, 1, 0})
+
+/* For i in 0 … count-1: the hidden state at flat index `position[i]` predicts token `target[i]`. The head's
+   logits exist for a chunk of positions at a time, never for all. Outputs may be NULL. */
+void head_logprob(struct trunk *trunk, const int *position, const int *target, int count,
+                  const struct sampling *sampling, float *logprob, float *entropy, int *best);
+
+/* d loss / d logprob (and / d entropy, NULL unless wanted) of positions first … first+count-1, given their
+ * log-probabilities. */
+typedef void head_slope(void *context, int first, int count, const float *logprob, const float *entropy,
+                        float *slope, float *entropy_slope);
+/* Forward and backward of the head in one pass over the chunks: adds to the gradients of the head and of
+ * hidden. */
+void head_train(struct trunk *trunk, const int *position, const int *target, int count,
+                const struct sampling *sampling, int with_entropy, head_slope *slope, void *context,
+                float *logprob, float *entropy);
+
+/* The score head at these positions: out[count][score_heads]. */
+void head_score(struct trunk *trunk, const int *position, int count, float *out);
+/* Given d loss / d out; adds to the gradients of the score head and of hidden. */
+void head_score_backward(struct trunk *trunk, const int *position, int count, const float *dout);
+
+#endif
