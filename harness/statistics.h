@@ -1,5 +1,6 @@
 /* Estimators, intervals and tests over GSL, each with its source. Where the data cannot give a number (too
    few, no variance) the function returns -1 with the sentence a table shows; it never answers NaN in silence.
+   A mean, rate or difference that exists is in `value` even when its error does not.
    `level` is the interval's, 0.95 say; every p is two-sided. */
 #ifndef HARNESS_STATISTICS_H
 #define HARNESS_STATISTICS_H
@@ -80,7 +81,7 @@ double paired_detectable(const struct paired_design *design, double n); /* minim
 /* The same from an estimate's standard error: (z_{α/2} + z_β)·error. */
 double detectable_effect(double error, double alpha, double power);
 
-/* Bootstrap over clusters (bootstrap.c's part: statistics_bootstrap.c). */
+/* Bootstrap over clusters (statistics_bootstrap.c). */
 
 enum bootstrap_kind { BOOTSTRAP_PERCENTILE, BOOTSTRAP_BCA };
 struct bootstrap {
