@@ -12,7 +12,7 @@ enum node_kind { NODE_NULL, NODE_BOOL, NODE_NUMBER, NODE_STRING, NODE_LIST, NODE
 struct node {
     enum node_kind kind;
     char *key;     /* in a map; else NULL */
-    char *text;    /* of a string; of a YAML number or boolean also its spelling */
+    char *text;    /* of a string; of a number or YAML boolean that was read also its spelling */
     double number; /* of a number; 0 or 1 of a boolean */
     int line;      /* in the file it came from, from 1; 0 if built */
     int count;     /* of children */
@@ -41,11 +41,12 @@ struct node *node_add_copy(struct node *parent, const char *key, const struct no
 struct node *node_set_text(struct node *map, const char *key, const char *text); /* replaces or adds */
 
 /* Compact JSON on one line (no newline); numbers in the shortest form that reads back the same;
-   NaN and infinity as null. indent > 0 pretty-prints. Caller frees. */
+   NaN and infinity as null, bytes that are not UTF-8 as U+FFFD. indent > 0 pretty-prints. Caller frees. */
 char *node_json(const struct node *node, int indent);
 
 /* JSON-lines: calls each(context, node, line) for every line of a .jsonl, .jsonl.gz, .json (list) or .csv
-   (header row: every field a string) file; each returns 0 to go on. Errors name file and line. */
+   (header row: every field a string) file, .gz or not; each returns 0 to go on, 1 to stop (returned), -1 with
+   err set. Errors name file and line. */
 int document_each(const char *path,
                   int (*each)(void *context, const struct node *record, int line, struct error *err),
                   void *context, struct error *err);

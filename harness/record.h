@@ -47,6 +47,8 @@ struct metric {
 struct examples {
     struct example *items;
     int count;
+    const struct example **order; /* of examples_find(): sorted by id; ordered: how many when it was made */
+    int ordered;
 };
 struct transcripts {
     struct transcript *items;
@@ -80,7 +82,7 @@ struct transcript *transcripts_add(struct transcripts *list);
 struct verdict *verdicts_add(struct verdicts *list);
 struct metric *metrics_add(struct metrics *list);
 
-/* The n-th record with this id, or NULL; ids are sorted and searched once built. */
-const struct example *examples_find(const struct examples *list, const char *id);
+/* The first record with this id, or NULL; ids are sorted on the first call after an addition. */
+const struct example *examples_find(struct examples *list, const char *id);
 
 #endif
