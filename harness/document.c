@@ -202,10 +202,11 @@ static int pass_string(struct json_cursor *in) {
 }
 
 static int pass_number(struct json_cursor *in, struct node *node) {
-    const char *from = in->at, *digits = from + (*from == '-');
+    const char *from = in->at, *digits;
 
     while (in->at < in->end && strchr("+-.eE0123456789", *in->at) && *in->at) in->at++;
     node->text = xstrndup(from, (size_t)(in->at - from));
+    digits = node->text + (node->text[0] == '-');
     if (!isfinite(node->number))
         return fail(in->err, "%s:%d: the number %s is too large", in->name, in->line, node->text);
     if ((digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9') || in->at[-1] == '.')
@@ -273,11 +274,14 @@ static struct node *node_of_json(struct json_cursor *in, const cJSON *json) {
     return NULL;
 }
 
-static int lines_between(const char *from, const char *to) {
-    int lines = 0;
+static void fail_json(const char *text, const char *end, const char *at, const char *name, int line,
+                      struct error *err) {
+    int shown = 0;
 
-    for (; from < to; from++) lines += *from == '\n';
-    return lines;
+    if (!at || at < text || at > end) at = text;
+    for (; text < at; text++) line += *text == '\n';
+    while (shown < 30 && at + shown < end && at[shown] != '\n') shown++;
+    fail(err, "%s:%d: not valid JSON near \"%.*s\"", name, line, shown, at);
 }
 
 static int check_depth(const char *text, size_t length, const char *name, int line, struct error *err) {
@@ -307,9 +311,7 @@ struct node *document_parse_json(const char *text, size_t length, const char *na
     if (utf8_check(text, length, name, line, err) || check_depth(text, length, name, line, err)) return NULL;
     json = cJSON_ParseWithLengthOpts(text, length, &end, 0);
     if (!json) {
-        if (!end || end < text || end > text + length) end = text;
-        fail(err, "%s:%d: not valid JSON near \"%.*s\"", name, line + lines_between(text, end),
-             (int)strcspn(end, "\n") < 30 ? (int)strcspn(end, "\n") : 30, end);
+        fail_json(text, text + length, end, name, line, err);
         goto out;
     }
     node = node_of_json(&in, json);
