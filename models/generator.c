@@ -1,0 +1,297 @@
+#include "models/generator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "harness/rng.h"
+#include "models/trunk.h"
+
+#define PROMPT_PASS 2048 /* tokens of prompts that go through together, or one prompt */
+
+/* A slot of the cache and the request that is in it. */
+struct place {
+    int request; /* -1: free */
+    int token;   /* drawn last, not yet in the cache */
+    struct rng rng;
+};
+
+struct generator {
+    const struct model *model;
+    const struct generator_options *options;
+    const struct request *requests;
+    struct response *responses;
+    int count, next, finished; /* requests: all, not yet begun, done */
+
+    struct trunk *trunk;
+    struct decoder decoder;
+    struct place *places;
+    struct batch prompts;
+    struct fill *fills;
+
+    int *active, *tokens, *position; /* [slots] of one pass: slots, what each is fed, and where */
+    int *index;                      /* [slots] of the hidden states to draw from */
+    float *uniform, *logprob;        /* [slots] */
+};
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* The most tokens that a request's response can have. */
+static int room(const struct generator *g, const struct request *request) {
+    return least(g->options->max_new, g->model->config.context - request->length);
+}
+
+static int check_requests(const struct generator *g, struct error *err) {
+    int context = g->model->config.context;
+
+    if (g->options->slots < 1)
+        return fail(err, "generation needs at least one slot, not %d", g->options->slots);
+    if (g->options->max_new < 1)
+        return fail(err, "responses of at most %d tokens were asked for: expected 1 or more",
+                    g->options->max_new);
+    for (int i = 0; i < g->count; i++) {
+        if (g->requests[i].length < 1) return fail(err, "prompt %d is empty", i);
+        if (g->requests[i].length >= context)
+            return fail(err,
+                        "prompt %d has %d tokens: the model's context of %d leaves no room for a response", i,
+                        g->requests[i].length, context);
+    }
+    return 0;
+}
+
+static float *packed(const struct generator *g, const struct tensor *w, struct error *err) {
+    const struct kernels *kernels = g->model->kernels;
+    size_t bytes = kernels->pack_size(w->rows, w->cols) * sizeof(float);
+    float *out = kernels->alloc(bytes);
+
+    if (out)
+        kernels->pack(out, w->data, w->rows, w->cols);
+    else
+        fail(err, "no memory for the weights to decode with (%zu MiB)", bytes >> 20);
+    return out;
+}
+
+static int pack_layer(struct generator *g, int index, struct error *err) {
+    const struct config *c = &g->model->config;
+    const struct layer *layer = &g->model->layers[index];
+    struct packed_layer *out = &g->decoder.layers[index];
+    size_t bytes =
+        g->model->kernels->cache_size(g->decoder.slots, g->decoder.context, c->kv_heads, c->head_size) *
+        sizeof(float);
+
+    if (!(out->qkv = packed(g, layer->qkv, err))) return -1;
+    if (!(out->proj = packed(g, layer->proj, err))) return -1;
+    if (!(out->up = packed(g, layer->up, err))) return -1;
+    if (!(out->down = packed(g, layer->down, err))) return -1;
+    out->cache = g->model->kernels->alloc(bytes);
+    if (!out->cache)
+        return fail(err, "no memory for the keys and values of %d rows of %d tokens (%zu MiB a layer)",
+                    g->decoder.slots, g->decoder.context, bytes >> 20);
+    return 0;
+}
+
+static int prepare(struct generator *g, struct error *err) {
+    struct decoder *decoder = &g->decoder;
+    int layers = g->model->config.layers;
+    size_t slots;
+
+    decoder->slots = least(g->options->slots, g->count);
+    for (int i = 0; i < g->count; i++) {
+        int length = g->requests[i].length + room(g, &g->requests[i]);
+
+        if (length > decoder->context) decoder->context = length;
+    }
+    slots = (size_t)decoder->slots;
+    g->places = xcalloc(slots, sizeof *g->places);
+    g->fills = xcalloc(slots, sizeof *g->fills);
+    g->active = xcalloc(slots, sizeof *g->active);
+    g->tokens = xcalloc(slots, sizeof *g->tokens);
+    g->position = xcalloc(slots, sizeof *g->position);
+    g->index = xcalloc(slots, sizeof *g->index);
+    g->uniform = xcalloc(slots, sizeof *g->uniform);
+    g->logprob = xcalloc(slots, sizeof *g->logprob);
+    decoder->slot = xcalloc(slots + (size_t)decoder->context, sizeof *decoder->slot);
+    for (size_t i = 0; i < slots; i++) g->places[i].request = -1;
+    decoder->layers = xcalloc((size_t)layers, sizeof *decoder->layers);
+    for (int i = 0; i < layers; i++)
+        if (pack_layer(g, i, err)) return -1;
+    decoder->head = packed(g, g->model->head, err);
+    if (!decoder->head) return -1;
+    /* a decoder only reads the model */
+    if (trunk_create(&g->trunk, (struct model *)g->model, 0, err)) return -1;
+    g->trunk->decoder = decoder;
+    return 0;
+}
+
+static void release(const struct kernels *kernels, float *memory) {
+    if (memory) kernels->free(memory);
+}
+
+static void discard(struct generator *g) {
+    const struct kernels *kernels = g->model->kernels;
+
+    trunk_free(g->trunk);
+    for (int i = 0; g->decoder.layers && i < g->model->config.layers; i++) {
+        struct packed_layer *layer = &g->decoder.layers[i];
+
+        release(kernels, layer->qkv);
+        release(kernels, layer->proj);
+        release(kernels, layer->up);
+        release(kernels, layer->down);
+        release(kernels, layer->cache);
+    }
+    release(kernels, g->decoder.head);
+    free(g->decoder.layers);
+    free(g->decoder.slot);
+    batch_free(&g->prompts);
+    free(g->places);
+    free(g->fills);
+    free(g->active);
+    free(g->tokens);
+    free(g->position);
+    free(g->index);
+    free(g->uniform);
+    free(g->logprob);
+}
+
+static void begin(struct generator *g, int slot) {
+    const struct generator_options *options = g->options;
+    const struct request *request = &g->requests[g->next];
+    struct response *response = &g->responses[g->next];
+    struct place *place = &g->places[slot];
+
+    place->request = g->next++;
+    place->rng = rng_stream(options->seed, options->stream, request->a, request->b);
+    response->tokens = xmalloc((size_t)room(g, request) * sizeof *response->tokens);
+    response->logprob = xmalloc((size_t)room(g, request) * sizeof *response->logprob);
+}
+
+/* Puts waiting requests into free places; those in a row that share a prompt share its pass. */
+static int choose_prompts(struct generator *g) {
+    const struct request *last = NULL;
+    int fills = 0;
+
+    batch_clear(&g->prompts);
+    for (int slot = 0; slot < g->decoder.slots && g->next < g->count; slot++) {
+        const struct request *request = &g->requests[g->next];
+
+        if (g->places[slot].request >= 0) continue;
+        if (!last || request->prompt != last->prompt || request->length != last->length) {
+            if (g->prompts.rows && g->prompts.total + request->length > PROMPT_PASS) break;
+            batch_add(&g->prompts, request->prompt, request->length);
+        }
+        last = request;
+        g->fills[fills++] = (struct fill){g->prompts.rows - 1, slot};
+        begin(g, slot);
+    }
+    return fills;
+}
+
+/* Notes the token drawn for a place; a complete response leaves it free. */
+static void note(struct generator *g, struct place *place, int token, float logprob) {
+    struct response *response = &g->responses[place->request];
+
+    response->tokens[response->length] = token;
+    response->logprob[response->length++] = logprob;
+    response->ended = token == g->options->end_token;
+    place->token = token;
+    if (!response->ended && response->length < room(g, &g->requests[place->request])) return;
+    place->request = -1;
+    g->finished++;
+}
+
+/* Draws a token for each of the active slots from the hidden states at `index`. */
+static void draw(struct generator *g, int count) {
+    const struct kernels *kernels = g->model->kernels;
+    const struct sampling *sampling = &g->options->sampling;
+
+    for (int first = 0; first < count; first += HEAD_CHUNK) {
+        int chunk = least(HEAD_CHUNK, count - first);
+
+        head_logits(g->trunk, g->index + first, chunk);
+        head_truncate(g->trunk, NULL, chunk, sampling);
+        for (int i = first; i < first + chunk; i++) /* 24 bits, so that no float is 1 */
+            g->uniform[i] = (float)(rng_u32(&g->places[g->active[i]].rng) >> 8) * 0x1p-24f;
+        kernels->sample(g->tokens + first, g->logprob + first, g->trunk->logits, g->uniform + first, chunk,
+                        g->model->config.vocab, sampling->temperature);
+    }
+    kernels->sync();
+    for (int i = 0; i < count; i++) note(g, &g->places[g->active[i]], g->tokens[i], g->logprob[i]);
+}
+
+static int begin_prompts(struct generator *g, struct error *err) {
+    int fills = choose_prompts(g);
+
+    if (fills == 0) return 0;
+    g->decoder.fills = g->fills;
+    g->decoder.fill_count = fills;
+    if (trunk_run(g->trunk, g->prompts.rows, g->prompts.total, g->prompts.tokens, g->prompts.start, NULL, 0,
+                  err))
+        return -1;
+    for (int i = 0; i < fills; i++) {
+        g->active[i] = g->fills[i].slot;
+        g->index[i] = g->prompts.start[g->fills[i].row + 1] - 1;
+    }
+    draw(g, fills);
+    return 0;
+}
+
+static int step(struct generator *g, struct error *err) {
+    int count = 0;
+
+    for (int slot = 0; slot < g->decoder.slots; slot++) {
+        const struct place *place = &g->places[slot];
+
+        if (place->request < 0) continue;
+        g->active[count] = g->decoder.slot[count] = slot;
+        g->tokens[count] = place->token;
+        g->position[count] = g->requests[place->request].length + g->responses[place->request].length - 1;
+        g->index[count] = count;
+        count++;
+    }
+    if (count == 0) return 0;
+    g->decoder.fills = NULL;
+    if (trunk_run(g->trunk, count, count, g->tokens, NULL, g->position, 0, err)) return -1;
+    draw(g, count);
+    return 0;
+}
+
+static int run(struct generator *g, void (*done)(void *context, int finished), void *context,
+               struct error *err) {
+    const char *trouble;
+    int told = 0;
+
+    if (prepare(g, err)) return -1;
+    while (g->finished < g->count) {
+        if (begin_prompts(g, err)) return -1;
+        if (step(g, err)) return -1;
+        if (done && g->finished > told) done(context, g->finished);
+        told = g->finished;
+    }
+    trouble = g->model->kernels->sync();
+    return trouble ? fail(err, "generation failed: %s", trouble) : 0;
+}
+
+int generate(const struct model *model, const struct request *requests, int count,
+             const struct generator_options *options, struct response *responses,
+             void (*done)(void *context, int finished), void *context, struct error *err) {
+    struct generator g = {
+        .model = model, .options = options, .requests = requests, .responses = responses, .count = count};
+    int status;
+
+    memset(responses, 0, (size_t)count * sizeof *responses);
+    if (check_requests(&g, err)) return -1;
+    if (count == 0) return 0;
+    status = run(&g, done, context, err);
+    discard(&g);
+    for (int i = 0; status && i < count; i++) response_free(&responses[i]);
+    return status;
+}
+
+void response_free(struct response *response) {
+    free(response->tokens);
+    free(response->logprob);
+    *response = (struct response){0};
+}

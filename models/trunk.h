@@ -1,0 +1,66 @@
+/* The inside of a trunk, shared by the transformer, its heads and the generator. */
+#ifndef MODELS_TRUNK_H
+#define MODELS_TRUNK_H
+
+#include "models/transformer.h"
+
+#define HEAD_CHUNK 256 /* positions whose logits exist at a time */
+
+/* What one layer leaves for its backward; T = tokens. */
+struct activations {
+    float *x;                     /* what comes in, [T][width] */
+    float *norm1, *mean1, *rstd1; /* mean: LayerNorm only */
+    float *qkv, *attention, *logsum;
+    float *middle; /* x plus attention */
+    float *norm2, *mean2, *rstd2;
+    float *up, *act; /* before and after the activation function */
+};
+
+/* One layer's weights as matmul_packed() takes them, and its keys and values. */
+struct packed_layer {
+    float *qkv, *proj, *up, *down, *cache;
+};
+
+/* A row of a prompt pass whose keys and values go to a slot of the cache. */
+struct fill {
+    int row, slot;
+};
+
+/* What makes a trunk a decoder: frozen weights and a cache. */
+struct decoder {
+    struct packed_layer *layers;
+    float *head;
+    int slots, context; /* of the cache */
+    /* A prompt pass: where rows go. NULL: one token for each of many slots. */
+    const struct fill *fills;
+    int fill_count;
+    int *slot; /* one token each: its slot; a prompt pass: room for the longest prompt */
+};
+
+struct trunk {
+    struct model *model;
+    struct decoder *decoder; /* NULL: training and scoring */
+    int recompute;
+
+    float *memory; /* of all below */
+    size_t size;   /* of memory, in floats */
+    int rows, total;
+    int *tokens, *start, *position, *identity; /* of the last pass */
+    struct activations *layers;                /* [layers]; they share what need not be kept */
+    float *x, *hidden, *mean, *rstd;           /* around the last norm */
+    float *dhidden, *dx; /* gradients: of hidden, from the heads; of the residual stream, from the top down */
+    float *wide, *narrow, *dnorm;
+    float *head_x, *head_dx, *logits; /* [HEAD_CHUNK][…] */
+    float *logprob, *entropy, *slope, *entropy_slope;
+};
+
+/* Hidden states of rows of tokens, or, when start is NULL, of single tokens at these positions. */
+int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const int *start,
+              const int *position, int keep, struct error *err);
+
+/* Logits of count <= HEAD_CHUNK hidden states, and what sampling leaves of them; keep: targets or NULL. */
+void head_logits(struct trunk *trunk, const int *position, int count);
+void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling);
+float head_temperature(const struct sampling *sampling);
+
+#endif
