@@ -89,10 +89,12 @@ static double corrected_tail(double q, double bias, double skew) {
     return gsl_cdf_ugaussian_P(bias + z / (1 - skew * z));
 }
 
-static void set_tails(double tails[2], const double *values, int used, double value, double skew) {
-    double below = 0;
+/* Bias as the share of resamples below the sample's value, ties out (Efron 1987); sums in another order may
+   differ by rounding. */
+static void correct_tails(double tails[2], const double *values, int used, double value, double skew) {
+    double below = 0, edge = value - 1e-12 * fabs(value);
 
-    for (int i = 0; i < used; i++) below += values[i] < value ? 1 : values[i] == value ? 0.5 : 0;
+    for (int i = 0; i < used; i++) below += values[i] < edge;
     below = fmin(fmax(below, 0.5), used - 0.5) / used; /* a finite bias at the ends */
     for (int i = 0; i < 2; i++) tails[i] = corrected_tail(tails[i], gsl_cdf_ugaussian_Pinv(below), skew);
 }
@@ -151,7 +153,7 @@ int bootstrap_run(struct bootstrapped *out, bootstrap_statistic *statistic, cons
     tails[0] = (1 - how->level) / 2;
     tails[1] = 1 - tails[0];
     if (how->kind == BOOTSTRAP_BCA)
-        set_tails(tails, values, out->used, out->value, acceleration(statistic, data, clusters));
+        correct_tails(tails, values, out->used, out->value, acceleration(statistic, data, clusters));
     out->low = gsl_stats_quantile_from_sorted_data(values, 1, out->used, tails[0]);
     out->high = gsl_stats_quantile_from_sorted_data(values, 1, out->used, tails[1]);
     out->error = gsl_stats_sd(values, 1, out->used);

@@ -23,7 +23,7 @@ static void fisher_interval(struct correlation *out, int spare, double level) {
 static void finish_correlation(struct correlation *out, double r, int n, int controls, double level) {
     double freedom = n - 2 - controls;
 
-    r = fmin(1, fmax(-1, r));
+    if (fabs(r) > 1 - 1e-14) r = copysign(1, r);
     *out = (struct correlation){.value = r, .n = n};
     if (fabs(r) == 1) {
         out->low = out->high = r;
