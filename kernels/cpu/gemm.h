@@ -1,0 +1,31 @@
+/* The matrix product all others are made of. */
+#ifndef KERNELS_CPU_GEMM_H
+#define KERNELS_CPU_GEMM_H
+
+#include "kernels/cpu/vector.h"
+
+/* A matrix where it lies: element (i, k) is data[i * row + k * step]; one of the two strides is 1. */
+struct view {
+    const float *data;
+    size_t row, step;
+};
+
+/* out[i][j] = (add ? out[i][j] : 0) + sum over k < depth of left(i, k) right(j, k), then + bias[j]: one fused
+ * multiply-add chain, k ascending. */
+struct gemm {
+    float *out;
+    size_t stride; /* floats from a row of out to the next */
+    int rows, cols, depth, add;
+    struct view left, right;
+    const float *packed; /* right as gemm_pack() left it, or NULL */
+    int packed_depth;    /* the depth it was packed with, of which the first `depth` count */
+    const float *bias;   /* or NULL */
+};
+
+size_t CPU(gemm_pack_size)(int cols, int depth);
+void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth);
+/* In the calling thread, and with as many threads as it is worth. */
+void CPU(gemm_serial)(const struct gemm *gemm);
+void CPU(gemm)(const struct gemm *gemm);
+
+#endif

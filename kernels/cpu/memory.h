@@ -1,0 +1,32 @@
+/* Memory of the CPU backend: blocks on huge pages, and scratch that each thread keeps. */
+#ifndef KERNELS_CPU_MEMORY_H
+#define KERNELS_CPU_MEMORY_H
+
+#include <stddef.h>
+
+enum scratch {
+    SCRATCH_LEFT,
+    SCRATCH_RIGHT,
+    SCRATCH_KEYS,
+    SCRATCH_VALUES,
+    SCRATCH_OUTS,
+    SCRATCH_SCORES,
+    SCRATCH_SLOPES,
+    SCRATCH_ROW,
+    SCRATCHES
+};
+
+/* Zeroed, on 64-byte boundaries; NULL when there is none. Freed with free(). */
+void *huge_alloc(size_t bytes);
+
+/* This thread's buffer of that kind with room for so many floats, valid until it is asked for more; its
+ * content is whatever it was. Running out ends the program with a message. */
+float *scratch_floats(enum scratch kind, size_t count);
+
+/* kernels->sync: calls here are done when they return. */
+const char *nothing_queued(void);
+
+/* Whether so many elementary operations are worth waking the other threads. */
+int worth_threads(size_t work);
+
+#endif
