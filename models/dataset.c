@@ -1,0 +1,98 @@
+#include "models/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+
+void prompt_encode(const struct tokenizer *tokenizer, const char *text, struct tokens *out) {
+    tokenizer_encode(tokenizer, text, strlen(text), out);
+    tokens_add(out, tokenizer_special(tokenizer, TOKEN_RESPONSE));
+}
+
+void response_encode(const struct tokenizer *tokenizer, const char *text, int ended, struct tokens *out) {
+    tokenizer_encode(tokenizer, text, strlen(text), out);
+    if (ended) tokens_add(out, tokenizer_special(tokenizer, TOKEN_END));
+}
+
+static int read_one(const char *folder, const char *file, struct examples *out, struct error *err) {
+    char *path = path_join(folder, file);
+    int status = examples_read(path, out, err);
+
+    free(path);
+    return status;
+}
+
+int data_read(const struct node *folders, const char *file, struct examples *out, struct error *err) {
+    if (folders && folders->kind == NODE_STRING) return read_one(folders->text, file, out, err);
+    for (const struct node *folder = folders ? folders->first : NULL; folder; folder = folder->next)
+        if (read_one(folder->text, file, out, err)) return -1;
+    return 0;
+}
+
+char *data_world(const struct node *folders) {
+    const struct node *folder = folders && folders->kind == NODE_LIST ? folders->first : folders;
+    struct error ignored;
+    struct node *node = NULL;
+    char *path, *name;
+
+    if (!folder) return NULL;
+    path = path_join(folder->text, "world.json");
+    if (file_exists(path)) node = document_read(path, &ignored);
+    name = xstrdup(node_text(node, "world", NULL));
+    node_free(node);
+    free(path);
+    return name;
+}
+
+static void dataset_grow(struct dataset *data) {
+    if (data->count < data->room) return;
+    data->room = 2 * data->room + 64;
+    data->start = xrealloc(data->start, (size_t)data->room + 1, sizeof *data->start);
+    data->learn = xrealloc(data->learn, (size_t)data->room, sizeof *data->learn);
+    data->weight = xrealloc(data->weight, (size_t)data->room, sizeof *data->weight);
+}
+
+void dataset_add(struct dataset *data, const int *given, int given_count, const int *learned,
+                 int learned_count, float weight) {
+    dataset_grow(data);
+    data->start[data->count] = data->ids.count;
+    data->learn[data->count] = given_count;
+    data->weight[data->count] = weight;
+    for (int i = 0; i < given_count; i++) tokens_add(&data->ids, given[i]);
+    for (int i = 0; i < learned_count; i++) tokens_add(&data->ids, learned[i]);
+    data->start[++data->count] = data->ids.count;
+    if (given_count + learned_count > data->longest) data->longest = given_count + learned_count;
+}
+
+int dataset_length(const struct dataset *data, int row) {
+    return data->start[row + 1] - data->start[row];
+}
+
+void dataset_free(struct dataset *data) {
+    free(data->ids.ids);
+    free(data->start);
+    free(data->learn);
+    free(data->weight);
+    *data = (struct dataset){0};
+}
+
+void targets_add(struct targets *targets, int position, int target, int item) {
+    if (targets->count == targets->room) {
+        targets->room = 2 * targets->room + 256;
+        targets->position = xrealloc(targets->position, (size_t)targets->room, sizeof *targets->position);
+        targets->target = xrealloc(targets->target, (size_t)targets->room, sizeof *targets->target);
+        targets->item = xrealloc(targets->item, (size_t)targets->room, sizeof *targets->item);
+    }
+    targets->position[targets->count] = position;
+    targets->target[targets->count] = target;
+    targets->item[targets->count++] = item;
+}
+
+void targets_free(struct targets *targets) {
+    free(targets->position);
+    free(targets->target);
+    free(targets->item);
+    *targets = (struct targets){0};
+}

@@ -1,0 +1,57 @@
+#include "models/folder.h"
+
+#include <stdlib.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+
+int run_kernels(const struct kernels **out, const struct run *run, struct error *err) {
+    *out = kernels_find(run->device ? run->device : "cpu");
+    if (!*out) return fail(err, "this machine has no device \"%s\"; try --device cpu", run->device);
+    kernels_threads(run->threads > 0 ? run->threads : 1);
+    return 0;
+}
+
+static int open_tokenizer(struct tokenizer **out, const char *folder, int vocab, struct error *err) {
+    char *path = path_join(folder, "tokenizer.json");
+    int status = tokenizer_load(out, path, err);
+
+    if (!status && tokenizer_vocab(*out) != vocab) {
+        status = fail(err, "%s has %d tokens, but the model beside it has %d; they belong together", path,
+                      tokenizer_vocab(*out), vocab);
+        tokenizer_free(*out);
+        *out = NULL;
+    }
+    free(path);
+    return status;
+}
+
+int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,
+                const struct kernels *kernels, struct error *err) {
+    if (model_load(model, folder, kernels, err)) return -1;
+    if (!tokenizer) return 0;
+    if (!open_tokenizer(tokenizer, folder, (*model)->config.vocab, err)) return 0;
+    model_free(*model);
+    *model = NULL;
+    return -1;
+}
+
+int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
+                 struct error *err) {
+    char *path = path_join(folder, "tokenizer.json");
+    int status = folder_make(folder, err);
+
+    if (!status) status = tokenizer_save(tokenizer, path, err);
+    if (!status) status = model_save(model, folder, bits, err);
+    free(path);
+    return status;
+}
+
+int folder_config(struct config *out, const char *folder, struct error *err) {
+    char *path = path_join(folder, "config.json");
+    int status = 0;
+
+    if (file_exists(path)) status = config_read(out, path, err) ? -1 : 1;
+    free(path);
+    return status;
+}

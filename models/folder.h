@@ -1,0 +1,20 @@
+/* A model's folder: parameters, config and tokenizer, opened and stored together. */
+#ifndef MODELS_FOLDER_H
+#define MODELS_FOLDER_H
+
+#include "harness/run.h"
+#include "models/model.h"
+#include "models/tokenizer.h"
+
+/* The backend of the run's device, with the run's number of threads. */
+int run_kernels(const struct kernels **out, const struct run *run, struct error *err);
+
+/* tokenizer may be NULL: not wanted. Checks that the two have one vocabulary. */
+int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,
+                const struct kernels *kernels, struct error *err);
+int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
+                 struct error *err);
+/* The config of a model folder, if it exists already: 1, 0, or -1 with err set. */
+int folder_config(struct config *out, const char *folder, struct error *err);
+
+#endif

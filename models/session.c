@@ -1,0 +1,89 @@
+#include "models/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/memory.h"
+#include "harness/progress.h"
+
+void session_begin(struct session *session, const struct step *step) {
+    session->step = step;
+    session->path = step_path(step, "checkpoint");
+}
+
+static void keep_array(struct session *session, char *name, float *data, size_t count) {
+    session->items = xrealloc(session->items, (size_t)session->count + 1, sizeof *session->items);
+    session->items[session->count++] = (struct checkpoint_item){name, data, count};
+}
+
+void session_keep(struct session *session, const char *name, struct model *model,
+                  struct optimizer *optimizer) {
+    keep_array(session, xprintf("%s", name), model->data, model->size);
+    if (!optimizer) return;
+    keep_array(session, xprintf("%s.m", name), optimizer->m, model->size);
+    keep_array(session, xprintf("%s.v", name), optimizer->v, model->size);
+    session->optimizers =
+        xrealloc(session->optimizers, (size_t)session->optimizer_count + 1, sizeof *session->optimizers);
+    session->optimizers[session->optimizer_count++] =
+        (struct session_optimizer){xprintf("%s.updates", name), optimizer};
+}
+
+int session_resume(struct session *session, struct error *err) {
+    int found = checkpoint_load(session->path, session->items, session->count, &session->state, err);
+
+    if (found < 0) return -1;
+    for (int i = 0; found && i < session->optimizer_count; i++) {
+        struct session_optimizer *kept = &session->optimizers[i];
+
+        kept->optimizer->step = (int)session_number(session, kept->name, 0);
+    }
+    if (log_open(&session->log, session->step, (long)session_number(session, "log", 0), err)) return -1;
+    return found;
+}
+
+double session_number(const struct session *session, const char *key, double fallback) {
+    return session->state ? node_number(session->state, key, fallback) : fallback;
+}
+
+int session_save(struct session *session, const struct node *numbers, struct error *err) {
+    struct node *state;
+    long length = log_sync(&session->log, err);
+    int status;
+
+    if (length < 0) return -1;
+    state = node_new(NODE_MAP);
+    for (const struct node *n = numbers ? numbers->first : NULL; n; n = n->next)
+        node_add_copy(state, n->key, n);
+    for (int i = 0; i < session->optimizer_count; i++)
+        node_add_number(state, session->optimizers[i].name, session->optimizers[i].optimizer->step);
+    node_add_number(state, "log", (double)length);
+    status = checkpoint_save(session->path, session->items, session->count, state, err);
+    node_free(state);
+    return status;
+}
+
+int session_finish(struct session *session, struct error *err) {
+    if (log_sync(&session->log, err) < 0) return -1;
+    unlink(session->path);
+    return 0;
+}
+
+void session_free(struct session *session) {
+    if (session->log.file) log_close(&session->log);
+    for (int i = 0; i < session->count; i++) free((char *)session->items[i].name);
+    for (int i = 0; i < session->optimizer_count; i++) free(session->optimizers[i].name);
+    free(session->items);
+    free(session->optimizers);
+    free(session->path);
+    node_free(session->state);
+    *session = (struct session){0};
+}
+
+void session_event(struct session *session, struct node *row, const char *event, const char *detail) {
+    struct node *events = (struct node *)node_get(row, "events");
+
+    if (!events) events = node_add(row, "events", NODE_LIST);
+    node_add_text(events, NULL, event);
+    progress_notice("%s: %s: %s", session->step->name, event, detail);
+}

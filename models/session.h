@@ -1,0 +1,42 @@
+/* One training step's state on disk: its log and its checkpoint, so that a killed run goes on in the same
+ * bytes. */
+#ifndef MODELS_SESSION_H
+#define MODELS_SESSION_H
+
+#include "harness/run.h"
+#include "models/checkpoint.h"
+#include "models/optimizer.h"
+
+/* Start from zero. */
+struct session {
+    const struct step *step;
+    struct log log;
+    char *path; /* of the checkpoint */
+    struct checkpoint_item *items;
+    int count;
+    struct session_optimizer {
+        char *name;
+        struct optimizer *optimizer;
+    } * optimizers;
+    int optimizer_count;
+    struct node *state; /* the numbers that were resumed from; NULL after a fresh start */
+};
+
+void session_begin(struct session *session, const struct step *step);
+/* What a checkpoint holds; the arrays must stay where they are. optimizer may be NULL. */
+void session_keep(struct session *session, const char *name, struct model *model,
+                  struct optimizer *optimizer);
+/* Fills what is kept from the last checkpoint, if there is one, and opens the log there. 1 resumed, 0 fresh.
+ */
+int session_resume(struct session *session, struct error *err);
+double session_number(const struct session *session, const char *key, double fallback);
+/* numbers: a map of what else must survive. */
+int session_save(struct session *session, const struct node *numbers, struct error *err);
+/* The work is done: the checkpoint goes. */
+int session_finish(struct session *session, struct error *err);
+void session_free(struct session *session);
+
+/* Adds {"events": [...]} once, then the name; and tells the person. */
+void session_event(struct session *session, struct node *row, const char *event, const char *detail);
+
+#endif
