@@ -57,7 +57,7 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
     const struct kernels *kernels = trunk->model->kernels;
     const struct tensor *head = trunk->model->head;
 
-    kernels->matmul_dw(head->grad, trunk->logits, trunk->head_x, count, c->vocab, c->width);
+    kernels->matmul_dw(trunk->model->head_grad, trunk->logits, trunk->head_x, count, c->vocab, c->width);
     kernels->matmul_dx(trunk->head_dx, trunk->logits, head->data, count, c->vocab, c->width, 0);
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, position, count, c->width);
 }

@@ -183,6 +183,14 @@ void model_init(struct model *model, uint64_t seed) {
     if (model->score) draw(model->score, score_deviation(model), seed);
 }
 
+static int make_head_grad(struct model *model, struct error *err) {
+    size_t bytes = tensor_size(model->head) * sizeof(float);
+
+    model->head_grad = model->config.tied ? model->kernels->alloc(bytes) : model->head->grad;
+    if (model->head_grad) return 0;
+    return fail(err, "no memory for the head's gradient (%zu MiB)", bytes >> 20);
+}
+
 int model_train(struct model *model, struct error *err) {
     size_t bytes = model->size * sizeof(float);
 
@@ -191,11 +199,19 @@ int model_train(struct model *model, struct error *err) {
     if (!model->grad) return fail(err, "no memory for the model's gradients (%zu MiB)", bytes >> 20);
     for (int i = 0; i < model->count; i++)
         model->tensors[i].grad = model->grad + (model->tensors[i].data - model->data);
-    return 0;
+    return make_head_grad(model, err);
 }
 
 void model_zero_grad(struct model *model) {
     memset(model->grad, 0, model->size * sizeof(float));
+    if (model->config.tied) memset(model->head_grad, 0, tensor_size(model->head) * sizeof(float));
+}
+
+void model_join_grad(struct model *model) {
+    if (!model->config.tied) return;
+    model->kernels->add(model->embedding->grad, model->head_grad, tensor_size(model->head));
+    model->kernels->sync();
+    memset(model->head_grad, 0, tensor_size(model->head) * sizeof(float));
 }
 
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
@@ -216,6 +232,7 @@ void model_free(struct model *model) {
     if (!model) return;
     if (model->data) model->kernels->free(model->data);
     if (model->grad) model->kernels->free(model->grad);
+    if (model->config.tied && model->head_grad) model->kernels->free(model->head_grad);
     if (model->cosine) model->kernels->free(model->cosine);
     if (model->sine) model->kernels->free(model->sine);
     free(model->tensors);

@@ -31,6 +31,7 @@ struct model {
     int count;
     size_t size;        /* floats in data */
     float *data, *grad; /* grad: NULL until model_train() */
+    float *head_grad;   /* head->grad; or, tied, apart until model_join_grad() */
     struct tensor *embedding, *positions, *norm, *norm_bias, *head, *score; /* head == embedding when tied */
     struct layer *layers;
     float *cosine, *sine; /* rotary tables [context][head_size / 2] */
@@ -43,6 +44,9 @@ int model_create(struct model **out, const struct config *config, const struct k
 void model_init(struct model *model, uint64_t seed);
 int model_train(struct model *model, struct error *err); /* allocates zeroed gradients */
 void model_zero_grad(struct model *model);
+/* Adds a tied head's gradient to the embedding's. Until then they are apart, so that micro-batches add up to
+ * the bits of one batch; optimizer_update() does it first. */
+void model_join_grad(struct model *model);
 /* Another model of `heads` score outputs with this one's parameters; the score head is new, N(0,
  * 1/sqrt(width+1)), or 0 if zero_score. */
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,

@@ -24,6 +24,7 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
     double squares, norm, correction1, correction2;
     float scale;
 
+    model_join_grad(model);
     kernels->sum_squares(&squares, model->grad, model->size);
     kernels->sync();
     norm = sqrt(squares);
