@@ -16,17 +16,18 @@ struct exchange {
     const char *prompt_text, *response_text;
 };
 
-struct scorer; /* an opened reward: models loaded, settings read */
+struct scorer;  /* an opened reward: models loaded, settings read */
+struct fitting; /* what fitting stands on: rewards/fitting.h */
 
 struct reward {
     const char *name, *summary;
     const struct option *options; /* of fitting and scoring, both kept in the fitted folder */
     const struct preset *presets;
     size_t settings_size;
-    /* Fits on the pairs of step->options and writes a folder that open() understands; NULL: needs no fitting.
-     */
-    int (*fit)(struct run *run, const struct step *step, const void *settings, struct error *err);
-    int (*open)(struct scorer **out, const char *folder, const struct node *options,
+    /* Fits on the pairs and writes models into the step's folder; adds to `facts` what open() must know. */
+    int (*fit)(struct fitting *fitting, const void *settings, struct node *facts, struct error *err);
+    /* facts: the folder's reward.json. */
+    int (*open)(struct scorer **out, const char *folder, const struct node *facts,
                 const struct kernels *kernels, struct error *err);
     /* tokens_out: the rows' response tokens end to end; sequence_out[rows]: what is compared between
      * responses. Either may be NULL. */
@@ -40,5 +41,16 @@ const struct reward *reward_find(const char *name);
 /* Opens what `reward:` names in a recipe: a fitted folder (its reward.json says which reward it is). */
 int reward_open(const struct reward **reward, struct scorer **out, const char *folder,
                 const struct kernels *kernels, struct error *err);
+
+/* Settings as reward.json keeps them, read with the reward's own table. */
+int reward_settings(const struct reward *reward, const struct node *facts, const char *folder, void *settings,
+                    struct error *err);
+/* The end of the run of rows, from `first`, that holds at most `budget` tokens or one row; each row is its
+   prompt, `copies` times its response, and `extra` tokens. */
+int exchanges_end(const struct exchange *rows, int first, int count, int copies, int extra, int budget);
+/* Puts score[r] on each response's last token, 0 on the others. */
+void score_last_tokens(float *tokens_out, const struct exchange *rows, int count, const float *score);
+
+#define SCORE_BUDGET 4096 /* tokens scored at once; results do not depend on it */
 
 #endif

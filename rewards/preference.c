@@ -1,0 +1,238 @@
+#include "rewards/preference.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+
+/* One member being fitted. */
+struct job {
+    struct fitting *fitting;
+    struct model *model;
+    struct optimizer optimizer;
+    struct preference reader; /* shares model, for held-out accuracy and training passes */
+    int heads;
+    double l2;
+    int *sizes; /* tokens of each pair */
+    float *score, *slope;
+};
+
+double preference_loss(double margin, double *slope) {
+    double e = exp(-fabs(margin));
+
+    *slope = margin >= 0 ? -e / (1 + e) : -1 / (1 + e);
+    return (margin < 0 ? -margin : 0) + log1p(e);
+}
+
+/* Fills the batch with rows and `last` with the flat index of each one's last token. */
+static void gather(struct preference *p, const struct exchange *rows, int count) {
+    if (count > p->room) {
+        p->room = 2 * count;
+        p->last = xrealloc(p->last, (size_t)p->room, sizeof *p->last);
+    }
+    batch_clear(&p->batch);
+    for (int r = 0; r < count; r++) {
+        batch_add(&p->batch, rows[r].prompt, rows[r].prompt_length);
+        batch_extend(&p->batch, rows[r].response, rows[r].response_length);
+        p->last[r] = p->batch.total - 1;
+    }
+}
+
+int preference_score(struct preference *p, const struct exchange *rows, int count, float *out,
+                     struct error *err) {
+    int heads = p->model->config.score_heads;
+    const float *hidden;
+
+    for (int first = 0, end; first < count; first = end) {
+        end = exchanges_end(rows, first, count, 1, 0, SCORE_BUDGET);
+        gather(p, rows + first, end - first);
+        if (trunk_forward(p->trunk, &p->batch, 0, &hidden, err)) return -1;
+        head_score(p->trunk, p->last, end - first, out + (size_t)first * heads);
+    }
+    return 0;
+}
+
+/* Slopes of one micro-batch's scores (pairs at rows 2i, 2i+1), for the mean over `pairs` pairs and all heads.
+ */
+static void slopes(struct job *job, int count, int pairs, double *loss, double *right) {
+    int heads = job->heads;
+
+    for (int i = 0; i < count * heads; i++) {
+        int chosen = i / heads * 2 * heads + i % heads, rejected = chosen + heads;
+        double a = job->score[chosen], b = job->score[rejected], slope;
+        double share = 1.0 / ((double)pairs * heads);
+
+        *loss += share * (preference_loss(a - b, &slope) + job->l2 * (a * a + b * b) / 2);
+        *right += share * (a > b ? 1 : a == b ? 0.5 : 0);
+        job->slope[chosen] = (float)(share * (slope + job->l2 * a));
+        job->slope[rejected] = (float)(share * (-slope + job->l2 * b));
+    }
+}
+
+static int learn(void *context, const int *items, int count, struct node *row, double *loss,
+                 struct error *err) {
+    struct job *job = context;
+    struct exchange *rows = xcalloc(2 * (size_t)count, sizeof *rows);
+    struct preference *p = &job->reader;
+    double right = 0;
+    const float *hidden;
+    int status = 0;
+
+    for (int i = 0; i < 2 * count; i++)
+        rows[i] = pair_exchange(&job->fitting->train.items[items[i / 2]], i % 2 == 0);
+    for (int first = 0, end; first < count && !status; first = end) {
+        end = run_end(job->sizes, items, first, count, job->fitting->options->fit.micro_tokens);
+        gather(p, rows + 2 * first, 2 * (end - first));
+        status = trunk_forward(p->trunk, &p->batch, 1, &hidden, err);
+        if (status) break;
+        head_score(p->trunk, p->last, 2 * (end - first), job->score);
+        slopes(job, end - first, count, loss, &right);
+        head_score_backward(p->trunk, p->last, 2 * (end - first), job->slope);
+        trunk_backward(p->trunk);
+    }
+    node_add_number(row, "accuracy", right);
+    free(rows);
+    return status;
+}
+
+/* Share of held-out pairs that the mean of the heads puts in the right order. */
+static int evaluate(void *context, struct node *row, struct error *err) {
+    struct job *job = context;
+    const struct pairs *pairs = &job->fitting->heldout;
+    struct exchange *rows = xcalloc(2 * (size_t)pairs->count, sizeof *rows);
+    float *score = xcalloc(2 * (size_t)pairs->count * job->heads, sizeof *score);
+    double right = 0;
+    int status;
+
+    for (int i = 0; i < 2 * pairs->count; i++) rows[i] = pair_exchange(&pairs->items[i / 2], i % 2 == 0);
+    status = preference_score(&job->reader, rows, 2 * pairs->count, score, err);
+    for (int i = 0; i < pairs->count && !status; i++) {
+        double margin = 0;
+
+        for (int h = 0; h < job->heads; h++)
+            margin += score[2 * i * job->heads + h] - score[(2 * i + 1) * job->heads + h];
+        right += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
+    }
+    if (!status && pairs->count) node_add_number(row, "heldout_accuracy", right / pairs->count);
+    free(rows);
+    free(score);
+    return status;
+}
+
+static char *member_folder(const struct step *step, int members, int member) {
+    char name[32];
+
+    if (members == 1) return xstrdup(step->folder);
+    snprintf(name, sizeof name, "member-%d", member + 1);
+    return step_path(step, name);
+}
+
+/* The base's parameters with a new head, into the model that the session keeps. */
+static int reset(struct job *job, int member, struct error *err) {
+    uint64_t seed = job->fitting->step->seed + 1000003 * (uint64_t)member;
+    struct model *fresh = NULL;
+
+    if (model_clone(&fresh, job->fitting->base, job->heads, 0, seed, err)) return -1;
+    memcpy(job->model->data, fresh->data, fresh->size * sizeof *fresh->data);
+    memset(job->optimizer.m, 0, fresh->size * sizeof *fresh->data);
+    memset(job->optimizer.v, 0, fresh->size * sizeof *fresh->data);
+    job->optimizer.step = 0;
+    model_free(fresh);
+    return 0;
+}
+
+static int fit_member(struct job *job, struct session *session, int members, int member, int resume,
+                      struct error *err) {
+    const struct fitting_options *options = job->fitting->options;
+    struct fit fit = {session,
+                      job->model,
+                      &job->optimizer,
+                      &options->fit,
+                      members == 1 ? -1 : member,
+                      resume,
+                      job->fitting->train.count,
+                      job->sizes,
+                      learn,
+                      evaluate,
+                      job};
+    char *folder;
+    int status;
+
+    if (!resume && reset(job, member, err)) return -1;
+    if (fit_run(&fit, err)) return -1;
+    folder = member_folder(job->fitting->step, members, member);
+    status = folder_store(job->model, job->fitting->tokenizer, folder, options->bits, err);
+    free(folder);
+    return status;
+}
+
+static int fit_members(struct job *job, int members, struct error *err) {
+    struct session session = {0};
+    int resumed, first, status = -1;
+
+    session_begin(&session, job->fitting->step);
+    session_keep(&session, "model", job->model, &job->optimizer);
+    resumed = session_resume(&session, err);
+    if (resumed < 0) goto out;
+    first = resumed && members > 1 ? (int)session_number(&session, "member", 0) : 0;
+    for (int m = first; m < members; m++)
+        if (fit_member(job, &session, members, m, resumed && m == first, err)) goto out;
+    status = session_finish(&session, err);
+out:
+    session_free(&session);
+    return status;
+}
+
+static void size_pairs(struct job *job) {
+    const struct pairs *pairs = &job->fitting->train;
+    int budget = job->fitting->options->fit.micro_tokens, longest = 0;
+
+    job->sizes = xcalloc((size_t)pairs->count, sizeof *job->sizes);
+    for (int i = 0; i < pairs->count; i++) {
+        const struct pair *pair = &pairs->items[i];
+
+        job->sizes[i] = 2 * pair->prompt.count + pair->chosen.count + pair->rejected.count;
+        if (job->sizes[i] > longest) longest = job->sizes[i];
+    }
+    if (longest > budget) budget = longest;
+    job->score = xcalloc((size_t)budget * job->heads, sizeof *job->score);
+    job->slope = xcalloc((size_t)budget * job->heads, sizeof *job->slope);
+}
+
+int preference_fit(struct fitting *fitting, int members, int heads, double l2, struct error *err) {
+    struct job job = {.fitting = fitting, .heads = heads, .l2 = l2};
+    int status = -1;
+
+    if (model_clone(&job.model, fitting->base, heads, 0, fitting->step->seed, err)) goto out;
+    job.reader.model = job.model;
+    if (model_train(job.model, err) || optimizer_create(&job.optimizer, job.model, err)) goto out;
+    if (trunk_create(&job.reader.trunk, job.model, fitting->options->recompute, err)) goto out;
+    fit_optimizer(&job.optimizer, &fitting->options->fit);
+    size_pairs(&job);
+    status = fit_members(&job, members, err);
+out:
+    optimizer_free(&job.optimizer, job.model);
+    preference_close(&job.reader);
+    free(job.sizes);
+    free(job.score);
+    free(job.slope);
+    return status;
+}
+
+int preference_open(struct preference *p, const char *folder, const struct kernels *kernels,
+                    struct error *err) {
+    if (model_load(&p->model, folder, kernels, err)) return -1;
+    if (p->model->config.score_heads < 1)
+        return fail(err, "%s: the model has no score head; fit it with the trainer reward", folder);
+    return trunk_create(&p->trunk, p->model, 0, err);
+}
+
+void preference_close(struct preference *p) {
+    trunk_free(p->trunk);
+    model_free(p->model);
+    batch_free(&p->batch);
+    free(p->last);
+    *p = (struct preference){0};
+}

@@ -1,0 +1,161 @@
+/* Fits a reward of the recipe's choice, then says how good it is: accuracy on pairs it has not seen, and
+   whether it pays for length. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/progress.h"
+#include "harness/registry.h"
+#include "rewards/fitting.h"
+
+static int find(const struct reward **out, const char *name, struct error *err) {
+    const char *names[64];
+    const char *near;
+    int count = 0;
+
+    *out = reward_find(name);
+    if (*out) return 0;
+    for (; rewards[count] && count < 64; count++) names[count] = rewards[count]->name;
+    near = nearest_name(name, names, count);
+    return fail(err, "there is no reward \"%s\"%s%s", name,
+                near ? "; did you mean " : "; see pyrite list reward", near ? near : "");
+}
+
+/* The reward's own settings; caller frees. */
+static int read_settings(void **out, const struct reward *reward, const struct node *given, const char *where,
+                         struct error *err) {
+    struct node *none = node_new(NODE_MAP);
+    int status;
+
+    *out = xcalloc(1, reward->settings_size ? reward->settings_size : 1);
+    status = options_read(reward->options, reward->presets, given ? given : none, where, *out, err);
+    node_free(none);
+    return status;
+}
+
+static int write_facts(const struct step *step, const struct node *facts, struct error *err) {
+    char *path = step_path(step, "reward.json"), *json = node_json(facts, 2);
+    int status = file_write(path, json, strlen(json), err);
+
+    free(json);
+    free(path);
+    return status;
+}
+
+static int accuracy(struct node *out, const char *split, const struct reward *reward, struct scorer *scorer,
+                    const struct pairs *pairs, struct error *err) {
+    double share;
+
+    if (!pairs->count) return 0;
+    if (pairs_accuracy(&share, reward, scorer, pairs, err)) return -1;
+    node_add_number(out, split, share);
+    return 0;
+}
+
+/* Correlation of total reward with length over the samples: a reward that pays for length shows it here,
+   before any policy finds out. */
+static int length_check(struct node *facts, const struct fitting *fitting, const struct reward *reward,
+                        struct scorer *scorer, struct error *err) {
+    int count = fitting->sample_count, total = 0, status;
+    double *length = xcalloc((size_t)count, sizeof *length), *sum = xcalloc((size_t)count, sizeof *sum), r;
+    float *tokens, *at;
+
+    for (int i = 0; i < count; i++) {
+        length[i] = fitting->samples[i].response_length;
+        total += fitting->samples[i].response_length;
+    }
+    at = tokens = xcalloc((size_t)total, sizeof *tokens);
+    status = reward->score(scorer, fitting->samples, count, tokens, NULL, err);
+    for (int i = 0; i < count; i++)
+        for (int t = 0; t < fitting->samples[i].response_length; t++) sum[i] += *at++;
+    r = correlation(sum, length, count);
+    if (!status && count) node_add_number(facts, "length_correlation", r);
+    if (!status && fabs(r) > fitting->options->length_limit) {
+        node_add_text(node_add(facts, "events", NODE_LIST), NULL, "length_correlation");
+        progress_notice("%s: length_correlation: total reward and length correlate at %.2f on %d samples; a "
+                        "policy will find that out",
+                        fitting->step->name, r, count);
+    }
+    free(length);
+    free(sum);
+    free(tokens);
+    return status;
+}
+
+static int report(struct node *facts, const struct fitting *fitting, struct error *err) {
+    const struct reward *reward;
+    struct scorer *scorer = NULL;
+    struct node *shares = node_add(facts, "accuracy", NODE_MAP);
+    int status = -1;
+
+    if (reward_open(&reward, &scorer, fitting->step->folder, fitting->kernels, err)) return -1;
+    if (accuracy(shares, "heldout", reward, scorer, &fitting->heldout, err)) goto out;
+    if (accuracy(shares, "ood", reward, scorer, &fitting->ood, err)) goto out;
+    if (length_check(facts, fitting, reward, scorer, err)) goto out;
+    status = write_facts(fitting->step, facts, err);
+out:
+    reward->close(scorer);
+    return status;
+}
+
+static int reward_run(struct run *run, const struct step *step, struct error *err) {
+    struct fitting_options options;
+    struct fitting fitting = {0};
+    const struct reward *reward;
+    struct node *facts = node_new(NODE_MAP), *described = NULL;
+    void *settings = NULL;
+    int status = -1;
+
+    if (options_read(fitting_options, NULL, step->options, step->name, &options, err)) goto out;
+    if (find(&reward, options.name, err)) goto out;
+    if (read_settings(&settings, reward, options.settings, step->name, err)) goto out;
+    if (fitting_open(&fitting, &options, run, step, err)) goto out;
+    described = options_describe(reward->options, settings);
+    node_add_text(facts, "reward", reward->name);
+    node_add_copy(facts, "settings", described);
+    node_add_number(facts, "pairs", fitting.train.count);
+    if (reward->fit(&fitting, settings, facts, err)) goto out;
+    node_add_number(facts, "samples", fitting.sample_count);
+    if (write_facts(step, facts, err)) goto out;
+    status = report(facts, &fitting, err);
+out:
+    fitting_free(&fitting);
+    node_free(described);
+    node_free(facts);
+    free(settings);
+    return status;
+}
+
+static int reward_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
+    struct fitting_options options;
+    const struct reward *reward;
+    struct config config;
+    void *settings = NULL;
+    int known, status = -1;
+
+    (void)run;
+    if (options_read(fitting_options, NULL, step->options, step->name, &options, err)) return -1;
+    if (find(&reward, options.name, err)) return -1;
+    if (read_settings(&settings, reward, options.settings, step->name, err)) goto out;
+    known = folder_config(&config, options.base, err);
+    if (known < 0) goto out;
+    if (known) {
+        out->parameters = 2 * config_parameters(&config);
+        out->bytes = 20 * config_parameters(&config) +
+                     (double)trunk_bytes(&config, options.fit.micro_tokens, 1, options.recompute);
+    }
+    snprintf(out->note, sizeof out->note, "%s",
+             known ? reward->summary : "sizes are known once the base is there");
+    status = 0;
+out:
+    free(settings);
+    return status;
+}
+
+const struct stage stage_reward = {.name = "reward",
+                                   .summary = "fits a reward on preference pairs",
+                                   .options = fitting_options,
+                                   .run = reward_run,
+                                   .plan = reward_plan};
