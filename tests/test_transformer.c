@@ -1,0 +1,625 @@
+/* The transformer against PyTorch, against finite differences, and against itself in other batches. */
+#include "models/transformer.h"
+
+#include <check.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "harness/rng.h"
+#include "models/optimizer.h"
+#include "models/safetensors.h"
+
+static struct error err;
+
+static const struct kernels *cpu(void) {
+    return kernels_find("cpu");
+}
+
+/* One of make_transformer.py's folders. */
+struct reference {
+    struct model *model, *gradients;
+    struct safetensors expected;
+    struct batch batch;
+    int *position, *target, *score_position;
+    int count, score_count;
+    float *weight, *spread, *slope;
+    struct sampling sampling;
+};
+
+static const char *const names[] = {"gpt2", "gpt2_untied", "llama", "llama_tied"};
+
+static size_t size_of(const struct safetensor *tensor) {
+    size_t size = 1;
+
+    for (int i = 0; i < tensor->rank; i++) size *= (size_t)tensor->shape[i];
+    return size;
+}
+
+static float *floats(const struct safetensors *file, const char *name, int *count) {
+    const struct safetensor *tensor = safetensors_find(file, name);
+    float *out;
+
+    ck_assert_msg(tensor != NULL, "%s is missing", name);
+    out = xmalloc(size_of(tensor) * sizeof *out);
+    ck_assert_msg(safetensor_floats(tensor, out, size_of(tensor), &err) == 0, "%s", err.message);
+    if (count) *count = (int)size_of(tensor);
+    return out;
+}
+
+static int *integers(const struct safetensors *file, const char *name, int *count) {
+    float *values = floats(file, name, count);
+    int *out = xmalloc((size_t)*count * sizeof *out);
+
+    for (int i = 0; i < *count; i++) out[i] = (int)values[i];
+    free(values);
+    return out;
+}
+
+static void read_batch(struct reference *r) {
+    int rows, total;
+    int *tokens = integers(&r->expected, "tokens", &total), *start = integers(&r->expected, "start", &rows);
+
+    for (int i = 0; i + 1 < rows; i++) batch_add(&r->batch, tokens + start[i], start[i + 1] - start[i]);
+    free(tokens);
+    free(start);
+}
+
+static struct reference open_reference(const char *name) {
+    const char *root = getenv("srcdir");
+    char *folder = xprintf("%s/tests/fixtures/transformer/%s", root ? root : ".", name);
+    char *gradients = xprintf("%s/gradients", folder), *expected = xprintf("%s/expected.safetensors", folder);
+    struct reference r = {.sampling = SAMPLING_PLAIN};
+    float *temperature;
+
+    ck_assert_msg(model_load(&r.model, folder, cpu(), &err) == 0, "%s", err.message);
+    ck_assert_msg(model_load(&r.gradients, gradients, cpu(), &err) == 0, "%s", err.message);
+    ck_assert_msg(safetensors_open(&r.expected, expected, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(model_train(r.model, &err), 0);
+    read_batch(&r);
+    r.position = integers(&r.expected, "position", &r.count);
+    r.target = integers(&r.expected, "target", &r.count);
+    r.score_position = integers(&r.expected, "score_position", &r.score_count);
+    r.weight = floats(&r.expected, "weight", NULL);
+    r.spread = floats(&r.expected, "spread", NULL);
+    r.slope = floats(&r.expected, "slope", NULL);
+    temperature = floats(&r.expected, "temperature", NULL);
+    r.sampling.temperature = *temperature;
+    free(temperature);
+    free(expected);
+    free(gradients);
+    free(folder);
+    return r;
+}
+
+static void close_reference(struct reference *r) {
+    safetensors_close(&r->expected);
+    model_free(r->model);
+    model_free(r->gradients);
+    batch_free(&r->batch);
+    free(r->position);
+    free(r->target);
+    free(r->score_position);
+    free(r->weight);
+    free(r->spread);
+    free(r->slope);
+}
+
+/* The largest difference is at most this share of the largest value. */
+static void assert_close(const char *model, const char *what, const float *got, const float *expected,
+                         size_t count, double share) {
+    double largest = 0, worst = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        largest = fmax(largest, fabs((double)expected[i]));
+        worst = isfinite(got[i]) ? fmax(worst, fabs((double)got[i] - (double)expected[i])) : INFINITY;
+    }
+    ck_assert_msg(worst <= share * largest, "%s: %s is off by %g, values reach %g", model, what, worst,
+                  largest);
+}
+
+static void assert_expected(const struct reference *r, const char *model, const char *what,
+                            const float *got) {
+    int count;
+    float *expected = floats(&r->expected, what, &count);
+
+    assert_close(model, what, got, expected, (size_t)count, 1e-5);
+    free(expected);
+}
+
+struct slopes {
+    const float *weight, *spread;
+};
+
+/* loss = -sum weight logprob - sum spread entropy */
+static void slope(void *context, int first, int count, const float *logprob, const float *entropy, float *out,
+                  float *entropy_out) {
+    const struct slopes *slopes = context;
+
+    (void)logprob, (void)entropy;
+    for (int i = 0; i < count; i++) {
+        out[i] = -slopes->weight[first + i];
+        if (entropy_out) entropy_out[i] = -slopes->spread[first + i];
+    }
+}
+
+static double loss_of(const struct reference *r, const float *logprob, const float *entropy,
+                      const float *score) {
+    double loss = 0;
+
+    for (int i = 0; i < r->count; i++)
+        loss -= (double)r->weight[i] * (double)logprob[i] + (double)r->spread[i] * (double)entropy[i];
+    for (int i = 0; i < r->score_count * r->model->config.score_heads; i++)
+        loss += (double)r->slope[i] * (double)score[i];
+    return loss;
+}
+
+static struct trunk *new_trunk(struct model *model, int recompute) {
+    struct trunk *trunk;
+
+    ck_assert_int_eq(trunk_create(&trunk, model, recompute, &err), 0);
+    return trunk;
+}
+
+static const float *forward(struct trunk *trunk, const struct batch *batch, int keep) {
+    const float *hidden;
+
+    ck_assert_msg(trunk_forward(trunk, batch, keep, &hidden, &err) == 0, "%s", err.message);
+    return hidden;
+}
+
+/* The fixture's loss, forward and (keep) backward. */
+static double run_reference(struct reference *r, struct trunk *trunk, int keep, float *logprob,
+                            float *entropy, float *score) {
+    struct slopes slopes = {r->weight, r->spread};
+
+    forward(trunk, &r->batch, keep);
+    head_score(trunk, r->score_position, r->score_count, score);
+    if (keep) {
+        head_train(trunk, r->position, r->target, r->count, &r->sampling, 1, slope, &slopes, logprob,
+                   entropy);
+        head_score_backward(trunk, r->score_position, r->score_count, r->slope);
+        trunk_backward(trunk);
+    } else {
+        head_logprob(trunk, r->position, r->target, r->count, &r->sampling, logprob, entropy, NULL);
+    }
+    return loss_of(r, logprob, entropy, score);
+}
+
+static void check_gradients(const struct reference *r, const char *name) {
+    model_join_grad(r->model);
+    for (int i = 0; i < r->model->count; i++) {
+        const struct tensor *tensor = &r->model->tensors[i];
+
+        assert_close(name, tensor->name, tensor->grad, r->gradients->tensors[i].data,
+                     (size_t)tensor->rows * tensor->cols, 1e-5);
+    }
+}
+
+START_TEST(outputs_and_every_gradient_equal_pytorchs)
+{
+    struct reference r = open_reference(names[_i]);
+    struct trunk *trunk = new_trunk(r.model, 0);
+    float logprob[64], entropy[64], score[64], loss;
+
+    loss = (float)run_reference(&r, trunk, 1, logprob, entropy, score);
+    assert_expected(&r, names[_i], "logprob", logprob);
+    assert_expected(&r, names[_i], "entropy", entropy);
+    assert_expected(&r, names[_i], "score", score);
+    assert_expected(&r, names[_i], "loss", &loss);
+    check_gradients(&r, names[_i]);
+    trunk_free(trunk);
+    close_reference(&r);
+}
+END_TEST
+
+START_TEST(logits_equal_pytorchs)
+{
+    struct reference r = open_reference(names[_i]);
+    struct trunk *trunk = new_trunk(r.model, 0);
+    const struct config *c = &r.model->config;
+    float *logits = xmalloc((size_t)r.batch.total * c->vocab * sizeof *logits);
+
+    cpu()->matmul(logits, forward(trunk, &r.batch, 0), r.model->head->data, NULL, r.batch.total, c->vocab,
+                  c->width, 0);
+    assert_expected(&r, names[_i], "logits", logits);
+    free(logits);
+    trunk_free(trunk);
+    close_reference(&r);
+}
+END_TEST
+
+/* The parameter of a tensor with the largest gradient, moved by ±eps: the loss must change as the gradient
+ * says, to 1 % (rounding of f32 losses over a step of 2 eps). */
+START_TEST(gradients_equal_finite_differences)
+{
+    struct reference r = open_reference(names[_i]);
+    struct trunk *trunk = new_trunk(r.model, 0);
+    float logprob[64], entropy[64], score[64];
+    const float eps = 1.0f / 512;
+
+    run_reference(&r, trunk, 1, logprob, entropy, score);
+    model_join_grad(r.model);
+    for (int i = 0; i < r.model->count; i++) {
+        struct tensor *tensor = &r.model->tensors[i];
+        int best = 0;
+        double up, down;
+
+        for (int j = 0; j < tensor->rows * tensor->cols; j++)
+            if (fabsf(tensor->grad[j]) > fabsf(tensor->grad[best])) best = j;
+        tensor->data[best] += eps;
+        up = run_reference(&r, trunk, 0, logprob, entropy, score);
+        tensor->data[best] -= 2 * eps;
+        down = run_reference(&r, trunk, 0, logprob, entropy, score);
+        tensor->data[best] += eps;
+        ck_assert_double_eq_tol((up - down) / (2 * eps) / tensor->grad[best], 1, 0.01);
+    }
+    trunk_free(trunk);
+    close_reference(&r);
+}
+END_TEST
+
+static void assert_same(const char *what, const float *a, const float *b, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(memcmp(a + i, b + i, sizeof *a) == 0, "%s: %zu is %.9g and %.9g", what, i, a[i], b[i]);
+}
+
+static float *kept_gradients(const struct model *model) {
+    float *kept = xmalloc(model->size * sizeof *kept);
+
+    memcpy(kept, model->grad, model->size * sizeof *kept);
+    return kept;
+}
+
+START_TEST(recomputed_activations_give_the_same_bits)
+{
+    struct reference r = open_reference(names[_i]);
+    float logprob[64], entropy[64], score[64], *first;
+
+    for (int recompute = 0; recompute < 2; recompute++) {
+        struct trunk *trunk = new_trunk(r.model, recompute);
+
+        model_zero_grad(r.model);
+        run_reference(&r, trunk, 1, logprob, entropy, score);
+        model_join_grad(r.model);
+        if (recompute)
+            assert_same("gradient", r.model->grad, first, r.model->size);
+        else
+            first = kept_gradients(r.model);
+        trunk_free(trunk);
+    }
+    free(first);
+    close_reference(&r);
+}
+END_TEST
+
+/* A model of sizes that are multiples of nothing, trained on many ragged rows. */
+struct bench {
+    struct model *model;
+    struct batch batch;
+    int *position, *target;
+    float *weight, *spread, *slope, *score, *logprob, *entropy;
+    int count;
+};
+
+static struct config odd_config(int llama) {
+    struct config config;
+
+    ck_assert_int_eq(config_family(&config, llama ? "llama" : "gpt2", &err), 0);
+    config.vocab = 131;
+    config.context = 64;
+    config.layers = 3;
+    config.width = 48;
+    config.heads = llama ? 6 : 3;
+    config.kv_heads = llama ? 2 : 3;
+    config.head_size = llama ? 10 : 16;
+    config.ffn = 100;
+    config.tied = !llama;
+    config.score_heads = 2;
+    return config;
+}
+
+static struct model *odd_model(int llama) {
+    struct config config = odd_config(llama);
+    struct model *model;
+
+    ck_assert_msg(model_create(&model, &config, cpu(), &err) == 0, "%s", err.message);
+    model_init(model, 7);
+    for (size_t i = 0; i < model->size; i++) model->data[i] *= 4;
+    ck_assert_int_eq(model_train(model, &err), 0);
+    return model;
+}
+
+static void add_row(struct bench *b, struct rng *rng, int length) {
+    int tokens[64], start = b->batch.total;
+
+    for (int i = 0; i < length; i++) tokens[i] = rng_below(rng, 131);
+    batch_add(&b->batch, tokens, length);
+    for (int i = 0; i + 1 < length; i++) {
+        b->position[b->count] = start + i;
+        b->target[b->count++] = tokens[i + 1];
+    }
+}
+
+static struct bench new_bench(int llama, int rows) {
+    size_t room = (size_t)rows * 64;
+    struct bench b = {.model = odd_model(llama),
+                      .position = xcalloc(room, sizeof(int)),
+                      .target = xcalloc(room, sizeof(int)),
+                      .weight = xcalloc(room, sizeof(float)),
+                      .spread = xcalloc(room, sizeof(float)),
+                      .slope = xcalloc(room * 2, sizeof(float)),
+                      .score = xcalloc(room * 2, sizeof(float)),
+                      .logprob = xcalloc(room, sizeof(float)),
+                      .entropy = xcalloc(room, sizeof(float))};
+    struct rng rng = rng_stream(1, "bench", 0, 0);
+
+    for (int r = 0; r < rows; r++) add_row(&b, &rng, 1 + rng_below(&rng, 64));
+    for (size_t i = 0; i < room; i++) {
+        b.weight[i] = (float)rng_normal(&rng);
+        b.spread[i] = (float)rng_normal(&rng);
+        b.slope[i] = (float)rng_normal(&rng);
+    }
+    return b;
+}
+
+static void free_bench(struct bench *b) {
+    model_free(b->model);
+    batch_free(&b->batch);
+    free(b->position);
+    free(b->target);
+    free(b->weight);
+    free(b->spread);
+    free(b->slope);
+    free(b->score);
+    free(b->logprob);
+    free(b->entropy);
+}
+
+/* Adds the gradients of rows from … to-1, alone in their batch. */
+static void train_rows(struct bench *b, struct trunk *trunk, int from, int to) {
+    int start = b->batch.start[from], count = 0, first = 0;
+    struct batch part = {0};
+    int position[64 * 64];
+    struct slopes slopes;
+
+    for (int r = from; r < to; r++)
+        batch_add(&part, b->batch.tokens + b->batch.start[r], b->batch.start[r + 1] - b->batch.start[r]);
+    while (first < b->count && b->position[first] < start) first++;
+    while (first + count < b->count && b->position[first + count] < b->batch.start[to]) {
+        position[count] = b->position[first + count] - start;
+        count++;
+    }
+    slopes = (struct slopes){b->weight + first, b->spread + first};
+    forward(trunk, &part, 1);
+    head_train(trunk, position, b->target + first, count, &SAMPLING_PLAIN, 1, slope, &slopes,
+               b->logprob + first, b->entropy + first);
+    head_score(trunk, position, count, b->score + first * 2);
+    head_score_backward(trunk, position, count, b->slope + first * 2);
+    trunk_backward(trunk);
+    batch_free(&part);
+}
+
+START_TEST(micro_batches_add_up_to_the_bits_of_one_batch)
+{
+    struct bench b = new_bench(_i, 32);
+    struct trunk *trunk = new_trunk(b.model, 0);
+    float *whole;
+
+    ck_assert_int_gt(b.count, 600); /* several chunks of the head */
+    train_rows(&b, trunk, 0, 32);
+    model_join_grad(b.model);
+    whole = kept_gradients(b.model);
+    model_zero_grad(b.model);
+    for (int r = 0; r < 32; r += 8) train_rows(&b, trunk, r, r + 8);
+    model_join_grad(b.model);
+    assert_same("gradient", b.model->grad, whole, b.model->size);
+    free(whole);
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+START_TEST(gradients_do_not_depend_on_the_thread_count)
+{
+    struct bench b = new_bench(_i, 24);
+    struct trunk *trunk = new_trunk(b.model, 1);
+    float *one;
+
+    kernels_threads(1);
+    train_rows(&b, trunk, 0, 24);
+    one = kept_gradients(b.model);
+    model_zero_grad(b.model);
+    kernels_threads(2);
+    train_rows(&b, trunk, 0, 24);
+    assert_same("gradient", b.model->grad, one, b.model->size);
+    free(one);
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+START_TEST(a_rows_hidden_states_do_not_depend_on_other_rows)
+{
+    struct bench b = new_bench(_i, 24);
+    struct trunk *trunk = new_trunk(b.model, 0), *alone = new_trunk(b.model, 0);
+    const float *hidden = forward(trunk, &b.batch, 1);
+    size_t width = (size_t)b.model->config.width;
+
+    for (int r = 0; r < 24; r++) {
+        int start = b.batch.start[r], length = b.batch.start[r + 1] - start;
+        struct batch row = {0};
+
+        batch_add(&row, b.batch.tokens + start, length);
+        assert_same("hidden", forward(alone, &row, 0), hidden + (size_t)start * width,
+                    (size_t)length * width);
+        batch_free(&row);
+    }
+    trunk_free(alone);
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+START_TEST(training_and_scoring_return_the_same_log_probabilities)
+{
+    static const struct sampling kinds[] = {{1, 0, 1, 0},    {0.7f, 0, 1, 0},         {1, 5, 1, 0},
+                                            {1, 0, 0.8f, 0}, {1.3f, 40, 0.9f, 0.02f}, {0, 5, 0.5f, 0.5f}};
+    struct bench b = new_bench(0, 12);
+    struct trunk *trunk = new_trunk(b.model, 0);
+    struct slopes slopes = {b.weight, b.spread};
+    float *scored = xcalloc((size_t)b.count, sizeof *scored);
+
+    forward(trunk, &b.batch, 1);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        head_logprob(trunk, b.position, b.target, b.count, &kinds[k], scored, NULL, NULL);
+        head_train(trunk, b.position, b.target, b.count, &kinds[k], 0, slope, &slopes, b.logprob, NULL);
+        assert_same("log-probability", b.logprob, scored, (size_t)b.count);
+        for (int i = 0; i < b.count; i++) ck_assert(scored[i] <= 0 && scored[i] > -100);
+    }
+    free(scored);
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+/* With a truncated distribution too: the kept set does not move with a small step. */
+START_TEST(the_slope_of_a_truncated_distribution_equals_finite_differences)
+{
+    const struct sampling kind = {0.8f, 20, 0.95f, 0.001f};
+    struct bench b = new_bench(0, 4);
+    struct trunk *trunk = new_trunk(b.model, 0);
+    struct slopes slopes = {b.weight, b.spread};
+    struct tensor *tensor = b.model->layers[1].down;
+    const float eps = 1.0f / 256;
+    double loss[2] = {0, 0};
+    int best = 0;
+
+    forward(trunk, &b.batch, 1);
+    head_train(trunk, b.position, b.target, 1, &kind, 0, slope, &slopes, b.logprob, NULL);
+    trunk_backward(trunk);
+    for (int j = 0; j < tensor->rows * tensor->cols; j++)
+        if (fabsf(tensor->grad[j]) > fabsf(tensor->grad[best])) best = j;
+    for (int side = 0; side < 2; side++) {
+        tensor->data[best] += side ? -2 * eps : eps;
+        forward(trunk, &b.batch, 0);
+        head_logprob(trunk, b.position, b.target, 1, &kind, b.logprob, NULL, NULL);
+        loss[side] = -(double)b.weight[0] * (double)b.logprob[0];
+    }
+    ck_assert_double_eq_tol((loss[0] - loss[1]) / (2 * eps) / tensor->grad[best], 1, 0.02);
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+START_TEST(a_few_steps_of_training_lower_the_loss)
+{
+    struct bench b = new_bench(_i, 8);
+    struct trunk *trunk = new_trunk(b.model, 0);
+    struct optimizer optimizer;
+    double loss[2] = {0, 0};
+
+    for (int i = 0; i < b.count; i++) b.weight[i] = 1.0f / b.count, b.spread[i] = 0;
+    memset(b.slope, 0, (size_t)b.count * 2 * sizeof *b.slope);
+    ck_assert_int_eq(optimizer_create(&optimizer, b.model, &err), 0);
+    for (int step = 0; step < 30; step++) {
+        model_zero_grad(b.model);
+        train_rows(&b, trunk, 0, 8);
+        optimizer_update(&optimizer, b.model, 0.003f);
+        for (int i = 0; i < b.count && (step == 0 || step == 29); i++) loss[step > 0] -= (double)b.logprob[i];
+    }
+    ck_assert_double_lt(loss[1], 0.7 * loss[0]);
+    optimizer_free(&optimizer, b.model);
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_an_error)
+{
+    struct model *model = odd_model(0);
+    struct trunk *trunk = new_trunk(model, 0);
+    int tokens[65] = {0}, wrong = 131;
+    struct batch batch = {0};
+    const float *hidden;
+
+    batch_add(&batch, tokens, 65);
+    ck_assert_int_eq(trunk_forward(trunk, &batch, 0, &hidden, &err), -1);
+    ck_assert_str_eq(err.message, "row 0 has 65 tokens: the model's context is 64");
+    batch_clear(&batch);
+    batch_add(&batch, tokens, 3);
+    batch_extend(&batch, &wrong, 1);
+    ck_assert_int_eq(trunk_forward(trunk, &batch, 0, &hidden, &err), -1);
+    ck_assert_str_eq(err.message, "token 3 is 131: the model's vocabulary has 131");
+    batch_clear(&batch);
+    ck_assert_int_eq(trunk_forward(trunk, &batch, 1, &hidden, &err), 0);
+    trunk_backward(trunk);
+    batch_free(&batch);
+    trunk_free(trunk);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(batches_hold_rows_end_to_end)
+{
+    const int tokens[] = {5, 6, 7};
+    struct batch batch = {0};
+
+    for (int i = 0; i < 100; i++) {
+        batch_add(&batch, tokens, 2);
+        batch_extend(&batch, tokens + 2, 1);
+        batch_add(&batch, NULL, 0);
+    }
+    ck_assert_int_eq(batch.rows, 200);
+    ck_assert_int_eq(batch.total, 300);
+    ck_assert_int_eq(batch.start[199], 300);
+    ck_assert_int_eq(batch.start[200], 300);
+    for (int t = 0; t < 300; t++) ck_assert_int_eq(batch.tokens[t], 5 + t % 3);
+    batch_clear(&batch);
+    ck_assert_int_eq(batch.total, 0);
+    batch_free(&batch);
+    ck_assert_ptr_null(batch.tokens);
+}
+END_TEST
+
+START_TEST(the_memory_plan_orders_scoring_recomputing_and_keeping)
+{
+    struct config config = odd_config(0);
+    size_t scoring = trunk_bytes(&config, 1024, 0, 0), recomputing = trunk_bytes(&config, 1024, 1, 1);
+    size_t keeping = trunk_bytes(&config, 1024, 1, 0);
+
+    ck_assert_uint_lt(scoring, recomputing);
+    ck_assert_uint_lt(recomputing, keeping);
+    ck_assert_uint_ge(scoring, 1024 * sizeof(float) * (48 * 4 + 144 + 48 + 200));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("transformer");
+    TCase *pytorch = tcase_create("pytorch"), *itself = tcase_create("itself");
+    SRunner *runner = srunner_create(suite);
+    int failures, models = sizeof names / sizeof *names;
+
+    kernels_threads(1);
+    tcase_add_loop_test(pytorch, logits_equal_pytorchs, 0, models);
+    tcase_add_loop_test(pytorch, outputs_and_every_gradient_equal_pytorchs, 0, models);
+    tcase_add_loop_test(itself, gradients_equal_finite_differences, 0, models);
+    tcase_add_loop_test(itself, recomputed_activations_give_the_same_bits, 0, models);
+    tcase_add_loop_test(itself, micro_batches_add_up_to_the_bits_of_one_batch, 0, 2);
+    tcase_add_loop_test(itself, gradients_do_not_depend_on_the_thread_count, 0, 2);
+    tcase_add_loop_test(itself, a_rows_hidden_states_do_not_depend_on_other_rows, 0, 2);
+    tcase_add_test(itself, training_and_scoring_return_the_same_log_probabilities);
+    tcase_add_test(itself, the_slope_of_a_truncated_distribution_equals_finite_differences);
+    tcase_add_loop_test(itself, a_few_steps_of_training_lower_the_loss, 0, 2);
+    tcase_add_test(itself, what_does_not_fit_is_an_error);
+    tcase_add_test(itself, batches_hold_rows_end_to_end);
+    tcase_add_test(itself, the_memory_plan_orders_scoring_recomputing_and_keeping);
+    suite_add_tcase(suite, pytorch);
+    suite_add_tcase(suite, itself);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
