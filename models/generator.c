@@ -1,7 +1,6 @@
 #include "models/generator.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "harness/memory.h"
 #include "harness/rng.h"
@@ -281,7 +280,7 @@ int generate(const struct model *model, const struct request *requests, int coun
         .model = model, .options = options, .requests = requests, .responses = responses, .count = count};
     int status;
 
-    memset(responses, 0, (size_t)count * sizeof *responses);
+    for (int i = 0; i < count; i++) responses[i] = (struct response){0};
     if (check_requests(&g, err)) return -1;
     if (count == 0) return 0;
     status = run(&g, done, context, err);
