@@ -1,4 +1,4 @@
-/* Everything a report can show, gathered from a finished run: metrics, curves, samples, provenance. */
+/* Everything a report can show, gathered from a run's folder: metrics, curves, samples, provenance. */
 #ifndef REPORTS_RESULTS_H
 #define REPORTS_RESULTS_H
 
@@ -9,28 +9,55 @@
 struct curve {
     char *task, *policy, *stage; /* "safety", "ppo-scalar", "ppo" */
     int seed;
-    struct node *rows; /* list of maps */
+    struct node *matrix; /* {world: safety, seed: 1, …} */
+    struct node *rows;   /* list of maps */
 };
 
-/* A sample for the browser: what each policy answered to one prompt, with verdicts; and token rewards where
- * they were kept. */
-struct results {
-    char *title, *folder;
-    struct node *manifest;
+/* What one evaluate step found, with the transcripts whose matrix agrees with its own.
+   A metric with a baseline is a difference from it, unless the baseline's own row of the same name has a
+   value (then both are absolute) or its name speaks of wins (then one half is no difference). Its family says
+   by which correction p_adjusted was made: "Holm, refusal". */
+struct evaluation {
+    char *name, *task;   /* "safety"; name also says what else varies: "safety, bias 0.5" */
+    struct node *matrix; /* {world: safety} */
     struct metrics metrics;
-    struct curve *curves;
-    int curve_count;
     struct transcripts transcripts;
     struct verdicts verdicts;
     struct node *token_rewards; /* list of {task, policy, reward, transcript, tokens: [text], rewards:
-                                   [number]}, or NULL */
+                                   [number]}; may be empty */
 };
 
+/* A picture, drawn once for all formats. */
+struct figure {
+    char *file;    /* "safety-gold.svg" */
+    char *section; /* of the report: an evaluation's name */
+    char *group;   /* "training", "overoptimization", "length", "dose" */
+    char *title, *caption;
+    char *svg; /* NULL where it could not be drawn; the results' note says why */
+};
+
+struct results {
+    char *title, *folder;
+    struct node *manifest; /* a map; empty if the run has none */
+    struct evaluation *evaluations;
+    int evaluation_count;
+    struct curve *curves;
+    int curve_count;
+    struct figure *figures;
+    int figure_count;
+    char *figure_note; /* why figures are missing, or NULL */
+};
+
+/* Reads manifest.json and every folder below steps/ that holds a step.json. Unfinished steps are skipped; a
+   run in which nothing can be shown is an error. */
 int results_gather(struct results *out, const char *run_folder, struct error *err);
 void results_free(struct results *results);
 
-/* The one formatter of numbers: every format prints these digits. percent: 0.153 → "15.3 %". NaN → "–".
- * Caller's buffer. */
-const char *format_number(char buffer[32], double value, const char *unit);
+/* sft first, then the others as they appear, content-blind baselines last. Borrowed names; caller frees the
+   array. */
+const char **results_policies(const struct results *results, int *count);
+/* 0: sft, what everything is compared with. 1: a trained policy. 2: a content-blind baseline (constant,
+   longest, shortest, first, copy-prompt, null-…). */
+int policy_standing(const char *policy);
 
 #endif

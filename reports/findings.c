@@ -1,0 +1,251 @@
+#include "reports/findings.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "harness/names.h"
+#include "harness/statistics.h"
+#include "reports/format.h"
+
+#define Z95 1.959963984540054
+
+static int same(const char *a, const char *b) {
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+/* The baseline's own row of the same metric, or NULL. */
+static const struct metric *row_of_baseline(const struct evaluation *evaluation,
+                                            const struct metric *metric) {
+    for (int i = 0; i < evaluation->metrics.count; i++) {
+        const struct metric *other = &evaluation->metrics.items[i];
+
+        if (other->policy && !strcmp(other->policy, metric->baseline) && same(other->suite, metric->suite) &&
+            same(other->name, metric->name) && same(other->split, metric->split))
+            return other;
+    }
+    return NULL;
+}
+
+/* The value that means no difference. */
+static double centre_of(const struct evaluation *evaluation, const struct metric *metric) {
+    const struct metric *baseline = row_of_baseline(evaluation, metric);
+
+    if (baseline) return baseline->value;
+    return strstr(metric->name, "win") && same(metric->unit, "percent") ? 0.5 : 0;
+}
+
+static int count_alike(const struct metric *metric, double centre, double effect) {
+    int alike = 0;
+
+    if (!metric->per_seed || metric->seeds < 1 || centre != centre) return -1;
+    for (int i = 0; i < metric->seeds; i++) alike += (metric->per_seed[i] - centre) * effect > 0;
+    return alike;
+}
+
+static struct finding make_finding(const struct evaluation *evaluation, const struct metric *metric) {
+    double centre = centre_of(evaluation, metric);
+    double p = isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted;
+    struct finding finding = {.metric = metric, .effect = metric->value - centre, .better = -1};
+
+    finding.error = (metric->high - metric->low) / (2 * Z95);
+    finding.significant = p < 0.05;
+    finding.alike = count_alike(metric, centre, finding.effect);
+    if (metric->lower_is_better >= 0 && finding.effect != 0)
+        finding.better = (finding.effect < 0) == metric->lower_is_better;
+    return finding;
+}
+
+static double strength(const struct finding *finding) {
+    return finding->error > 0 ? fabs(finding->effect) / finding->error : 0;
+}
+
+static int by_strength(const void *a, const void *b) {
+    const struct finding *x = a, *y = b;
+    double difference = strength(y) - strength(x);
+
+    if (x->significant != y->significant) return y->significant - x->significant;
+    if (difference != 0) return difference > 0 ? 1 : -1;
+    return x->metric < y->metric ? -1 : 1;
+}
+
+static int is_tested(const struct metric *metric) {
+    return metric->policy && metric->baseline && !isnan(metric->p) && !isnan(metric->value) &&
+           policy_standing(metric->policy) < 2;
+}
+
+static struct findings *findings_for(struct findings **lists, int *count, const char *policy) {
+    for (int i = 0; i < *count; i++)
+        if (!strcmp((*lists)[i].policy, policy)) return &(*lists)[i];
+    *lists = xrealloc(*lists, *count + 1, sizeof **lists);
+    (*lists)[*count] = (struct findings){.policy = policy};
+    return &(*lists)[(*count)++];
+}
+
+struct findings *findings_of(const struct evaluation *evaluation, int *count) {
+    struct findings *lists = NULL;
+
+    *count = 0;
+    for (int i = 0; i < evaluation->metrics.count; i++) {
+        const struct metric *metric = &evaluation->metrics.items[i];
+        struct findings *list;
+
+        if (!is_tested(metric)) continue;
+        list = findings_for(&lists, count, metric->policy);
+        list->items = xrealloc(list->items, list->count + 1, sizeof *list->items);
+        list->items[list->count] = make_finding(evaluation, metric);
+        list->significant += list->items[list->count++].significant;
+    }
+    for (int i = 0; i < *count; i++)
+        qsort(lists[i].items, lists[i].count, sizeof *lists[i].items, by_strength);
+    return lists;
+}
+
+void findings_free(struct findings *findings, int count) {
+    for (int i = 0; i < count; i++) free(findings[i].items);
+    free(findings);
+}
+
+char *finding_sentence(const struct finding *finding) {
+    const struct metric *metric = finding->metric;
+    char *estimate = format_estimate(metric), *name = format_name(metric->name), p[32];
+    int adjusted = !isnan(metric->p_adjusted);
+    struct text out = {0};
+
+    text_printf(&out, "%s", name);
+    if (metric->split) text_printf(&out, " (%s)", metric->split);
+    text_printf(&out, " %s", estimate);
+    if (metric->unit && strcmp(metric->unit, "percent") && strcmp(metric->unit, "points"))
+        text_printf(&out, " %s", metric->unit);
+    text_printf(&out, " against %s, %s = %s", metric->baseline, adjusted ? "corrected p" : "p",
+                format_number(p, adjusted ? metric->p_adjusted : metric->p, "p"));
+    if (finding->better >= 0) text_printf(&out, ", %s", finding->better ? "better" : "worse");
+    if (finding->alike >= 0)
+        text_printf(&out, "; the same direction in %d of %d seed%s", finding->alike, metric->seeds,
+                    metric->seeds == 1 ? "" : "s");
+    free(estimate);
+    free(name);
+    return out.data;
+}
+
+/* The median over the metrics in `unit` of what 80 % power would have seen; 0 if there is none. */
+static double detectable(const struct findings *findings, const char *unit) {
+    double *effects = xmalloc((findings->count + 1) * sizeof *effects), median = 0;
+    struct error unused;
+    int count = 0;
+
+    for (int i = 0; i < findings->count; i++)
+        if (same(findings->items[i].metric->unit, unit) && findings->items[i].error > 0)
+            effects[count++] = detectable_effect(findings->items[i].error, 0.05, 0.8);
+    if (count && quantile(&median, effects, count, 0.5, &unused)) median = 0;
+    free(effects);
+    return median;
+}
+
+char *findings_total(const struct findings *findings) {
+    struct text out = {0};
+    double points = detectable(findings, "points");
+    char number[32];
+
+    text_printf(&out, "%d of %d tested comparison%s %s significant at 0.05 after correction.",
+                findings->significant, findings->count, findings->count == 1 ? "" : "s",
+                findings->significant == 1 ? "is" : "are");
+    if (points > 0)
+        text_printf(&out,
+                    " Changes of a rate below about %s pp (median over its metrics) would have been missed "
+                    "more often than in one run of five.",
+                    format_digits(number, points, "percent", points));
+    return out.data;
+}
+
+static int most_seeds(const struct results *results) {
+    int most = 0;
+
+    for (int i = 0; i < results->evaluation_count; i++)
+        for (int j = 0; j < results->evaluations[i].metrics.count; j++)
+            if (results->evaluations[i].metrics.items[j].seeds > most)
+                most = results->evaluations[i].metrics.items[j].seeds;
+    return most;
+}
+
+static void note_seeds(struct notes *out, const struct results *results) {
+    int seeds = most_seeds(results);
+
+    if (seeds == 1)
+        notes_add(
+            out, xstrdup("One seed: what differs between training runs is not measured at all; the intervals "
+                         "hold over prompts only."));
+    else if (seeds > 1)
+        notes_add(out,
+                  xprintf("%d seeds: the intervals hold over prompts; how much training runs differ is shown "
+                          "by each seed's own figure, and %d runs tell it only roughly.",
+                          seeds, seeds));
+}
+
+static void note_missing(struct notes *out, const struct evaluation *evaluation) {
+    int missing = 0, rows = 0, empty = 0;
+
+    for (int i = 0; i < evaluation->metrics.count; i++) {
+        const struct metric *metric = &evaluation->metrics.items[i];
+
+        rows += metric->n_missing > 0;
+        missing = metric->n_missing > missing ? metric->n_missing : missing;
+        empty += isnan(metric->value);
+    }
+    if (rows)
+        notes_add(out,
+                  xprintf("%s: %d metric%s miss%s judgments, at most %d; these are left out of the estimate.",
+                          evaluation->name, rows, rows == 1 ? "" : "s", rows == 1 ? "es" : "", missing));
+    if (empty)
+        notes_add(out, xprintf("%s: %d metric%s could not be computed; the reason stands below the table.",
+                               evaluation->name, empty, empty == 1 ? "" : "s"));
+}
+
+static void note_cut(struct notes *out, const struct evaluation *evaluation) {
+    int cut = 0, total = evaluation->transcripts.count;
+    char number[32];
+
+    for (int i = 0; i < total; i++) cut += same(evaluation->transcripts.items[i].finish, "length");
+    if (cut)
+        notes_add(out, xprintf("%s: %s of %d responses were cut at the length limit.", evaluation->name,
+                               format_number(number, (double)cut / total, "percent"), total));
+}
+
+static void add_events(struct names *names, const struct curve *curve) {
+    for (const struct node *row = curve->rows->first; row; row = row->next) {
+        const struct node *events = node_get(row, "events");
+
+        for (const struct node *event = events ? events->first : NULL; event; event = event->next)
+            if (event->text) names_add(names, event->text);
+    }
+}
+
+static void note_events(struct notes *out, const struct results *results) {
+    for (int i = 0; i < results->curve_count; i++) {
+        const struct curve *curve = &results->curves[i];
+        struct names names = {0};
+        struct text line = {0};
+
+        add_events(&names, curve);
+        for (int j = 0; j < names.count; j++) text_printf(&line, "%s%s", j ? ", " : "", names.items[j]);
+        if (names.count)
+            notes_add(out, xprintf("%s, %s, seed %d: the watchdog saw %s.", curve->task, curve->policy,
+                                   curve->seed, line.data));
+        free(line.data);
+        free(names.items);
+    }
+}
+
+void limitations_of(struct notes *out, const struct results *results) {
+    *out = (struct notes){0};
+    note_seeds(out, results);
+    for (int i = 0; i < results->evaluation_count; i++) {
+        note_missing(out, &results->evaluations[i]);
+        note_cut(out, &results->evaluations[i]);
+    }
+    note_events(out, results);
+    notes_add(
+        out, xstrdup("Tests are corrected within the family named below each table, not across the report."));
+    if (results->figure_note) notes_add(out, xstrdup(results->figure_note));
+}

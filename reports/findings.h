@@ -1,0 +1,39 @@
+/* What moved, in sentences made from the metrics alone: direction, size, interval, p, seeds. */
+#ifndef REPORTS_FINDINGS_H
+#define REPORTS_FINDINGS_H
+
+#include "reports/results.h"
+#include "reports/table.h"
+
+/* One tested comparison of a policy with its baseline. */
+struct finding {
+    const struct metric *metric;
+    double effect, error; /* from no difference; error is half the 95 % interval over 1.96 */
+    int significant;      /* adjusted p (else p) below 0.05 */
+    int better;           /* 1, 0; -1 where the metric has no good side */
+    int alike;            /* seeds whose own effect has the same sign; -1 where not told */
+};
+
+/* The tested comparisons of one policy: significant first, then by effect over error, largest first. */
+struct findings {
+    const char *policy;
+    struct finding *items;
+    int count, significant;
+};
+
+/* One list a trained policy that was tested, in the order of appearance. Caller frees each `items` and the
+   array. */
+struct findings *findings_of(const struct evaluation *evaluation, int *count);
+void findings_free(struct findings *findings, int count);
+
+/* "Refused, borderline (heldout): +32.1 pp [25.0, 39.1] against sft, p = 2.1e-5, worse; 3 of 3 seeds." Caller
+   frees. */
+char *finding_sentence(const struct finding *finding);
+/* "12 of 14 tested changes are significant …; the smallest effect …" of the whole list. Caller frees. */
+char *findings_total(const struct findings *findings);
+
+/* What limits the run's answers, as far as its files show: seeds, missing judgments, cut responses, watchdog
+   events, what could not be drawn or computed. */
+void limitations_of(struct notes *out, const struct results *results);
+
+#endif

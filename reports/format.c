@@ -1,0 +1,228 @@
+#include "reports/format.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int unit_is(const char *unit, const char *name) {
+    return unit && !strcmp(unit, name);
+}
+
+static int scaled(const char *unit) {
+    return unit_is(unit, "percent") || unit_is(unit, "points");
+}
+
+static int decimals_of(double scale) {
+    scale = fabs(scale);
+    if (scale >= 1000) return 0;
+    if (scale >= 10) return 1;
+    if (scale >= 1) return 2;
+    return 3;
+}
+
+/* Digits with a typographic minus; a rounded zero has no sign. */
+static void write_digits(char buffer[32], double value, int decimals, int plus) {
+    char digits[24];
+    const char *sign = "";
+
+    snprintf(digits, sizeof digits, "%.*f", decimals, fabs(value));
+    if (strspn(digits, "0.") < strlen(digits)) sign = value < 0 ? "−" : plus ? "+" : "";
+    snprintf(buffer, 32, "%s%s", sign, digits);
+}
+
+/* Two digits, no zeros in the exponent: "2.1e-5", "−3.0e+12". */
+static void write_power(char buffer[32], double value) {
+    char digits[24], *e;
+
+    snprintf(digits, sizeof digits, "%.1e", fabs(value));
+    e = strchr(digits, 'e');
+    *e = '\0';
+    snprintf(buffer, 32, "%s%se%d", value < 0 ? "−" : "", digits, atoi(e + 1));
+}
+
+static void write_p(char buffer[32], double p) {
+    if (p >= 0.1)
+        snprintf(buffer, 32, "%.2f", p);
+    else if (p >= 0.001)
+        snprintf(buffer, 32, p >= 0.01 ? "%.3f" : "%.4f", p);
+    else if (p > 0)
+        write_power(buffer, p);
+    else
+        snprintf(buffer, 32, "0");
+}
+
+const char *format_digits(char buffer[32], double value, const char *unit, double scale) {
+    if (isnan(value))
+        snprintf(buffer, 32, "–");
+    else if (isinf(value))
+        snprintf(buffer, 32, "%s∞", value < 0 ? "−" : "");
+    else if (scaled(unit))
+        write_digits(buffer, 100 * value, 1, unit_is(unit, "points"));
+    else if (unit_is(unit, "count"))
+        write_digits(buffer, value, 0, 0);
+    else if (unit_is(unit, "p"))
+        write_p(buffer, value);
+    else if (fabs(value) >= 1e7 || (value != 0 && fabs(scale) < 0.001))
+        write_power(buffer, value);
+    else
+        write_digits(buffer, value, decimals_of(scale), 0);
+    return buffer;
+}
+
+const char *format_number(char buffer[32], double value, const char *unit) {
+    format_digits(buffer, value, unit, value);
+    if (scaled(unit) && isfinite(value)) strcat(buffer, unit_is(unit, "percent") ? " %" : " pp");
+    return buffer;
+}
+
+static double size_of(const struct metric *metric) {
+    double size = isfinite(metric->value) ? fabs(metric->value) : 0;
+
+    if (isfinite(metric->low)) size = fmax(size, fabs(metric->low));
+    if (isfinite(metric->high)) size = fmax(size, fabs(metric->high));
+    return size;
+}
+
+void format_metric(struct metric_text *out, const struct metric *metric) {
+    double scale = size_of(metric);
+
+    format_digits(out->value, metric->value, metric->unit, scale);
+    if (scaled(metric->unit) && isfinite(metric->value))
+        strcat(out->value, unit_is(metric->unit, "percent") ? " %" : " pp");
+    format_digits(out->low, metric->low, metric->unit, scale);
+    format_digits(out->high, metric->high, metric->unit, scale);
+    format_digits(out->p, metric->p, "p", 1);
+    format_digits(out->p_adjusted, metric->p_adjusted, "p", 1);
+}
+
+char *format_estimate(const struct metric *metric) {
+    struct metric_text figures;
+
+    format_metric(&figures, metric);
+    if (isnan(metric->value) || isnan(metric->low) || isnan(metric->high)) return xstrdup(figures.value);
+    return xprintf("%s [%s, %s]", figures.value, figures.low, figures.high);
+}
+
+const char *format_seed(char buffer[32], const struct metric *metric, int seed) {
+    return format_digits(buffer, metric->per_seed[seed], metric->unit, size_of(metric));
+}
+
+const char *format_stars(const struct metric *metric) {
+    double p = metric->p_adjusted;
+    return p < 0.001 ? "***" : p < 0.01 ? "**" : p < 0.05 ? "*" : "";
+}
+
+char *format_name(const char *name) {
+    char *copy = xstrdup(name ? name : "");
+
+    for (char *c = copy; *c; c++)
+        if (*c == '_') *c = ' ';
+    return copy;
+}
+
+/* The code point at `text` and its length in bytes; length 0 if the bytes are no UTF-8. */
+static uint32_t decode(const unsigned char *text, int *length) {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    int bytes = *text < 0x80   ? 1
+                : *text < 0xc2 ? 0
+                : *text < 0xe0 ? 2
+                : *text < 0xf0 ? 3
+                : *text < 0xf5 ? 4
+                               : 0;
+    uint32_t code = bytes == 1 ? *text : *text & (0x7fu >> bytes);
+
+    *length = 0;
+    if (!bytes) return 0;
+    for (int i = 1; i < bytes; i++) {
+        if ((text[i] & 0xc0) != 0x80) return 0;
+        code = code << 6 | (text[i] & 0x3f);
+    }
+    if (code < least[bytes] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return 0;
+    *length = bytes;
+    return code;
+}
+
+/* Direction marks, zero-width characters, line separators, tags and noncharacters: seen by no reader. */
+static int unseen(uint32_t code) {
+    return (code >= 0x80 && code < 0xa0) || code == 0xad || code == 0x61c || code == 0x180e ||
+           (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2060 && code <= 0x206f) || code == 0xfeff || (code >= 0xfff0 && code <= 0xfffb) ||
+           (code & 0xfffe) == 0xfffe || (code >= 0xe0000 && code <= 0xe0fff);
+}
+
+char *text_visible(const char *text) {
+    const unsigned char *at = (const unsigned char *)(text ? text : "");
+    struct text out = {0};
+
+    text_add(&out, "", 0);
+    while (*at) {
+        int length;
+        uint32_t code = decode(at, &length);
+
+        if (!length)
+            text_printf(&out, "⟨%02x⟩", *at);
+        else if (code == '\t')
+            text_printf(&out, "⇥\t");
+        else if (code < 0x20 && code != '\n')
+            text_printf(&out, "\xe2\x90%c", (int)(0x80 + code)); /* U+2400 + code */
+        else if (code == 0x7f)
+            text_printf(&out, "␡");
+        else if (unseen(code))
+            text_printf(&out, "⟨U+%04X⟩", code);
+        else
+            text_add(&out, (const char *)at, length);
+        at += length ? length : 1;
+    }
+    return out.data ? out.data : xstrdup("");
+}
+
+/* Copies text, with replacement(c) standing for the characters that have one. */
+static void add_replaced(struct text *out, const char *text, const char *(*replacement)(char c)) {
+    char *visible = text_visible(text);
+
+    for (const char *c = visible; *c; c++) {
+        const char *other = replacement(*c);
+        text_add(out, other ? other : c, other ? strlen(other) : 1);
+    }
+    free(visible);
+}
+
+static const char *html_entity(char c) {
+    return c == '&'    ? "&amp;"
+           : c == '<'  ? "&lt;"
+           : c == '>'  ? "&gt;"
+           : c == '"'  ? "&quot;"
+           : c == '\'' ? "&#39;"
+                       : NULL;
+}
+
+void text_add_html(struct text *out, const char *text) {
+    add_replaced(out, text, html_entity);
+}
+
+static const char *markdown_escape(char c) {
+    static const char marks[] = "\\`*_{}[]<>#|~&!",
+                      escaped[][3] = {"\\\\", "\\`", "\\*", "\\_", "\\{", "\\}", "\\[", "\\]",
+                                      "\\<",  "\\>", "\\#", "\\|", "\\~", "\\&", "\\!"};
+    const char *at = strchr(marks, c);
+
+    if (c == '\n') return " ⏎ ";
+    return at && *at ? escaped[at - marks] : NULL;
+}
+
+void text_add_markdown(struct text *out, const char *text) {
+    add_replaced(out, text, markdown_escape);
+}
+
+void text_add_csv(struct text *out, const char *text) {
+    text = text ? text : "";
+    if (!strpbrk(text, ",\"\r\n")) {
+        text_add(out, text, strlen(text));
+        return;
+    }
+    text_add(out, "\"", 1);
+    for (; *text; text++) text_add(out, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
+    text_add(out, "\"", 1);
+}

@@ -1,0 +1,38 @@
+/* How numbers and texts are written: one formatter, so that every format prints the same digits; and texts
+   from models made visible and harmless. */
+#ifndef REPORTS_FORMAT_H
+#define REPORTS_FORMAT_H
+
+#include "harness/memory.h"
+#include "harness/record.h"
+
+/* "percent": 0.153 → "15.3 %". "points": a difference of rates, 0.153 → "+15.3 pp". "p": "0.012", "2.1e-5".
+   "count": whole. Any other unit: three digits or so, the unit left to the heading. NaN → "–". */
+const char *format_number(char buffer[32], double value, const char *unit);
+/* The same without the unit's sign, with as many decimals as a number of the size `scale` has. */
+const char *format_digits(char buffer[32], double value, const char *unit, double scale);
+
+/* A metric's figures as every format shows them: value with its unit; low and high with the value's decimals
+   and no unit. */
+struct metric_text {
+    char value[32], low[32], high[32], p[32], p_adjusted[32];
+};
+void format_metric(struct metric_text *out, const struct metric *metric);
+/* "15.3 % [10.2, 21.5]"; without the interval where there is none. Caller frees. */
+char *format_estimate(const struct metric *metric);
+/* One seed's value, with the metric's decimals. */
+const char *format_seed(char buffer[32], const struct metric *metric, int seed);
+/* "", "*", "**", "***" for an adjusted p below 0.05, 0.01, 0.001. */
+const char *format_stars(const struct metric *metric);
+
+/* Names for headings: "over_refusal" → "over refusal". Caller frees. */
+char *format_name(const char *name);
+
+/* Valid UTF-8 in which control, direction and zero-width characters and broken bytes are shown, newlines
+   kept. NULL gives "". Caller frees. */
+char *text_visible(const char *text);
+void text_add_html(struct text *out, const char *text);     /* escaped for content and attributes */
+void text_add_markdown(struct text *out, const char *text); /* one line, nothing in it is markup */
+void text_add_csv(struct text *out, const char *text);      /* a field, quoted if need be (RFC 4180) */
+
+#endif

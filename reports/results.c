@@ -1,0 +1,338 @@
+#include "reports/results.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/names.h"
+
+/* A step's folder, as its step.json describes it. */
+struct place {
+    char *folder, *use, *label;
+    struct node *matrix;
+};
+struct places {
+    struct place *items;
+    int count;
+};
+
+static void place_free(struct place *place) {
+    free(place->folder);
+    free(place->use);
+    free(place->label);
+    node_free(place->matrix);
+}
+
+static int is_folder(const char *path) {
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+static int keep_visible(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+static int add_place(struct places *places, const char *folder, const char *path, struct error *err) {
+    struct node *step = document_read(path, err);
+    const struct node *matrix;
+
+    if (!step) return -1;
+    matrix = node_get(step, "matrix");
+    places->items = xrealloc(places->items, places->count + 1, sizeof *places->items);
+    places->items[places->count++] = (struct place){
+        .folder = xstrdup(folder),
+        .use = xstrdup(node_text(step, "use", "")),
+        .label = xstrdup(node_text(step, "label", node_text(step, "name", ""))),
+        .matrix = node_new(NODE_MAP),
+    };
+    if (matrix && matrix->kind == NODE_MAP)
+        for (const struct node *child = matrix->first; child; child = child->next)
+            node_add_copy(places->items[places->count - 1].matrix, child->key, child);
+    node_free(step);
+    return 0;
+}
+
+/* Every folder below that holds a step.json, in the order of names. */
+static int find_places(struct places *places, const char *folder, struct error *err) {
+    struct dirent **entries = NULL;
+    char *path = path_join(folder, "step.json");
+    int count, status = 0;
+
+    if (file_exists(path)) status = add_place(places, folder, path, err);
+    free(path);
+    count = scandir(folder, &entries, keep_visible, alphasort);
+    for (int i = 0; i < count; i++) {
+        char *below = path_join(folder, entries[i]->d_name);
+
+        if (!status && is_folder(below)) status = find_places(places, below, err);
+        free(below);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+/* The matrix variable that names the task. */
+static const char *task_of(const struct node *matrix) {
+    static const char *const names[] = {"world", "task", "data"};
+
+    for (int i = 0; i < 3; i++)
+        if (node_text(matrix, names[i], NULL)) return node_text(matrix, names[i], NULL);
+    return NULL;
+}
+
+static char *dashed(const char *label) {
+    char *copy = xstrdup(label);
+
+    for (char *c = copy; *c; c++)
+        if (*c == '/') *c = '-';
+    return copy;
+}
+
+/* "safety", or "safety, bias 0.5" where the evaluation stands for more than its task. */
+static char *name_evaluation(const char *task, const struct node *matrix) {
+    struct text name = {0};
+
+    text_printf(&name, "%s", task);
+    for (const struct node *value = matrix->first; value; value = value->next) {
+        if (value->kind == NODE_STRING && !strcmp(value->text, task)) continue;
+        if (value->kind == NODE_NUMBER)
+            text_printf(&name, ", %s %g", value->key, value->number);
+        else if (value->text)
+            text_printf(&name, ", %s %s", value->key, value->text);
+    }
+    return name.data;
+}
+
+static int add_line(void *list, const struct node *record, int line, struct error *err) {
+    (void)line;
+    (void)err;
+    node_add_copy(list, NULL, record);
+    return 0;
+}
+
+/* The records of a JSON-lines file as a list; empty if there is no file. NULL with err set. */
+static struct node *read_lines(const char *folder, const char *name, struct error *err) {
+    struct node *list = node_new(NODE_LIST);
+    char *path = path_join(folder, name);
+
+    if (file_exists(path) && document_each(path, add_line, list, err)) {
+        node_free(list);
+        list = NULL;
+    }
+    free(path);
+    return list;
+}
+
+static int read_records(const char *folder, const char *name, struct evaluation *out, struct error *err) {
+    char *path = path_join(folder, name);
+    int status = 0;
+
+    if (!file_exists(path))
+        ;
+    else if (!strcmp(name, "metrics.jsonl"))
+        status = metrics_read(path, &out->metrics, err);
+    else if (!strcmp(name, "verdicts.jsonl"))
+        status = verdicts_read(path, &out->verdicts, err);
+    else
+        status = transcripts_read(path, &out->transcripts, err);
+    free(path);
+    return status;
+}
+
+static int add_evaluation(struct results *out, const struct place *place, struct error *err) {
+    struct evaluation *added;
+    const char *task = task_of(place->matrix);
+
+    out->evaluations = xrealloc(out->evaluations, out->evaluation_count + 1, sizeof *out->evaluations);
+    added = &out->evaluations[out->evaluation_count++];
+    *added = (struct evaluation){.matrix = node_new(NODE_MAP)};
+    for (const struct node *value = place->matrix->first; value; value = value->next)
+        node_add_copy(added->matrix, value->key, value);
+    if (read_records(place->folder, "metrics.jsonl", added, err)) return -1;
+    if (read_records(place->folder, "verdicts.jsonl", added, err)) return -1;
+    added->token_rewards = read_lines(place->folder, "token_rewards.jsonl", err);
+    if (!added->token_rewards) return -1;
+    if (!task && added->metrics.count) task = added->metrics.items[0].task;
+    added->task = xstrdup(task ? task : place->label);
+    added->name = name_evaluation(added->task, added->matrix);
+    return 0;
+}
+
+static int add_curve(struct results *out, const struct place *place, struct error *err) {
+    const char *task = task_of(place->matrix);
+    struct node *rows = read_lines(place->folder, "log.jsonl", err);
+    struct curve *added;
+
+    if (!rows) return -1;
+    if (!rows->count) {
+        node_free(rows);
+        return 0;
+    }
+    out->curves = xrealloc(out->curves, out->curve_count + 1, sizeof *out->curves);
+    added = &out->curves[out->curve_count++];
+    *added = (struct curve){.task = xstrdup(task ? task : ""), .policy = dashed(place->label), .rows = rows};
+    added->stage = xstrdup(place->use);
+    added->seed = (int)node_number(place->matrix, "seed", 1);
+    added->matrix = node_new(NODE_MAP);
+    for (const struct node *value = place->matrix->first; value; value = value->next)
+        node_add_copy(added->matrix, value->key, value);
+    return 0;
+}
+
+static int same_value(const struct node *a, const struct node *b) {
+    if (a->text && b->text) return !strcmp(a->text, b->text);
+    return a->kind == b->kind && a->number == b->number;
+}
+
+/* Every variable of the evaluation has the same value in the other step. */
+static int matrix_agrees(const struct node *evaluation, const struct node *other) {
+    for (const struct node *value = evaluation->first; value; value = value->next) {
+        const struct node *its = node_get(other, value->key);
+        if (!its || !same_value(value, its)) return 0;
+    }
+    return 1;
+}
+
+static int add_transcripts(struct results *out, const struct place *place, struct error *err) {
+    for (int i = 0; i < out->evaluation_count; i++)
+        if (matrix_agrees(out->evaluations[i].matrix, place->matrix) &&
+            read_records(place->folder, "transcripts.jsonl", &out->evaluations[i], err))
+            return -1;
+    return 0;
+}
+
+static int is_trainer(const char *use) {
+    return !strcmp(use, "sft") || !strcmp(use, "reward") || !strcmp(use, "ppo");
+}
+
+static int gather_places(struct results *out, const struct places *places, struct error *err) {
+    for (int i = 0; i < places->count; i++) {
+        const struct place *place = &places->items[i];
+
+        if (!strcmp(place->use, "evaluate") && add_evaluation(out, place, err)) return -1;
+        if (is_trainer(place->use) && add_curve(out, place, err)) return -1;
+    }
+    for (int i = 0; i < places->count; i++)
+        if (!strcmp(places->items[i].use, "generate") && add_transcripts(out, &places->items[i], err))
+            return -1;
+    return 0;
+}
+
+static int read_manifest(struct results *out, struct error *err) {
+    char *path = path_join(out->folder, "manifest.json");
+    const char *slash = strrchr(out->folder, '/'), *title;
+
+    out->manifest = file_exists(path) ? document_read(path, err) : node_new(NODE_MAP);
+    free(path);
+    if (!out->manifest) return -1;
+    title = node_text(out->manifest, "title", node_text(out->manifest, "name", NULL));
+    out->title = xstrdup(title ? title : slash && slash[1] ? slash + 1 : out->folder);
+    return 0;
+}
+
+int results_gather(struct results *out, const char *run_folder, struct error *err) {
+    struct results got = {.folder = xstrdup(run_folder)};
+    struct places places = {0};
+    char *steps = path_join(run_folder, "steps");
+    int status = -1;
+
+    if (!is_folder(steps)) {
+        fail(err, "%s holds no run: expected a folder with steps/ in it, as 'pyrite run' makes", run_folder);
+        goto out;
+    }
+    if (read_manifest(&got, err) || find_places(&places, steps, err)) goto out;
+    if (gather_places(&got, &places, err)) goto out;
+    if (!got.evaluation_count && !got.curve_count) {
+        fail(err, "%s has no finished training or evaluate step to report on; 'pyrite run' goes on with it",
+             run_folder);
+        goto out;
+    }
+    *out = got;
+    got = (struct results){0};
+    status = 0;
+out:
+    for (int i = 0; i < places.count; i++) place_free(&places.items[i]);
+    free(places.items);
+    free(steps);
+    results_free(&got);
+    return status;
+}
+
+static void evaluation_free(struct evaluation *evaluation) {
+    free(evaluation->name);
+    free(evaluation->task);
+    node_free(evaluation->matrix);
+    metrics_free(&evaluation->metrics);
+    transcripts_free(&evaluation->transcripts);
+    verdicts_free(&evaluation->verdicts);
+    node_free(evaluation->token_rewards);
+}
+
+static void curve_free(struct curve *curve) {
+    free(curve->task);
+    free(curve->policy);
+    free(curve->stage);
+    node_free(curve->matrix);
+    node_free(curve->rows);
+}
+
+static void figure_free(struct figure *figure) {
+    free(figure->file);
+    free(figure->section);
+    free(figure->group);
+    free(figure->title);
+    free(figure->caption);
+    free(figure->svg);
+}
+
+void results_free(struct results *results) {
+    for (int i = 0; i < results->evaluation_count; i++) evaluation_free(&results->evaluations[i]);
+    for (int i = 0; i < results->curve_count; i++) curve_free(&results->curves[i]);
+    for (int i = 0; i < results->figure_count; i++) figure_free(&results->figures[i]);
+    free(results->evaluations);
+    free(results->curves);
+    free(results->figures);
+    free(results->figure_note);
+    free(results->title);
+    free(results->folder);
+    node_free(results->manifest);
+    *results = (struct results){0};
+}
+
+int policy_standing(const char *policy) {
+    static const char *const blind[] = {"constant", "longest",     "shortest",    "first",
+                                        "random",   "copy-prompt", "copy_prompt", "empty"};
+
+    for (size_t i = 0; i < sizeof blind / sizeof *blind; i++)
+        if (!strcmp(policy, blind[i])) return 2;
+    if (!strncmp(policy, "null", 4)) return 2;
+    return strcmp(policy, "sft") != 0;
+}
+
+const char **results_policies(const struct results *results, int *count) {
+    struct names names = {0};
+    const char **sorted;
+
+    for (int i = 0; i < results->evaluation_count; i++) {
+        const struct evaluation *evaluation = &results->evaluations[i];
+
+        for (int j = 0; j < evaluation->transcripts.count; j++)
+            names_add(&names, evaluation->transcripts.items[j].policy);
+        for (int j = 0; j < evaluation->metrics.count; j++)
+            if (evaluation->metrics.items[j].policy) names_add(&names, evaluation->metrics.items[j].policy);
+    }
+    for (int i = 0; i < results->curve_count; i++)
+        if (!strcmp(results->curves[i].stage, "ppo")) names_add(&names, results->curves[i].policy);
+    sorted = xmalloc((names.count + 1) * sizeof *sorted);
+    *count = 0;
+    for (int rank = 0; rank < 3; rank++)
+        for (int i = 0; i < names.count; i++)
+            if (policy_standing(names.items[i]) == rank) sorted[(*count)++] = names.items[i];
+    free(names.items);
+    return sorted;
+}
