@@ -1,0 +1,38 @@
+/* A judge says of answers what can be said by one means: a world's truth, its limited evaluator, a reward. */
+#ifndef JUDGES_JUDGE_H
+#define JUDGES_JUDGE_H
+
+#include "harness/record.h"
+#include "harness/registry.h"
+
+/* What a judge may need; it borrows all of it. */
+struct judge_setup {
+    const struct run *run;
+    const struct world *world; /* NULL: real data */
+    const void *dials;         /* of the world, as the data was made */
+    const char *folder;        /* of a fitted reward; or NULL */
+    const char *name;          /* how verdicts call this judge; NULL: by its own name */
+};
+
+struct judging; /* an opened judge */
+
+struct judge {
+    const char *name, *summary;
+    int (*open)(struct judging **out, const struct judge_setup *setup, struct error *err);
+    /* Appends verdicts, one a thing judged, for each answer; the same for an answer in any company. */
+    int (*judge)(struct judging *judging, const struct transcript *const *answers, int count,
+                 struct verdicts *out, struct error *err);
+    /* Adds to the map `row` the answer's "tokens" (texts) and "rewards" (numbers); NULL where a judge sees no
+     * tokens. */
+    int (*explain)(struct judging *judging, const struct transcript *answer, struct node *row,
+                   struct error *err);
+    void (*close)(struct judging *judging); /* NULL is fine */
+};
+
+const struct judge *judge_find(const char *name); /* NULL if there is none */
+
+/* Appends a verdict with a score. */
+void verdict_add(struct verdicts *out, const struct transcript *answer, const char *judge, const char *what,
+                 double score);
+
+#endif

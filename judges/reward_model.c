@@ -1,0 +1,143 @@
+/* A fitted reward as a judge, through the same score() that training uses. Judges "reward". */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "judges/judge.h"
+#include "models/dataset.h"
+#include "models/folder.h"
+#include "rewards/reward.h"
+
+struct judging {
+    const struct reward *reward;
+    struct scorer *scorer;
+    struct tokenizer *tokenizer; /* NULL: a reward that reads text alone */
+    char *name;
+};
+
+/* An ensemble keeps its members' tokenizer with them. */
+static int open_tokenizer(struct tokenizer **out, const char *folder, struct error *err) {
+    static const char *const places[] = {"tokenizer.json", "member-1/tokenizer.json"};
+
+    for (int i = 0; i < 2; i++) {
+        char *path = path_join(folder, places[i]);
+        int status = file_exists(path) ? tokenizer_load(out, path, err) : 1;
+
+        free(path);
+        if (status <= 0) return status;
+    }
+    *out = NULL;
+    return 0;
+}
+
+static void reward_close(struct judging *judging) {
+    if (!judging) return;
+    if (judging->scorer) judging->reward->close(judging->scorer);
+    tokenizer_free(judging->tokenizer);
+    free(judging->name);
+    free(judging);
+}
+
+static int reward_model_open(struct judging **out, const struct judge_setup *setup, struct error *err) {
+    struct judging *judging;
+    const struct kernels *kernels;
+
+    if (!setup->folder) return fail(err, "the judge reward_model needs the folder of a fitted reward");
+    if (run_kernels(&kernels, setup->run, err)) return -1;
+    judging = xcalloc(1, sizeof *judging);
+    if (open_tokenizer(&judging->tokenizer, setup->folder, err) ||
+        reward_open(&judging->reward, &judging->scorer, setup->folder, kernels, err)) {
+        reward_close(judging);
+        return -1;
+    }
+    judging->name = xstrdup(setup->name ? setup->name : judging->reward->name);
+    *out = judging;
+    return 0;
+}
+
+/* Answers as ids; the texts stay the transcripts'. */
+struct encoded {
+    struct exchange *rows;
+    struct tokens *prompts, *responses;
+    int count, tokens;
+};
+
+static void encode(struct encoded *out, const struct judging *judging,
+                   const struct transcript *const *answers, int count) {
+    *out = (struct encoded){.count = count};
+    out->rows = xcalloc((size_t)count, sizeof *out->rows);
+    out->prompts = xcalloc((size_t)count, sizeof *out->prompts);
+    out->responses = xcalloc((size_t)count, sizeof *out->responses);
+    for (int i = 0; i < count; i++) {
+        int ended = !answers[i]->finish || strcmp(answers[i]->finish, "length") != 0;
+
+        if (judging->tokenizer) {
+            prompt_encode(judging->tokenizer, answers[i]->prompt, &out->prompts[i]);
+            response_encode(judging->tokenizer, answers[i]->response, ended, &out->responses[i]);
+        }
+        out->tokens += out->responses[i].count;
+        out->rows[i] = (struct exchange){.prompt = out->prompts[i].ids,
+                                         .response = out->responses[i].ids,
+                                         .prompt_length = out->prompts[i].count,
+                                         .response_length = out->responses[i].count,
+                                         .ended = ended,
+                                         .prompt_text = answers[i]->prompt,
+                                         .response_text = answers[i]->response};
+    }
+}
+
+static void encoded_free(struct encoded *encoded) {
+    for (int i = 0; i < encoded->count; i++) {
+        free(encoded->prompts[i].ids);
+        free(encoded->responses[i].ids);
+    }
+    free(encoded->prompts);
+    free(encoded->responses);
+    free(encoded->rows);
+}
+
+static int reward_judge(struct judging *judging, const struct transcript *const *answers, int count,
+                        struct verdicts *out, struct error *err) {
+    struct encoded encoded;
+    float *scores = xcalloc((size_t)count, sizeof *scores);
+    int status = 0;
+
+    encode(&encoded, judging, answers, count);
+    if (count) status = judging->reward->score(judging->scorer, encoded.rows, count, NULL, scores, err);
+    for (int i = 0; i < count && !status; i++)
+        verdict_add(out, answers[i], judging->name, "reward", scores[i]);
+    encoded_free(&encoded);
+    free(scores);
+    return status;
+}
+
+static int reward_explain(struct judging *judging, const struct transcript *answer, struct node *row,
+                          struct error *err) {
+    struct node *texts = node_add(row, "tokens", NODE_LIST), *numbers = node_add(row, "rewards", NODE_LIST);
+    struct encoded encoded;
+    float *scores;
+    int status;
+
+    encode(&encoded, judging, &answer, 1);
+    scores = xcalloc((size_t)encoded.tokens, sizeof *scores);
+    status = judging->reward->score(judging->scorer, encoded.rows, 1, scores, NULL, err);
+    for (int i = 0; i < encoded.tokens && !status; i++) {
+        int id = encoded.responses[0].ids[i], end = tokenizer_special(judging->tokenizer, TOKEN_END);
+        char *text = tokenizer_decode(judging->tokenizer, &id, 1, NULL);
+
+        node_add_text(texts, NULL, id == end ? TOKEN_END : text);
+        node_add_number(numbers, NULL, scores[i]);
+        free(text);
+    }
+    encoded_free(&encoded);
+    free(scores);
+    return status;
+}
+
+const struct judge judge_reward_model = {.name = "reward_model",
+                                         .summary = "a fitted reward, as it scores in training",
+                                         .open = reward_model_open,
+                                         .judge = reward_judge,
+                                         .explain = reward_explain,
+                                         .close = reward_close};
