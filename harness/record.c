@@ -67,6 +67,7 @@ static const struct field metric_fields[] = {
     AT(metric, policy, FIELD_TEXT, 0),
     AT(metric, baseline, FIELD_TEXT, 0),
     AT(metric, split, FIELD_TEXT, 0),
+    AT(metric, judge, FIELD_TEXT, 0),
     AT(metric, value, FIELD_REAL, 1),
     AT(metric, low, FIELD_REAL, 0),
     AT(metric, high, FIELD_REAL, 0),

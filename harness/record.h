@@ -35,8 +35,9 @@ struct verdict {
 struct metric {
     char *task;                                     /* world or data set */
     char *suite, *name, *policy, *baseline, *split; /* baseline: what it is compared with, or NULL */
-    double value, low, high;                        /* NaN: could not be computed; reason says why */
-    double p, p_adjusted;                           /* NaN if no test; adjusted within `family` */
+    char *judge;             /* whose scores, where several could be meant (a reward's name); or NULL */
+    double value, low, high; /* NaN: could not be computed; reason says why */
+    double p, p_adjusted;    /* NaN if no test; adjusted within `family` */
     char *unit, *method, *family, *reason;
     int n, n_missing, seeds;
     double *per_seed;    /* [seeds] or NULL */

@@ -1,0 +1,356 @@
+#include "suites/measure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "harness/statistics.h"
+
+struct metric *measure_metric(const struct bench *bench, const struct measure *what, const char *baseline,
+                              struct metrics *out) {
+    struct metric *metric = metrics_add(out);
+
+    metric->task = xstrdup(bench->task);
+    metric->suite = xstrdup(what->suite);
+    metric->name = xstrdup(what->name);
+    metric->policy = what->policy < 0 ? NULL : xstrdup(bench->table->policies[what->policy]);
+    metric->baseline = xstrdup(baseline);
+    metric->split = xstrdup(what->split);
+    metric->judge = xstrdup(what->judge);
+    metric->unit = xstrdup(what->unit);
+    metric->lower_is_better = what->lower_is_better;
+    metric->family = xprintf("%s/%s", what->suite, bench->task);
+    return metric;
+}
+
+void metric_reason(struct metric *metric, const char *reason) {
+    free(metric->reason);
+    metric->reason = xstrdup(reason);
+}
+
+void metric_method(struct metric *metric, const char *method) {
+    free(metric->method);
+    metric->method = xstrdup(method);
+}
+
+const char **table_splits(const struct table *table) {
+    const char **splits = xcalloc((size_t)table->question_count + 1, sizeof *splits);
+    int count = 0;
+
+    for (int q = 0; q < table->question_count; q++) {
+        int known = 0;
+
+        for (int i = 0; i < count; i++) known |= !strcmp(splits[i], table->questions[q].split);
+        if (!known) splits[count++] = table->questions[q].split;
+    }
+    return splits;
+}
+
+int measure_takes(const struct bench *bench, const struct measure *what, int question) {
+    const struct question *q = &bench->table->questions[question];
+
+    if (what->split && strcmp(q->split, what->split)) return 0;
+    if (!what->categories) return 1;
+    for (const char *const *category = what->categories; *category && q->category; category++)
+        if (!strcmp(*category, q->category)) return 1;
+    return 0;
+}
+
+double prompt_mean(const struct table *table, const double *value, int policy, int question) {
+    double sum = 0;
+    int count = 0;
+
+    for (int s = 0; s < table->seed_count; s++) {
+        double one = value[table_cell(table, policy, s, question)];
+
+        if (isnan(one)) continue;
+        sum += one;
+        count++;
+    }
+    return count ? sum / count : NAN;
+}
+
+static struct bootstrap how(const struct bench *bench) {
+    return (struct bootstrap){bench->seed, bench->resamples, bench->level, BOOTSTRAP_PERCENTILE};
+}
+
+static int all_binary(const double *values, int count) {
+    for (int i = 0; i < count; i++)
+        if (!isnan(values[i]) && values[i] != 0 && values[i] != 1) return 0;
+    return 1;
+}
+
+/* Leaves out NaN; the number left. */
+static int present(double *out, const double *values, int count) {
+    int n = 0;
+
+    for (int i = 0; i < count; i++)
+        if (!isnan(values[i])) out[n++] = values[i];
+    return n;
+}
+
+static double mean_of(const double *values, int count) {
+    double sum = 0;
+
+    for (int i = 0; i < count; i++) sum += values[i];
+    return count ? sum / count : NAN;
+}
+
+static void set_interval(struct metric *metric, int status, double low, double high,
+                         const struct error *err) {
+    if (status) {
+        metric_reason(metric, err->message);
+        return;
+    }
+    metric->low = low;
+    metric->high = high;
+}
+
+void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count,
+                      int exact) {
+    double *kept = xmalloc((size_t)count * sizeof *kept), *weight = xmalloc((size_t)count * sizeof *weight);
+    int n = present(kept, values, count), status;
+    struct bootstrap settings = how(bench);
+    struct bootstrapped resampled = {0};
+    struct interval interval = {0};
+    struct error err;
+
+    metric->n = n;
+    metric->n_missing = count - n;
+    metric->value = mean_of(kept, n);
+    for (int i = 0; i < n; i++) weight[i] = 1;
+    if (!n) {
+        metric_reason(metric, count ? "no answer could be judged" : "no prompts of this kind");
+    } else if (exact && all_binary(kept, n)) {
+        metric_method(metric, "share of prompts; Wilson interval");
+        status = rate_wilson(&interval, metric->value * n, n, bench->level, &err);
+        set_interval(metric, status, interval.low, interval.high, &err);
+    } else {
+        metric_method(metric, "mean over prompts of the mean over seeds; bootstrap over prompts");
+        status = bootstrap_mean(&resampled, kept, weight, n, &settings, &err);
+        set_interval(metric, status, resampled.low, resampled.high, &err);
+    }
+    free(weight);
+    free(kept);
+}
+
+/* Newcombe and McNemar on 0/1 values. */
+static void exact_difference(const struct bench *bench, struct metric *metric, const double *a,
+                             const double *b, int n) {
+    struct estimate estimate = {0};
+    struct error err;
+    int cells[2][2] = {{0}}, status;
+
+    for (int i = 0; i < n; i++) cells[a[i] == 1][b[i] == 1]++;
+    metric_method(metric, "paired difference of shares; Newcombe interval; exact McNemar test");
+    status = rate_paired(&estimate, cells[1][1], cells[1][0], cells[0][1], cells[0][0], bench->level, &err);
+    set_interval(metric, status, estimate.low, estimate.high, &err);
+    if (!status) metric->p = estimate.p;
+}
+
+static void resampled_difference(const struct bench *bench, struct metric *metric, const double *a,
+                                 const double *b, int n) {
+    double *weight = xmalloc((size_t)n * sizeof *weight), *d = xmalloc((size_t)n * sizeof *d);
+    struct bootstrap settings = how(bench);
+    struct bootstrapped resampled = {0};
+    struct error err;
+    int status;
+
+    for (int i = 0; i < n; i++) {
+        weight[i] = 1;
+        d[i] = a[i] - b[i];
+    }
+    metric_method(metric,
+                  "mean over prompts of the paired difference; bootstrap over prompts; sign-flip test");
+    status = bootstrap_difference(&resampled, a, weight, b, weight, n, &settings, &err);
+    set_interval(metric, status, resampled.low, resampled.high, &err);
+    if (sign_flip(&metric->p, d, n, bench->seed, &err)) {
+        metric->p = NAN;
+        if (!metric->reason) metric_reason(metric, err.message);
+    }
+    free(weight);
+    free(d);
+}
+
+void metric_of_difference(const struct bench *bench, struct metric *metric, const double *a, const double *b,
+                          int count, int exact) {
+    double *left = xmalloc((size_t)count * sizeof *left), *right = xmalloc((size_t)count * sizeof *right);
+    int n = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (isnan(a[i]) || isnan(b[i])) continue;
+        left[n] = a[i];
+        right[n++] = b[i];
+    }
+    metric->n = n;
+    metric->n_missing = count - n;
+    metric->value = mean_of(left, n) - mean_of(right, n);
+    if (!n)
+        metric_reason(metric, count ? "no prompt has a judged answer of both" : "no prompts of this kind");
+    else if (exact && all_binary(left, n) && all_binary(right, n))
+        exact_difference(bench, metric, left, right, n);
+    else
+        resampled_difference(bench, metric, left, right, n);
+    free(left);
+    free(right);
+}
+
+void metric_of_gap(const struct bench *bench, struct metric *metric, const double *a, int a_count,
+                   const double *b, int b_count) {
+    double *left = xmalloc((size_t)a_count * sizeof *left), *right = xmalloc((size_t)b_count * sizeof *right);
+    int n = present(left, a, a_count), m = present(right, b, b_count);
+    struct estimate estimate = {0};
+    struct error err;
+    int status;
+
+    metric->n = n + m;
+    metric->n_missing = a_count + b_count - n - m;
+    metric->value = mean_of(left, n) - mean_of(right, m);
+    if (!n || !m) {
+        metric_reason(metric, "one of the two splits has no judged answer");
+    } else {
+        metric_method(metric, "difference of means over different prompts; Welch's t");
+        status = mean_difference(&estimate, left, n, right, m, bench->level, &err);
+        set_interval(metric, status, estimate.low, estimate.high, &err);
+        if (!status) metric->p = estimate.p;
+    }
+    free(left);
+    free(right);
+}
+
+void metric_of_wins(const struct bench *bench, struct metric *metric, const double *wins, int count) {
+    double *kept = xmalloc((size_t)count * sizeof *kept);
+    int n = present(kept, wins, count), status;
+    struct estimate estimate = {0};
+    struct error err;
+
+    metric->n = n;
+    metric->n_missing = count - n;
+    metric->value = mean_of(kept, n);
+    if (!n) {
+        metric_reason(metric, "no prompt has a judged answer of both");
+    } else {
+        metric_method(metric, all_binary(kept, n)
+                                  ? "share won; Wilson interval; exact sign test against 1/2"
+                                  : "mean of win 1, tie 1/2, loss 0; Student's t over prompts");
+        status = win_rate(&estimate, kept, n, bench->level, &err);
+        set_interval(metric, status, estimate.low, estimate.high, &err);
+        if (!status) metric->p = estimate.p;
+    }
+    free(kept);
+}
+
+void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero) {
+    double *kept = xmalloc((size_t)metric->seeds * sizeof *kept);
+    int n = present(kept, metric->per_seed, metric->seeds), status;
+    struct estimate estimate = {0};
+    struct error err;
+
+    metric->n = n;
+    metric->n_missing = metric->seeds - n;
+    metric->value = mean_of(kept, n);
+    if (n > 1) {
+        metric_method(metric, "mean over seeds; Student's t over seeds");
+        status = mean_simple(&estimate, kept, n, bench->level, &err);
+        set_interval(metric, status, estimate.low, estimate.high, &err);
+        if (!status && test_zero) metric->p = estimate.p;
+    } else if (n) {
+        metric_method(metric, "one seed");
+        metric_reason(metric, "one seed gives no interval; run at least two");
+    } else if (!metric->reason) {
+        metric_reason(metric, "no seed gives a value");
+    }
+    free(kept);
+}
+
+/* The prompts' values of a policy, in `out`; the number of prompts asked. */
+static int gather(const struct bench *bench, const struct measure *what, int policy, double *out) {
+    int count = 0;
+
+    for (int q = 0; q < bench->table->question_count; q++)
+        if (measure_takes(bench, what, q)) out[count++] = prompt_mean(bench->table, what->value, policy, q);
+    return count;
+}
+
+/* Means seed by seed; of differences where `other` is a policy. */
+static void set_per_seed(const struct bench *bench, const struct measure *what, int other,
+                         struct metric *metric) {
+    const struct table *table = bench->table;
+
+    metric->seeds = table->seed_count;
+    metric->per_seed = xcalloc((size_t)table->seed_count, sizeof *metric->per_seed);
+    for (int s = 0; s < table->seed_count; s++) {
+        double sum = 0;
+        int count = 0;
+
+        for (int q = 0; q < table->question_count; q++) {
+            double one = what->value[table_cell(table, what->policy, s, q)];
+
+            if (other >= 0) one -= what->value[table_cell(table, other, s, q)];
+            if (isnan(one) || !measure_takes(bench, what, q)) continue;
+            sum += one;
+            count++;
+        }
+        metric->per_seed[s] = count ? sum / count : NAN;
+    }
+}
+
+void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out) {
+    const struct table *table = bench->table;
+    double *mine = xmalloc((size_t)table->question_count * sizeof *mine);
+    double *theirs = xmalloc((size_t)table->question_count * sizeof *theirs);
+    int count = gather(bench, what, what->policy, mine), exact = table->seed_count == 1;
+    struct metric *metric = measure_metric(bench, what, NULL, out);
+
+    set_per_seed(bench, what, -1, metric);
+    metric_of_values(bench, metric, mine, count, exact);
+    if (what->policy != table->baseline && !is_null_policy(table->policies[what->policy])) {
+        gather(bench, what, table->baseline, theirs);
+        metric = measure_metric(bench, what, table->policies[table->baseline], out);
+        set_per_seed(bench, what, table->baseline, metric);
+        metric_of_difference(bench, metric, mine, theirs, count, exact);
+    }
+    free(mine);
+    free(theirs);
+}
+
+void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out) {
+    const char **splits = table_splits(bench->table);
+    struct measure one = *what;
+
+    for (int i = 0; splits[i]; i++)
+        for (int p = 0; p < bench->table->policy_count; p++) {
+            one.split = splits[i];
+            one.policy = p;
+            measure_column(bench, &one, out);
+        }
+    free(splits);
+}
+
+void metrics_adjust(struct metrics *metrics) {
+    double *p = xmalloc((size_t)metrics->count * sizeof *p),
+           *adjusted = xmalloc((size_t)metrics->count * sizeof *p);
+    int *at = xmalloc((size_t)metrics->count * sizeof *at);
+    char *done = xcalloc((size_t)metrics->count, 1);
+
+    for (int i = 0; i < metrics->count; i++) {
+        int count = 0;
+
+        if (done[i] || !metrics->items[i].family) continue;
+        for (int j = i; j < metrics->count; j++) {
+            const struct metric *metric = &metrics->items[j];
+
+            if (!metric->family || strcmp(metric->family, metrics->items[i].family)) continue;
+            done[j] = 1;
+            at[count] = j;
+            p[count++] = metric->p;
+        }
+        adjust_holm(adjusted, p, count);
+        for (int k = 0; k < count; k++) metrics->items[at[k]].p_adjusted = adjusted[k];
+    }
+    free(done);
+    free(at);
+    free(adjusted);
+    free(p);
+}

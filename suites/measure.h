@@ -1,0 +1,56 @@
+/* What the suites share: means over prompts and their differences from the baseline, with intervals and
+   tests. A prompt counts once: its seeds' values are averaged first. Intervals resample prompts. With one
+   seed and values 0 or 1 they are Wilson's and Newcombe's, and the test is McNemar's. */
+#ifndef SUITES_MEASURE_H
+#define SUITES_MEASURE_H
+
+#include "suites/suite.h"
+
+/* What to measure of a column, of one policy, on the prompts of one split. */
+struct measure {
+    const char *suite, *name, *split, *judge, *unit;
+    const double *value;           /* a table's column */
+    const char *const *categories; /* NULL-terminated; NULL: all */
+    int policy, lower_is_better;
+};
+
+/* A metric with its names set, to be filled. */
+struct metric *measure_metric(const struct bench *bench, const struct measure *what, const char *baseline,
+                              struct metrics *out);
+/* Owned by the metric from then on. Why it has no value, or no interval. */
+void metric_reason(struct metric *metric, const char *reason);
+void metric_method(struct metric *metric, const char *method);
+
+/* The splits that the table's questions have, in order; NULL-terminated, caller frees the list. */
+const char **table_splits(const struct table *table);
+/* Whether a question belongs to what is measured. */
+int measure_takes(const struct bench *bench, const struct measure *what, int question);
+/* Mean over seeds of a policy's values, NaN if it has none. */
+double prompt_mean(const struct table *table, const double *value, int policy, int question);
+
+/* One value a prompt, NaN where there is none: its mean with a bootstrap interval (a rate's Wilson interval
+   where `exact`) in the metric. Caller keeps values. */
+void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count,
+                      int exact);
+/* Paired: mean of a - b over prompts that have both; the test. */
+void metric_of_difference(const struct bench *bench, struct metric *metric, const double *a, const double *b,
+                          int count, int exact);
+/* Unpaired: mean of a less mean of b, over different prompts; Welch's t. */
+void metric_of_gap(const struct bench *bench, struct metric *metric, const double *a, int a_count,
+                   const double *b, int b_count);
+/* Wins of one value a prompt in [0, 1], against a half. */
+void metric_of_wins(const struct bench *bench, struct metric *metric, const double *wins, int count);
+/* Mean over the seeds of per_seed, which is set already, with Student's t over seeds. zero: test against 0.
+ */
+void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero);
+
+/* The policy's level, and its paired difference from the baseline unless it is the baseline or a null policy.
+ */
+void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out);
+/* Both, for every policy and split. */
+void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out);
+
+/* Adjusts the p values from metric `first` on within their families (Holm). */
+void metrics_adjust(struct metrics *metrics);
+
+#endif

@@ -1,0 +1,54 @@
+/* Answers joined by prompt id: policy by seed by prompt, and named columns of what is known of each. */
+#ifndef SUITES_TABLE_H
+#define SUITES_TABLE_H
+
+#include "harness/record.h"
+
+struct question {
+    const char *id, *split, *prompt, *category; /* of the first answer to it; category may be NULL */
+};
+
+struct column {
+    char *what, *judge; /* judge: NULL for what the transcript itself tells */
+    double *value;      /* [policies][seeds][questions]; NaN: not known */
+};
+
+/* Borrows the transcripts, which must stay where they are. */
+struct table {
+    const char **policies;
+    int policy_count, baseline; /* baseline: which policy others are compared with */
+    int *seeds, seed_count;     /* ascending */
+    struct question *questions;
+    int question_count;
+    const struct transcript **answers; /* as a column's values; NULL: missing */
+    struct column *columns;
+    int column_count;
+    char **places; /* transcripts' ids, sorted, with the cell of each */
+    int *cells, place_count;
+};
+
+/* Policies and questions in the order of their first answer. An answer given twice is an error, as is a
+   baseline that answered nothing. */
+int table_build(struct table *out, const struct transcripts *transcripts, const char *baseline,
+                struct error *err);
+void table_free(struct table *table);
+
+int table_cells(const struct table *table);
+int table_cell(const struct table *table, int policy, int seed, int question);
+
+/* Adds the scores of verdicts that are no pairs, a column each for judge and what; those of unknown answers
+   are left out, as are failed ones (NaN stays). */
+void table_add_verdicts(struct table *table, const struct verdicts *verdicts);
+/* A column of NaN to fill, or the one that is there. */
+double *table_add_column(struct table *table, const char *what, const char *judge);
+/* The column, or NULL; judge NULL: the first of that name. */
+const double *table_column(const struct table *table, const char *what, const char *judge);
+
+/* Policies that no training made: they answer without regard to what was asked. Their names begin so. */
+#define NULL_POLICY "null-"
+int is_null_policy(const char *policy);
+/* Appends what content-blind policies would answer, seed by seed: the baseline's most frequent answer, the
+   longest and the shortest of all answers to the prompt, the prompt itself. */
+void nulls_add(struct transcripts *transcripts, const char *baseline);
+
+#endif
