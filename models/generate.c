@@ -1,0 +1,292 @@
+/* The step that lets a policy answer the prompts of data folders. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/progress.h"
+#include "harness/registry.h"
+#include "models/dataset.h"
+#include "models/folder.h"
+#include "models/generator.h"
+
+#define REFERENCE_BUDGET 4096 /* tokens read by the reference at once */
+
+struct generate_options {
+    const char *policy, *reference, *name, *splits;
+    const struct node *data;
+    int per_prompt, limit, max_new, slots, top_k, seed;
+    double temperature, top_p, min_p;
+};
+
+#define AT(field) offsetof(struct generate_options, field)
+static const struct option options[] = {
+    {"policy", OPTION_STEP, AT(policy), NULL, 0, 0, NULL, "model folder that answers"},
+    {"data", OPTION_STEPS, AT(data), NULL, 0, 0, NULL, "folders with prompts.jsonl"},
+    {"reference", OPTION_STEP, AT(reference), "", 0, 0, NULL,
+     "model folder whose log-probability of each response is recorded too, for the KL divergence"},
+    {"name", OPTION_TEXT, AT(name), "", 0, 0, NULL, "of the policy in transcripts; absent: its step's label"},
+    {"splits", OPTION_TEXT, AT(splits), "heldout ood", 0, 0, NULL, "which splits, separated by spaces"},
+    {"per_prompt", OPTION_INT, AT(per_prompt), "1", 1, 1e6, NULL, "responses to each prompt"},
+    {"limit", OPTION_INT, AT(limit), "0", 0, 1e9, NULL, "prompts of each split at most; 0: all"},
+    {"max_new", OPTION_INT, AT(max_new), "64", 1, 1e6, NULL, "tokens of a response at most"},
+    {"slots", OPTION_INT, AT(slots), "64", 1, 65536, NULL, "responses sampled together"},
+    {"temperature", OPTION_REAL, AT(temperature), "1", 0, 100, NULL, "0: greedy"},
+    {"top_k", OPTION_INT, AT(top_k), "0", 0, 1e9, NULL, "sample from the k likeliest only; 0: all"},
+    {"top_p", OPTION_REAL, AT(top_p), "1", 0.01, 1, NULL, "sample from the smallest set of this probability"},
+    {"min_p", OPTION_REAL, AT(min_p), "0", 0, 1, NULL,
+     "sample tokens of at least this share of the likeliest's"},
+    {"seed", OPTION_INT, AT(seed), "1", 0, 2147483647, NULL, "of the samples"},
+    {0}};
+#undef AT
+
+struct work {
+    const struct step *step;
+    struct generate_options options;
+    const struct kernels *kernels;
+    struct model *policy;
+    struct tokenizer *tokenizer;
+    struct examples prompts;
+    int *chosen;             /* indices of the prompts to answer */
+    int chosen_count, count; /* count: responses */
+    struct tokens *ids;      /* [chosen_count] */
+    struct response *responses;
+    double *reference; /* [count], or NULL */
+};
+
+/* Whether `word` stands in a list separated by spaces. */
+static int listed(const char *list, const char *word) {
+    size_t length = strlen(word);
+
+    for (const char *at = strstr(list, word); at; at = strstr(at + 1, word))
+        if ((at == list || at[-1] == ' ') && (at[length] == 0 || at[length] == ' ')) return 1;
+    return 0;
+}
+
+/* How many prompts of this one's split were chosen before it. */
+static int chosen_of_split(const struct work *work, const char *split) {
+    int count = 0;
+
+    for (int i = 0; i < work->chosen_count; i++)
+        count += strcmp(work->prompts.items[work->chosen[i]].split, split) == 0;
+    return count;
+}
+
+static int choose_prompts(struct work *work, struct error *err) {
+    int too_long = 0;
+
+    if (data_read(work->options.data, "prompts.jsonl", &work->prompts, err)) return -1;
+    work->chosen = xcalloc((size_t)work->prompts.count, sizeof *work->chosen);
+    work->ids = xcalloc((size_t)work->prompts.count, sizeof *work->ids);
+    for (int i = 0; i < work->prompts.count; i++) {
+        const struct example *example = &work->prompts.items[i];
+        struct tokens *ids = &work->ids[work->chosen_count];
+
+        if (!example->split || !example->prompt || !listed(work->options.splits, example->split)) continue;
+        if (work->options.limit && chosen_of_split(work, example->split) >= work->options.limit) continue;
+        ids->count = 0;
+        prompt_encode(work->tokenizer, example->prompt, ids);
+        if (ids->count >= work->policy->config.context)
+            too_long++;
+        else
+            work->chosen[work->chosen_count++] = i;
+    }
+    work->count = work->chosen_count * work->options.per_prompt;
+    if (too_long)
+        progress_notice("%s: left out %d prompts longer than the context of %d", work->step->name, too_long,
+                        work->policy->config.context);
+    if (work->count) return 0;
+    return fail(err, "%s: prompts.jsonl has no prompt of the splits \"%s\"", work->step->name,
+                work->options.splits);
+}
+
+static void tell(void *context, int finished) {
+    (void)context;
+    progress_update(finished, "%s", "");
+}
+
+static int answer(struct work *work, struct error *err) {
+    const struct generate_options *o = &work->options;
+    struct generator_options how = {
+        .sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p},
+        .max_new = o->max_new,
+        .slots = o->slots,
+        .seed = work->step->seed,
+        .stream = "generate"};
+    struct request *requests = xcalloc((size_t)work->count, sizeof *requests);
+    int status;
+
+    how.end_token = tokenizer_special(work->tokenizer, TOKEN_END);
+    work->responses = xcalloc((size_t)work->count, sizeof *work->responses);
+    for (int i = 0; i < work->count; i++) {
+        const struct tokens *ids = &work->ids[i / o->per_prompt];
+
+        requests[i] = (struct request){ids->ids, ids->count, (uint64_t)(i / o->per_prompt),
+                                       (uint64_t)(i % o->per_prompt)};
+    }
+    progress_begin(work->step->name, work->count, "responses");
+    status = generate(work->policy, requests, work->count, &how, work->responses, tell, NULL, err);
+    progress_end();
+    free(requests);
+    return status;
+}
+
+/* One batch of responses, from `first`; returns where it ends. */
+static int gather(const struct work *work, int first, struct batch *batch, struct targets *targets) {
+    int i = first;
+
+    batch_clear(batch);
+    targets->count = 0;
+    for (; i < work->count; i++) {
+        const struct tokens *prompt = &work->ids[i / work->options.per_prompt];
+        const struct response *response = &work->responses[i];
+        int before = batch->total + prompt->count - 1;
+
+        if (i > first && batch->total + prompt->count + response->length > REFERENCE_BUDGET) break;
+        batch_add(batch, prompt->ids, prompt->count);
+        batch_extend(batch, response->tokens, response->length - 1);
+        for (int t = 0; t < response->length; t++) targets_add(targets, before + t, response->tokens[t], i);
+    }
+    return i;
+}
+
+static int sum_reference(struct work *work, struct trunk *trunk, struct error *err) {
+    struct batch batch = {0};
+    struct targets targets = {0};
+    const float *hidden;
+    float *logprob = NULL;
+    int status = 0;
+
+    for (int first = 0, end; first < work->count && !status; first = end) {
+        end = gather(work, first, &batch, &targets);
+        logprob = xrealloc(logprob, (size_t)targets.room, sizeof *logprob);
+        status = trunk_forward(trunk, &batch, 0, &hidden, err);
+        if (status) break;
+        head_logprob(trunk, targets.position, targets.target, targets.count, &SAMPLING_PLAIN, logprob, NULL,
+                     NULL);
+        for (int i = 0; i < targets.count; i++) work->reference[targets.item[i]] += logprob[i];
+    }
+    batch_free(&batch);
+    targets_free(&targets);
+    free(logprob);
+    return status;
+}
+
+static int read_reference(struct work *work, struct error *err) {
+    struct model *model = NULL;
+    struct trunk *trunk = NULL;
+    int status = -1;
+
+    if (!work->options.reference) return 0;
+    work->reference = xcalloc((size_t)work->count, sizeof *work->reference);
+    if (model_load(&model, work->options.reference, work->kernels, err)) return -1;
+    if (model->config.vocab != work->policy->config.vocab) {
+        fail(err, "the reference has %d tokens, the policy %d; they must share a tokenizer",
+             model->config.vocab, work->policy->config.vocab);
+        goto out;
+    }
+    if (trunk_create(&trunk, model, 0, err)) goto out;
+    status = sum_reference(work, trunk, err);
+out:
+    trunk_free(trunk);
+    model_free(model);
+    return status;
+}
+
+/* The policy's display name: as given, or its step's label with dashes for slashes. */
+static char *policy_name(const struct work *work) {
+    char *name = xstrdup(work->options.name ? work->options.name : work->step->label);
+
+    for (char *at = name; *at; at++)
+        if (*at == '/') *at = '-';
+    return name;
+}
+
+static void fill(struct transcript *out, const struct work *work, int i, const char *policy, int seed) {
+    const struct response *response = &work->responses[i];
+    const struct example *example = &work->prompts.items[work->chosen[i / work->options.per_prompt]];
+
+    out->id = xprintf("%s-%d-%s-%d", policy, seed, example->id, i % work->options.per_prompt);
+    out->prompt_id = xstrdup(example->id);
+    out->split = xstrdup(example->split);
+    out->policy = xstrdup(policy);
+    out->prompt = xstrdup(example->prompt);
+    out->response = tokenizer_decode(work->tokenizer, response->tokens, response->length, NULL);
+    out->category = xstrdup(example->category);
+    out->finish = xstrdup(response->ended ? "eos" : "length");
+    out->tokens = response->length;
+    for (int t = 0; t < response->length; t++) out->logprob += response->logprob[t];
+    out->reference = work->reference ? work->reference[i] : NAN;
+    out->seed = seed;
+}
+
+static int write_transcripts(const struct work *work, struct error *err) {
+    struct transcripts transcripts = {0};
+    char *path = step_path(work->step, "transcripts.jsonl"), *policy = policy_name(work);
+    int seed = (int)node_number(work->step->matrix, "seed", (double)work->step->seed), status;
+
+    for (int i = 0; i < work->count; i++) {
+        struct transcript *transcript = transcripts_add(&transcripts);
+
+        transcript->logprob = 0;
+        fill(transcript, work, i, policy, seed);
+    }
+    status = transcripts_write(path, &transcripts, err);
+    transcripts_free(&transcripts);
+    free(policy);
+    free(path);
+    return status;
+}
+
+static void work_free(struct work *work) {
+    for (int i = 0; work->ids && i < work->prompts.count; i++) free(work->ids[i].ids);
+    for (int i = 0; work->responses && i < work->count; i++) response_free(&work->responses[i]);
+    free(work->ids);
+    free(work->responses);
+    free(work->reference);
+    free(work->chosen);
+    examples_free(&work->prompts);
+    tokenizer_free(work->tokenizer);
+    model_free(work->policy);
+}
+
+static int generate_run(struct run *run, const struct step *step, struct error *err) {
+    struct work work = {.step = step};
+    int status = -1;
+
+    if (options_read(options, NULL, step->options, step->name, &work.options, err)) goto out;
+    if (run_kernels(&work.kernels, run, err)) goto out;
+    if (folder_open(&work.policy, &work.tokenizer, work.options.policy, work.kernels, err)) goto out;
+    if (choose_prompts(&work, err) || answer(&work, err) || read_reference(&work, err)) goto out;
+    status = write_transcripts(&work, err);
+out:
+    work_free(&work);
+    return status;
+}
+
+static int generate_plan(const struct run *run, const struct step *step, struct plan *out,
+                         struct error *err) {
+    struct generate_options o;
+    struct config config;
+    int known;
+
+    (void)run;
+    if (options_read(options, NULL, step->options, step->name, &o, err)) return -1;
+    known = folder_config(&config, o.policy, err);
+    if (known < 0) return -1;
+    if (known) {
+        out->parameters = config_parameters(&config) * (o.reference ? 2 : 1);
+        out->bytes = 4 * out->parameters + (double)trunk_bytes(&config, REFERENCE_BUDGET, 0, 0);
+        out->flops =
+            (double)o.limit * o.per_prompt * 2 * o.max_new * config_flops(&config, config.context / 2);
+    }
+    snprintf(out->note, sizeof out->note, "splits %s, %d a prompt", o.splits, o.per_prompt);
+    return 0;
+}
+
+const struct stage stage_generate = {.name = "generate",
+                                     .summary = "lets a policy answer prompts",
+                                     .options = options,
+                                     .run = generate_run,
+                                     .plan = generate_plan};

@@ -1,0 +1,444 @@
+/* Proximal policy optimisation against a reward, held near a reference by a KL term. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/progress.h"
+#include "models/folder.h"
+#include "models/session.h"
+#include "trainers/advantage.h"
+#include "trainers/learner.h"
+
+/* What outlives an iteration beside models and optimizers; saved by name. */
+struct state {
+    double beta;
+    double scores, score_mean, score_squares; /* running moments of the responses' scores */
+    double first_length;
+};
+
+struct ppo {
+    const struct step *step;
+    struct ppo_options options;
+    const struct kernels *kernels;
+    struct tokenizer *tokenizer;
+    struct learner learner;
+    struct model *reference;
+    struct trunk *reference_trunk;
+    const struct reward *reward;
+    struct scorer *scorer;
+    const struct world *world; /* NULL: no gold score */
+    struct prompts prompts;
+    int *order; /* of prompts, in the epoch it holds */
+    long epoch;
+    struct dataset demonstrations;
+    struct supervised ptx;
+    struct session session;
+    struct state state;
+    unsigned told; /* events that a person knows of */
+};
+
+static const char *const event_names[] = {"nan",        "kl_blowup",       "entropy_collapse",
+                                          "repetition", "length_collapse", "kl_stop"};
+enum { EVENT_NAN, EVENT_KL, EVENT_ENTROPY, EVENT_REPETITION, EVENT_LENGTH, EVENT_STOP };
+
+static int uses_reference(const struct ppo_options *o) {
+    return o->kl > 0 || o->kl_control == KL_ADAPTIVE || o->log_reference;
+}
+
+/* The reward's own model, for its trunk. */
+static int load_reward_model(struct model **out, const struct ppo *ppo, struct error *err) {
+    char *member = path_join(ppo->options.reward, "member-1");
+    char *config = path_join(ppo->options.reward, "config.json");
+    const char *folder = file_exists(config) ? ppo->options.reward : member;
+    int status = model_load(out, folder, ppo->kernels, err);
+
+    if (status)
+        fail_within(err, "value_init: reward needs a reward that has a model");
+    else if ((*out)->config.vocab != ppo->learner.policy.model->config.vocab) {
+        status =
+            fail(err, "value_init: the reward's model has %d tokens, the policy %d; use value_init: policy",
+                 (*out)->config.vocab, ppo->learner.policy.model->config.vocab);
+        model_free(*out);
+        *out = NULL;
+    }
+    free(config);
+    free(member);
+    return status;
+}
+
+static int make_value_model(struct ppo *ppo, struct error *err) {
+    struct model **value = &ppo->learner.value.model, *trunk = NULL;
+    int status;
+
+    if (ppo->options.value_init == VALUE_FROM_POLICY)
+        return model_clone(value, ppo->learner.policy.model, 1, 1, ppo->step->seed, err);
+    if (load_reward_model(&trunk, ppo, err)) return -1;
+    status = model_clone(value, trunk, 1, 1, ppo->step->seed, err);
+    model_free(trunk);
+    return status;
+}
+
+static int load_reference(struct ppo *ppo, struct error *err) {
+    const char *folder = ppo->options.reference ? ppo->options.reference : ppo->options.policy;
+
+    if (!uses_reference(&ppo->options)) return 0;
+    if (model_load(&ppo->reference, folder, ppo->kernels, err)) return -1;
+    if (ppo->reference->config.vocab != ppo->learner.policy.model->config.vocab)
+        return fail(err, "the reference %s has %d tokens, the policy %d; they must share a tokenizer", folder,
+                    ppo->reference->config.vocab, ppo->learner.policy.model->config.vocab);
+    return trunk_create(&ppo->reference_trunk, ppo->reference, 0, err);
+}
+
+static int load_models(struct ppo *ppo, struct error *err) {
+    struct learner *learner = &ppo->learner;
+
+    learner->options = &ppo->options;
+    if (folder_open(&learner->policy.model, &ppo->tokenizer, ppo->options.policy, ppo->kernels, err))
+        return -1;
+    if (make_value_model(ppo, err) || load_reference(ppo, err)) return -1;
+    if (pupil_prepare(&learner->policy, &ppo->options, err)) return -1;
+    if (pupil_prepare(&learner->value, &ppo->options, err)) return -1;
+    return reward_open(&ppo->reward, &ppo->scorer, ppo->options.reward, ppo->kernels, err);
+}
+
+static int load_prompts(struct ppo *ppo, struct error *err) {
+    int context = ppo->learner.policy.model->config.context;
+
+    if (prompts_open(&ppo->prompts, ppo->options.data, "train", ppo->tokenizer,
+                     context - ppo->options.max_new, err))
+        return -1;
+    if (ppo->prompts.left_out)
+        progress_notice("%s: left out %d prompts that leave no room for %d tokens in the context of %d",
+                        ppo->step->name, ppo->prompts.left_out, ppo->options.max_new, context);
+    if (ppo->prompts.count == 0)
+        return fail(err, "%s: no training prompt is left; expected rows of split \"train\" in prompts.jsonl",
+                    ppo->step->name);
+    ppo->order = xcalloc((size_t)ppo->prompts.count, sizeof *ppo->order);
+    ppo->epoch = -1;
+    return 0;
+}
+
+static void load_world(struct ppo *ppo) {
+    char *name = data_world(ppo->options.data);
+
+    if (name) ppo->world = world_find(name);
+    free(name);
+}
+
+static int load_demonstrations(struct ppo *ppo, struct error *err) {
+    struct examples examples = {0};
+    int status =
+        ppo->options.ptx > 0 ? data_read(ppo->options.data, "demonstrations.jsonl", &examples, err) : 0;
+
+    for (int i = 0; i < examples.count; i++) {
+        const struct example *example = &examples.items[i];
+        struct tokens prompt = {0}, response = {0};
+
+        if (!example->prompt || !example->response) continue;
+        prompt_encode(ppo->tokenizer, example->prompt, &prompt);
+        response_encode(ppo->tokenizer, example->response, 1, &response);
+        if (prompt.count + response.count <= ppo->learner.policy.model->config.context)
+            dataset_add(&ppo->demonstrations, prompt.ids, prompt.count, response.ids, response.count, 1);
+        free(prompt.ids);
+        free(response.ids);
+    }
+    examples_free(&examples);
+    if (status || ppo->options.ptx <= 0) return status;
+    if (ppo->demonstrations.count == 0) return fail(err, "%s: ptx needs demonstrations", ppo->step->name);
+    ppo->ptx = (struct supervised){.trunk = ppo->learner.policy.trunk,
+                                   .data = &ppo->demonstrations,
+                                   .micro_tokens = ppo->options.micro_tokens};
+    supervised_sizes(&ppo->ptx);
+    ppo->learner.ptx = &ppo->ptx;
+    return 0;
+}
+
+static int resume(struct ppo *ppo, struct error *err) {
+    struct session *session = &ppo->session;
+
+    session_begin(session, ppo->step);
+    session_keep(session, "policy", ppo->learner.policy.model, &ppo->learner.policy.optimizer);
+    session_keep(session, "value", ppo->learner.value.model, &ppo->learner.value.optimizer);
+    if (session_resume(session, err) < 0) return -1;
+    ppo->state.beta = session_number(session, "beta", ppo->options.kl);
+    ppo->state.scores = session_number(session, "scores", 0);
+    ppo->state.score_mean = session_number(session, "score_mean", 0);
+    ppo->state.score_squares = session_number(session, "score_squares", 0);
+    ppo->state.first_length = session_number(session, "first_length", 0);
+    return 0;
+}
+
+static int save(struct ppo *ppo, int iteration, struct error *err) {
+    struct node *numbers = node_new(NODE_MAP);
+    int status;
+
+    node_add_number(numbers, "iteration", iteration);
+    node_add_number(numbers, "beta", ppo->state.beta);
+    node_add_number(numbers, "scores", ppo->state.scores);
+    node_add_number(numbers, "score_mean", ppo->state.score_mean);
+    node_add_number(numbers, "score_squares", ppo->state.score_squares);
+    node_add_number(numbers, "first_length", ppo->state.first_length);
+    status = session_save(&ppo->session, numbers, err);
+    node_free(numbers);
+    return status;
+}
+
+static int sample(struct ppo *ppo, struct rollout *rollout, int iteration, struct error *err) {
+    const struct ppo_options *o = &ppo->options;
+    struct generator_options options = {
+        .sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p},
+        .max_new = o->max_new,
+        .slots = o->slots,
+        .seed = ppo->step->seed,
+        .stream = "ppo/sample"};
+    int *picked = xcalloc((size_t)o->episodes, sizeof *picked), status;
+
+    options.end_token = tokenizer_special(ppo->tokenizer, TOKEN_END);
+    for (int i = 0; i < o->episodes; i++)
+        picked[i] = prompts_pick(&ppo->prompts, ppo->step->seed, (long)iteration * o->episodes + i,
+                                 ppo->order, &ppo->epoch);
+    status = rollout_sample(rollout, ppo->learner.policy.model, ppo->tokenizer, &ppo->prompts, picked,
+                            o->episodes, &options, (uint64_t)iteration, err);
+    free(picked);
+    return status;
+}
+
+/* One pass each of the reference, the value model and the reward. */
+static int read_rollout(struct ppo *ppo, struct rollout *rollout, struct error *err) {
+    const struct ppo_options *o = &ppo->options;
+    struct sampling sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p};
+
+    if (ppo->reference &&
+        rollout_logprob(rollout->reference, rollout, ppo->reference_trunk, &sampling, o->micro_tokens, err))
+        return -1;
+    if (rollout_values(rollout->value, rollout, ppo->learner.value.trunk, o->micro_tokens, err)) return -1;
+    return ppo->reward->score(ppo->scorer, rollout->exchanges, rollout->rows, rollout->score, NULL, err);
+}
+
+/* Welford's running moments of the responses' scores; what to divide a score by. */
+static double running_scale(struct state *state, const struct rollout *rollout) {
+    for (int r = 0; r < rollout->rows; r++) {
+        double sum = 0, delta;
+
+        for (int t = rollout->start[r]; t < rollout->start[r + 1]; t++) sum += rollout->score[t];
+        delta = sum - state->score_mean;
+        state->scores++;
+        state->score_mean += delta / state->scores;
+        state->score_squares += delta * (sum - state->score_mean);
+    }
+    return state->score_squares > 0 ? sqrt(state->score_squares / state->scores) : 1;
+}
+
+static double limited(double x, double limit) {
+    return limit > 0 ? fmax(-limit, fmin(limit, x)) : x;
+}
+
+static void mark_missing_end(struct rollout *rollout, int r, const struct ppo_options *o) {
+    float *last = &rollout->reward[rollout->start[r + 1] - 1];
+
+    if (rollout->exchanges[r].ended || o->missing_end == END_NONE) return;
+    if (o->missing_end == END_PENALTY) {
+        *last -= (float)o->missing_end_value;
+        return;
+    }
+    for (int t = rollout->start[r]; t < rollout->start[r + 1]; t++) rollout->reward[t] = 0;
+    *last = (float)o->missing_end_value;
+}
+
+/* Scores, scaled and clipped, with what a missing end costs, less the KL term. */
+static void shape(struct ppo *ppo, struct rollout *rollout) {
+    const struct ppo_options *o = &ppo->options;
+    double scale = o->score_scale == SCORE_RUNNING ? running_scale(&ppo->state, rollout) : 1;
+
+    for (int t = 0; t < rollout->total; t++)
+        rollout->reward[t] = (float)limited(rollout->score[t] / scale, o->score_clip);
+    for (int r = 0; r < rollout->rows; r++) mark_missing_end(rollout, r, o);
+    for (int t = 0; t < rollout->total && ppo->reference; t++)
+        rollout->reward[t] -= (float)(ppo->state.beta * (rollout->logprob[t] - rollout->reference[t]));
+    for (int t = 0; t < rollout->total; t++)
+        rollout->reward[t] = (float)limited(rollout->reward[t], o->shaped_clip);
+    if (o->whiten_rewards) whiten(rollout->reward, rollout->total, 1);
+    advantage_estimate(rollout->advantage, rollout->returns, rollout->reward, rollout->value, rollout->start,
+                       rollout->rows, o->gamma, o->lambda);
+    if (o->whiten_advantages) whiten(rollout->advantage, rollout->total, 0);
+}
+
+static void raise_event(struct ppo *ppo, struct node *events, int event, double value, double limit) {
+    node_add_text(events, NULL, event_names[event]);
+    if (ppo->told & (1u << event)) return;
+    ppo->told |= 1u << event;
+    progress_notice("%s: %s: %.4g (limit %.4g)", ppo->step->name, event_names[event], value, limit);
+}
+
+static void watch(struct ppo *ppo, struct node *row, const struct rollout_facts *facts,
+                  const struct learned *learned) {
+    const struct ppo_options *o = &ppo->options;
+    struct node *events = node_add(row, "events", NODE_LIST);
+    double shortest = o->length_limit * ppo->state.first_length;
+
+    if (!learned->finite) raise_event(ppo, events, EVENT_NAN, learned->gradient, 0);
+    if (facts->kl > o->kl_limit) raise_event(ppo, events, EVENT_KL, facts->kl, o->kl_limit);
+    if (learned->entropy < o->entropy_limit)
+        raise_event(ppo, events, EVENT_ENTROPY, learned->entropy, o->entropy_limit);
+    if (facts->repetition > o->repetition_limit)
+        raise_event(ppo, events, EVENT_REPETITION, facts->repetition, o->repetition_limit);
+    if (facts->length < shortest) raise_event(ppo, events, EVENT_LENGTH, facts->length, shortest);
+    if (o->kl_stop > 0 && facts->kl > o->kl_stop) raise_event(ppo, events, EVENT_STOP, facts->kl, o->kl_stop);
+}
+
+static int write_row(struct ppo *ppo, int iteration, const struct rollout *rollout,
+                     const struct rollout_facts *facts, const struct learned *learned, struct error *err) {
+    struct node *row = node_new(NODE_MAP);
+    int status;
+
+    node_add_number(row, "iteration", iteration + 1);
+    node_add_number(row, "episodes", (double)(iteration + 1) * ppo->options.episodes);
+    node_add_number(row, "reward", facts->score);
+    node_add_number(row, "gold", facts->gold);
+    node_add_number(row, "kl", facts->kl);
+    node_add_number(row, "kl3", facts->kl3);
+    node_add_number(row, "entropy", learned->entropy);
+    node_add_number(row, "length", facts->length);
+    node_add_number(row, "ended", facts->ended);
+    node_add_number(row, "clip_fraction", learned->clip_fraction);
+    node_add_number(row, "explained_variance",
+                    explained_variance(rollout->returns, rollout->value, rollout->total));
+    node_add_number(row, "beta", ppo->state.beta);
+    node_add_number(row, "policy_loss", learned->policy_loss);
+    node_add_number(row, "value_loss", learned->value_loss);
+    node_add_number(row, "gradient", learned->gradient);
+    node_add_number(row, "logprob_gap", learned->gap);
+    node_add_number(row, "first_ratio", learned->ratio);
+    node_add_number(row, "repetition", facts->repetition);
+    watch(ppo, row, facts, learned);
+    status = log_write(&ppo->session.log, row, err);
+    node_free(row);
+    return status;
+}
+
+static double seconds(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* 1: training ends here (kl_stop). */
+static int one_iteration(struct ppo *ppo, int iteration, struct error *err) {
+    const struct ppo_options *o = &ppo->options;
+    struct rollout rollout = {0};
+    struct rollout_facts facts;
+    struct learned learned;
+    double began = seconds();
+    int status = -1;
+
+    if (sample(ppo, &rollout, iteration, err) || read_rollout(ppo, &rollout, err)) goto out;
+    rollout_measure(&facts, &rollout, ppo->world, ppo->reference != NULL);
+    if (iteration == 0) ppo->state.first_length = facts.length;
+    shape(ppo, &rollout);
+    if (learner_learn(&ppo->learner, &rollout, ppo->step->seed, iteration, &learned, err)) goto out;
+    if (write_row(ppo, iteration, &rollout, &facts, &learned, err)) goto out;
+    if (!learned.finite) {
+        fail(err, "%s: iteration %d: a loss or gradient is not a number; lower lr (now %g) or raise kl",
+             ppo->step->name, iteration + 1, o->lr);
+        goto out;
+    }
+    if (o->kl_control == KL_ADAPTIVE)
+        ppo->state.beta = adapt_beta(ppo->state.beta, facts.kl, o->kl_target, o->episodes, o->kl_horizon);
+    progress_update(iteration + 1, "reward %.3f, kl %.2f, length %.1f", facts.score, facts.kl, facts.length);
+    step_timing(ppo->step, "iteration", seconds() - began, rollout.total, "tokens");
+    status = o->kl_stop > 0 && facts.kl > o->kl_stop;
+out:
+    rollout_free(&rollout);
+    return status;
+}
+
+static int iterate(struct ppo *ppo, struct error *err) {
+    const struct ppo_options *o = &ppo->options;
+    int status = 0;
+
+    progress_begin(ppo->step->name, o->iterations, "iterations");
+    for (int i = (int)session_number(&ppo->session, "iteration", 0); i < o->iterations && !status; i++) {
+        int last = i + 1 == o->iterations;
+
+        status = one_iteration(ppo, i, err);
+        if (!status && o->checkpoint_every && (last || (i + 1) % o->checkpoint_every == 0))
+            status = save(ppo, i + 1, err);
+    }
+    progress_end();
+    return status < 0 ? -1 : 0;
+}
+
+static int finish(struct ppo *ppo, struct error *err) {
+    if (folder_store(ppo->learner.policy.model, ppo->tokenizer, ppo->step->folder, ppo->options.bits, err))
+        return -1;
+    return session_finish(&ppo->session, err);
+}
+
+static void ppo_free(struct ppo *ppo) {
+    if (ppo->scorer) ppo->reward->close(ppo->scorer);
+    session_free(&ppo->session);
+    learner_free(&ppo->learner);
+    trunk_free(ppo->reference_trunk);
+    model_free(ppo->reference);
+    supervised_free(&ppo->ptx);
+    dataset_free(&ppo->demonstrations);
+    prompts_free(&ppo->prompts);
+    free(ppo->order);
+    tokenizer_free(ppo->tokenizer);
+}
+
+static int ppo_run(struct run *run, const struct step *step, struct error *err) {
+    struct ppo ppo = {.step = step};
+    int status = -1;
+
+    if (options_read(ppo_options, ppo_presets, step->options, step->name, &ppo.options, err)) goto out;
+    if (run_kernels(&ppo.kernels, run, err) || load_models(&ppo, err)) goto out;
+    if (load_prompts(&ppo, err) || load_demonstrations(&ppo, err)) goto out;
+    load_world(&ppo);
+    if (resume(&ppo, err) || iterate(&ppo, err)) goto out;
+    status = finish(&ppo, err);
+out:
+    ppo_free(&ppo);
+    return status;
+}
+
+/* Passes an iteration, in forward passes of all tokens: sampling, value, reward, reference, and three (one
+   forward, two backward) of both models an epoch. */
+static double passes(const struct ppo_options *o) {
+    return 3 + uses_reference(o) + 6 * o->epochs;
+}
+
+static int ppo_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
+    struct ppo_options o;
+    struct config config;
+    double parameters, tokens;
+    int known;
+
+    (void)run;
+    if (options_read(ppo_options, ppo_presets, step->options, step->name, &o, err)) return -1;
+    known = folder_config(&config, o.policy, err);
+    if (known < 0) return -1;
+    snprintf(out->note, sizeof out->note, "%d iterations of %d responses, %d x %d updates each%s",
+             o.iterations, o.episodes, o.epochs, o.minibatches,
+             known ? "" : "; sizes once the policy is there");
+    if (!known) return 0;
+    parameters = config_parameters(&config);
+    tokens = (double)o.episodes * (2 * o.max_new < config.context ? 2 * o.max_new : config.context);
+    out->parameters = parameters * (3 + uses_reference(&o));
+    out->bytes = 4 * parameters * (2 * 4 + 1 + uses_reference(&o)) +
+                 2.0 * (double)trunk_bytes(&config, o.micro_tokens, 1, o.recompute) +
+                 2.0 * (double)trunk_bytes(&config, o.micro_tokens, 0, 0);
+    out->flops = o.iterations * passes(&o) * tokens * config_flops(&config, config.context / 2);
+    return 0;
+}
+
+const struct stage stage_ppo = {.name = "ppo",
+                                .summary = "proximal policy optimisation against a reward",
+                                .options = ppo_options,
+                                .presets = ppo_presets,
+                                .run = ppo_run,
+                                .plan = ppo_plan};

@@ -1,0 +1,204 @@
+#include "trainers/rollout.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "trainers/advantage.h"
+
+int prompts_open(struct prompts *prompts, const struct node *data, const char *split,
+                 const struct tokenizer *tokenizer, int room, struct error *err) {
+    if (data_read(data, "prompts.jsonl", &prompts->text, err)) return -1;
+    prompts->ids = xcalloc((size_t)prompts->text.count, sizeof *prompts->ids);
+    prompts->usable = xcalloc((size_t)prompts->text.count, sizeof *prompts->usable);
+    for (int i = 0; i < prompts->text.count; i++) {
+        const struct example *example = &prompts->text.items[i];
+
+        if (strcmp(example->split ? example->split : "train", split) || !example->prompt) continue;
+        prompt_encode(tokenizer, example->prompt, &prompts->ids[i]);
+        if (prompts->ids[i].count > room)
+            prompts->left_out++;
+        else
+            prompts->usable[prompts->count++] = i;
+    }
+    return 0;
+}
+
+void prompts_free(struct prompts *prompts) {
+    for (int i = 0; prompts->ids && i < prompts->text.count; i++) free(prompts->ids[i].ids);
+    free(prompts->ids);
+    free(prompts->usable);
+    examples_free(&prompts->text);
+}
+
+int prompts_pick(const struct prompts *prompts, uint64_t seed, long n, int *order, long *epoch) {
+    long wanted = n / prompts->count;
+
+    if (*epoch != wanted) {
+        struct rng rng = rng_stream(seed, "ppo/prompts", (uint64_t)wanted, 0);
+
+        memcpy(order, prompts->usable, (size_t)prompts->count * sizeof *order);
+        rng_shuffle(&rng, order, prompts->count);
+        *epoch = wanted;
+    }
+    return order[n % prompts->count];
+}
+
+static void make_arrays(struct rollout *rollout) {
+    float **arrays[] = {&rollout->logprob, &rollout->reference, &rollout->value,  &rollout->score,
+                        &rollout->reward,  &rollout->advantage, &rollout->returns};
+
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        *arrays[i] = xcalloc((size_t)rollout->total, sizeof **arrays[i]);
+}
+
+/* Lays the responses' tokens end to end and spells them out. */
+static void index_responses(struct rollout *rollout, const struct tokenizer *tokenizer,
+                            const struct prompts *prompts, const int *picked) {
+    rollout->start = xcalloc((size_t)rollout->rows + 1, sizeof *rollout->start);
+    for (int r = 0; r < rollout->rows; r++)
+        rollout->start[r + 1] = rollout->start[r] + rollout->responses[r].length;
+    rollout->total = rollout->start[rollout->rows];
+    make_arrays(rollout);
+    for (int r = 0; r < rollout->rows; r++) {
+        const struct response *response = &rollout->responses[r];
+        const struct tokens *prompt = &prompts->ids[picked[r]];
+
+        rollout->texts[r] = tokenizer_decode(tokenizer, response->tokens, response->length, NULL);
+        memcpy(rollout->logprob + rollout->start[r], response->logprob,
+               (size_t)response->length * sizeof *response->logprob);
+        rollout->exchanges[r] =
+            (struct exchange){prompt->ids,      response->tokens, prompt->count,
+                              response->length, response->ended,  prompts->text.items[picked[r]].prompt,
+                              rollout->texts[r]};
+    }
+}
+
+int rollout_sample(struct rollout *rollout, const struct model *policy, const struct tokenizer *tokenizer,
+                   const struct prompts *prompts, const int *picked, int rows,
+                   const struct generator_options *options, uint64_t iteration, struct error *err) {
+    struct request *requests = xcalloc((size_t)rows, sizeof *requests);
+    int status;
+
+    *rollout = (struct rollout){.rows = rows};
+    rollout->exchanges = xcalloc((size_t)rows, sizeof *rollout->exchanges);
+    rollout->responses = xcalloc((size_t)rows, sizeof *rollout->responses);
+    rollout->texts = xcalloc((size_t)rows, sizeof *rollout->texts);
+    for (int r = 0; r < rows; r++) {
+        const struct tokens *prompt = &prompts->ids[picked[r]];
+
+        requests[r] = (struct request){prompt->ids, prompt->count, iteration, (uint64_t)r};
+    }
+    status = generate(policy, requests, rows, options, rollout->responses, NULL, NULL, err);
+    if (!status) index_responses(rollout, tokenizer, prompts, picked);
+    free(requests);
+    return status;
+}
+
+void rollout_free(struct rollout *rollout) {
+    for (int r = 0; r < rollout->rows; r++) {
+        response_free(&rollout->responses[r]);
+        free(rollout->texts[r]);
+    }
+    free(rollout->exchanges);
+    free(rollout->responses);
+    free(rollout->texts);
+    free(rollout->start);
+    free(rollout->logprob);
+    free(rollout->reference);
+    free(rollout->value);
+    free(rollout->score);
+    free(rollout->reward);
+    free(rollout->advantage);
+    free(rollout->returns);
+    *rollout = (struct rollout){0};
+}
+
+static int read_length(const struct exchange *row) {
+    return row->prompt_length + row->response_length - 1;
+}
+
+int rollout_gather(const struct rollout *rollout, const int *rows, int first, int count, int budget,
+                   struct batch *batch, struct targets *targets) {
+    int end = first;
+
+    batch_clear(batch);
+    targets->count = 0;
+    for (; end < count; end++) {
+        const struct exchange *row = &rollout->exchanges[rows[end]];
+        int before = batch->total + row->prompt_length - 1, item = rollout->start[rows[end]];
+
+        if (end > first && batch->total + read_length(row) > budget) break;
+        batch_add(batch, row->prompt, row->prompt_length);
+        batch_extend(batch, row->response, row->response_length - 1);
+        for (int t = 0; t < row->response_length; t++)
+            targets_add(targets, before + t, row->response[t], item + t);
+    }
+    return end;
+}
+
+/* Runs the trunk over all rows; reads each batch's positions, whose results come in the order of tokens. */
+static int read_all(float *out, const struct rollout *rollout, struct trunk *trunk,
+                    const struct sampling *sampling, int budget, struct error *err) {
+    int *rows = xcalloc((size_t)rollout->rows, sizeof *rows), status = 0;
+    struct targets targets = {0};
+    struct batch batch = {0};
+    const float *hidden;
+
+    for (int r = 0; r < rollout->rows; r++) rows[r] = r;
+    for (int first = 0, end; first < rollout->rows && !status; first = end) {
+        end = rollout_gather(rollout, rows, first, rollout->rows, budget, &batch, &targets);
+        status = trunk_forward(trunk, &batch, 0, &hidden, err);
+        if (status) break;
+        if (sampling)
+            head_logprob(trunk, targets.position, targets.target, targets.count, sampling,
+                         out + rollout->start[first], NULL, NULL);
+        else
+            head_score(trunk, targets.position, targets.count, out + rollout->start[first]);
+    }
+    batch_free(&batch);
+    targets_free(&targets);
+    free(rows);
+    return status;
+}
+
+int rollout_logprob(float *out, const struct rollout *rollout, struct trunk *trunk,
+                    const struct sampling *sampling, int budget, struct error *err) {
+    return read_all(out, rollout, trunk, sampling, budget, err);
+}
+
+int rollout_values(float *out, const struct rollout *rollout, struct trunk *trunk, int budget,
+                   struct error *err) {
+    return read_all(out, rollout, trunk, NULL, budget, err);
+}
+
+static double gold_score(const struct world *world, const struct exchange *row) {
+    struct features features = {0};
+
+    world->inspect(row->prompt_text, row->response_text, &features);
+    return features.gold;
+}
+
+void rollout_measure(struct rollout_facts *out, const struct rollout *rollout, const struct world *world,
+                     int with_reference) {
+    double rows = rollout->rows;
+
+    *out = (struct rollout_facts){.gold = world ? 0 : NAN};
+    if (!with_reference) out->kl = out->kl3 = NAN;
+    for (int r = 0; r < rollout->rows; r++) {
+        const struct exchange *row = &rollout->exchanges[r];
+
+        if (world) out->gold += gold_score(world, row) / rows;
+        out->length += row->response_length / rows;
+        out->ended += (row->ended != 0) / rows;
+        out->repetition += repetition(row->response, row->response_length) / rows;
+    }
+    for (int t = 0; t < rollout->total; t++) {
+        double gap = (double)rollout->logprob[t] - rollout->reference[t];
+
+        out->score += rollout->score[t] / rows;
+        if (with_reference) out->kl += gap / rows;
+        if (with_reference) out->kl3 += (exp(-gap) - 1 + gap) / rows;
+    }
+}

@@ -1,0 +1,62 @@
+/* One iteration's responses and all that is known of their tokens. */
+#ifndef TRAINERS_ROLLOUT_H
+#define TRAINERS_ROLLOUT_H
+
+#include "harness/registry.h"
+#include "models/dataset.h"
+#include "models/generator.h"
+#include "rewards/reward.h"
+
+/* The prompts of a split, as text and ids. */
+struct prompts {
+    struct examples text;
+    struct tokens *ids;
+    int *usable; /* indices of those that leave room for a response */
+    int count;   /* of usable */
+    int left_out;
+};
+/* Keeps what fits `room` tokens. */
+int prompts_open(struct prompts *prompts, const struct node *data, const char *split,
+                 const struct tokenizer *tokenizer, int room, struct error *err);
+void prompts_free(struct prompts *prompts);
+/* Which prompt (an index into text) is the n-th of training: each once an epoch, in an order that seed and
+   epoch alone decide. order: [count] scratch; *epoch: the one it holds, -1 at first. */
+int prompts_pick(const struct prompts *prompts, uint64_t seed, long n, int *order, long *epoch);
+
+struct rollout {
+    int rows, total; /* responses, and their tokens together */
+    struct exchange *exchanges;
+    struct response *responses;
+    char **texts;
+    int *start; /* [rows + 1] */
+    /* [total] */
+    float *logprob, *reference, *value, *score, *reward, *advantage, *returns;
+};
+/* Samples a response to each of the prompts picked. */
+int rollout_sample(struct rollout *rollout, const struct model *policy, const struct tokenizer *tokenizer,
+                   const struct prompts *prompts, const int *picked, int rows,
+                   const struct generator_options *options, uint64_t iteration, struct error *err);
+void rollout_free(struct rollout *rollout);
+
+/* Puts rows[first] … rows[end-1] into the batch, each without its last token, which is only predicted;
+   targets' items are indices into the token arrays. Returns end: as many as fit `budget` tokens. */
+int rollout_gather(const struct rollout *rollout, const int *rows, int first, int count, int budget,
+                   struct batch *batch, struct targets *targets);
+
+/* Log-probabilities of the responses' tokens; values of the states before them. */
+int rollout_logprob(float *out, const struct rollout *rollout, struct trunk *trunk,
+                    const struct sampling *sampling, int budget, struct error *err);
+int rollout_values(float *out, const struct rollout *rollout, struct trunk *trunk, int budget,
+                   struct error *err);
+
+/* Means over the responses. */
+struct rollout_facts {
+    double score; /* sum of token scores */
+    double gold;  /* NaN without a world */
+    double kl, kl3, length, ended, repetition;
+};
+/* with_reference: reference is filled. */
+void rollout_measure(struct rollout_facts *out, const struct rollout *rollout, const struct world *world,
+                     int with_reference);
+
+#endif
