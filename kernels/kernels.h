@@ -13,6 +13,9 @@ struct kernels {
     /* Floats that pack() and cache_write() need. */
     size_t (*pack_size)(int outs, int ins);
     size_t (*cache_size)(int slots, int context, int kv_heads, int head_size);
+    /* Nothing but multiply-adds in registers, in the calling thread: what the bench measures a machine's
+       ceiling with. Returns the floating-point operations done; out: anything, so that they are done. */
+    size_t (*peak)(float *out, int rounds);
     /* Waits for queued calls; the first failure's sentence, or NULL. */
     const char *(*sync)(void);
 #define OP(name, arguments) void(*name) arguments;

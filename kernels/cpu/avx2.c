@@ -3,5 +3,5 @@
 #define CPU(name) name##_avx2
 #define BACKEND   "cpu-avx2"
 #define TARGET    "avx2,fma"
-#include "kernels/cpu/all.h"
+#include "kernels/cpu/sources.inc"
 #endif

@@ -7,5 +7,5 @@
 #else
 #define TARGET "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512"
 #endif
-#include "kernels/cpu/all.h"
+#include "kernels/cpu/sources.inc"
 #endif

@@ -10,8 +10,8 @@
 #define BLOCK_DEPTH 512
 #elif LANES == 8
 #define TILE_ROWS   6
-#define BLOCK_ROWS  144
-#define BLOCK_DEPTH 256
+#define BLOCK_ROWS  72
+#define BLOCK_DEPTH 512
 #else
 #define TILE_ROWS   4
 #define BLOCK_ROWS  64
@@ -34,22 +34,24 @@ struct tile {
 
 INLINE void tile_run(const int rows, const int panels, const struct tile *tile) {
     const int vecs = panels * TILE_VECS;
-    const float *left = tile->left, *right = tile->right;
+    const float *left = tile->left, *right = tile->right, *const bias = tile->bias;
+    const size_t stride = tile->stride, panel = tile->panel;
+    const int depth = tile->depth;
+    float *const out = tile->out;
     vec sum[TILE_ROWS][4 * TILE_VECS];
 
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) __builtin_prefetch(tile->out + i * tile->stride, 1);
+    for (int i = 0; i < rows; i++) __builtin_prefetch(out + i * stride, 1);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 16
         for (int v = 0; v < vecs; v++)
-            sum[i][v] = tile->fresh ? vec_set(0) : vec_load(tile->out + i * tile->stride + v * LANES);
-    for (int k = 0; k < tile->depth; k++) {
+            sum[i][v] = tile->fresh ? vec_set(0) : vec_load(out + i * stride + v * LANES);
+    for (int k = 0; k < depth; k++) {
         vec b[4 * TILE_VECS];
 
 #pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++)
-            b[v] = vec_load(right + v / TILE_VECS * tile->panel + v % TILE_VECS * LANES);
+        for (int v = 0; v < vecs; v++) b[v] = vec_load(right + v / TILE_VECS * panel + v % TILE_VECS * LANES);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             vec a = vec_set(left[i]);
@@ -60,12 +62,15 @@ INLINE void tile_run(const int rows, const int panels, const struct tile *tile) 
         left += rows;
         right += TILE_COLS;
     }
+    if (bias)
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+            for (int v = 0; v < vecs; v++) sum[i][v] += vec_load(bias + v * LANES);
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++)
-            vec_store(tile->out + i * tile->stride + v * LANES,
-                      tile->bias ? sum[i][v] + vec_load(tile->bias + v * LANES) : sum[i][v]);
+        for (int v = 0; v < vecs; v++) vec_store(out + i * stride + v * LANES, sum[i][v]);
 }
 
 /* Few rows take several panels at once, so that enough chains are under way to hide a multiply-add's time. */

@@ -3,7 +3,7 @@
 #define BACKEND "cpu-portable"
 #include "kernels/cpu/vector.h"
 
-#include "kernels/cpu/table.h"
+#include "kernels/cpu/table.inc"
 
 extern const struct kernels kernels_avx2, kernels_avx512;
 
