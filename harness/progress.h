@@ -3,7 +3,8 @@
 #define HARNESS_PROGRESS_H
 
 struct progress_event {
-    const char *what, *unit, *note; /* note: a few figures, or "" */
+    const char *what, *unit; /* what is NULL for a notice */
+    const char *note;        /* a few figures, or "" */
     double done, total;
 };
 

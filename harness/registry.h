@@ -80,6 +80,19 @@ extern const struct judge *const judges[];
 extern const struct suite *const suites[];
 extern const struct report *const reports[];
 
+/* Writes RUN/report/ in the formats named (a list of texts); reports/report.c. */
+int report_write(const char *run_folder, const struct node *formats, struct error *err);
+
+/* Everything that `pyrite list` shows, in the order of its kinds; made by register.sh. The structs are known
+   only to their own layers, so this points at their fields. */
+struct listing {
+    const char *kind; /* "reward" */
+    const char *const *name, *const *summary;
+    const struct option *const *options; /* NULL where the kind has none */
+    const struct preset *const *presets;
+};
+extern const struct listing listings[]; /* ends with {0} */
+
 const struct stage *stage_find(const char *name); /* NULL if there is none */
 const struct world *world_find(const char *name);
 

@@ -1,0 +1,92 @@
+#include "harness/source.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+
+static int is_folder(const char *path) {
+    struct stat facts;
+
+    return !stat(path, &facts) && S_ISDIR(facts.st_mode);
+}
+
+static int is_entry(const struct dirent *entry) {
+    return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+}
+
+/* The same order everywhere, whatever the locale. */
+static int by_bytes(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* Calls each(path, relative name) for every file below, sorted. */
+static int walk(const char *folder, const char *prefix,
+                int (*each)(void *context, const char *path, const char *name, struct error *err),
+                void *context, struct error *err) {
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_entry, by_bytes), status = 0;
+
+    if (count < 0) return fail(err, "cannot read the folder %s: %s", folder, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        char *path = path_join(folder, entries[i]->d_name),
+             *name = xprintf("%s%s", prefix, entries[i]->d_name);
+
+        if (!status && is_folder(path)) {
+            char *deeper = xprintf("%s/", name);
+
+            status = walk(path, deeper, each, context, err);
+            free(deeper);
+        } else if (!status) {
+            status = each(context, path, name, err);
+        }
+        free(path);
+        free(name);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+static int ends_in(const char *name, const char *end) {
+    size_t length = strlen(name), tail = strlen(end);
+
+    return length >= tail && !strcmp(name + length - tail, end);
+}
+
+static int list_file(void *context, const char *path, const char *name, struct error *err) {
+    char hex[65];
+
+    if (ends_in(name, "timing.jsonl") || ends_in(name, "step.json")) return 0;
+    if (hash_file(hex, path, err)) return -1;
+    text_printf(context, "%s %s\n", hex, name);
+    return 0;
+}
+
+int source_read(char hex[65], const char *path, struct error *err) {
+    struct text list = {0};
+    int status;
+
+    if (!is_folder(path)) return hash_file(hex, path, err);
+    text_add(&list, "", 0);
+    status = walk(path, "", list_file, &list, err);
+    if (!status) hash_bytes(hex, list.data, list.length);
+    free(list.data);
+    return status;
+}
+
+static int remove_temporary(void *context, const char *path, const char *name, struct error *err) {
+    (void)context;
+    if (ends_in(name, ".tmp") && unlink(path))
+        return fail(err, "cannot remove %s: %s", path, strerror(errno));
+    return 0;
+}
+
+int source_clean(const char *folder, struct error *err) {
+    return walk(folder, "", remove_temporary, NULL, err);
+}
