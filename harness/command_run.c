@@ -1,0 +1,228 @@
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/command.h"
+#include "harness/memory.h"
+#include "harness/names.h"
+#include "harness/pipeline.h"
+#include "harness/version.h"
+
+enum { THREADS_MOST = 1024, INTERRUPTED = 130 };
+
+/* "1.23 M", "4.5 GiB": three digits and a prefix of `steps` of 1000 or 1024. */
+static const char *format_amount(char buffer[32], double amount, double step, const char *unit) {
+    static const char prefixes[] = " kMGTPE";
+    int place = 0;
+
+    if (amount <= 0) return "-";
+    while (amount >= 999.5 && place < 6) {
+        amount /= step;
+        place++;
+    }
+    if (place)
+        snprintf(buffer, 32, "%.3g %c%s%s", amount, prefixes[place], step == 1024 ? "i" : "", unit);
+    else
+        snprintf(buffer, 32, "%.3g %s", amount, unit);
+    return buffer;
+}
+
+static int read_device(const struct arguments *arguments, const char **out, struct error *err) {
+    static const char *const devices[] = {"cpu", "cpu-avx512", "cpu-avx2", "cpu-portable", "cuda"};
+    struct names names = {0};
+    int known = 0;
+    char *hint;
+
+    *out = argument_value(arguments, "device", "cpu");
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        names_add(&names, devices[i]);
+        known |= !strcmp(devices[i], *out);
+    }
+    hint = names_hint(&names, *out);
+    if (!known) fail(err, "there is no device '%s'%s", *out, hint);
+    free(hint);
+    free(names.items);
+    return known ? 0 : -1;
+}
+
+static int read_settings(const struct arguments *arguments, struct pipeline_settings *out,
+                         struct error *err) {
+    *out = (struct pipeline_settings){.out = argument_value(arguments, "out", NULL)};
+    if (out->out && !*out->out) return fail(err, "--out needs a folder's name");
+    if (read_device(arguments, &out->device, err)) return -1;
+    if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &out->threads, err))
+        return -1;
+    return argument_int(arguments, "jobs", out->threads, 1, THREADS_MOST, &out->jobs, err);
+}
+
+static int read_recipe(const struct arguments *arguments, struct recipe *out, struct error *err) {
+    const char **overrides = xcalloc((size_t)arguments->flag_count + 1, sizeof *overrides);
+    int count = 0, status;
+
+    for (int i = 0; i < arguments->flag_count; i++)
+        if (!strcmp(arguments->flags[i]->name, "set")) overrides[count++] = arguments->values[i];
+    status = recipe_read(out, arguments->words[0], overrides, count, err);
+    free(overrides);
+    return status;
+}
+
+/* What the stage says of the task; also where combinations that cannot work are found before a run. */
+static int plan_task(const struct pipeline *pipeline, const struct task *task, struct plan *out,
+                     struct error *err) {
+    const struct stage *stage = task->instance->stage;
+    struct run run;
+    struct step step;
+    int status;
+
+    *out = (struct plan){0};
+    if (!stage->plan) return 0;
+    pipeline_step(pipeline, task, &run, &step);
+    status = stage->plan(&run, &step, out, err);
+    node_free((struct node *)step.options);
+    return status ? fail_within(err, "step %s", task->instance->name) : 0;
+}
+
+static int check_plans(const struct pipeline *pipeline, struct error *err) {
+    struct plan plan;
+
+    for (int i = 0; i < pipeline->recipe->count; i++)
+        if (pipeline->tasks[i].state != TASK_DONE && plan_task(pipeline, &pipeline->tasks[i], &plan, err))
+            return -1;
+    return 0;
+}
+
+static int widest_name(const struct recipe *recipe) {
+    size_t widest = 4;
+
+    for (int i = 0; i < recipe->count; i++)
+        if (strlen(recipe->steps[i].name) > widest) widest = strlen(recipe->steps[i].name);
+    return (int)widest;
+}
+
+static void print_task(FILE *out, const struct task *task, const struct plan *plan, int width) {
+    char parameters[32], bytes[32], flops[32];
+
+    fprintf(out, "%-*s  %-9s  %-5s  %10s  %10s  %10s  %s\n", width, task->instance->name,
+            task->instance->stage->name, task->state == TASK_DONE ? "done" : "to do",
+            format_amount(parameters, plan->parameters, 1000, ""),
+            format_amount(bytes, plan->bytes, 1024, "B"), format_amount(flops, plan->flops, 1000, "FLOP"),
+            plan->note);
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x < y) - (x > y);
+}
+
+/* The most that `jobs` steps at a time can need. */
+static double most_together(double *bytes, int count, int jobs) {
+    double sum = 0;
+
+    qsort(bytes, (size_t)count, sizeof *bytes, by_size);
+    for (int i = 0; i < count && i < jobs; i++) sum += bytes[i];
+    return sum;
+}
+
+static void print_totals(FILE *out, const struct pipeline *pipeline, double bytes, double flops) {
+    char memory[32], work[32];
+    int count = pipeline->recipe->count, done = 0;
+
+    for (int i = 0; i < count; i++) done += pipeline->tasks[i].state == TASK_DONE;
+    fprintf(out, "\n%d steps, %d of them done; at most %s with %d at a time; %s to do\n", count, done,
+            format_amount(memory, bytes, 1024, "B"), pipeline->jobs,
+            format_amount(work, flops, 1000, "FLOP"));
+}
+
+static int print_plan(const struct pipeline *pipeline, FILE *out, struct error *err) {
+    const struct recipe *recipe = pipeline->recipe;
+    double *bytes = xcalloc((size_t)recipe->count, sizeof *bytes), flops = 0;
+    int width = widest_name(recipe), status = 0;
+
+    fprintf(out, "%s (%s) -> %s\n\n", recipe->title, recipe->path, pipeline->folder);
+    fprintf(out, "%-*s  %-9s  %-5s  %10s  %10s  %10s\n", width, "step", "stage", "state", "parameters",
+            "memory", "work");
+    for (int i = 0; i < recipe->count && !status; i++) {
+        const struct task *task = &pipeline->tasks[i];
+        struct plan plan;
+
+        status = plan_task(pipeline, task, &plan, err);
+        if (status) break;
+        print_task(out, task, &plan, width);
+        bytes[i] = plan.bytes;
+        if (task->state != TASK_DONE) flops += plan.flops;
+    }
+    if (!status) print_totals(out, pipeline, most_together(bytes, recipe->count, pipeline->jobs), flops);
+    free(bytes);
+    return status;
+}
+
+static void print_report(const struct pipeline *pipeline, FILE *out) {
+    const struct recipe *recipe = pipeline->recipe;
+
+    for (int i = 0; reports[i]; i++)
+        for (const struct node *format = recipe->formats->first; format; format = format->next)
+            if (!strcmp(reports[i]->name, format->text))
+                fprintf(out, "%s/report/%s\n", pipeline->folder, reports[i]->file);
+    if (!recipe->formats->count) fprintf(out, "%s\n", pipeline->folder);
+}
+
+/* Exit code 1 for what went wrong in a step: the input was right. */
+static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err) {
+    int total = pipeline->recipe->count + (pipeline->recipe->formats->count > 0);
+    int pending = pipeline_pending(pipeline), status;
+    struct display *display;
+
+    if (check_plans(pipeline, err)) return -1;
+    display = display_open(stderr, total - pending, total);
+    status = pipeline_run(pipeline, display, err);
+    display_close(display);
+    if (status) return pipeline->interrupted ? INTERRUPTED : 1;
+    if (!pending) fprintf(out, "Everything was done already.\n");
+    print_report(pipeline, out);
+    return 0;
+}
+
+static int run(const struct arguments *arguments, struct error *err) {
+    struct pipeline_settings settings;
+    struct recipe recipe;
+    struct pipeline pipeline;
+    int status;
+
+    if (read_settings(arguments, &settings, err) || read_recipe(arguments, &recipe, err)) return -1;
+    status = pipeline_open(&pipeline, &recipe, &settings, err);
+    if (!status) {
+        status = argument_given(arguments, "dry-run") ? print_plan(&pipeline, arguments->out, err)
+                                                      : run_pipeline(&pipeline, arguments->out, err);
+        pipeline_close(&pipeline);
+    }
+    recipe_free(&recipe);
+    return status;
+}
+
+static const struct flag flags[] = {
+    {"set", 's', "KEY=VALUE",
+     "override the recipe, such as steps.ppo.iterations=5 or matrix.seed=[1,2]; may be "
+     "given again"},
+    {"device", 'd', "NAME",
+     "where to compute: cpu (default), cuda; cpu-avx2 and the like pin the instructions"},
+    {"threads", 't', "N", "threads to use (default: all processors); results do not depend on them"},
+    {"jobs", 'j', "N", "steps at a time (default: as many as threads)"},
+    {"out", 'o', "DIR", "the run's folder (default: runs/NAME-HASH)"},
+    {"dry-run", 'n', NULL, "print the plan: steps, parameters, memory, work; run nothing"},
+    {0},
+};
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "run a recipe, or go on with it",
+    .usage = "RECIPE [--set KEY=VALUE]... [--device NAME] [--threads N] [--jobs N] [--out DIR] [--dry-run]",
+    .description =
+        "Runs the steps of a recipe (YAML or JSON) and writes the report. Steps that are done already "
+        "are skipped; after an interruption, even kill -9, the same command goes on from the last "
+        "checkpoint and ends in the same bytes.",
+    .flags = flags,
+    .least_words = 1,
+    .most_words = 1,
+    .run = run,
+};
