@@ -44,7 +44,7 @@ static int count_alike(const struct metric *metric, double centre, double effect
     return alike;
 }
 
-static struct finding make_finding(const struct evaluation *evaluation, const struct metric *metric) {
+struct finding finding_of(const struct evaluation *evaluation, const struct metric *metric) {
     double centre = centre_of(evaluation, metric);
     double p = isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted;
     struct finding finding = {.metric = metric, .effect = metric->value - centre, .better = -1};
@@ -70,7 +70,7 @@ static int by_strength(const void *a, const void *b) {
     return x->metric < y->metric ? -1 : 1;
 }
 
-static int is_tested(const struct metric *metric) {
+int finding_exists(const struct metric *metric) {
     return metric->policy && metric->baseline && !isnan(metric->p) && !isnan(metric->value) &&
            policy_standing(metric->policy) < 2;
 }
@@ -91,15 +91,29 @@ struct findings *findings_of(const struct evaluation *evaluation, int *count) {
         const struct metric *metric = &evaluation->metrics.items[i];
         struct findings *list;
 
-        if (!is_tested(metric)) continue;
+        if (!finding_exists(metric)) continue;
         list = findings_for(&lists, count, metric->policy);
         list->items = xrealloc(list->items, list->count + 1, sizeof *list->items);
-        list->items[list->count] = make_finding(evaluation, metric);
+        list->items[list->count] = finding_of(evaluation, metric);
         list->significant += list->items[list->count++].significant;
     }
     for (int i = 0; i < *count; i++)
         qsort(lists[i].items, lists[i].count, sizeof *lists[i].items, by_strength);
     return lists;
+}
+
+const struct finding *findings_next(const struct findings *findings, int *at) {
+    while (*at < findings->significant) {
+        const struct finding *finding = &findings->items[(*at)++];
+        int told = 0;
+
+        for (const struct finding *other = findings->items; other < finding; other++)
+            told |= same(other->metric->name, finding->metric->name) &&
+                    same(other->metric->suite, finding->metric->suite) &&
+                    same(other->metric->baseline, finding->metric->baseline);
+        if (!told) return finding;
+    }
+    return NULL;
 }
 
 void findings_free(struct findings *findings, int count) {
@@ -118,8 +132,9 @@ char *finding_sentence(const struct finding *finding) {
     text_printf(&out, " %s", estimate);
     if (metric->unit && strcmp(metric->unit, "percent") && strcmp(metric->unit, "points"))
         text_printf(&out, " %s", metric->unit);
-    text_printf(&out, " against %s, %s = %s", metric->baseline, adjusted ? "corrected p" : "p",
-                format_number(p, adjusted ? metric->p_adjusted : metric->p, "p"));
+    format_number(p, adjusted ? metric->p_adjusted : metric->p, "p");
+    text_printf(&out, " against %s, %s%s %s", metric->baseline, adjusted ? "corrected p" : "p",
+                *p == '<' ? "" : " =", p);
     if (finding->better >= 0) text_printf(&out, ", %s", finding->better ? "better" : "worse");
     if (finding->alike >= 0)
         text_printf(&out, "; the same direction in %d of %d seed%s", finding->alike, metric->seeds,

@@ -14,6 +14,10 @@ struct finding {
     int alike;            /* seeds whose own effect has the same sign; -1 where not told */
 };
 
+struct finding finding_of(const struct evaluation *evaluation, const struct metric *metric);
+/* The metric compares a policy that reads its prompts with a baseline, and has a p. */
+int finding_exists(const struct metric *metric);
+
 /* The tested comparisons of one policy: significant first, then by effect over error, largest first. */
 struct findings {
     const char *policy;
@@ -25,6 +29,9 @@ struct findings {
    array. */
 struct findings *findings_of(const struct evaluation *evaluation, int *count);
 void findings_free(struct findings *findings, int count);
+
+/* The significant ones from *at on, each metric once, in the split where it shows most; NULL at the end. */
+const struct finding *findings_next(const struct findings *findings, int *at);
 
 /* "Refused, borderline (heldout): +32.1 pp [25.0, 39.1] against sft, p = 2.1e-5, worse; 3 of 3 seeds." Caller
    frees. */

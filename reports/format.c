@@ -47,10 +47,10 @@ static void write_p(char buffer[32], double p) {
         snprintf(buffer, 32, "%.2f", p);
     else if (p >= 0.001)
         snprintf(buffer, 32, p >= 0.01 ? "%.3f" : "%.4f", p);
-    else if (p > 0)
+    else if (p >= 1e-15)
         write_power(buffer, p);
     else
-        snprintf(buffer, 32, "0");
+        snprintf(buffer, 32, "< 1e-15");
 }
 
 const char *format_digits(char buffer[32], double value, const char *unit, double scale) {
@@ -178,38 +178,47 @@ char *text_visible(const char *text) {
     return out.data ? out.data : xstrdup("");
 }
 
-/* Copies text, with replacement(c) standing for the characters that have one. */
-static void add_replaced(struct text *out, const char *text, const char *(*replacement)(char c)) {
+/* Copies text, with replacement(at) standing for the character there if it has one. */
+static void add_replaced(struct text *out, const char *text, const char *(*replacement)(const char *at)) {
     char *visible = text_visible(text);
 
     for (const char *c = visible; *c; c++) {
-        const char *other = replacement(*c);
+        const char *other = replacement(c);
         text_add(out, other ? other : c, other ? strlen(other) : 1);
     }
     free(visible);
 }
 
-static const char *html_entity(char c) {
-    return c == '&'    ? "&amp;"
-           : c == '<'  ? "&lt;"
-           : c == '>'  ? "&gt;"
-           : c == '"'  ? "&quot;"
-           : c == '\'' ? "&#39;"
-                       : NULL;
+static const char *html_entity(const char *at) {
+    switch (*at) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
 }
 
 void text_add_html(struct text *out, const char *text) {
     add_replaced(out, text, html_entity);
 }
 
-static const char *markdown_escape(char c) {
-    static const char marks[] = "\\`*_{}[]<>#|~&!",
-                      escaped[][3] = {"\\\\", "\\`", "\\*", "\\_", "\\{", "\\}", "\\[", "\\]",
-                                      "\\<",  "\\>", "\\#", "\\|", "\\~", "\\&", "\\!"};
-    const char *at = strchr(marks, c);
+/* Brackets make links only before another or a parenthesis; so intervals stay readable. */
+static const char *markdown_escape(const char *at) {
+    static const char marks[] = "\\`*_<>#|~&";
+    static const char escaped[][3] = {"\\\\", "\\`", "\\*", "\\_", "\\<", "\\>", "\\#", "\\|", "\\~", "\\&"};
+    const char *mark = strchr(marks, *at);
 
-    if (c == '\n') return " ⏎ ";
-    return at && *at ? escaped[at - marks] : NULL;
+    if (*at == '\n') return " ⏎ ";
+    if (*at == ']' && at[1] && strchr("[(:", at[1])) return "\\]";
+    return mark ? escaped[mark - marks] : NULL;
 }
 
 void text_add_markdown(struct text *out, const char *text) {

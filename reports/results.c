@@ -189,8 +189,7 @@ static int same_value(const struct node *a, const struct node *b) {
     return a->kind == b->kind && a->number == b->number;
 }
 
-/* Every variable of the evaluation has the same value in the other step. */
-static int matrix_agrees(const struct node *evaluation, const struct node *other) {
+int matrix_agrees(const struct node *evaluation, const struct node *other) {
     for (const struct node *value = evaluation->first; value; value = value->next) {
         const struct node *its = node_get(other, value->key);
         if (!its || !same_value(value, its)) return 0;
@@ -302,6 +301,21 @@ void results_free(struct results *results) {
     free(results->folder);
     node_free(results->manifest);
     *results = (struct results){0};
+}
+
+const char **results_sections(const struct results *results, int *count) {
+    struct names names = {0};
+
+    for (int i = 0; i < results->evaluation_count; i++) names_add(&names, results->evaluations[i].name);
+    for (int i = 0; i < results->figure_count; i++) names_add(&names, results->figures[i].section);
+    *count = names.count;
+    return names.items;
+}
+
+const struct evaluation *results_evaluation(const struct results *results, const char *section) {
+    for (int i = 0; i < results->evaluation_count; i++)
+        if (!strcmp(results->evaluations[i].name, section)) return &results->evaluations[i];
+    return NULL;
 }
 
 int policy_standing(const char *policy) {

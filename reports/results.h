@@ -53,9 +53,18 @@ struct results {
 int results_gather(struct results *out, const char *run_folder, struct error *err);
 void results_free(struct results *results);
 
+/* Every variable of an evaluation's matrix has the same value in another step's. */
+int matrix_agrees(const struct node *evaluation, const struct node *other);
+
 /* sft first, then the others as they appear, content-blind baselines last. Borrowed names; caller frees the
    array. */
 const char **results_policies(const struct results *results, int *count);
+/* The report's parts: the evaluations' names, then sections that have figures alone. Borrowed; caller frees
+   the array. */
+const char **results_sections(const struct results *results, int *count);
+/* NULL if the section is none. */
+const struct evaluation *results_evaluation(const struct results *results, const char *section);
+
 /* 0: sft, what everything is compared with. 1: a trained policy. 2: a content-blind baseline (constant,
    longest, shortest, first, copy-prompt, null-…). */
 int policy_standing(const char *policy);

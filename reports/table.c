@@ -97,6 +97,26 @@ const struct metric *table_cell(const struct table *table, int policy, int colum
     return table->cells[(size_t)policy * table->column_count + column];
 }
 
+char *table_counts(const struct table *table, int policy) {
+    int least = 0, most = 0, missing = 0;
+    struct text out = {0};
+
+    for (int i = 0; i < table->column_count; i++) {
+        const struct metric *cell = table_cell(table, policy, i);
+
+        if (!cell) continue;
+        if (cell->n > 0 && (!least || cell->n < least)) least = cell->n;
+        if (cell->n > most) most = cell->n;
+        if (cell->n_missing > missing) missing = cell->n_missing;
+    }
+    if (least == most)
+        text_printf(&out, "%d", most);
+    else
+        text_printf(&out, "%d to %d", least, most);
+    if (missing) text_printf(&out, ", %d missing", missing);
+    return out.data;
+}
+
 void notes_add(struct notes *notes, char *sentence) {
     for (int i = 0; i < notes->count; i++)
         if (!strcmp(notes->items[i], sentence)) {

@@ -26,6 +26,9 @@ void tables_arrange(struct tables *out, const struct evaluation *evaluation);
 void tables_free(struct tables *tables);
 const struct metric *table_cell(const struct table *table, int policy, int column);
 
+/* How many items stand behind a row's figures: "250", "117 to 250", "250, 3 missing". Caller frees. */
+char *table_counts(const struct table *table, int policy);
+
 /* The lines below a table: how intervals were made, what the stars mean and their correction, why cells are
    empty, what the seeds are. Each one sentence; caller frees with notes_free(). */
 struct notes {

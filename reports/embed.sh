@@ -1,0 +1,10 @@
+#!/bin/sh
+# Text files as C strings, on standard output: reports/page.css becomes page_css.
+set -eu
+echo '#include "reports/page.h"'
+for file in "$@"; do
+    echo
+    echo "const char $(basename "$file" | tr '.-' '__')[] ="
+    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$/\\n"/' "$file"
+    echo '    "";'
+done

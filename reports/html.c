@@ -1,0 +1,299 @@
+/* The report as one HTML page that needs no network: what moved, tables, figures, token maps, a sample
+   browser, provenance, limitations. */
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "harness/registry.h"
+#include "reports/findings.h"
+#include "reports/format.h"
+#include "reports/page.h"
+#include "reports/provenance.h"
+#include "reports/results.h"
+#include "reports/samples.h"
+#include "reports/table.h"
+
+#define TOP_FINDINGS 5 /* sentences a policy in the summary */
+
+static void add_tag(struct text *out, const char *tag, const char *text) {
+    text_printf(out, "<%s>", tag);
+    text_add_html(out, text);
+    text_printf(out, "</%.*s>\n", (int)strcspn(tag, " "), tag);
+}
+
+static void add_anchor(struct text *out, const char *section) {
+    for (const char *c = section; *c; c++) text_printf(out, "%c", isalnum((unsigned char)*c) ? *c : '-');
+}
+
+static void add_policy_summary(struct text *out, const struct findings *findings) {
+    char *total = findings_total(findings);
+    const struct finding *finding;
+
+    text_printf(out, "<div class=\"moved\"><h4>");
+    text_add_html(out, findings->policy);
+    text_printf(out, "</h4>\n<ul>\n");
+    for (int at = 0, told = 0; told < TOP_FINDINGS && (finding = findings_next(findings, &at)); told++) {
+        char *sentence = finding_sentence(finding);
+
+        add_tag(out,
+                finding->better < 0 ? "li"
+                : finding->better   ? "li class=\"better\""
+                                    : "li class=\"worse\"",
+                sentence);
+        free(sentence);
+    }
+    text_printf(out, "</ul>\n");
+    add_tag(out, "p class=\"total\"", total);
+    text_printf(out, "</div>\n");
+    free(total);
+}
+
+static void add_summary(struct text *out, const struct results *results) {
+    text_printf(out, "<section class=\"abstract\" id=\"moved\"><h2>What moved</h2>\n");
+    for (int i = 0; i < results->evaluation_count; i++) {
+        int count;
+        struct findings *findings = findings_of(&results->evaluations[i], &count);
+
+        add_tag(out, "h3", results->evaluations[i].name);
+        if (!count) add_tag(out, "p", "No comparison with a baseline was tested.");
+        text_printf(out, "<div class=\"policies\">\n");
+        for (int j = 0; j < count; j++) add_policy_summary(out, &findings[j]);
+        text_printf(out, "</div>\n");
+        findings_free(findings, count);
+    }
+    text_printf(out, "</section>\n");
+}
+
+static void add_heading(struct text *out, const struct column *column) {
+    char *name = format_name(column->name);
+
+    text_printf(out, "<th scope=\"col\">");
+    text_add_html(out, name);
+    if (column->baseline) {
+        text_printf(out, "<small>against ");
+        text_add_html(out, column->baseline);
+        text_printf(out, "</small>");
+    }
+    if (column->unit && strcmp(column->unit, "percent") && strcmp(column->unit, "points")) {
+        text_printf(out, "<small>");
+        text_add_html(out, column->unit);
+        text_printf(out, "</small>");
+    }
+    if (column->lower_is_better >= 0)
+        text_printf(out, "<small>%s</small>",
+                    column->lower_is_better ? "↓ lower is better" : "↑ higher is better");
+    text_printf(out, "</th>");
+    free(name);
+}
+
+static const char *class_of(const struct evaluation *evaluation, const struct metric *metric) {
+    struct finding finding;
+
+    if (!finding_exists(metric)) return "";
+    finding = finding_of(evaluation, metric);
+    if (!finding.significant || finding.better < 0) return "";
+    return finding.better ? " class=\"better\"" : " class=\"worse\"";
+}
+
+static void add_cell(struct text *out, const struct evaluation *evaluation, const struct metric *metric) {
+    struct metric_text shown;
+    char seed[32];
+
+    if (!metric) {
+        text_printf(out, "<td></td>");
+        return;
+    }
+    format_metric(&shown, metric);
+    text_printf(out, "<td%s><b>%s</b>", class_of(evaluation, metric), shown.value);
+    if (*format_stars(metric)) text_printf(out, "<sup>%s</sup>", format_stars(metric));
+    if (!isnan(metric->value) && !isnan(metric->low) && !isnan(metric->high))
+        text_printf(out, "<span>[%s, %s]</span>", shown.low, shown.high);
+    if (metric->per_seed && metric->seeds > 1) {
+        text_printf(out, "<small>");
+        for (int i = 0; i < metric->seeds; i++)
+            text_printf(out, "%s%s", i ? " " : "", format_seed(seed, metric, i));
+        text_printf(out, "</small>");
+    }
+    text_printf(out, "</td>");
+}
+
+static void add_row(struct text *out, const struct evaluation *evaluation, const struct table *table,
+                    int row) {
+    char *counts = table_counts(table, row);
+
+    text_printf(out, "<tr%s><th scope=\"row\">",
+                policy_standing(table->policies[row]) == 2 ? " class=\"null\"" : "");
+    text_add_html(out, table->policies[row]);
+    text_printf(out, "</th>");
+    for (int j = 0; j < table->column_count; j++) add_cell(out, evaluation, table_cell(table, row, j));
+    text_printf(out, "<td class=\"n\">%s</td></tr>\n", counts);
+    free(counts);
+}
+
+static void add_table(struct text *out, const struct evaluation *evaluation, const struct table *table) {
+    char *suite = format_name(table->suite);
+    struct notes notes;
+
+    text_printf(out, "<div class=\"scroll\" tabindex=\"0\"><table><caption>");
+    text_add_html(out, suite);
+    if (table->split) {
+        text_printf(out, ", ");
+        text_add_html(out, table->split);
+    }
+    text_printf(out, "</caption>\n<thead><tr><th></th>");
+    for (int j = 0; j < table->column_count; j++) add_heading(out, &table->columns[j]);
+    text_printf(out, "<th scope=\"col\">n</th></tr></thead>\n<tbody>\n");
+    for (int i = 0; i < table->policy_count; i++) add_row(out, evaluation, table, i);
+    text_printf(out, "</tbody></table></div>\n<div class=\"notes\">\n");
+    table_notes(&notes, table);
+    for (int i = 0; i < notes.count; i++) add_tag(out, "p", notes.items[i]);
+    notes_free(&notes);
+    text_printf(out, "</div>\n");
+    free(suite);
+}
+
+/* The section's figures of one group, side by side where there is room. */
+static void add_figures(struct text *out, const struct results *results, const char *section,
+                        const char *group, const char *heading) {
+    int any = 0;
+
+    for (int i = 0; i < results->figure_count; i++) {
+        const struct figure *figure = &results->figures[i];
+
+        if (strcmp(figure->section, section) || strcmp(figure->group, group) || !figure->svg) continue;
+        if (!any++) text_printf(out, "<h3>%s</h3>\n<div class=\"figures\">\n", heading);
+        text_printf(out, "<figure role=\"img\" aria-label=\"");
+        text_add_html(out, figure->title);
+        text_printf(out, "\">");
+        text_add(out, figure->svg, strlen(figure->svg));
+        add_tag(out, "figcaption", figure->caption);
+        text_printf(out, "</figure>\n");
+    }
+    if (any) text_printf(out, "</div>\n");
+}
+
+static void add_section(struct text *out, const struct results *results, const char *section) {
+    const struct evaluation *evaluation = results_evaluation(results, section);
+    struct tables tables = {0};
+
+    text_printf(out, "<section id=\"");
+    add_anchor(out, section);
+    text_printf(out, "\">\n");
+    add_tag(out, "h2", section);
+    if (evaluation) tables_arrange(&tables, evaluation);
+    for (int i = 0; i < tables.count; i++) add_table(out, evaluation, &tables.items[i]);
+    tables_free(&tables);
+    add_figures(out, results, section, "training", "Training");
+    add_figures(out, results, section, "overoptimization", "Reward against distance");
+    add_figures(out, results, section, "length", "Lengths");
+    add_figures(out, results, section, "dose", "Dose and response");
+    if (evaluation) samples_add_maps(out, evaluation);
+    text_printf(out, "</section>\n");
+}
+
+static void add_browser(struct text *out, const struct results *results) {
+    struct text json = {0};
+    int shown, total;
+
+    samples_add_json(&json, results, &shown, &total);
+    if (total) {
+        text_printf(
+            out,
+            "<section id=\"samples\"><h2>Samples</h2>\n<p>%d of %d responses, whole prompts at even "
+            "distances. Keys: <kbd>j</kbd> and <kbd>k</kbd> next and previous, <kbd>/</kbd> search.</p>\n"
+            "<div id=\"browser\"></div>\n<noscript><p>The browser of samples needs "
+            "JavaScript.</p></noscript>\n"
+            "<script type=\"application/json\" id=\"data\">",
+            shown, total);
+        text_add(out, json.data, json.length);
+        text_printf(out, "</script>\n</section>\n");
+    }
+    free(json.data);
+}
+
+static void add_limitations(struct text *out, const struct results *results) {
+    struct notes limits;
+
+    limitations_of(&limits, results);
+    text_printf(out, "<section id=\"limitations\"><h2>Limitations</h2>\n<ul>\n");
+    for (int i = 0; i < limits.count; i++) add_tag(out, "li", limits.items[i]);
+    text_printf(out, "</ul></section>\n");
+    notes_free(&limits);
+}
+
+static void add_provenance(struct text *out, const struct results *results) {
+    char *command = command_of(results), *manifest = node_json(results->manifest, 1);
+    struct facts facts;
+
+    text_printf(out, "<section id=\"provenance\"><h2>Provenance</h2>\n");
+    if (command) {
+        text_printf(out, "<p>To run it again:</p>\n");
+        add_tag(out, "pre", command);
+    }
+    facts_of(&facts, results);
+    text_printf(out, "<div class=\"scroll\"><table class=\"facts\"><tbody>\n");
+    for (int i = 0; i < facts.count; i++) {
+        text_printf(out, "<tr><th scope=\"row\">");
+        text_add_html(out, facts.items[i].name);
+        text_printf(out, "</th><td>");
+        text_add_html(out, facts.items[i].value);
+        text_printf(out, "</td></tr>\n");
+    }
+    text_printf(out, "</tbody></table></div>\n<details><summary>The whole manifest</summary>");
+    add_tag(out, "pre", manifest);
+    text_printf(out, "</details></section>\n");
+    facts_free(&facts);
+    free(manifest);
+    free(command);
+}
+
+static void add_contents(struct text *out, const char *const *sections, int count) {
+    text_printf(out, "<nav><a href=\"#moved\">What moved</a>");
+    for (int i = 0; i < count; i++) {
+        text_printf(out, " <a href=\"#");
+        add_anchor(out, sections[i]);
+        text_printf(out, "\">");
+        text_add_html(out, sections[i]);
+        text_printf(out, "</a>");
+    }
+    text_printf(out, " <a href=\"#samples\">Samples</a> <a href=\"#limitations\">Limitations</a> <a "
+                     "href=\"#provenance\">Provenance</a></nav>\n");
+}
+
+static void add_head(struct text *out, const struct results *results) {
+    text_printf(
+        out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+             "content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light "
+             "dark\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+             "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n");
+    add_tag(out, "title", results->title);
+    text_printf(out, "<style>\n%s</style>\n</head>\n<body>\n<main>\n<header>", page_css);
+    add_tag(out, "h1", results->title);
+    text_printf(out, "</header>\n");
+}
+
+static int write_html(const struct results *results, FILE *file, struct error *err) {
+    struct text out = {0};
+    const char **sections;
+    int count;
+
+    (void)err;
+    sections = results_sections(results, &count);
+    add_head(&out, results);
+    add_contents(&out, sections, count);
+    add_summary(&out, results);
+    for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);
+    add_browser(&out, results);
+    add_limitations(&out, results);
+    add_provenance(&out, results);
+    text_printf(&out, "</main>\n<script>\n%s</script>\n</body>\n</html>\n", page_js);
+    fwrite(out.data, 1, out.length, file);
+    free(out.data);
+    free(sections);
+    return 0;
+}
+
+const struct report report_html = {"html", "one page with figures, token maps and a sample browser",
+                                   "report.html", write_html};

@@ -1,0 +1,209 @@
+/* The report as Markdown: what moved, tables, figures as files beside it, provenance, limitations. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "harness/registry.h"
+#include "reports/findings.h"
+#include "reports/format.h"
+#include "reports/provenance.h"
+#include "reports/results.h"
+#include "reports/table.h"
+
+#define TOP_FINDINGS 5 /* sentences a policy in the summary */
+#define MAPS         3 /* token maps an evaluation */
+
+static void add_item(struct text *out, const char *indent, char *sentence) {
+    text_printf(out, "%s- ", indent);
+    text_add_markdown(out, sentence);
+    text_printf(out, "\n");
+    free(sentence);
+}
+
+static void add_summary(struct text *out, const struct evaluation *evaluation) {
+    int count;
+    struct findings *findings = findings_of(evaluation, &count);
+    const struct finding *finding;
+
+    text_printf(out, "**");
+    text_add_markdown(out, evaluation->name);
+    text_printf(out, "**\n\n");
+    if (!count) text_printf(out, "- No comparison with a baseline was tested.\n");
+    for (int i = 0; i < count; i++) {
+        text_printf(out, "- **");
+        text_add_markdown(out, findings[i].policy);
+        text_printf(out, "**\n");
+        for (int at = 0, told = 0; told < TOP_FINDINGS && (finding = findings_next(&findings[i], &at));
+             told++)
+            add_item(out, "  ", finding_sentence(finding));
+        add_item(out, "  ", findings_total(&findings[i]));
+    }
+    text_printf(out, "\n");
+    findings_free(findings, count);
+}
+
+static void add_heading_cell(struct text *out, const struct column *column) {
+    char *name = format_name(column->name);
+
+    text_printf(out, " ");
+    text_add_markdown(out, name);
+    if (column->baseline) {
+        text_printf(out, " against ");
+        text_add_markdown(out, column->baseline);
+    }
+    if (column->unit && strcmp(column->unit, "percent") && strcmp(column->unit, "points")) {
+        text_printf(out, " (");
+        text_add_markdown(out, column->unit);
+        text_printf(out, ")");
+    }
+    if (column->lower_is_better >= 0) text_printf(out, " %s", column->lower_is_better ? "↓" : "↑");
+    text_printf(out, " |");
+    free(name);
+}
+
+static void add_cell(struct text *out, const struct metric *metric) {
+    char *estimate, seed[32];
+
+    if (!metric) {
+        text_printf(out, "  |");
+        return;
+    }
+    estimate = format_estimate(metric);
+    text_printf(out, " %s", estimate);
+    for (const char *star = format_stars(metric); *star; star++) text_printf(out, "\\*");
+    if (metric->per_seed && metric->seeds > 1) {
+        text_printf(out, " (");
+        for (int i = 0; i < metric->seeds; i++)
+            text_printf(out, "%s%s", i ? " " : "", format_seed(seed, metric, i));
+        text_printf(out, ")");
+    }
+    text_printf(out, " |");
+    free(estimate);
+}
+
+static void add_table(struct text *out, const struct table *table) {
+    struct notes notes;
+
+    text_printf(out, "### ");
+    text_add_markdown(out, table->suite);
+    if (table->split) {
+        text_printf(out, ", ");
+        text_add_markdown(out, table->split);
+    }
+    text_printf(out, "\n\n| |");
+    for (int j = 0; j < table->column_count; j++) add_heading_cell(out, &table->columns[j]);
+    text_printf(out, " n |\n|---|");
+    for (int j = 0; j <= table->column_count; j++) text_printf(out, "---:|");
+    text_printf(out, "\n");
+    for (int i = 0; i < table->policy_count; i++) {
+        char *counts = table_counts(table, i);
+
+        text_printf(out, policy_standing(table->policies[i]) == 2 ? "| *" : "| ");
+        text_add_markdown(out, table->policies[i]);
+        text_printf(out, policy_standing(table->policies[i]) == 2 ? "* |" : " |");
+        for (int j = 0; j < table->column_count; j++) add_cell(out, table_cell(table, i, j));
+        text_printf(out, " %s |\n", counts);
+        free(counts);
+    }
+    text_printf(out, "\n");
+    table_notes(&notes, table);
+    for (int i = 0; i < notes.count; i++) add_item(out, "", xstrdup(notes.items[i]));
+    notes_free(&notes);
+    text_printf(out, "\n");
+}
+
+static void add_figures(struct text *out, const struct results *results, const char *section) {
+    for (int i = 0; i < results->figure_count; i++) {
+        const struct figure *figure = &results->figures[i];
+
+        if (strcmp(figure->section, section) || !figure->svg) continue;
+        text_printf(out, "![");
+        text_add_markdown(out, figure->title);
+        text_printf(out, "](%s)\n\n*", figure->file);
+        text_add_markdown(out, figure->caption);
+        text_printf(out, "*\n\n");
+    }
+}
+
+/* Each token with its reward, in the order of the text. */
+static void add_token_map(struct text *out, const struct node *map) {
+    const struct node *token = node_get(map, "tokens"), *reward = node_get(map, "rewards");
+    char number[32];
+
+    if (!token || !reward) return;
+    text_printf(out, "Token rewards of ");
+    text_add_markdown(out, node_text(map, "policy", "a policy"));
+    text_printf(out, " by ");
+    text_add_markdown(out, node_text(map, "reward", "the reward"));
+    text_printf(out, ": ");
+    for (token = token->first, reward = reward->first; token && reward;
+         token = token->next, reward = reward->next) {
+        text_add_markdown(out, token->text);
+        text_printf(out, " (%s) ", format_digits(number, reward->number, NULL, 1));
+    }
+    text_printf(out, "\n\n");
+}
+
+static void add_section(struct text *out, const struct results *results, const char *section) {
+    const struct evaluation *evaluation = results_evaluation(results, section);
+    const struct node *map = evaluation ? evaluation->token_rewards->first : NULL;
+    struct tables tables = {0};
+
+    text_printf(out, "## ");
+    text_add_markdown(out, section);
+    text_printf(out, "\n\n");
+    if (evaluation) tables_arrange(&tables, evaluation);
+    for (int i = 0; i < tables.count; i++) add_table(out, &tables.items[i]);
+    tables_free(&tables);
+    add_figures(out, results, section);
+    for (int i = 0; map && i < MAPS; map = map->next, i++) add_token_map(out, map);
+}
+
+static void add_provenance(struct text *out, const struct results *results) {
+    char *command = command_of(results);
+    struct facts facts;
+
+    text_printf(out, "## Provenance\n\n");
+    if (command) text_printf(out, "    %s\n\n", command);
+    facts_of(&facts, results);
+    if (facts.count) text_printf(out, "| | |\n|---|---|\n");
+    for (int i = 0; i < facts.count; i++) {
+        text_printf(out, "| ");
+        text_add_markdown(out, facts.items[i].name);
+        text_printf(out, " | ");
+        text_add_markdown(out, facts.items[i].value);
+        text_printf(out, " |\n");
+    }
+    text_printf(out, "\n");
+    facts_free(&facts);
+    free(command);
+}
+
+static int write_markdown(const struct results *results, FILE *file, struct error *err) {
+    struct text out = {0};
+    const char **sections;
+    struct notes limits;
+    int count;
+
+    (void)err;
+    text_printf(&out, "# ");
+    text_add_markdown(&out, results->title);
+    text_printf(&out, "\n\n## What moved\n\n");
+    for (int i = 0; i < results->evaluation_count; i++) add_summary(&out, &results->evaluations[i]);
+    sections = results_sections(results, &count);
+    for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);
+    text_printf(&out, "## Limitations\n\n");
+    limitations_of(&limits, results);
+    for (int i = 0; i < limits.count; i++) add_item(&out, "", xstrdup(limits.items[i]));
+    notes_free(&limits);
+    free(sections);
+    text_printf(&out, "\n");
+    add_provenance(&out, results);
+    fwrite(out.data, 1, out.length, file);
+    free(out.data);
+    return 0;
+}
+
+const struct report report_markdown = {"markdown", "tables and figures for reading as text", "report.md",
+                                       write_markdown};

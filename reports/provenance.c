@@ -1,0 +1,82 @@
+#include "reports/provenance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "reports/format.h"
+
+#define DEPTH 2
+
+static int is_scalar(const struct node *node) {
+    return node->kind == NODE_STRING || node->kind == NODE_NUMBER || node->kind == NODE_BOOL;
+}
+
+/* As a reader would write it: a string without quotes, else JSON. */
+static char *spell(const struct node *node) {
+    return node->kind == NODE_STRING ? xstrdup(node->text) : node_json(node, 0);
+}
+
+static char *spell_list(const struct node *list) {
+    struct text out = {0};
+
+    for (const struct node *item = list->first; item; item = item->next) {
+        char *spelt;
+
+        if (!is_scalar(item)) {
+            free(out.data);
+            return NULL;
+        }
+        spelt = spell(item);
+        text_printf(&out, "%s%s", out.length ? ", " : "", spelt);
+        free(spelt);
+    }
+    return out.data;
+}
+
+static void add_facts(struct facts *out, const char *above, const struct node *map, int depth) {
+    for (const struct node *child = map->first; child; child = child->next) {
+        char *name = xprintf("%s%s%s", above, *above ? " " : "", child->key), *value = NULL;
+
+        if (is_scalar(child))
+            value = spell(child);
+        else if (child->kind == NODE_LIST)
+            value = spell_list(child);
+        else if (child->kind == NODE_MAP && depth < DEPTH)
+            add_facts(out, name, child, depth + 1);
+        if (value) {
+            out->items = xrealloc(out->items, out->count + 1, sizeof *out->items);
+            out->items[out->count++] = (struct fact){name, value};
+        } else {
+            free(name);
+        }
+    }
+}
+
+void facts_of(struct facts *out, const struct results *results) {
+    *out = (struct facts){0};
+    add_facts(out, "", results->manifest, 0);
+}
+
+void facts_free(struct facts *facts) {
+    for (int i = 0; i < facts->count; i++) {
+        free(facts->items[i].name);
+        free(facts->items[i].value);
+    }
+    free(facts->items);
+    *facts = (struct facts){0};
+}
+
+char *command_of(const struct results *results) {
+    const struct node *command = node_get(results->manifest, "command");
+    const char *recipe = node_text(results->manifest, "recipe", NULL);
+    struct text out = {0};
+
+    if (command && command->kind == NODE_STRING) return xstrdup(command->text);
+    if (command && command->kind == NODE_LIST) {
+        for (const struct node *word = command->first; word; word = word->next)
+            text_printf(&out, "%s%s", out.length ? " " : "", word->text ? word->text : "");
+        return out.data;
+    }
+    return recipe ? xprintf("pyrite run %s", recipe) : NULL;
+}
