@@ -99,6 +99,7 @@ static void print_troff(FILE *out, const char *text) {
     int start = 1;
 
     for (; *text; text++) {
+        if (text[0] == '\n' && text[1] == '\n') continue;
         if (start && (*text == '.' || *text == '\'')) fprintf(out, "\\&");
         start = *text == '\n';
         if (*text == '\\')

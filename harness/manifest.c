@@ -30,7 +30,7 @@ struct node *manifest_step(const struct pipeline *pipeline, const struct task *t
     entry = node_new(NODE_MAP);
     node_add_text(entry, "name", step->name);
     node_add_text(entry, "label", step->label);
-    node_add_text(entry, "stage", step->stage->name);
+    node_add_text(entry, "use", step->stage->name);
     node_add_number(entry, "seed", (double)step->seed);
     node_add_copy(entry, "matrix", step->matrix);
     node_add_text(entry, "hash", task->hash);
@@ -53,6 +53,19 @@ static int add_steps(struct node *manifest, const struct pipeline *pipeline, str
     return 0;
 }
 
+/* What to type to run it again; where it ran and on how many threads does not count. */
+static void add_command(struct node *manifest, const struct recipe *recipe) {
+    struct node *command = node_add(manifest, "command", NODE_LIST);
+
+    node_add_text(command, NULL, "pyrite");
+    node_add_text(command, NULL, "run");
+    node_add_text(command, NULL, recipe->path);
+    for (const struct node *one = recipe->overrides->first; one; one = one->next) {
+        node_add_text(command, NULL, "--set");
+        node_add_text(command, NULL, one->text);
+    }
+}
+
 int manifest_write(const struct pipeline *pipeline, struct error *err) {
     const struct recipe *recipe = pipeline->recipe;
     struct node *manifest = node_new(NODE_MAP);
@@ -66,9 +79,10 @@ int manifest_write(const struct pipeline *pipeline, struct error *err) {
     version_libraries(node_add(manifest, "libraries", NODE_MAP));
     node_add_text(manifest, "device", pipeline->device);
     version_processor(node_add(manifest, "machine", NODE_MAP));
+    node_add_text(manifest, "recipe", recipe->path);
     node_add_text(manifest, "recipe_hash", recipe->hash);
-    node_add_copy(manifest, "overrides", recipe->overrides);
-    node_add_copy(manifest, "recipe", recipe->tree);
+    add_command(manifest, recipe);
+    node_add_copy(manifest, "document", recipe->tree);
     if (!add_steps(manifest, pipeline, err)) {
         json = node_json(manifest, 2);
         text = xprintf("%s\n", json);

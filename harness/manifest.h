@@ -5,7 +5,7 @@
 #include "harness/pipeline.h"
 
 int manifest_write(const struct pipeline *pipeline, struct error *err);
-/* A step's entry: {"name", "label", "stage", "seed", "matrix", "hash", "options", "sources"}; also its
+/* A step's entry: {"name", "label", "use", "seed", "matrix", "hash", "options", "sources"}; also its
  * step.json.
  */
 struct node *manifest_step(const struct pipeline *pipeline, const struct task *task, struct error *err);

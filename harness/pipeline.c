@@ -80,12 +80,19 @@ static int hash_task(struct pipeline *pipeline, struct task *task, struct error 
     return 0;
 }
 
+/* Hidden, so that nobody takes it for a result: ".ppo.partial" beside "ppo". */
+static char *partial_beside(const char *folder) {
+    const char *name = strrchr(folder, '/') + 1;
+
+    return xprintf("%.*s.%s.partial", (int)(name - folder), folder, name);
+}
+
 static int open_task(struct pipeline *pipeline, int index, struct error *err) {
     struct task *task = &pipeline->tasks[index];
 
     task->instance = &pipeline->recipe->steps[index];
     task->folder = xprintf("%s/steps/%s", pipeline->folder, task->instance->name);
-    task->partial = xprintf("%s.partial", task->folder);
+    task->partial = partial_beside(task->folder);
     if (hash_task(pipeline, task, err)) return -1;
     task->state = step_has_hash(task->folder, task->hash) ? TASK_DONE : TASK_WAITING;
     return 0;

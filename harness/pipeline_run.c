@@ -104,8 +104,33 @@ static int import_finished(struct pipeline *pipeline, struct error *err) {
     return 0;
 }
 
+static const struct task *task_named(const struct pipeline *pipeline, const char *name) {
+    for (int i = 0; i < pipeline->recipe->count; i++)
+        if (!strcmp(pipeline->tasks[i].instance->name, name)) return &pipeline->tasks[i];
+    return NULL;
+}
+
+/* Steps that the recipe no longer has would enter the report. */
+static int check_strangers(const struct pipeline *pipeline, struct error *err) {
+    char *steps = path_join(pipeline->folder, "steps");
+    struct node *found = node_new(NODE_LIST);
+    int status = 0;
+
+    step_list(steps, found);
+    for (const struct node *one = found->first; one && !status; one = one->next)
+        if (!task_named(pipeline, one->text))
+            status = fail(err,
+                          "%s/%s is a step that this recipe does not have; remove it, or choose another "
+                          "folder with --out",
+                          steps, one->text);
+    node_free(found);
+    free(steps);
+    return status;
+}
+
 static int begin(struct pipeline *pipeline, struct error *err) {
     if (folder_make(pipeline->folder, err) || run_lock(&pipeline->lock, pipeline->folder, err)) return -1;
+    if (check_strangers(pipeline, err)) return -1;
     if (pipeline_pending(pipeline) && (copy_recipe(pipeline, err) || manifest_write(pipeline, err)))
         return -1;
     return open_store(pipeline, err) || import_finished(pipeline, err) ? -1 : 0;

@@ -1,5 +1,6 @@
 #include "harness/step_folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -66,6 +67,36 @@ int step_publish(const char *partial, const char *folder, struct error *err) {
 out:
     free(above);
     return status;
+}
+
+static int is_visible(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+/* `prefix` ends in '/' or is empty. */
+static void list_below(const char *folder, const char *prefix, struct node *out) {
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_visible, alphasort);
+
+    for (int i = 0; i < count; i++) {
+        char *below = path_join(folder, entries[i]->d_name), *mark = path_join(below, "step.json");
+        char *name = xprintf("%s%s", prefix, entries[i]->d_name), *deeper = xprintf("%s/", name);
+
+        if (file_exists(mark))
+            node_add_text(out, NULL, name);
+        else
+            list_below(below, deeper, out);
+        free(below);
+        free(mark);
+        free(name);
+        free(deeper);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+void step_list(const char *steps, struct node *out) {
+    list_below(steps, "", out);
 }
 
 int run_lock(int *lock, const char *folder, struct error *err) {

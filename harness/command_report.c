@@ -1,0 +1,94 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/command.h"
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/names.h"
+#include "harness/registry.h"
+
+/* By its name, or by the end of its file's: "markdown" or "md". */
+static const struct report *report_named(const char *word, size_t length, struct error *err) {
+    struct names names = {0};
+    char *name = xstrndup(word, length), *hint;
+    const struct report *found = NULL;
+
+    for (int i = 0; reports[i]; i++) {
+        const char *dot = strrchr(reports[i]->file, '.');
+
+        names_add(&names, reports[i]->name);
+        if (!strcmp(reports[i]->name, name) || (dot && !strcmp(dot + 1, name))) found = reports[i];
+    }
+    hint = names_hint(&names, name);
+    if (!found) fail(err, "there is no report '%s'%s", name, hint);
+    free(hint);
+    free(name);
+    free(names.items);
+    return found;
+}
+
+static int add_formats(struct node *formats, const char *list, struct error *err) {
+    for (const char *at = list; *at;) {
+        size_t length = strcspn(at, ",");
+        const struct report *report = report_named(at, length, err);
+
+        if (!report) return -1;
+        node_add_text(formats, NULL, report->name);
+        at += length + (at[length] == ',');
+    }
+    return 0;
+}
+
+static int read_formats(const struct arguments *arguments, struct node *formats, struct error *err) {
+    for (int i = 0; i < arguments->flag_count; i++)
+        if (add_formats(formats, arguments->values[i], err)) return -1;
+    if (formats->count) return 0;
+    for (int i = 0; reports[i]; i++) node_add_text(formats, NULL, reports[i]->name);
+    return 0;
+}
+
+static int check_run(const char *folder, struct error *err) {
+    char *path = path_join(folder, "manifest.json");
+    int found = file_exists(path);
+
+    free(path);
+    return found ? 0 : fail(err, "%s is no run's folder: it has no manifest.json", folder);
+}
+
+static void print_paths(const char *folder, const struct node *formats, FILE *out) {
+    for (const struct node *format = formats->first; format; format = format->next)
+        for (int i = 0; reports[i]; i++)
+            if (!strcmp(reports[i]->name, format->text))
+                fprintf(out, "%s/report/%s\n", folder, reports[i]->file);
+}
+
+static int run(const struct arguments *arguments, struct error *err) {
+    const char *folder = arguments->words[0];
+    struct node *formats = node_new(NODE_LIST);
+    int status = -1;
+
+    if (read_formats(arguments, formats, err) || check_run(folder, err)) goto out;
+    status = report_write(folder, formats, err) ? 1 : 0;
+    if (!status) print_paths(folder, formats, arguments->out);
+out:
+    node_free(formats);
+    return status;
+}
+
+static const struct flag flags[] = {
+    {"format", 'f', "NAME", "md, html, csv or json; several with commas (default: all)"},
+    {0},
+};
+
+const struct command command_report = {
+    .name = "report",
+    .summary = "write the report of a run again",
+    .usage = "RUN [--format NAME[,NAME]...]",
+    .description =
+        "Writes the report from what a run's folder holds, in the formats asked for, into RUN/report/; "
+        "prints where the files are.",
+    .flags = flags,
+    .least_words = 1,
+    .most_words = 1,
+    .run = run,
+};
