@@ -71,6 +71,26 @@ double prompt_mean(const struct table *table, const double *value, int policy, i
     return count ? sum / count : NAN;
 }
 
+static int nearly_equal(double a, double b) {
+    return fabs(a - b) <= fmax(1, 0.05 * (a + b));
+}
+
+double prompt_wins(const struct table *table, const double *value, const double *tokens, int a, int b,
+                   int question) {
+    double sum = 0;
+    int count = 0;
+
+    for (int s = 0; s < table->seed_count; s++) {
+        int x = table_cell(table, a, s, question), y = table_cell(table, b, s, question);
+
+        if (isnan(value[x]) || isnan(value[y])) continue;
+        if (tokens && !nearly_equal(tokens[x], tokens[y])) continue;
+        sum += value[x] > value[y] ? 1 : value[x] == value[y] ? 0.5 : 0;
+        count++;
+    }
+    return count ? sum / count : NAN;
+}
+
 static struct bootstrap how(const struct bench *bench) {
     return (struct bootstrap){bench->seed, bench->resamples, bench->level, BOOTSTRAP_PERCENTILE};
 }

@@ -28,6 +28,11 @@ int measure_takes(const struct bench *bench, const struct measure *what, int que
 /* Mean over seeds of a policy's values, NaN if it has none. */
 double prompt_mean(const struct table *table, const double *value, int policy, int question);
 
+/* Share of seeds in which a's answer has the higher value than b's, ties half; NaN where none has both. With
+   tokens (a column): only seeds in which the two are of nearly one length, within a tenth. */
+double prompt_wins(const struct table *table, const double *value, const double *tokens, int a, int b,
+                   int question);
+
 /* One value a prompt, NaN where there is none: its mean with a bootstrap interval (a rate's Wilson interval
    where `exact`) in the metric. Caller keeps values. */
 void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count,

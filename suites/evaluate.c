@@ -1,0 +1,171 @@
+/* The stage that turns the answers of all policies and seeds of one task into verdicts and metrics. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/progress.h"
+#include "suites/gather.h"
+#include "suites/measure.h"
+
+struct settings {
+    struct gather_options gather;
+    const struct node *suites;
+    const char *task;
+    int seed, resamples;
+    double level;
+};
+
+#define AT(field) offsetof(struct settings, field)
+static const struct option options[] = {
+    {"data", OPTION_STEPS, AT(gather.data), "", 0, 0, NULL,
+     "data folders: the world, if it is one, and held-out pairs"},
+    {"answers", OPTION_STEPS, AT(gather.answers), NULL, 0, 0, NULL, "answers of every policy and seed"},
+    {"rewards", OPTION_STEPS, AT(gather.rewards), "", 0, 0, NULL, "fitted rewards to look at"},
+    {"training", OPTION_STEPS, AT(gather.training), "", 0, 0, NULL, "PPO steps whose logs are read"},
+    {"suites", OPTION_MAP, AT(suites), "", 0, 0, NULL, "list of suites; all if not given"},
+    {"baseline", OPTION_TEXT, AT(gather.baseline), "sft", 0, 0, NULL,
+     "the policy that others are compared with"},
+    {"task", OPTION_TEXT, AT(task), "", 0, 0, NULL,
+     "name of the task in tables; the world's, or the first data step's, if not given"},
+    {"seed", OPTION_INT, AT(seed), "1", 0, 2147483647, NULL, "of resampling"},
+    {"resamples", OPTION_INT, AT(resamples), "10000", 100, 10000000, NULL, "of the bootstrap"},
+    {"level", OPTION_REAL, AT(level), "0.95", 0.5, 0.9999, NULL, "of the intervals"},
+    {"reward_prompts", OPTION_INT, AT(gather.reward_prompts), "200", 0, 10000000, NULL,
+     "prompts of each split whose answers the rewards score; 0: all"},
+    {"reward_pairs", OPTION_INT, AT(gather.reward_pairs), "400", 0, 10000000, NULL,
+     "held-out pairs of each split that the rewards score; 0: all"},
+    {"samples", OPTION_INT, AT(gather.samples), "4", 0, 1000, NULL,
+     "prompts whose answers are scored token by token"},
+    {0}};
+#undef AT
+
+/* The suite of a name in the list, or the sentence with the nearest one. */
+static const struct suite *named_suite(const struct node *name, const char *where, struct error *err) {
+    const struct suite *found = name->kind == NODE_STRING ? suite_find(name->text) : NULL;
+    const char *names[64], *nearest;
+    int count = 0;
+
+    if (found) return found;
+    while (suites[count] && count < 64) {
+        names[count] = suites[count]->name;
+        count++;
+    }
+    nearest = name->text ? nearest_name(name->text, names, count) : NULL;
+    fail(err, "%s:%d: there is no suite \"%s\"%s%s%s; pyrite list suite shows them", where, name->line,
+         name->text ? name->text : "", nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+         nearest ? "\"?" : "");
+    return NULL;
+}
+
+static int check_suites(const struct node *list, const char *where, struct error *err) {
+    if (list && list->kind != NODE_LIST)
+        return fail(err, "%s:%d: \"suites\" must be a list of suites", where, list->line);
+    for (const struct node *name = list ? list->first : NULL; name; name = name->next)
+        if (!named_suite(name, where, err)) return -1;
+    return 0;
+}
+
+static int is_wanted(const struct node *list, const struct suite *suite) {
+    if (!list) return 1;
+    for (const struct node *name = list->first; name; name = name->next)
+        if (!strcmp(name->text, suite->name)) return 1;
+    return 0;
+}
+
+static int measure(const struct bench *bench, const struct node *list, struct metrics *out,
+                   struct error *err) {
+    int count = 0, done = 0;
+
+    while (suites[count]) count++;
+    progress_begin("measuring", count, "suites");
+    for (const struct suite *const *suite = suites; *suite; suite++) {
+        if (is_wanted(list, *suite) && (*suite)->measure(bench, out, err)) {
+            progress_end();
+            return fail_within(err, "suite %s", (*suite)->name);
+        }
+        progress_update(++done, "%s", (*suite)->name);
+    }
+    progress_end();
+    metrics_adjust(out);
+    return 0;
+}
+
+static int write_token_rewards(const struct step *step, const struct gathered *gathered, const char *task,
+                               struct error *err) {
+    char *path = step_path(step, "token_rewards.jsonl");
+    struct output out;
+    int status = output_open(&out, path, err);
+
+    free(path);
+    if (status) return -1;
+    for (struct node *row = gathered->token_rewards->first; row; row = row->next) {
+        char *json;
+
+        if (!node_get(row, "tokens")->count) continue; /* a reward that sees no tokens */
+        node_set_text(row, "task", task);
+        json = node_json(row, 0);
+        fprintf(out.file, "%s\n", json);
+        free(json);
+    }
+    return output_close(&out, err);
+}
+
+static int write_outputs(const struct step *step, const struct gathered *gathered,
+                         const struct metrics *metrics, const char *task, struct error *err) {
+    char *verdicts = step_path(step, "verdicts.jsonl"), *values = step_path(step, "metrics.jsonl");
+    int status = verdicts_write(verdicts, &gathered->verdicts, err);
+
+    if (!status) status = metrics_write(values, metrics, err);
+    if (!status) status = write_token_rewards(step, gathered, task, err);
+    free(verdicts);
+    free(values);
+    return status;
+}
+
+static char *task_name(const struct settings *settings, const struct gathered *gathered,
+                       const struct step *step) {
+    const struct node *data = settings->gather.data;
+    int seed;
+
+    if (settings->task) return xstrdup(settings->task);
+    if (gathered->world) return xstrdup(gathered->world->name);
+    return data && data->first ? folder_label(step, data->first->text, &seed) : xstrdup("answers");
+}
+
+static int run_evaluate(struct run *run, const struct step *step, struct error *err) {
+    struct settings settings;
+    struct gathered gathered = {0};
+    struct metrics metrics = {0};
+    struct bench bench;
+    char *task = NULL;
+    int status = -1;
+
+    if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
+    if (check_suites(settings.suites, run->recipe, err)) return -1;
+    if (gather(&gathered, &settings.gather, run, step, err)) goto out;
+    task = task_name(&settings, &gathered, step);
+    bench = (struct bench){.task = task,
+                           .world = gathered.world,
+                           .table = &gathered.table,
+                           .pairs = &gathered.pairs,
+                           .trainings = gathered.trainings,
+                           .training_count = gathered.training_count,
+                           .rewards = gathered.rewards,
+                           .reward_count = gathered.reward_count,
+                           .seed = (uint64_t)settings.seed,
+                           .resamples = settings.resamples,
+                           .level = settings.level};
+    if (measure(&bench, settings.suites, &metrics, err)) goto out;
+    status = write_outputs(step, &gathered, &metrics, task, err);
+out:
+    free(task);
+    metrics_free(&metrics);
+    gathered_free(&gathered);
+    return status;
+}
+
+const struct stage stage_evaluate = {.name = "evaluate",
+                                     .summary = "judge the answers of all policies and seeds, and measure",
+                                     .options = options,
+                                     .run = run_evaluate};

@@ -1,0 +1,42 @@
+/* Reads what an evaluation looks at, and has it judged: answers, pairs, rewards, logs of training. */
+#ifndef SUITES_GATHER_H
+#define SUITES_GATHER_H
+
+#include "harness/run.h"
+#include "suites/suite.h"
+
+struct gather_options {
+    const struct node *data, *answers, *rewards,
+        *training; /* lists of folders; all but answers may be NULL */
+    const char *baseline;
+    int reward_prompts, reward_pairs; /* a split; 0: all */
+    int samples;                      /* prompts whose token rewards are kept */
+};
+
+/* Owns everything that a bench borrows. */
+struct gathered {
+    const struct world *world;
+    void *dials;
+    struct transcripts transcripts;
+    int asked; /* transcripts that were read; behind them stand the null policies' */
+    struct table table;
+    struct verdicts verdicts; /* of the answers that were read */
+    struct examples examples;
+    const struct example **pair_items;
+    struct pairs_judged pairs;
+    struct training *trainings;
+    int training_count;
+    const char **rewards; /* names, each once */
+    int reward_count;
+    struct node *token_rewards; /* list of {policy, reward, transcript, tokens, rewards} */
+};
+
+int gather(struct gathered *out, const struct gather_options *options, const struct run *run,
+           const struct step *step, struct error *err);
+void gathered_free(struct gathered *gathered);
+
+/* What a step's folder is called, from its path below this step's root: "safety/2/ppo/scalar" is the policy
+   "ppo-scalar" of seed 2. seed 1 where the path has none. Caller frees. */
+char *folder_label(const struct step *step, const char *folder, int *seed);
+
+#endif
