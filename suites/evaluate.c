@@ -130,7 +130,7 @@ static char *task_name(const struct settings *settings, const struct gathered *g
 
     if (settings->task) return xstrdup(settings->task);
     if (gathered->world) return xstrdup(gathered->world->name);
-    return data && data->first ? folder_label(step, data->first->text, &seed) : xstrdup("answers");
+    return data && data->first ? folder_label(data->first->text, &seed) : xstrdup("answers");
 }
 
 static int run_evaluate(struct run *run, const struct step *step, struct error *err) {
@@ -143,8 +143,8 @@ static int run_evaluate(struct run *run, const struct step *step, struct error *
 
     if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
     if (check_suites(settings.suites, run->recipe, err)) return -1;
-    if (gather(&gathered, &settings.gather, run, step, err)) goto out;
-    task = task_name(&settings, &gathered, step);
+    if (gather(&gathered, &settings.gather, run, err)) goto out;
+    task = task_name(&settings, &gathered);
     bench = (struct bench){.task = task,
                            .world = gathered.world,
                            .table = &gathered.table,

@@ -1,6 +1,5 @@
 #include "suites/gather.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,38 +10,18 @@
 #include "judges/judge.h"
 #include "suites/refusal_detector.h"
 
-static int is_matrix_value(const struct step *step, const char *word, size_t length) {
-    for (const struct node *value = step->matrix ? step->matrix->first : NULL; value; value = value->next)
-        if (value->text && strlen(value->text) == length && !strncmp(value->text, word, length)) return 1;
-    return 0;
-}
-
-/* The part of the path that names the step: what lies below the folder in which this step's own name begins.
- */
-static const char *step_part(const struct step *step, const char *folder) {
-    const char *own = step->name ? strstr(step->folder, step->name) : NULL;
-    size_t root = own ? (size_t)(own - step->folder) : 0;
+char *folder_label(const char *folder, int *seed) {
+    char *path = path_join(folder, "step.json"), *label;
+    struct error ignored;
+    struct node *facts = file_exists(path) ? document_read(path, &ignored) : NULL;
     const char *slash = strrchr(folder, '/');
 
-    if (root && !strncmp(folder, step->folder, root)) return folder + root;
-    return slash ? slash + 1 : folder;
-}
-
-char *folder_label(const struct step *step, const char *folder, int *seed) {
-    const char *at = step_part(step, folder);
-    char *label;
-
-    *seed = 1;
-    for (;;) {
-        size_t length = strcspn(at, "/"), digits = strspn(at, "0123456789");
-
-        if (!at[length] || !(digits == length || is_matrix_value(step, at, length))) break;
-        if (digits == length) *seed = atoi(at);
-        at += length + 1;
-    }
-    label = xstrdup(at);
+    *seed = (int)node_number(node_get(facts, "matrix"), "seed", node_number(facts, "seed", 1));
+    label = xstrdup(node_text(facts, "label", slash && slash[1] ? slash + 1 : folder));
     for (char *c = label; *c; c++)
         if (*c == '/') *c = '-';
+    node_free(facts);
+    free(path);
     return label;
 }
 
@@ -341,14 +320,14 @@ static void add_reward_name(struct gathered *out, const char *name) {
 }
 
 static int judge_by_rewards(struct gathered *out, const struct gather_options *options, const struct run *run,
-                            const struct step *step, struct error *err) {
+                            struct error *err) {
     int count = options->rewards ? options->rewards->count : 0, status = 0, n = 0;
     struct fitted *fitted = xcalloc((size_t)count, sizeof *fitted);
 
     for (const struct node *folder = count ? options->rewards->first : NULL; folder;
          folder = folder->next, n++) {
         fitted[n] = (struct fitted){.folder = folder->text, .alone = 1};
-        fitted[n].name = folder_label(step, folder->text, &fitted[n].seed);
+        fitted[n].name = folder_label(folder->text, &fitted[n].seed);
     }
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++)
@@ -381,8 +360,7 @@ static int add_iteration(void *context, const struct node *row, int line, struct
     return 0;
 }
 
-static int read_trainings(struct gathered *out, const struct gather_options *options, const struct step *step,
-                          struct error *err) {
+static int read_trainings(struct gathered *out, const struct gather_options *options, struct error *err) {
     int count = options->training ? options->training->count : 0;
 
     out->trainings = xcalloc((size_t)count, sizeof *out->trainings);
@@ -391,7 +369,7 @@ static int read_trainings(struct gathered *out, const struct gather_options *opt
         char *path = path_join(folder->text, "log.jsonl");
         int status;
 
-        training->policy = folder_label(step, folder->text, &training->seed);
+        training->policy = folder_label(folder->text, &training->seed);
         status = document_each(path, add_iteration, training, err);
         free(path);
         if (status) return -1;
@@ -400,13 +378,13 @@ static int read_trainings(struct gathered *out, const struct gather_options *opt
 }
 
 int gather(struct gathered *out, const struct gather_options *options, const struct run *run,
-           const struct step *step, struct error *err) {
+           struct error *err) {
     *out = (struct gathered){.token_rewards = node_new(NODE_LIST)};
     if (read_world(out, options->data, err) || read_answers(out, options, err)) return -1;
     add_plain_columns(out);
     if (judge_answers(out, run, err) || read_pairs(out, options, err)) return -1;
-    if (judge_by_rewards(out, options, run, step, err)) return -1;
-    return read_trainings(out, options, step, err);
+    if (judge_by_rewards(out, options, run, err)) return -1;
+    return read_trainings(out, options, err);
 }
 
 void gathered_free(struct gathered *gathered) {

@@ -32,11 +32,11 @@ struct gathered {
 };
 
 int gather(struct gathered *out, const struct gather_options *options, const struct run *run,
-           const struct step *step, struct error *err);
+           struct error *err);
 void gathered_free(struct gathered *gathered);
 
-/* What a step's folder is called, from its path below this step's root: "safety/2/ppo/scalar" is the policy
-   "ppo-scalar" of seed 2. seed 1 where the path has none. Caller frees. */
-char *folder_label(const struct step *step, const char *folder, int *seed);
+/* What a step's folder is called, from its step.json: "ppo/scalar" is the policy "ppo-scalar"; of a folder
+   from elsewhere its own name and seed 1. Caller frees. */
+char *folder_label(const char *folder, int *seed);
 
 #endif
