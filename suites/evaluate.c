@@ -123,8 +123,7 @@ static int write_outputs(const struct step *step, const struct gathered *gathere
     return status;
 }
 
-static char *task_name(const struct settings *settings, const struct gathered *gathered,
-                       const struct step *step) {
+static char *task_name(const struct settings *settings, const struct gathered *gathered) {
     const struct node *data = settings->gather.data;
     int seed;
 
