@@ -94,7 +94,8 @@ static void add_rate(struct text *line, const struct lane *lane) {
 
 static void add_figures(struct text *line, const struct lane *lane) {
     if (!lane->what) return;
-    text_printf(line, "%s %.0f/%.0f %s", lane->what, lane->done, lane->total, lane->unit);
+    if (strcmp(lane->what, lane->name)) text_printf(line, "%s ", lane->what);
+    text_printf(line, "%.0f/%.0f %s", lane->done, lane->total, lane->unit);
     add_rate(line, lane);
     if (*lane->note) text_printf(line, "  %s", lane->note);
 }

@@ -1,32 +1,29 @@
 #!/bin/sh
-# Prints registry.c: the arrays of harness/registry.h and harness/command.h, from lists of names.
-# usage: register.sh "stage world sft ppo" "world safety summary" "command run list" ...
-# Each argument is a kind and the plug-ins of it; a kind that is not given is empty.
+# Prints registry.c: the arrays of harness/registry.h and harness/command.h, from the files that define plug-ins.
+# usage: register.sh KIND "FILE..." [KIND "FILE..."]...    a kind that is not given is empty
 set -eu
 
+root=$(dirname "$0")/..
 kinds="stage world reward judge suite report command"
 
-# The names given for a kind.
-names_of() {
+# The variables that a kind's files define, such as stage_sft.
+variables_of() {
     wanted=$1
     shift
-    for list; do
-        case $list in
-        "$wanted "*) echo "${list#"$wanted "}" ;;
-        esac
+    while [ $# -gt 1 ]; do
+        if [ "$1" = "$wanted" ]; then
+            for file in $2; do
+                found=$(sed -n "s/^const struct $wanted \(${wanted}_[a-z0-9_]*\) = .*/\1/p" "$root/$file")
+                if [ -z "$found" ]; then
+                    echo "register.sh: $file defines no 'const struct $wanted ${wanted}_NAME = {...}'" >&2
+                    exit 1
+                fi
+                echo "$found"
+            done
+        fi
+        shift 2
     done
 }
-
-for list; do
-    kind=${list%% *}
-    case " $kinds " in
-    *" $kind "*) ;;
-    *)
-        echo "register.sh: '$kind' is none of: $kinds" >&2
-        exit 1
-        ;;
-    esac
-done
 
 cat <<END
 /* Made by harness/register.sh. */
@@ -39,13 +36,10 @@ cat <<END
 END
 
 for kind in $kinds; do
-    for name in $(names_of "$kind" "$@"); do
-        echo "extern const struct $kind ${kind}_$name;"
-    done
+    variables=$(variables_of "$kind" "$@")
+    for variable in $variables; do echo "extern const struct $kind $variable;"; done
     echo "const struct $kind *const ${kind}s[] = {"
-    for name in $(names_of "$kind" "$@"); do
-        echo "    &${kind}_$name,"
-    done
+    for variable in $variables; do echo "    &$variable,"; done
     printf '    NULL,\n};\n\n'
 done
 
@@ -56,9 +50,9 @@ for kind in stage world reward judge suite report; do
     world) fields=options ;;
     *) fields= ;;
     esac
-    for name in $(names_of "$kind" "$@"); do
-        printf '    {.kind = "%s", .name = &%s_%s.name, .summary = &%s_%s.summary' "$kind" "$kind" "$name" "$kind" "$name"
-        for field in $fields; do printf ', .%s = &%s_%s.%s' "$field" "$kind" "$name" "$field"; done
+    for variable in $(variables_of "$kind" "$@"); do
+        printf '    {.kind = "%s", .name = &%s.name, .summary = &%s.summary' "$kind" "$variable" "$variable"
+        for field in $fields; do printf ', .%s = &%s.%s' "$field" "$variable" "$field"; done
         echo '},'
     done
 done

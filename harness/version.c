@@ -7,10 +7,8 @@
 
 #include "harness/memory.h"
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#else
-#define PACKAGE_VERSION "unreleased"
+#ifndef PYRITE_VERSION
+#define PYRITE_VERSION "unreleased"
 #endif
 
 /* Declared here, and weak: each library's header is included in one module alone, and a program may be
@@ -24,7 +22,7 @@ const char *zlibVersion(void) __attribute__((weak));
 const char *gnu_get_libc_version(void) __attribute__((weak));
 
 const char *version_program(void) {
-    return PACKAGE_VERSION;
+    return PYRITE_VERSION;
 }
 
 static void add_version(struct node *map, const char *name, const char *(*version)(void)) {
