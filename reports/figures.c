@@ -160,7 +160,7 @@ static void draw_training(struct drawing *drawing, const char *section) {
     }
 }
 
-/* The change of `key` since the first row, against √KL, over all seeds of a policy. */
+/* The change of `key` since the first row, against √KL: every iteration of every seed of a policy. */
 static void collect_points(const struct drawing *drawing, const char *section, const char *policy,
                            const char *key, struct series *out) {
     for (int i = 0; i < drawing->results->curve_count; i++) {
@@ -176,50 +176,57 @@ static void collect_points(const struct drawing *drawing, const char *section, c
     }
 }
 
-static void draw_fit(struct chart *chart, const struct gao_fit *fit, double farthest, const char *colour) {
-    struct series *line = chart_add(chart, NULL, colour, LINE_FIT);
+static double farthest(const struct series *points) {
+    double most = 0;
 
-    for (int i = 0; i <= FIT_STEPS; i++)
-        series_add(line, farthest * i / FIT_STEPS, gao_value(fit, farthest * i / FIT_STEPS));
+    for (int i = 0; i < points->count; i++) most = fmax(most, points->x[i]);
+    return most;
 }
 
-static void describe_fit(struct text *out, const struct gao_fit *fit, const char *policy) {
+static void describe_fit(struct text *out, const struct gao_fit *fit, const char *policy, double reach) {
     char alpha[32], beta[32], at[32], peak[32];
 
-    text_printf(out, " %s: α = %s, β = %s", policy, format_number(alpha, fit->alpha, NULL),
+    text_printf(out, " %s: α = %s, β = %s, ", policy, format_number(alpha, fit->alpha, NULL),
                 format_number(beta, fit->beta, NULL));
-    if (!fit->has_peak)
-        text_printf(out, ", no peak;");
+    if (!fit->has_peak || fit->peak_at > 4 * reach)
+        text_printf(out, "no peak near the data.");
     else
-        text_printf(out, ", peak %s at √KL = %s (%s the data);", format_number(peak, fit->peak, NULL),
+        text_printf(out, "peak %s at √KL = %s, %s the data.", format_number(peak, fit->peak, NULL),
                     format_number(at, fit->peak_at, NULL), fit->inside ? "inside" : "outside");
 }
 
-static void draw_policy_frontier(struct drawing *drawing, struct chart *chart, const char *section,
-                                 const char *policy, const char *key, struct text *fits) {
-    const char *colour = colour_of(drawing->policies, drawing->policy_count, policy);
-    struct chart points = {0};
-    struct series *all = chart_add(&points, NULL, colour, LINE_SEED);
+/* The dashed curve, and its figures in the caption. */
+static void draw_fit(struct chart *chart, const struct series *points, const char *policy, const char *colour,
+                     struct text *caption) {
+    double reach = farthest(points);
+    struct series *line;
     struct gao_fit fit;
     struct error err;
-    double farthest = 0;
 
-    collect_points(drawing, section, policy, key, all);
-    if (all->count) {
-        struct series *shown = chart_add(chart, policy, colour, LINE_POINTS);
-
-        for (int i = 0; i < all->count; i++) {
-            series_add(shown, all->x[i], all->y[i]);
-            farthest = fmax(farthest, all->x[i]);
-        }
-        if (gao_fit(&fit, GAO_RL, all->x, all->y, all->count, &err))
-            text_printf(fits, " %s: %s;", policy, err.message);
-        else {
-            describe_fit(fits, &fit, policy);
-            draw_fit(chart, &fit, farthest, colour);
-        }
+    if (gao_fit(&fit, GAO_RL, points->x, points->y, points->count, &err)) {
+        text_printf(caption, " %s: %s.", policy, err.message);
+        return;
     }
-    chart_free(&points);
+    describe_fit(caption, &fit, policy, reach);
+    line = chart_add(chart, policy, colour, LINE_FIT);
+    for (int i = 0; i <= FIT_STEPS; i++)
+        series_add(line, reach * i / FIT_STEPS, gao_value(&fit, reach * i / FIT_STEPS));
+}
+
+static int draw_policy_frontier(struct drawing *drawing, struct chart *chart, const char *section,
+                                const char *policy, const char *key, struct text *caption) {
+    const char *colour = colour_of(drawing->policies, drawing->policy_count, policy);
+    struct series points = {0};
+    struct series *shown;
+
+    collect_points(drawing, section, policy, key, &points);
+    if (points.count) {
+        shown = chart_add(chart, NULL, colour, LINE_POINTS);
+        for (int i = 0; i < points.count; i++) series_add(shown, points.x[i], points.y[i]);
+        draw_fit(chart, &points, policy, colour, caption);
+    }
+    series_free(&points);
+    return points.count;
 }
 
 static void draw_frontiers(struct drawing *drawing, const char *section) {
@@ -229,18 +236,22 @@ static void draw_frontiers(struct drawing *drawing, const char *section) {
     for (int i = 0; i < 2; i++) {
         struct chart chart = {.title = xstrdup(titles[i]),
                               .x_label = xstrdup("√KL to the reference (√nats)")};
-        struct text fits = {0};
+        struct text caption = {0};
+        int points = 0;
 
+        text_printf(
+            &caption,
+            "%s since the first iteration; every point one iteration of one seed. Dashed: d(α − β ln d), "
+            "d = √KL, by least squares.",
+            titles[i]);
         for (int j = 0; j < drawing->policy_count; j++)
-            draw_policy_frontier(drawing, &chart, section, drawing->policies[j], keys[i], &fits);
-        if (has_titles(&chart))
+            points += draw_policy_frontier(drawing, &chart, section, drawing->policies[j], keys[i], &caption);
+        if (points)
             finish(drawing, &chart, section, "overoptimization", i ? "gold-kl" : "proxy-kl",
-                   xprintf("%s since the first iteration; every point one iteration of one seed. Dashed: "
-                           "d(α − β ln d), d = √KL, by least squares.%s",
-                           titles[i], fits.data));
+                   xstrdup(caption.data));
         else
             chart_free(&chart);
-        free(fits.data);
+        free(caption.data);
     }
 }
 

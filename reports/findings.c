@@ -9,43 +9,30 @@
 #include "harness/statistics.h"
 #include "reports/format.h"
 
-#define Z95 1.959963984540054
+#define EACH 2 /* findings of a suite in the summary */
+#define Z95  1.959963984540054
 
 static int same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));
 }
 
-/* The baseline's own row of the same metric, or NULL. */
-static const struct metric *row_of_baseline(const struct evaluation *evaluation,
-                                            const struct metric *metric) {
-    for (int i = 0; i < evaluation->metrics.count; i++) {
-        const struct metric *other = &evaluation->metrics.items[i];
-
-        if (other->policy && !strcmp(other->policy, metric->baseline) && same(other->suite, metric->suite) &&
-            same(other->name, metric->name) && same(other->split, metric->split))
-            return other;
-    }
-    return NULL;
-}
-
 /* The value that means no difference. */
-static double centre_of(const struct evaluation *evaluation, const struct metric *metric) {
-    const struct metric *baseline = row_of_baseline(evaluation, metric);
-
-    if (baseline) return baseline->value;
-    return strstr(metric->name, "win") && same(metric->unit, "percent") ? 0.5 : 0;
+static double centre_of(const struct metric *metric) {
+    return metric_is_difference(metric) || strcmp(metric_unit(metric) ? metric_unit(metric) : "", "percent")
+               ? 0
+               : 0.5;
 }
 
 static int count_alike(const struct metric *metric, double centre, double effect) {
     int alike = 0;
 
-    if (!metric->per_seed || metric->seeds < 1 || centre != centre) return -1;
+    if (!metric->per_seed || metric->seeds < 1) return -1;
     for (int i = 0; i < metric->seeds; i++) alike += (metric->per_seed[i] - centre) * effect > 0;
     return alike;
 }
 
-struct finding finding_of(const struct evaluation *evaluation, const struct metric *metric) {
-    double centre = centre_of(evaluation, metric);
+struct finding finding_of(const struct metric *metric) {
+    double centre = centre_of(metric);
     double p = isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted;
     struct finding finding = {.metric = metric, .effect = metric->value - centre, .better = -1};
 
@@ -94,7 +81,7 @@ struct findings *findings_of(const struct evaluation *evaluation, int *count) {
         if (!finding_exists(metric)) continue;
         list = findings_for(&lists, count, metric->policy);
         list->items = xrealloc(list->items, list->count + 1, sizeof *list->items);
-        list->items[list->count] = finding_of(evaluation, metric);
+        list->items[list->count] = finding_of(metric);
         list->significant += list->items[list->count++].significant;
     }
     for (int i = 0; i < *count; i++)
@@ -108,10 +95,9 @@ const struct finding *findings_next(const struct findings *findings, int *at) {
         int told = 0;
 
         for (const struct finding *other = findings->items; other < finding; other++)
-            told |= same(other->metric->name, finding->metric->name) &&
-                    same(other->metric->suite, finding->metric->suite) &&
-                    same(other->metric->baseline, finding->metric->baseline);
-        if (!told) return finding;
+            if (same(other->metric->suite, finding->metric->suite))
+                told += same(other->metric->name, finding->metric->name) ? EACH : 1;
+        if (told < EACH) return finding;
     }
     return NULL;
 }
@@ -124,21 +110,19 @@ void findings_free(struct findings *findings, int count) {
 char *finding_sentence(const struct finding *finding) {
     const struct metric *metric = finding->metric;
     char *estimate = format_estimate(metric), *name = format_name(metric->name), p[32];
-    int adjusted = !isnan(metric->p_adjusted);
     struct text out = {0};
 
     text_printf(&out, "%s", name);
-    if (metric->split) text_printf(&out, " (%s)", metric->split);
-    text_printf(&out, " %s", estimate);
-    if (metric->unit && strcmp(metric->unit, "percent") && strcmp(metric->unit, "points"))
-        text_printf(&out, " %s", metric->unit);
-    format_number(p, adjusted ? metric->p_adjusted : metric->p, "p");
-    text_printf(&out, " against %s, %s%s %s", metric->baseline, adjusted ? "corrected p" : "p",
+    if (metric->split) text_printf(&out, ", %s", metric->split);
+    text_printf(&out, ", against %s: %s", metric->baseline, estimate);
+    if (*unit_in_heading(metric)) text_printf(&out, " %s", unit_in_heading(metric));
+    format_number(p, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, "p");
+    text_printf(&out, "%s, p%s %s",
+                finding->better < 0 ? ""
+                : finding->better   ? ", better"
+                                    : ", worse",
                 *p == '<' ? "" : " =", p);
-    if (finding->better >= 0) text_printf(&out, ", %s", finding->better ? "better" : "worse");
-    if (finding->alike >= 0)
-        text_printf(&out, "; the same direction in %d of %d seed%s", finding->alike, metric->seeds,
-                    metric->seeds == 1 ? "" : "s");
+    if (finding->alike >= 0) text_printf(&out, ", %d of %d seeds", finding->alike, metric->seeds);
     free(estimate);
     free(name);
     return out.data;
@@ -151,7 +135,7 @@ static double detectable(const struct findings *findings, const char *unit) {
     int count = 0;
 
     for (int i = 0; i < findings->count; i++)
-        if (same(findings->items[i].metric->unit, unit) && findings->items[i].error > 0)
+        if (same(metric_unit(findings->items[i].metric), unit) && findings->items[i].error > 0)
             effects[count++] = detectable_effect(findings->items[i].error, 0.05, 0.8);
     if (count && quantile(&median, effects, count, 0.5, &unused)) median = 0;
     free(effects);
@@ -163,13 +147,11 @@ char *findings_total(const struct findings *findings) {
     double points = detectable(findings, "points");
     char number[32];
 
-    text_printf(&out, "%d of %d tested comparison%s %s significant at 0.05 after correction.",
-                findings->significant, findings->count, findings->count == 1 ? "" : "s",
-                findings->significant == 1 ? "is" : "are");
+    text_printf(&out, "%d of %d comparisons significant.", findings->significant, findings->count);
     if (points > 0)
         text_printf(&out,
-                    " Changes of a rate below about %s pp (median over its metrics) would have been missed "
-                    "more often than in one run of five.",
+                    " Power 0.8 for changes of a rate from %s pp on (median over metrics); smaller ones can "
+                    "have been missed.",
                     format_digits(number, points, "percent", points));
     return out.data;
 }
@@ -182,6 +164,46 @@ static int most_seeds(const struct results *results) {
             if (results->evaluations[i].metrics.items[j].seeds > most)
                 most = results->evaluations[i].metrics.items[j].seeds;
     return most;
+}
+
+static int count_tests(const struct results *results, int *significant) {
+    int tests = 0;
+
+    *significant = 0;
+    for (int i = 0; i < results->evaluation_count; i++) {
+        int count;
+        struct findings *findings = findings_of(&results->evaluations[i], &count);
+
+        for (int j = 0; j < count; j++) {
+            tests += findings[j].count;
+            *significant += findings[j].significant;
+        }
+        findings_free(findings, count);
+    }
+    return tests;
+}
+
+char *findings_overview(const struct results *results) {
+    int responses = 0, trained = 0, policy_count, significant, tests = count_tests(results, &significant);
+    const char **policies = results_policies(results, &policy_count);
+    struct text out = {0};
+
+    for (int i = 0; i < results->evaluation_count; i++)
+        responses += results->evaluations[i].transcripts.count;
+    for (int i = 0; i < policy_count; i++) trained += policy_standing(policies[i]) == 1;
+    text_printf(&out,
+                "%d evaluation%s of sft and %d trained polic%s, %d seed%s, %d responses. %d of %d tested "
+                "comparisons are significant at 0.05 after correction.",
+                results->evaluation_count, results->evaluation_count == 1 ? "" : "s", trained,
+                trained == 1 ? "y" : "ies", most_seeds(results), most_seeds(results) == 1 ? "" : "s",
+                responses, significant, tests);
+    if (significant)
+        text_printf(
+            &out,
+            " Below, for each policy, at most two metrics of a suite, the largest against their error first: "
+            "95 %% interval, corrected p, and how many seeds moved the same way.");
+    free(policies);
+    return out.data;
 }
 
 static void note_seeds(struct notes *out, const struct results *results) {
@@ -261,6 +283,6 @@ void limitations_of(struct notes *out, const struct results *results) {
     }
     note_events(out, results);
     notes_add(
-        out, xstrdup("Tests are corrected within the family named below each table, not across the report."));
+        out, xstrdup("Tests are corrected within the family named below each sheet, not across the report."));
     if (results->figure_note) notes_add(out, xstrdup(results->figure_note));
 }

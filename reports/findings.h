@@ -3,7 +3,7 @@
 #define REPORTS_FINDINGS_H
 
 #include "reports/results.h"
-#include "reports/table.h"
+#include "reports/sheet.h"
 
 /* One tested comparison of a policy with its baseline. */
 struct finding {
@@ -14,7 +14,7 @@ struct finding {
     int alike;            /* seeds whose own effect has the same sign; -1 where not told */
 };
 
-struct finding finding_of(const struct evaluation *evaluation, const struct metric *metric);
+struct finding finding_of(const struct metric *metric);
 /* The metric compares a policy that reads its prompts with a baseline, and has a p. */
 int finding_exists(const struct metric *metric);
 
@@ -30,14 +30,17 @@ struct findings {
 struct findings *findings_of(const struct evaluation *evaluation, int *count);
 void findings_free(struct findings *findings, int count);
 
-/* The significant ones from *at on, each metric once, in the split where it shows most; NULL at the end. */
+/* The significant ones from *at on, at most two metrics a suite, each in the split where it shows most; NULL
+   at the end. */
 const struct finding *findings_next(const struct findings *findings, int *at);
 
-/* "Refused, borderline (heldout): +32.1 pp [25.0, 39.1] against sft, p = 2.1e-5, worse; 3 of 3 seeds." Caller
-   frees. */
+/* "refused borderline, heldout, against sft: +32.1 pp [+25.0, +39.1], worse, p = 2.1e−5, 3 of 3 seeds".
+   Caller frees. */
 char *finding_sentence(const struct finding *finding);
-/* "12 of 14 tested changes are significant …; the smallest effect …" of the whole list. Caller frees. */
+/* How many of a policy's comparisons are significant, and what could have been missed. Caller frees. */
 char *findings_total(const struct findings *findings);
+/* What was evaluated and how much of it moved: the summary's first paragraph. Caller frees. */
+char *findings_overview(const struct results *results);
 
 /* What limits the run's answers, as far as its files show: seeds, missing judgments, cut responses, watchdog
    events, what could not be drawn or computed. */

@@ -32,14 +32,14 @@ static void write_digits(char buffer[32], double value, int decimals, int plus) 
     snprintf(buffer, 32, "%s%s", sign, digits);
 }
 
-/* Two digits, no zeros in the exponent: "2.1e-5", "−3.0e+12". */
+/* Two digits, no zeros in the exponent: "2.1e−5", "−3.0e12". */
 static void write_power(char buffer[32], double value) {
     char digits[24], *e;
 
     snprintf(digits, sizeof digits, "%.1e", fabs(value));
     e = strchr(digits, 'e');
     *e = '\0';
-    snprintf(buffer, 32, "%s%se%d", value < 0 ? "−" : "", digits, atoi(e + 1));
+    snprintf(buffer, 32, "%s%se%s%d", value < 0 ? "−" : "", digits, e[1] == '-' ? "−" : "", atoi(e + 2));
 }
 
 static void write_p(char buffer[32], double p) {
@@ -50,7 +50,7 @@ static void write_p(char buffer[32], double p) {
     else if (p >= 1e-15)
         write_power(buffer, p);
     else
-        snprintf(buffer, 32, "< 1e-15");
+        snprintf(buffer, 32, "< 1e−15");
 }
 
 const char *format_digits(char buffer[32], double value, const char *unit, double scale) {
@@ -85,14 +85,34 @@ static double size_of(const struct metric *metric) {
     return size;
 }
 
-void format_metric(struct metric_text *out, const struct metric *metric) {
-    double scale = size_of(metric);
+int metric_is_difference(const struct metric *metric) {
+    return metric->baseline && !strstr(metric->name, "win");
+}
 
-    format_digits(out->value, metric->value, metric->unit, scale);
+const char *metric_unit(const struct metric *metric) {
+    return unit_is(metric->unit, "percent") && metric_is_difference(metric) ? "points" : metric->unit;
+}
+
+const char *unit_in_heading(const struct metric *metric) {
+    return !metric->unit || scaled(metric->unit) ? "" : metric->unit;
+}
+
+static void write_figure(char buffer[32], const struct metric *metric, double value) {
+    char digits[32];
+    int plus;
+
+    format_digits(digits, value, metric_unit(metric), size_of(metric));
+    plus =
+        metric_is_difference(metric) && value > 0 && *digits != '+' && strspn(digits, "0.") < strlen(digits);
+    snprintf(buffer, 32, "%s%.30s", plus ? "+" : "", digits);
+}
+
+void format_metric(struct metric_text *out, const struct metric *metric) {
+    write_figure(out->value, metric, metric->value);
     if (scaled(metric->unit) && isfinite(metric->value))
-        strcat(out->value, unit_is(metric->unit, "percent") ? " %" : " pp");
-    format_digits(out->low, metric->low, metric->unit, scale);
-    format_digits(out->high, metric->high, metric->unit, scale);
+        strcat(out->value, unit_is(metric_unit(metric), "percent") ? " %" : " pp");
+    write_figure(out->low, metric, metric->low);
+    write_figure(out->high, metric, metric->high);
     format_digits(out->p, metric->p, "p", 1);
     format_digits(out->p_adjusted, metric->p_adjusted, "p", 1);
 }
@@ -106,7 +126,8 @@ char *format_estimate(const struct metric *metric) {
 }
 
 const char *format_seed(char buffer[32], const struct metric *metric, int seed) {
-    return format_digits(buffer, metric->per_seed[seed], metric->unit, size_of(metric));
+    write_figure(buffer, metric, metric->per_seed[seed]);
+    return buffer;
 }
 
 const char *format_stars(const struct metric *metric) {

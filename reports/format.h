@@ -6,18 +6,24 @@
 #include "harness/memory.h"
 #include "harness/record.h"
 
-/* "percent": 0.153 → "15.3 %". "points": a difference of rates, 0.153 → "+15.3 pp". "p": "0.012", "2.1e-5".
+/* "percent": 0.153 → "15.3 %". "points": a difference of rates, 0.153 → "+15.3 pp". "p": "0.012", "2.1e−5".
    "count": whole. Any other unit: three digits or so, the unit left to the heading. NaN → "–". */
 const char *format_number(char buffer[32], double value, const char *unit);
 /* The same without the unit's sign, with as many decimals as a number of the size `scale` has. */
 const char *format_digits(char buffer[32], double value, const char *unit, double scale);
 
 /* A metric's figures as every format shows them: value with its unit; low and high with the value's decimals
-   and no unit. */
+   and no unit; a difference from a baseline with its sign, of a rate in points. */
 struct metric_text {
     char value[32], low[32], high[32], p[32], p_adjusted[32];
 };
 void format_metric(struct metric_text *out, const struct metric *metric);
+/* It has a baseline and is no share of wins. */
+int metric_is_difference(const struct metric *metric);
+/* The unit its value has: "points" for a difference of "percent". NULL if it has none. */
+const char *metric_unit(const struct metric *metric);
+/* What a heading says of the unit: nothing where the figures carry it. */
+const char *unit_in_heading(const struct metric *metric);
 /* "15.3 % [10.2, 21.5]"; without the interval where there is none. Caller frees. */
 char *format_estimate(const struct metric *metric);
 /* One seed's value, with the metric's decimals. */

@@ -1,4 +1,4 @@
-/* The report as one HTML page that needs no network: what moved, tables, figures, token maps, a sample
+/* The report as one HTML page that needs no network: what moved, sheets, figures, token maps, a sample
    browser, provenance, limitations. */
 #include <ctype.h>
 #include <math.h>
@@ -13,9 +13,9 @@
 #include "reports/provenance.h"
 #include "reports/results.h"
 #include "reports/samples.h"
-#include "reports/table.h"
+#include "reports/sheet.h"
 
-#define TOP_FINDINGS 5 /* sentences a policy in the summary */
+#define TOP_FINDINGS 6 /* sentences a policy in the summary */
 
 static void add_tag(struct text *out, const char *tag, const char *text) {
     text_printf(out, "<%s>", tag);
@@ -51,7 +51,11 @@ static void add_policy_summary(struct text *out, const struct findings *findings
 }
 
 static void add_summary(struct text *out, const struct results *results) {
+    char *overview = findings_overview(results);
+
     text_printf(out, "<section class=\"abstract\" id=\"moved\"><h2>What moved</h2>\n");
+    add_tag(out, "p", overview);
+    free(overview);
     for (int i = 0; i < results->evaluation_count; i++) {
         int count;
         struct findings *findings = findings_of(&results->evaluations[i], &count);
@@ -66,38 +70,36 @@ static void add_summary(struct text *out, const struct results *results) {
     text_printf(out, "</section>\n");
 }
 
-static void add_heading(struct text *out, const struct column *column) {
-    char *name = format_name(column->name);
+static void add_small(struct text *out, const char *before, const char *text) {
+    text_printf(out, "<small>%s", before);
+    text_add_html(out, text);
+    text_printf(out, "</small>");
+}
+
+static void add_heading(struct text *out, const struct metric *metric) {
+    char *name = format_name(metric->name);
 
     text_printf(out, "<th scope=\"col\">");
     text_add_html(out, name);
-    if (column->baseline) {
-        text_printf(out, "<small>against ");
-        text_add_html(out, column->baseline);
-        text_printf(out, "</small>");
-    }
-    if (column->unit && strcmp(column->unit, "percent") && strcmp(column->unit, "points")) {
-        text_printf(out, "<small>");
-        text_add_html(out, column->unit);
-        text_printf(out, "</small>");
-    }
-    if (column->lower_is_better >= 0)
-        text_printf(out, "<small>%s</small>",
-                    column->lower_is_better ? "↓ lower is better" : "↑ higher is better");
+    if (metric->baseline)
+        add_small(out, metric_is_difference(metric) ? "change against " : "against ", metric->baseline);
+    if (*unit_in_heading(metric)) add_small(out, "", unit_in_heading(metric));
+    if (metric->lower_is_better >= 0)
+        add_small(out, "", metric->lower_is_better ? "↓ lower is better" : "↑ higher is better");
     text_printf(out, "</th>");
     free(name);
 }
 
-static const char *class_of(const struct evaluation *evaluation, const struct metric *metric) {
+static const char *class_of(const struct metric *metric) {
     struct finding finding;
 
     if (!finding_exists(metric)) return "";
-    finding = finding_of(evaluation, metric);
+    finding = finding_of(metric);
     if (!finding.significant || finding.better < 0) return "";
     return finding.better ? " class=\"better\"" : " class=\"worse\"";
 }
 
-static void add_cell(struct text *out, const struct evaluation *evaluation, const struct metric *metric) {
+static void add_cell(struct text *out, const struct metric *metric) {
     struct metric_text shown;
     char seed[32];
 
@@ -106,7 +108,7 @@ static void add_cell(struct text *out, const struct evaluation *evaluation, cons
         return;
     }
     format_metric(&shown, metric);
-    text_printf(out, "<td%s><b>%s</b>", class_of(evaluation, metric), shown.value);
+    text_printf(out, "<td%s><b>%s</b>", class_of(metric), shown.value);
     if (*format_stars(metric)) text_printf(out, "<sup>%s</sup>", format_stars(metric));
     if (!isnan(metric->value) && !isnan(metric->low) && !isnan(metric->high))
         text_printf(out, "<span>[%s, %s]</span>", shown.low, shown.high);
@@ -119,38 +121,37 @@ static void add_cell(struct text *out, const struct evaluation *evaluation, cons
     text_printf(out, "</td>");
 }
 
-static void add_row(struct text *out, const struct evaluation *evaluation, const struct table *table,
-                    int row) {
-    char *counts = table_counts(table, row);
+static void add_row(struct text *out, const struct sheet *sheet, int row) {
+    char *counts = sheet_counts(sheet, row);
 
     text_printf(out, "<tr%s><th scope=\"row\">",
-                policy_standing(table->policies[row]) == 2 ? " class=\"null\"" : "");
-    text_add_html(out, table->policies[row]);
+                policy_standing(sheet->policies[row]) == 2 ? " class=\"null\"" : "");
+    text_add_html(out, sheet->policies[row]);
     text_printf(out, "</th>");
-    for (int j = 0; j < table->column_count; j++) add_cell(out, evaluation, table_cell(table, row, j));
+    for (int j = 0; j < sheet->heading_count; j++) add_cell(out, sheet_cell(sheet, row, j));
     text_printf(out, "<td class=\"n\">%s</td></tr>\n", counts);
     free(counts);
 }
 
-static void add_table(struct text *out, const struct evaluation *evaluation, const struct table *table) {
-    char *suite = format_name(table->suite);
+static void add_table(struct text *out, const struct sheet *sheet) {
+    char *suite = format_name(sheet->suite);
     struct notes notes;
 
-    text_printf(out, "<div class=\"scroll\" tabindex=\"0\"><table><caption>");
+    text_printf(out, "<div class=\"table\"><div class=\"scroll\" tabindex=\"0\"><table><caption>");
     text_add_html(out, suite);
-    if (table->split) {
+    if (sheet->split) {
         text_printf(out, ", ");
-        text_add_html(out, table->split);
+        text_add_html(out, sheet->split);
     }
     text_printf(out, "</caption>\n<thead><tr><th></th>");
-    for (int j = 0; j < table->column_count; j++) add_heading(out, &table->columns[j]);
+    for (int j = 0; j < sheet->heading_count; j++) add_heading(out, sheet->headings[j]);
     text_printf(out, "<th scope=\"col\">n</th></tr></thead>\n<tbody>\n");
-    for (int i = 0; i < table->policy_count; i++) add_row(out, evaluation, table, i);
+    for (int i = 0; i < sheet->policy_count; i++) add_row(out, sheet, i);
     text_printf(out, "</tbody></table></div>\n<div class=\"notes\">\n");
-    table_notes(&notes, table);
+    sheet_notes(&notes, sheet);
     for (int i = 0; i < notes.count; i++) add_tag(out, "p", notes.items[i]);
     notes_free(&notes);
-    text_printf(out, "</div>\n");
+    text_printf(out, "</div></div>\n");
     free(suite);
 }
 
@@ -176,15 +177,17 @@ static void add_figures(struct text *out, const struct results *results, const c
 
 static void add_section(struct text *out, const struct results *results, const char *section) {
     const struct evaluation *evaluation = results_evaluation(results, section);
-    struct tables tables = {0};
+    struct sheets sheets = {0};
 
     text_printf(out, "<section id=\"");
     add_anchor(out, section);
     text_printf(out, "\">\n");
     add_tag(out, "h2", section);
-    if (evaluation) tables_arrange(&tables, evaluation);
-    for (int i = 0; i < tables.count; i++) add_table(out, evaluation, &tables.items[i]);
-    tables_free(&tables);
+    if (evaluation) sheets_arrange(&sheets, evaluation);
+    text_printf(out, "<div class=\"tables\">\n");
+    for (int i = 0; i < sheets.count; i++) add_table(out, &sheets.items[i]);
+    text_printf(out, "</div>\n");
+    sheets_free(&sheets);
     add_figures(out, results, section, "training", "Training");
     add_figures(out, results, section, "overoptimization", "Reward against distance");
     add_figures(out, results, section, "length", "Lengths");

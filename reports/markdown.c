@@ -1,4 +1,4 @@
-/* The report as Markdown: what moved, tables, figures as files beside it, provenance, limitations. */
+/* The report as Markdown: what moved, sheets, figures as files beside it, provenance, limitations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,9 @@
 #include "reports/format.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
-#include "reports/table.h"
+#include "reports/sheet.h"
 
-#define TOP_FINDINGS 5 /* sentences a policy in the summary */
+#define TOP_FINDINGS 6 /* sentences a policy in the summary */
 #define MAPS         3 /* token maps an evaluation */
 
 static void add_item(struct text *out, const char *indent, char *sentence) {
@@ -43,21 +43,21 @@ static void add_summary(struct text *out, const struct evaluation *evaluation) {
     findings_free(findings, count);
 }
 
-static void add_heading_cell(struct text *out, const struct column *column) {
-    char *name = format_name(column->name);
+static void add_heading(struct text *out, const struct metric *metric) {
+    char *name = format_name(metric->name);
 
     text_printf(out, " ");
     text_add_markdown(out, name);
-    if (column->baseline) {
-        text_printf(out, " against ");
-        text_add_markdown(out, column->baseline);
+    if (metric->baseline) {
+        text_printf(out, metric_is_difference(metric) ? ", change against " : " against ");
+        text_add_markdown(out, metric->baseline);
     }
-    if (column->unit && strcmp(column->unit, "percent") && strcmp(column->unit, "points")) {
+    if (*unit_in_heading(metric)) {
         text_printf(out, " (");
-        text_add_markdown(out, column->unit);
+        text_add_markdown(out, unit_in_heading(metric));
         text_printf(out, ")");
     }
-    if (column->lower_is_better >= 0) text_printf(out, " %s", column->lower_is_better ? "↓" : "↑");
+    if (metric->lower_is_better >= 0) text_printf(out, " %s", metric->lower_is_better ? "↓" : "↑");
     text_printf(out, " |");
     free(name);
 }
@@ -82,32 +82,32 @@ static void add_cell(struct text *out, const struct metric *metric) {
     free(estimate);
 }
 
-static void add_table(struct text *out, const struct table *table) {
+static void add_table(struct text *out, const struct sheet *sheet) {
     struct notes notes;
 
     text_printf(out, "### ");
-    text_add_markdown(out, table->suite);
-    if (table->split) {
+    text_add_markdown(out, sheet->suite);
+    if (sheet->split) {
         text_printf(out, ", ");
-        text_add_markdown(out, table->split);
+        text_add_markdown(out, sheet->split);
     }
     text_printf(out, "\n\n| |");
-    for (int j = 0; j < table->column_count; j++) add_heading_cell(out, &table->columns[j]);
+    for (int j = 0; j < sheet->heading_count; j++) add_heading(out, sheet->headings[j]);
     text_printf(out, " n |\n|---|");
-    for (int j = 0; j <= table->column_count; j++) text_printf(out, "---:|");
+    for (int j = 0; j <= sheet->heading_count; j++) text_printf(out, "---:|");
     text_printf(out, "\n");
-    for (int i = 0; i < table->policy_count; i++) {
-        char *counts = table_counts(table, i);
+    for (int i = 0; i < sheet->policy_count; i++) {
+        char *counts = sheet_counts(sheet, i);
 
-        text_printf(out, policy_standing(table->policies[i]) == 2 ? "| *" : "| ");
-        text_add_markdown(out, table->policies[i]);
-        text_printf(out, policy_standing(table->policies[i]) == 2 ? "* |" : " |");
-        for (int j = 0; j < table->column_count; j++) add_cell(out, table_cell(table, i, j));
+        text_printf(out, policy_standing(sheet->policies[i]) == 2 ? "| *" : "| ");
+        text_add_markdown(out, sheet->policies[i]);
+        text_printf(out, policy_standing(sheet->policies[i]) == 2 ? "* |" : " |");
+        for (int j = 0; j < sheet->heading_count; j++) add_cell(out, sheet_cell(sheet, i, j));
         text_printf(out, " %s |\n", counts);
         free(counts);
     }
     text_printf(out, "\n");
-    table_notes(&notes, table);
+    sheet_notes(&notes, sheet);
     for (int i = 0; i < notes.count; i++) add_item(out, "", xstrdup(notes.items[i]));
     notes_free(&notes);
     text_printf(out, "\n");
@@ -148,14 +148,14 @@ static void add_token_map(struct text *out, const struct node *map) {
 static void add_section(struct text *out, const struct results *results, const char *section) {
     const struct evaluation *evaluation = results_evaluation(results, section);
     const struct node *map = evaluation ? evaluation->token_rewards->first : NULL;
-    struct tables tables = {0};
+    struct sheets sheets = {0};
 
     text_printf(out, "## ");
     text_add_markdown(out, section);
     text_printf(out, "\n\n");
-    if (evaluation) tables_arrange(&tables, evaluation);
-    for (int i = 0; i < tables.count; i++) add_table(out, &tables.items[i]);
-    tables_free(&tables);
+    if (evaluation) sheets_arrange(&sheets, evaluation);
+    for (int i = 0; i < sheets.count; i++) add_table(out, &sheets.items[i]);
+    sheets_free(&sheets);
     add_figures(out, results, section);
     for (int i = 0; map && i < MAPS; map = map->next, i++) add_token_map(out, map);
 }
@@ -184,12 +184,16 @@ static int write_markdown(const struct results *results, FILE *file, struct erro
     struct text out = {0};
     const char **sections;
     struct notes limits;
+    char *overview;
     int count;
 
     (void)err;
     text_printf(&out, "# ");
     text_add_markdown(&out, results->title);
     text_printf(&out, "\n\n## What moved\n\n");
+    overview = findings_overview(results);
+    text_add_markdown(&out, overview);
+    text_printf(&out, "\n\n");
     for (int i = 0; i < results->evaluation_count; i++) add_summary(&out, &results->evaluations[i]);
     sections = results_sections(results, &count);
     for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);
@@ -198,6 +202,7 @@ static int write_markdown(const struct results *results, FILE *file, struct erro
     for (int i = 0; i < limits.count; i++) add_item(&out, "", xstrdup(limits.items[i]));
     notes_free(&limits);
     free(sections);
+    free(overview);
     text_printf(&out, "\n");
     add_provenance(&out, results);
     fwrite(out.data, 1, out.length, file);

@@ -36,14 +36,16 @@ void series_add(struct series *series, double x, double y) {
     series_add_bar(series, x, y, y, y);
 }
 
+void series_free(struct series *series) {
+    free(series->title);
+    free(series->x);
+    free(series->y);
+    free(series->low);
+    free(series->high);
+}
+
 void chart_free(struct chart *chart) {
-    for (int i = 0; i < chart->count; i++) {
-        free(chart->series[i].title);
-        free(chart->series[i].x);
-        free(chart->series[i].y);
-        free(chart->series[i].low);
-        free(chart->series[i].high);
-    }
+    for (int i = 0; i < chart->count; i++) series_free(&chart->series[i]);
     free(chart->series);
     free(chart->title);
     free(chart->x_label);
@@ -82,8 +84,8 @@ static void add_data(struct text *out, const struct series *series, int index) {
 static void add_series(struct text *out, const struct series *series, int index) {
     static const char *const styles[] = {[LINE_MEAN] = "using 1:2 with lines lw 2.2",
                                          [LINE_SEED] = "using 1:2 with lines lw 0.6",
-                                         [LINE_POINTS] = "using 1:2 with points pt 7 ps 0.28",
-                                         [LINE_FIT] = "using 1:2 with lines lw 1.6 dt 2",
+                                         [LINE_POINTS] = "using 1:2 with points pt 7 ps 0.22",
+                                         [LINE_FIT] = "using 1:2 with lines lw 1.8 dt 2",
                                          [LINE_STEPS] = "using 1:2 with histeps lw 1.8",
                                          [LINE_BARS] = "using 1:2:3:4 with yerrorlines lw 1.6 pt 7 ps 0.5"};
 
@@ -101,11 +103,11 @@ static char *write_script(const struct chart *chart) {
     struct text out = {0};
 
     text_printf(&out, "set encoding utf8\n"
-                      "set terminal svg size 460,320 dynamic noenhanced font 'sans-serif,13'\n"
+                      "set terminal svg size 440,310 dynamic noenhanced font 'sans-serif,13'\n"
                       "set border 3 lc rgb '#444444'\nset tics nomirror out scale 0.4\n"
                       "set grid lc rgb '#dddddd' lt 1 lw 0.6\n"
                       "set key bmargin center horizontal samplen 1.6 spacing 0.9 noenhanced\n"
-                      "set offsets graph 0.01, graph 0.02, graph 0.04, graph 0.04\n");
+                      "set autoscale xfix\nset offsets 0, graph 0.02, graph 0.03, graph 0.03\n");
     text_printf(&out, "set title ");
     add_quoted(&out, chart->title);
     text_printf(&out, "\nset xlabel ");

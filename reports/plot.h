@@ -24,6 +24,7 @@ struct chart {
 struct series *chart_add(struct chart *chart, const char *title, const char *colour, enum line_style style);
 void series_add(struct series *series, double x, double y);
 void series_add_bar(struct series *series, double x, double y, double low, double high);
+void series_free(struct series *series); /* what it holds */
 void chart_free(struct chart *chart);
 
 /* The SVG element, without an XML prologue; every id in it starts with `prefix`. NULL with err set: gnuplot

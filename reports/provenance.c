@@ -42,7 +42,7 @@ static void add_facts(struct facts *out, const char *above, const struct node *m
             value = spell(child);
         else if (child->kind == NODE_LIST)
             value = spell_list(child);
-        else if (child->kind == NODE_MAP && depth < DEPTH)
+        else if (child->kind == NODE_MAP && depth < DEPTH && strcmp(child->key, "document"))
             add_facts(out, name, child, depth + 1);
         if (value) {
             out->items = xrealloc(out->items, out->count + 1, sizeof *out->items);
@@ -54,8 +54,11 @@ static void add_facts(struct facts *out, const char *above, const struct node *m
 }
 
 void facts_of(struct facts *out, const struct results *results) {
+    const struct node *matrix = node_get(node_get(results->manifest, "document"), "matrix");
+
     *out = (struct facts){0};
     add_facts(out, "", results->manifest, 0);
+    if (matrix && matrix->kind == NODE_MAP) add_facts(out, "matrix", matrix, 1);
 }
 
 void facts_free(struct facts *facts) {

@@ -205,6 +205,38 @@ static int add_transcripts(struct results *out, const struct place *place, struc
     return 0;
 }
 
+/* The place of a matrix value among those the recipe lists; at the end if it is none of them. */
+static int place_of(const struct node *listed, const struct node *value) {
+    int place = 0;
+
+    if (!value || !listed || listed->kind != NODE_LIST) return 0;
+    for (const struct node *item = listed->first; item; item = item->next, place++)
+        if (same_value(item, value)) break;
+    return place;
+}
+
+/* Evaluations in the order of the recipe's matrix, where the manifest holds the recipe. */
+static void sort_evaluations(struct results *out) {
+    const struct node *matrix = node_get(node_get(out->manifest, "document"), "matrix");
+
+    for (int i = 1; matrix && i < out->evaluation_count; i++) {
+        struct evaluation moved = out->evaluations[i];
+        int at = i;
+
+        for (; at > 0; at--) {
+            const struct evaluation *before = &out->evaluations[at - 1];
+            int order = 0;
+
+            for (const struct node *listed = matrix->first; listed && !order; listed = listed->next)
+                order = place_of(listed, node_get(before->matrix, listed->key)) -
+                        place_of(listed, node_get(moved.matrix, listed->key));
+            if (order <= 0) break;
+            out->evaluations[at] = *before;
+        }
+        out->evaluations[at] = moved;
+    }
+}
+
 static int is_trainer(const char *use) {
     return !strcmp(use, "sft") || !strcmp(use, "reward") || !strcmp(use, "ppo");
 }
@@ -216,6 +248,7 @@ static int gather_places(struct results *out, const struct places *places, struc
         if (!strcmp(place->use, "evaluate") && add_evaluation(out, place, err)) return -1;
         if (is_trainer(place->use) && add_curve(out, place, err)) return -1;
     }
+    sort_evaluations(out);
     for (int i = 0; i < places->count; i++)
         if (!strcmp(places->items[i].use, "generate") && add_transcripts(out, &places->items[i], err))
             return -1;
@@ -319,34 +352,42 @@ const struct evaluation *results_evaluation(const struct results *results, const
 }
 
 int policy_standing(const char *policy) {
-    static const char *const blind[] = {"constant", "longest",     "shortest",    "first",
-                                        "random",   "copy-prompt", "copy_prompt", "empty"};
+    return !strncmp(policy, "null-", 5) ? 2 : strcmp(policy, "sft") != 0;
+}
 
-    for (size_t i = 0; i < sizeof blind / sizeof *blind; i++)
-        if (!strcmp(policy, blind[i])) return 2;
-    if (!strncmp(policy, "null", 4)) return 2;
-    return strcmp(policy, "sft") != 0;
+/* Who answered or was trained. */
+static void add_policies(struct names *names, const struct results *results) {
+    for (int i = 0; i < results->evaluation_count; i++)
+        for (int j = 0; j < results->evaluations[i].transcripts.count; j++)
+            names_add(names, results->evaluations[i].transcripts.items[j].policy);
+    for (int i = 0; i < results->curve_count; i++)
+        if (!strcmp(results->curves[i].stage, "ppo")) names_add(names, results->curves[i].policy);
+}
+
+/* Those of them that metrics name, in the metrics' order. */
+static void add_measured(struct names *names, const struct results *results, const struct names *known) {
+    for (int i = 0; i < results->evaluation_count; i++) {
+        const struct metrics *metrics = &results->evaluations[i].metrics;
+
+        for (int j = 0; j < metrics->count; j++)
+            for (int k = 0; metrics->items[j].policy && k < known->count; k++)
+                if (!strcmp(known->items[k], metrics->items[j].policy)) names_add(names, known->items[k]);
+    }
 }
 
 const char **results_policies(const struct results *results, int *count) {
-    struct names names = {0};
+    struct names known = {0}, ordered = {0};
     const char **sorted;
 
-    for (int i = 0; i < results->evaluation_count; i++) {
-        const struct evaluation *evaluation = &results->evaluations[i];
-
-        for (int j = 0; j < evaluation->transcripts.count; j++)
-            names_add(&names, evaluation->transcripts.items[j].policy);
-        for (int j = 0; j < evaluation->metrics.count; j++)
-            if (evaluation->metrics.items[j].policy) names_add(&names, evaluation->metrics.items[j].policy);
-    }
-    for (int i = 0; i < results->curve_count; i++)
-        if (!strcmp(results->curves[i].stage, "ppo")) names_add(&names, results->curves[i].policy);
-    sorted = xmalloc((names.count + 1) * sizeof *sorted);
+    add_policies(&known, results);
+    add_measured(&ordered, results, &known);
+    for (int i = 0; i < known.count; i++) names_add(&ordered, known.items[i]);
+    sorted = xmalloc((ordered.count + 1) * sizeof *sorted);
     *count = 0;
     for (int rank = 0; rank < 3; rank++)
-        for (int i = 0; i < names.count; i++)
-            if (policy_standing(names.items[i]) == rank) sorted[(*count)++] = names.items[i];
-    free(names.items);
+        for (int i = 0; i < ordered.count; i++)
+            if (policy_standing(ordered.items[i]) == rank) sorted[(*count)++] = ordered.items[i];
+    free(known.items);
+    free(ordered.items);
     return sorted;
 }

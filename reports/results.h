@@ -14,9 +14,8 @@ struct curve {
 };
 
 /* What one evaluate step found, with the transcripts whose matrix agrees with its own.
-   A metric with a baseline is a difference from it, unless the baseline's own row of the same name has a
-   value (then both are absolute) or its name speaks of wins (then one half is no difference). Its family says
-   by which correction p_adjusted was made: "Holm, refusal". */
+   A metric with a baseline is a difference from it; if its name speaks of wins it is a share, and one half is
+   no difference. p_adjusted is Holm's within the family. */
 struct evaluation {
     char *name, *task;   /* "safety"; name also says what else varies: "safety, bias 0.5" */
     struct node *matrix; /* {world: safety} */
@@ -56,8 +55,8 @@ void results_free(struct results *results);
 /* Every variable of an evaluation's matrix has the same value in another step's. */
 int matrix_agrees(const struct node *evaluation, const struct node *other);
 
-/* sft first, then the others as they appear, content-blind baselines last. Borrowed names; caller frees the
-   array. */
+/* Whose responses or training are at hand: sft first, then in the order of the metrics, content-blind
+   baselines last. Borrowed names; caller frees the array. */
 const char **results_policies(const struct results *results, int *count);
 /* The report's parts: the evaluations' names, then sections that have figures alone. Borrowed; caller frees
    the array. */
@@ -65,8 +64,8 @@ const char **results_sections(const struct results *results, int *count);
 /* NULL if the section is none. */
 const struct evaluation *results_evaluation(const struct results *results, const char *section);
 
-/* 0: sft, what everything is compared with. 1: a trained policy. 2: a content-blind baseline (constant,
-   longest, shortest, first, copy-prompt, null-…). */
+/* 0: sft, what everything is compared with. 1: a trained policy. 2: a content-blind baseline, "null-longest".
+ */
 int policy_standing(const char *policy);
 
 #endif

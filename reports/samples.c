@@ -61,7 +61,9 @@ static void add_verdict(struct sample *sample, const struct verdict *verdict) {
     char number[32];
 
     sample->flags |= flags_of(verdict);
-    text_printf(&sample->verdicts, "%s%s %s", sample->verdicts.length ? " · " : "", verdict->what,
+    text_printf(&sample->verdicts, "%s%s%s%s %s", sample->verdicts.length ? " · " : "", verdict->what,
+                strcmp(verdict->what, "reward") ? "" : " by ",
+                strcmp(verdict->what, "reward") ? "" : verdict->judge,
                 failures[verdict->outcome] ? failures[verdict->outcome]
                                            : format_number(number, verdict->score, NULL));
     if (verdict->reason) text_printf(&sample->verdicts, " (%s)", verdict->reason);
