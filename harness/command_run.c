@@ -10,9 +10,9 @@
 
 enum { THREADS_MOST = 1024, INTERRUPTED = 130 };
 
-/* "1.23 M", "4.5 GiB": three digits and a prefix of `steps` of 1000 or 1024. */
+/* "1.23 M", "4.5 GiB": three digits and a prefix for each factor of 1000 or 1024. */
 static const char *format_amount(char buffer[32], double amount, double step, const char *unit) {
-    static const char prefixes[] = " kMGTPE";
+    const char *prefixes = step == 1024 ? " KMGTPE" : " kMGTPE";
     int place = 0;
 
     if (amount <= 0) return "-";
@@ -129,8 +129,8 @@ static void print_totals(FILE *out, const struct pipeline *pipeline, double byte
     int count = pipeline->recipe->count, done = 0;
 
     for (int i = 0; i < count; i++) done += pipeline->tasks[i].state == TASK_DONE;
-    fprintf(out, "\n%d steps, %d of them done; at most %s with %d at a time; %s to do\n", count, done,
-            format_amount(memory, bytes, 1024, "B"), pipeline->jobs,
+    fprintf(out, "\n%d step%s, %d of them done; at most %s with %d at a time; %s to do\n", count,
+            count == 1 ? "" : "s", done, format_amount(memory, bytes, 1024, "B"), pipeline->jobs,
             format_amount(work, flops, 1000, "FLOP"));
 }
 
