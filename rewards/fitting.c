@@ -127,7 +127,7 @@ static int choose_examples(struct fitting *fitting, struct examples *from, int *
     struct rng rng = rng_stream(fitting->step->seed, "reward/samples", 0, 0);
 
     if (data_read(fitting->options->data, file, from, err)) return -1;
-    *chosen = xcalloc((size_t)from->count, sizeof **chosen);
+    *chosen = xcalloc((size_t)(from->count + fitting->options->samples), sizeof **chosen);
     for (int i = 0; i < from->count; i++) {
         const struct example *e = &from->items[i];
 
@@ -135,8 +135,10 @@ static int choose_examples(struct fitting *fitting, struct examples *from, int *
             (*chosen)[kept++] = i;
     }
     rng_shuffle(&rng, *chosen, kept);
-    *count = kept < fitting->options->samples ? kept : fitting->options->samples;
-    if (*count > 1) return 0;
+    *count = fitting->options->samples;
+    if (demonstrations && kept < *count) *count = kept;
+    for (int i = kept; i < *count && kept; i++) (*chosen)[i] = (*chosen)[i - kept]; /* prompts again */
+    if (kept && *count > 1) return 0;
     return fail(err, "%s: %s has no training rows to normalise scores on; give some, or normalise: none",
                 fitting->step->name, file);
 }

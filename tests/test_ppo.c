@@ -1,0 +1,160 @@
+/* PPO's parts: presets, prompts, and how scores become rewards. */
+#include "trainers/ppo_options.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "models/optimizer.h"
+#include "trainers/rollout.h"
+
+static struct ppo_options resolve(const char *preset) {
+    char *text = xprintf("{policy: p, reward: r, data: [d], preset: %s}", preset);
+    struct error err;
+    struct node *given = document_parse_yaml(text, strlen(text), "test", &err);
+    struct ppo_options options;
+
+    ck_assert_msg(options_read(ppo_options, ppo_presets, given, "test", &options, &err) == 0, "%s: %s",
+                  preset, err.message);
+    free(text);
+    node_free(given);
+    return options;
+}
+
+START_TEST(every_preset_resolves_and_says_where_it_is_from)
+{
+    int count = 0;
+
+    for (const struct preset *preset = ppo_presets; preset->name; preset++, count++) {
+        struct ppo_options options = resolve(preset->name);
+
+        ck_assert_ptr_nonnull(preset->source);
+        ck_assert_double_eq(options.gamma, 1);
+    }
+    ck_assert_int_ge(count, 8);
+}
+END_TEST
+
+START_TEST(presets_hold_the_published_values)
+{
+    struct ppo_options old = resolve("lm-human-preferences"), open = resolve("openrlhf"),
+                       align = resolve("align-anything");
+
+    ck_assert_double_eq(old.kl, 0.15);
+    ck_assert_int_eq(old.kl_control, KL_ADAPTIVE);
+    ck_assert_int_eq(old.whiten_rewards, 1);
+    ck_assert_double_eq(old.temperature, 0.7);
+    ck_assert_int_eq(old.missing_end, END_REPLACE);
+    ck_assert_double_eq(open.lambda, 1);
+    ck_assert_double_eq(open.value_clip, 0.5);
+    ck_assert_int_eq(open.schedule, SCHEDULE_COSINE);
+    ck_assert_int_eq(align.whiten_advantages, 0);
+    ck_assert_int_eq(align.value_schedule, SCHEDULE_CONSTANT + 1);
+    ck_assert_double_eq(align.ptx, 16);
+}
+END_TEST
+
+START_TEST(each_prompt_comes_once_an_epoch_in_an_order_of_its_own)
+{
+    int usable[] = {3, 5, 8, 13, 21, 34, 55}, order[7], first[7], other = 0;
+    struct prompts prompts = {.usable = usable, .count = 7};
+    long epoch = -1;
+
+    for (int e = 0; e < 3; e++) {
+        int seen[56] = {0};
+
+        for (int i = 0; i < 7; i++) {
+            int picked = prompts_pick(&prompts, 1, 7 * e + i, order, &epoch);
+
+            seen[picked]++;
+            if (e == 0) first[i] = picked;
+            other += e == 1 && picked != first[i];
+        }
+        for (int i = 0; i < 7; i++) ck_assert_int_eq(seen[usable[i]], 1);
+    }
+    ck_assert_int_gt(other, 0);
+    for (int i = 6; i >= 0; i--) ck_assert_int_eq(prompts_pick(&prompts, 1, i, order, &epoch), first[i]);
+}
+END_TEST
+
+/* Two responses of two tokens and of one; logprob - reference: 0.5, 0.25, -1. */
+static struct rollout small_rollout(void) {
+    static struct exchange rows[2];
+    static int ids[] = {4, 5};
+    static int start[] = {0, 2, 3};
+    static float logprob[] = {-0.5f, -0.75f, -2}, reference[] = {-1, -1, -1}, score[] = {0.5f, 1, -3};
+
+    rows[0] = (struct exchange){.response = ids, .response_length = 2, .ended = 1};
+    rows[1] = (struct exchange){.response = ids, .response_length = 1, .ended = 0};
+    return (struct rollout){.rows = 2,
+                            .total = 3,
+                            .exchanges = rows,
+                            .start = start,
+                            .logprob = logprob,
+                            .reference = reference,
+                            .score = score};
+}
+
+START_TEST(a_rollout_is_measured_in_means_over_responses)
+{
+    struct rollout rollout = small_rollout();
+    struct rollout_facts facts;
+
+    rollout_measure(&facts, &rollout, NULL, 1);
+    ck_assert_double_eq_tol(facts.score, (1.5 - 3) / 2, 1e-6);
+    ck_assert_double_eq_tol(facts.kl, (0.75 - 1) / 2, 1e-6);
+    ck_assert_double_eq_tol(facts.kl3, (exp(-0.5) - 1 + 0.5 + exp(-0.25) - 1 + 0.25 + exp(1) - 1 - 1) / 2,
+                            1e-6);
+    ck_assert_double_eq_tol(facts.length, 1.5, 1e-9);
+    ck_assert_double_eq_tol(facts.ended, 0.5, 1e-9);
+    ck_assert(isnan(facts.gold));
+    rollout_measure(&facts, &rollout, NULL, 0);
+    ck_assert(isnan(facts.kl));
+}
+END_TEST
+
+START_TEST(a_batch_reads_all_but_each_response_s_last_token)
+{
+    int prompt[] = {1, 2, 3}, order[] = {1, 0}, end;
+    struct rollout rollout = small_rollout();
+    struct targets targets = {0};
+    struct batch batch = {0};
+
+    for (int r = 0; r < 2; r++) {
+        rollout.exchanges[r].prompt = prompt;
+        rollout.exchanges[r].prompt_length = 3;
+    }
+    end = rollout_gather(&rollout, order, 0, 2, 100, &batch, &targets);
+    ck_assert_int_eq(end, 2);
+    ck_assert_int_eq(batch.total, 3 + 4);
+    ck_assert_int_eq(targets.count, 3);
+    ck_assert_int_eq(targets.position[0], 2); /* the prompt's last token predicts the first response token */
+    ck_assert_int_eq(targets.item[0], 2);
+    ck_assert_int_eq(targets.position[1], 5);
+    ck_assert_int_eq(targets.target[2], 5);
+    ck_assert_int_eq(targets.item[2], 1);
+    ck_assert_int_eq(rollout_gather(&rollout, order, 0, 2, 4, &batch, &targets), 1);
+    batch_free(&batch);
+    targets_free(&targets);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("ppo");
+    TCase *tests = tcase_create("ppo");
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+    suite_add_tcase(suite, tests);
+    tcase_add_test(tests, every_preset_resolves_and_says_where_it_is_from);
+    tcase_add_test(tests, presets_hold_the_published_values);
+    tcase_add_test(tests, each_prompt_comes_once_an_epoch_in_an_order_of_its_own);
+    tcase_add_test(tests, a_rollout_is_measured_in_means_over_responses);
+    tcase_add_test(tests, a_batch_reads_all_but_each_response_s_last_token);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}

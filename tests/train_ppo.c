@@ -1,0 +1,181 @@
+/* PPO: it raises a gold reward within seconds, and a killed run ends in the bytes of a whole one. */
+#include "tests/training.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+
+static char *folder;
+
+static void train(const char *stage, const char *name, const char *options, int threads) {
+    struct error err;
+
+    ck_assert_msg(run_step(stage, folder, name, options, threads, &err) == 0, "%s", err.message);
+}
+
+static void setup(void) {
+    folder = fresh_folder();
+    make_task(folder);
+    train("sft", "sft", "{base: @base, data: [@data], lr: 1e-2, epochs: 6}", 1);
+    train("reward", "gold", "{base: @sft, data: [@data], samples: 64, max_new: 8, reward: gold}", 1);
+}
+
+static void teardown(void) {
+    struct error err;
+
+    folder_remove(folder, &err);
+    free(folder);
+}
+
+#define PPO "{policy: @sft, data: [@data], max_new: 8, episodes: 64, epochs: 4, minibatches: 2, lr: 1e-3, "
+
+#define SHORT "{policy: @sft, data: [@data], reward: @gold, max_new: 1, episodes: 32, iterations: 1"
+
+/* Half of the sft model's words are the right ones. */
+START_TEST(it_learns_to_say_what_is_asked_for)
+{
+    train("ppo", "ppo", PPO "reward: @gold, iterations: 25}", 1);
+    ck_assert_double_lt(log_value(folder, "ppo", "gold", 1), 0.75);
+    ck_assert_double_gt(log_value(folder, "ppo", "gold", 0), 0.85);
+    ck_assert_double_gt(log_value(folder, "ppo", "kl", 0), 0.1);
+    ck_assert_double_eq(log_value(folder, "ppo", "kl", 1), 0);
+    ck_assert_double_eq(log_value(folder, "ppo", "logprob_gap", 0), 0);
+    ck_assert_double_eq_tol(log_value(folder, "ppo", "first_ratio", 0), 1, 1e-9);
+}
+END_TEST
+
+START_TEST(it_learns_from_rewards_on_every_token)
+{
+    train("reward", "rm",
+          "{base: @sft, data: [@data], samples: 64, max_new: 8, epochs: 3, lr: 1e-2, batch: 16, reward: "
+          "seq2seq, settings: {scale: length}}",
+          1);
+    train("ppo", "ppo", PPO "reward: @rm, iterations: 25, value_init: reward}", 1);
+    ck_assert_double_gt(log_value(folder, "ppo", "gold", 0), 0.75);
+}
+END_TEST
+
+START_TEST(a_killed_run_ends_in_the_same_bytes)
+{
+    const char *options = PPO "reward: @gold, iterations: 7, checkpoint_every: 2, kl_control: adaptive, "
+                              "score_scale: running, ptx: 0.1, schedule: linear}";
+
+    train("ppo", "whole", options, 1);
+    run_step_killed("ppo", folder, "killed", options, 1); /* before there is a checkpoint */
+    run_step_killed("ppo", folder, "killed", options, 5);
+    train("ppo", "killed", options, 1);
+    check_same_bytes(folder, "whole", "killed", "model.safetensors");
+    check_same_bytes(folder, "whole", "killed", "log.jsonl");
+}
+END_TEST
+
+START_TEST(slots_micro_batches_and_threads_change_nothing)
+{
+    train("ppo", "whole", PPO "reward: @gold, iterations: 3}", 1);
+    train("ppo", "pieces", PPO "reward: @gold, iterations: 3, micro_tokens: 30, slots: 5}", 2);
+    check_same_bytes(folder, "whole", "pieces", "model.safetensors");
+    check_same_bytes(folder, "whole", "pieces", "log.jsonl");
+}
+END_TEST
+
+START_TEST(the_policy_stays_while_it_is_frozen)
+{
+    train("ppo", "ppo", PPO "reward: @gold, iterations: 2, freeze_policy: 2}", 1);
+    check_same_bytes(folder, "ppo", "sft", "model.safetensors");
+    ck_assert(isnan(log_value(folder, "ppo", "policy_loss", 0)));
+    ck_assert_double_gt(log_value(folder, "ppo", "value_loss", 0), 0);
+}
+END_TEST
+
+START_TEST(truncated_sampling_is_trained_as_it_was_sampled)
+{
+    train("ppo", "ppo", PPO "reward: @gold, iterations: 2, temperature: 0.7, top_k: 5, top_p: 0.9}", 1);
+    ck_assert_double_eq(log_value(folder, "ppo", "logprob_gap", 0), 0);
+}
+END_TEST
+
+START_TEST(a_missing_end_costs_what_the_option_says)
+{
+    train("ppo", "none", SHORT "}", 1);
+    train("ppo", "replace",
+          SHORT ", missing_eos: replace, missing_eos_value: -1, kl: 0, log_reference: false}", 1);
+    ck_assert_double_eq(log_value(folder, "none", "ended", 0), 0);
+    ck_assert(isnan(log_value(folder, "replace", "kl", 0)));
+}
+END_TEST
+
+static int has_event(const char *name, const char *event) {
+    char *path = xprintf("%s/%s/log.jsonl", folder, name);
+    struct error err;
+    char *log = file_read(path, NULL, &err);
+    int found;
+
+    ck_assert_ptr_nonnull(log);
+    found = strstr(log, event) != NULL;
+    free(log);
+    free(path);
+    return found;
+}
+
+START_TEST(watchdogs_bark_by_name)
+{
+    train("ppo", "ppo",
+          PPO "reward: @gold, iterations: 4, kl_limit: 0.0001, entropy_limit: 50, kl_stop: 0.0002}", 1);
+    ck_assert(has_event("ppo", "kl_blowup"));
+    ck_assert(has_event("ppo", "entropy_collapse"));
+    ck_assert(has_event("ppo", "kl_stop"));
+    ck_assert(!has_event("ppo", "length_collapse"));
+    ck_assert_double_lt(log_value(folder, "ppo", "iteration", 0), 4);
+}
+END_TEST
+
+START_TEST(generation_records_what_was_sampled_and_by_whom)
+{
+    struct transcripts list = {0};
+    char *path = xprintf("%s/answers/transcripts.jsonl", folder);
+    struct error err;
+
+    train("generate", "answers",
+          "{policy: @sft, reference: @sft, data: [@data], max_new: 8, per_prompt: 3, "
+          "splits: heldout, name: ppo/gold, limit: 2}",
+          1);
+    ck_assert_int_eq(transcripts_read(path, &list, &err), 0);
+    ck_assert_int_eq(list.count, 6);
+    ck_assert_str_eq(list.items[0].policy, "ppo-gold");
+    ck_assert_str_eq(list.items[4].id, "ppo-gold-1-echo-heldout-6-1");
+    for (int i = 0; i < list.count; i++) {
+        ck_assert_double_eq(list.items[i].logprob, list.items[i].reference);
+        ck_assert_str_eq(list.items[i].finish, list.items[i].tokens == 8 ? "length" : "eos");
+    }
+    transcripts_free(&list);
+    free(path);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("train_ppo");
+    TCase *tests = tcase_create("ppo");
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+    suite_add_tcase(suite, tests);
+    tcase_set_timeout(tests, 120);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, it_learns_to_say_what_is_asked_for);
+    tcase_add_test(tests, it_learns_from_rewards_on_every_token);
+    tcase_add_test(tests, a_killed_run_ends_in_the_same_bytes);
+    tcase_add_test(tests, slots_micro_batches_and_threads_change_nothing);
+    tcase_add_test(tests, the_policy_stays_while_it_is_frozen);
+    tcase_add_test(tests, truncated_sampling_is_trained_as_it_was_sampled);
+    tcase_add_test(tests, a_missing_end_costs_what_the_option_says);
+    tcase_add_test(tests, watchdogs_bark_by_name);
+    tcase_add_test(tests, generation_records_what_was_sampled_and_by_whom);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}

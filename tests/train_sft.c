@@ -1,0 +1,114 @@
+/* Supervised fine-tuning: it learns, and a killed run ends in the bytes of a whole one. */
+#include "tests/training.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+
+static char *folder;
+
+static void setup(void) {
+    folder = fresh_folder();
+    make_task(folder);
+}
+
+static void teardown(void) {
+    struct error err;
+
+    folder_remove(folder, &err);
+    free(folder);
+}
+
+#define SFT "{base: @base, data: [@data], lr: 1e-2, batch: 32, decay: 0"
+
+static void train(const char *name, const char *options, int threads) {
+    struct error err;
+
+    ck_assert_msg(run_step("sft", folder, name, options, threads, &err) == 0, "%s", err.message);
+}
+
+/* A coin for the word (ln 2), another for "please" (0.61), over two to four tokens: what is left is the
+   demonstrator's own entropy. */
+START_TEST(learns_all_but_the_coins)
+{
+    train("sft", SFT ", epochs: 10}", 1);
+    ck_assert_double_gt(log_value(folder, "sft", "heldout_loss", 1), 0);
+    ck_assert_double_gt(log_value(folder, "sft", "loss", 1), 5);
+    ck_assert_double_lt(log_value(folder, "sft", "heldout_loss", 0), 0.7);
+}
+END_TEST
+
+START_TEST(a_killed_run_ends_in_the_same_bytes)
+{
+    const char *options = SFT ", steps: 12, checkpoint_every: 5}";
+
+    train("whole", options, 1);
+    run_step_killed("sft", folder, "killed", options, 3); /* before there is a checkpoint */
+    run_step_killed("sft", folder, "killed", options, 8);
+    train("killed", options, 1);
+    check_same_bytes(folder, "whole", "killed", "model.safetensors");
+    check_same_bytes(folder, "whole", "killed", "log.jsonl");
+}
+END_TEST
+
+START_TEST(micro_batches_and_threads_change_nothing)
+{
+    train("whole", SFT ", steps: 6}", 1);
+    train("pieces", SFT ", steps: 6, micro_tokens: 20}", 1);
+    train("threads", SFT ", steps: 6}", 2);
+    train("recompute", SFT ", steps: 6, recompute: true}", 1);
+    check_same_bytes(folder, "whole", "pieces", "model.safetensors");
+    check_same_bytes(folder, "whole", "threads", "model.safetensors");
+    check_same_bytes(folder, "whole", "recompute", "model.safetensors");
+}
+END_TEST
+
+START_TEST(batches_by_tokens_use_every_row)
+{
+    train("tokens", SFT ", epochs: 1, batch_tokens: 100, evaluate_every: 0}", 1);
+    ck_assert_double_gt(log_value(folder, "tokens", "step", 0), 20);
+}
+END_TEST
+
+START_TEST(a_new_model_is_made_to_the_recipe_s_measure)
+{
+    train("new",
+          "{model: {family: gpt2, layers: 1, width: 16, heads: 2, context: 48}, tokenizer: @tokenizer, "
+          "data: [@data], steps: 2, bits: 16}",
+          1);
+    ck_assert(isfinite(log_value(folder, "new", "loss", 0)));
+}
+END_TEST
+
+START_TEST(a_model_must_come_from_somewhere)
+{
+    struct error err;
+
+    ck_assert_int_eq(run_step("sft", folder, "none", "{data: [@data]}", 1, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "base"));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("train_sft");
+    TCase *tests = tcase_create("sft");
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+    suite_add_tcase(suite, tests);
+    tcase_set_timeout(tests, 60);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, learns_all_but_the_coins);
+    tcase_add_test(tests, a_killed_run_ends_in_the_same_bytes);
+    tcase_add_test(tests, micro_batches_and_threads_change_nothing);
+    tcase_add_test(tests, batches_by_tokens_use_every_row);
+    tcase_add_test(tests, a_new_model_is_made_to_the_recipe_s_measure);
+    tcase_add_test(tests, a_model_must_come_from_somewhere);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
