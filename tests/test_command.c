@@ -204,7 +204,7 @@ START_TEST(run_plans_runs_and_reports)
     struct error err = {0};
 
     ck_assert_int_eq(chdir(folder), 0);
-    says("run r.yaml --dry-run --threads 2", 0, "a     count      to do         1 M       2 kiB    20 GFLOP");
+    says("run r.yaml --dry-run --threads 2", 0, "a     count      to do         1 M       2 KiB    20 GFLOP");
     says("run r.yaml -n -t 2", 0, "1 step, 0 of them done; at most 2 KiB with 2 at a time; 20 GFLOP to do");
     ck_assert_int_eq(file_exists("runs"), 0);
     says("run r.yaml --set steps.a.rows=13", -1, "step a: 13 rows bring bad luck");
