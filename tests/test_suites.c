@@ -1,0 +1,739 @@
+/* Every suite on answers small enough to work out by hand. */
+#include "suites/measure.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+
+#undef fail /* of check.h; ours is a function */
+
+#define FOLDER "test_suites.tmp"
+
+extern const struct stage stage_evaluate;
+
+static struct error err;
+static struct transcripts transcripts;
+static struct table table;
+static struct metrics metrics;
+static struct pairs_judged no_pairs;
+static struct bench bench;
+
+static void clean(void) {
+    metrics_free(&metrics);
+    table_free(&table);
+    transcripts_free(&transcripts);
+    ck_assert_int_eq(folder_remove(FOLDER, &err), 0);
+}
+
+static void prepare(void) {
+    clean();
+    bench = (struct bench){
+        .task = "toy", .table = &table, .pairs = &no_pairs, .seed = 1, .resamples = 1000, .level = 0.95};
+}
+
+static struct transcript *answer(const char *policy, int seed, const char *prompt_id, const char *split,
+                                 const char *response, int tokens) {
+    struct transcript *added = transcripts_add(&transcripts);
+
+    *added = (struct transcript){.id = xprintf("%s-%d-%s", policy, seed, prompt_id),
+                                 .prompt_id = xstrdup(prompt_id),
+                                 .split = xstrdup(split),
+                                 .policy = xstrdup(policy),
+                                 .prompt = xprintf("prompt %s", prompt_id),
+                                 .response = xstrdup(response),
+                                 .category = xstrdup("borderline"),
+                                 .finish = xstrdup("eos"),
+                                 .tokens = tokens,
+                                 .reference = NAN,
+                                 .seed = seed};
+    return added;
+}
+
+/* sft and ppo answer `prompts` held-out prompts under seeds 1 to `seeds`. */
+static void build(int prompts, int seeds) {
+    for (int policy = 0; policy < 2; policy++)
+        for (int seed = 1; seed <= seeds; seed++)
+            for (int i = 0; i < prompts; i++) {
+                char id[16];
+
+                snprintf(id, sizeof id, "p%d", i);
+                answer(policy ? "ppo" : "sft", seed, id, "heldout", "a b", 2);
+            }
+    ck_assert_msg(!table_build(&table, &transcripts, "sft", &err), "%s", err.message);
+}
+
+static void set(const char *what, const char *judge, int policy, int seed, const double *values) {
+    double *column = table_add_column(&table, what, judge);
+
+    for (int q = 0; q < table.question_count; q++) column[table_cell(&table, policy, seed, q)] = values[q];
+}
+
+static void measure_by(const char *suite) {
+    const struct suite *found = suite_find(suite);
+
+    ck_assert_ptr_nonnull(found);
+    ck_assert_int_eq(found->measure(&bench, &metrics, &err), 0);
+    for (int i = 0; i < metrics.count; i++) {
+        const struct metric *metric = &metrics.items[i];
+
+        ck_assert_msg(!isnan(metric->value) || metric->reason, "%s has neither value nor reason",
+                      metric->name);
+        ck_assert_str_eq(metric->suite, suite);
+        ck_assert_str_eq(metric->task, "toy");
+    }
+}
+
+static int same(const char *a, const char *b) {
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static const struct metric *find_judged(const char *name, const char *policy, const char *baseline,
+                                        const char *judge) {
+    for (int i = 0; i < metrics.count; i++) {
+        const struct metric *metric = &metrics.items[i];
+
+        if (same(metric->name, name) && same(metric->policy, policy) && same(metric->baseline, baseline) &&
+            same(metric->judge, judge))
+            return metric;
+    }
+    ck_abort_msg("no metric %s of %s against %s", name, policy, baseline ? baseline : "nothing");
+    return NULL;
+}
+
+static const struct metric *find(const char *name, const char *policy, const char *baseline) {
+    return find_judged(name, policy, baseline, NULL);
+}
+
+static void expect(double got, double wanted) {
+    ck_assert_msg(fabs(got - wanted) <= 1e-9 * fmax(1, fabs(wanted)), "%.12g is not %.12g", got, wanted);
+}
+
+START_TEST(answers_are_joined_by_id_in_any_order)
+{
+    double *column;
+    struct verdicts verdicts = {0};
+    struct verdict *verdict;
+
+    answer("ppo", 2, "b", "ood", "y", 1);
+    answer("sft", 1, "a", "heldout", "x", 1);
+    answer("ppo", 1, "a", "heldout", "z", 1);
+    answer("sft", 1, "b", "ood", "w", 1);
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    ck_assert_int_eq(table.policy_count, 2);
+    ck_assert_int_eq(table.baseline, 1);
+    ck_assert_int_eq(table.question_count, 2);
+    ck_assert_str_eq(table.questions[0].id, "b");
+    ck_assert_str_eq(table.answers[table_cell(&table, 0, 1, 0)]->response, "y");
+    ck_assert_str_eq(table.answers[table_cell(&table, 1, 0, 1)]->response, "x");
+    ck_assert_ptr_null(table.answers[table_cell(&table, 1, 1, 0)]);
+    verdict = verdicts_add(&verdicts);
+    *verdict = (struct verdict){
+        .transcript = xstrdup("ppo-1-a"), .judge = xstrdup("j"), .what = xstrdup("w"), .score = 3};
+    verdict = verdicts_add(&verdicts);
+    *verdict = (struct verdict){
+        .transcript = xstrdup("sft-1-a"), .judge = xstrdup("j"), .what = xstrdup("w"), .score = 4};
+    verdict->outcome = OUTCOME_TRANSPORT;
+    verdict = verdicts_add(&verdicts);
+    *verdict = (struct verdict){
+        .transcript = xstrdup("nobody"), .judge = xstrdup("j"), .what = xstrdup("w"), .score = 5};
+    table_add_verdicts(&table, &verdicts);
+    column = table_add_column(&table, "w", "j");
+    expect(column[table_cell(&table, 0, 0, 1)], 3);
+    ck_assert(isnan(column[table_cell(&table, 1, 0, 1)]));
+    ck_assert_ptr_eq(table_column(&table, "w", NULL), column);
+    ck_assert_ptr_null(table_column(&table, "w", "other"));
+    verdicts_free(&verdicts);
+}
+END_TEST
+
+START_TEST(what_cannot_be_joined_is_said)
+{
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "no answers"));
+    answer("ppo", 1, "a", "heldout", "x", 1);
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "\"sft\" has no answers; there are: ppo"));
+    answer("ppo", 1, "a", "heldout", "y", 1);
+    ck_assert_int_eq(table_build(&table, &transcripts, "ppo", &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "answers prompt a twice"));
+    free(transcripts.items[1].prompt);
+    transcripts.items[1].prompt = xstrdup("another");
+    ck_assert_int_eq(table_build(&table, &transcripts, "ppo", &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "two different prompts"));
+}
+END_TEST
+
+START_TEST(null_policies_read_no_prompt)
+{
+    const struct transcript *t;
+
+    answer("sft", 1, "a", "heldout", "short", 2);
+    answer("sft", 1, "b", "heldout", "often", 3);
+    answer("sft", 1, "c", "heldout", "often", 3);
+    answer("ppo", 1, "a", "heldout", "much longer", 9);
+    nulls_add(&transcripts, "sft");
+    ck_assert_int_eq(transcripts.count, 4 + 3 * 4);
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    ck_assert_int_eq(table.policy_count, 6);
+    ck_assert_str_eq(table.policies[2], "null-constant");
+    ck_assert(is_null_policy(table.policies[2]) && !is_null_policy("sft"));
+    t = table.answers[table_cell(&table, 2, 0, 0)];
+    ck_assert_str_eq(t->response, "often");
+    ck_assert_int_eq(t->tokens, 3);
+    ck_assert_str_eq(table.answers[table_cell(&table, 3, 0, 0)]->response, "much longer");
+    ck_assert_str_eq(table.answers[table_cell(&table, 4, 0, 0)]->response, "short");
+    ck_assert_str_eq(table.answers[table_cell(&table, 5, 0, 0)]->response, "prompt a");
+}
+END_TEST
+
+/* evaluation.md C.4's a and b: 7 and 5 of 10; 3 and 1 discordant: exact McNemar 2 (1 + 4) / 16. */
+START_TEST(one_seed_of_shares_is_tested_exactly)
+{
+    const struct metric *metric;
+
+    build(10, 1);
+    set("refused", "gold", 0, 0, (double[]){0, 0, 1, 0, 0, 1, 1, 1, 1, 0});
+    set("refused", "gold", 1, 0, (double[]){1, 0, 1, 1, 0, 1, 1, 0, 1, 1});
+    measure_by("refusal");
+    metric = find("over_refusal_borderline", "ppo", NULL);
+    expect(metric->value, 0.7);
+    ck_assert_double_eq_tol(metric->low, 0.396778147461, 1e-9); /* Wilson, by the formula */
+    ck_assert_double_eq_tol(metric->high, 0.892208732594, 1e-9);
+    ck_assert(isnan(metric->p));
+    ck_assert_int_eq(metric->lower_is_better, 1);
+    ck_assert_int_eq(metric->n, 10);
+    metric = find("over_refusal_borderline", "ppo", "sft");
+    expect(metric->value, 0.2);
+    expect(metric->p, 0.625);
+    ck_assert(metric->low < 0.2 && metric->high > 0.2);
+    expect(metric->per_seed[0], 0.2);
+    expect(find("over_refusal_borderline", "sft", NULL)->value, 0.5);
+    ck_assert_int_eq(metrics.count, 3);
+}
+END_TEST
+
+START_TEST(seeds_are_averaged_within_a_prompt)
+{
+    const struct metric *metric;
+
+    build(3, 2);
+    set("refused", "gold", 0, 0, (double[]){0, 0, 0});
+    set("refused", "gold", 0, 1, (double[]){1, 0, NAN});
+    set("refused", "gold", 1, 0, (double[]){1, 1, NAN});
+    set("refused", "gold", 1, 1, (double[]){1, 0, NAN});
+    measure_by("refusal");
+    metric = find("over_refusal_borderline", "sft", NULL);
+    expect(metric->value, (0.5 + 0 + 0) / 3);
+    expect(metric->per_seed[0], 0);
+    expect(metric->per_seed[1], 0.5);
+    metric = find("over_refusal_borderline", "ppo", NULL);
+    expect(metric->value, (1 + 0.5) / 2);
+    ck_assert_int_eq(metric->n, 2);
+    ck_assert_int_eq(metric->n_missing, 1);
+    metric = find("over_refusal_borderline", "ppo", "sft");
+    expect(metric->value, (0.5 + 0.5) / 2);
+    expect(metric->p, 0.5); /* of the four sign patterns of (1/2, 1/2) two are as far out */
+    expect(metric->per_seed[0], 1);
+    expect(metric->per_seed[1], 0);
+    ck_assert_int_eq(metric->seeds, 2);
+}
+END_TEST
+
+START_TEST(the_detector_reports_what_it_cannot_place)
+{
+    build(2, 1);
+    set("refused", "detector", 0, 0, (double[]){1, NAN});
+    set("refused", "detector", 1, 0, (double[]){NAN, NAN});
+    set("undetermined", "detector", 0, 0, (double[]){0, 1});
+    set("undetermined", "detector", 1, 0, (double[]){1, 1});
+    measure_by("refusal");
+    expect(find("refusal_all", "sft", NULL)->value, 1);
+    ck_assert_int_eq(find("refusal_all", "sft", NULL)->n_missing, 1);
+    expect(find("undetermined", "sft", NULL)->value, 0.5);
+    ck_assert_ptr_nonnull(find("refusal_all", "ppo", NULL)->reason);
+    ck_assert_ptr_nonnull(find("refusal_all", "ppo", "sft")->reason);
+}
+END_TEST
+
+/* evaluation.md C.10, case 2: r, rho and the partial rho given z; type-7 quantiles by hand. */
+START_TEST(length_and_reward_match_the_pinned_values)
+{
+    static const char *const names[] = {"rm"};
+    const struct metric *metric;
+
+    build(10, 1);
+    bench.rewards = names;
+    bench.reward_count = 1;
+    for (int p = 0; p < 2; p++) {
+        set("reward", "rm", p, 0, (double[]){1, 2, 2, 3, 4, 4, 4, 5, 6, 7});
+        set("tokens", NULL, p, 0, (double[]){2, 1, 3, 3, 5, 4, 6, 6, 6, 9});
+        set("gold", "gold", p, 0, (double[]){1, 1, 2, 2, 3, 3, 4, 4, 5, 5});
+        set("truncated", NULL, p, 0, (double[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+    }
+    measure_by("length");
+    expect(find("mean_tokens", "sft", NULL)->value, 4.5);
+    expect(find("median_tokens", "sft", NULL)->value, 4.5);
+    expect(find("p90_tokens", "sft", NULL)->value, 6.3);
+    expect(find("truncated", "sft", NULL)->value, 0.1);
+    expect(find("drift", "ppo", "sft")->value, 0);
+    metric = find_judged("reward_length_pearson", "sft", NULL, "rm");
+    ck_assert_double_eq_tol(metric->value, 0.926216457926, 1e-9);
+    ck_assert(metric->low < metric->value && metric->value < metric->high);
+    ck_assert_double_eq_tol(find_judged("reward_length_spearman", "sft", NULL, "rm")->value, 0.934375, 1e-9);
+    ck_assert_double_eq_tol(find_judged("reward_length_partial", "sft", NULL, "rm")->value, -0.067393708186,
+                            1e-9);
+}
+END_TEST
+
+START_TEST(without_gold_a_partial_correlation_says_why_not)
+{
+    static const char *const names[] = {"rm"};
+
+    build(4, 1);
+    bench.rewards = names;
+    bench.reward_count = 1;
+    for (int p = 0; p < 2; p++) {
+        set("reward", "rm", p, 0, (double[]){1, 1, 1, 1});
+        set("tokens", NULL, p, 0, (double[]){1, 2, 3, 4});
+        set("truncated", NULL, p, 0, (double[]){0, 0, 0, 0});
+    }
+    measure_by("length");
+    ck_assert_ptr_nonnull(strstr(find_judged("reward_length_partial", "sft", NULL, "rm")->reason, "no gold"));
+    ck_assert_ptr_nonnull(find_judged("reward_length_pearson", "sft", NULL, "rm")->reason);
+    expect(find_judged("length_matched_win_rate", "ppo", "sft", "rm")->value, 0.5);
+}
+END_TEST
+
+START_TEST(length_matched_wins_leave_out_unequal_lengths)
+{
+    const struct metric *metric;
+
+    build(4, 1);
+    set("tokens", NULL, 0, 0, (double[]){20, 20, 20, 2});
+    set("tokens", NULL, 1, 0, (double[]){22, 40, 19, 3}); /* within a tenth, not, within, within a token */
+    set("truncated", NULL, 0, 0, (double[]){0, 0, 0, 0});
+    set("gold", "gold", 0, 0, (double[]){0, 0, 1, 0});
+    set("gold", "gold", 1, 0, (double[]){1, 1, 0, 0});
+    measure_by("length");
+    metric = find("length_matched_win_rate", "ppo", "sft");
+    ck_assert_int_eq(metric->n, 3);
+    expect(metric->value, 0.5);
+    expect(find("drift", "ppo", "sft")->value, (2 + 20 - 1 + 1) / 4.);
+}
+END_TEST
+
+START_TEST(wins_ties_and_losses_are_averaged_by_prompt)
+{
+    const struct metric *metric;
+
+    build(3, 2);
+    answer("best", 1, "p0", "heldout", "x", 1);
+    table_free(&table);
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    set("gold", "gold", 0, 0, (double[]){0, 0, 0});
+    set("gold", "gold", 0, 1, (double[]){0, 0, 0});
+    set("gold", "gold", 1, 0, (double[]){1, 0, -1});
+    set("gold", "gold", 1, 1, (double[]){1, 1, NAN});
+    set("gold", "gold", 2, 0, (double[]){2, NAN, NAN});
+    measure_by("win_rate");
+    metric = find("win_rate", "ppo", "sft");
+    expect(metric->value, (1 + 0.75 + 0) / 3);
+    expect(metric->per_seed[0], 0.5);
+    expect(metric->per_seed[1], 1);
+    ck_assert_int_eq(metric->n, 3);
+    expect(find("win_rate", "best", "ppo")->value, 1);
+    ck_assert_int_eq(find("win_rate", "best", "ppo")->n_missing, 2);
+}
+END_TEST
+
+/* Four items; the first two are wrong by both: approved 0 and 1 before, 1 and 1 after. */
+START_TEST(sophistry_counts_false_positives_where_both_are_wrong)
+{
+    const struct metric *metric;
+
+    build(4, 1);
+    set("correct", "gold", 0, 0, (double[]){0, 0, 1, 0});
+    set("correct", "gold", 1, 0, (double[]){0, 0, 0, 1});
+    set("approval", "bounded", 0, 0, (double[]){0, 1, 1, 0});
+    set("approval", "bounded", 1, 0, (double[]){1, 1, 1, 0});
+    measure_by("sophistry");
+    expect(find("correctness", "sft", NULL)->value, 0.25);
+    expect(find("correctness", "ppo", NULL)->value, 0.25);
+    expect(find("approval", "sft", NULL)->value, 0.5);
+    expect(find("approval", "ppo", "sft")->value, 0.25);
+    expect(find("human_error", "sft", NULL)->value, 0.25);
+    expect(find("human_error", "ppo", NULL)->value, 1);
+    expect(find("false_positive_rate", "ppo", NULL)->value, 1);
+    expect(find("false_positive_rate_before", "ppo", NULL)->value, 0.5);
+    metric = find("false_positive_rate", "ppo", "sft");
+    expect(metric->value, 0.5);
+    expect(metric->p, 1); /* one discordant item */
+    ck_assert_int_eq(metric->n, 2);
+}
+END_TEST
+
+START_TEST(nothing_wrong_by_both_is_a_reason)
+{
+    build(2, 1);
+    set("correct", "gold", 0, 0, (double[]){1, 1});
+    set("correct", "gold", 1, 0, (double[]){1, 0});
+    set("approval", "bounded", 0, 0, (double[]){1, 1});
+    set("approval", "bounded", 1, 0, (double[]){1, 1});
+    measure_by("sophistry");
+    ck_assert_str_eq(find("false_positive_rate", "ppo", "sft")->reason,
+                     "no item was answered wrongly by both");
+}
+END_TEST
+
+/* evaluation.md C.12's RL points behind a first iteration at distance 0; sd of (0, 2) is sqrt 2. */
+START_TEST(overoptimization_follows_gao)
+{
+    double proxy[11] = {0}, gold[11] = {0}, kl[11] = {0};
+    static const double d[] = {.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6};
+    static const double y[] = {0.898629, 1.48,     2.021721, 2.445482, 2.823709,
+                               3.201665, 3.481132, 3.786929, 4.291124, 4.689777};
+    struct training training = {"ppo", 1, 11, proxy, gold, kl};
+    const struct metric *metric;
+
+    build(2, 1);
+    set("gold", "gold", 0, 0, (double[]){0, 2});
+    for (int i = 0; i < 10; i++) {
+        kl[i + 1] = d[i] * d[i];
+        gold[i + 1] = y[i];
+        proxy[i + 1] = i + 1;
+    }
+    bench.trainings = &training;
+    bench.training_count = 1;
+    measure_by("overoptimization");
+    metric = find("gao_alpha", "ppo", NULL);
+    ck_assert_double_eq_tol(metric->value, 1.5014542892, 1e-5);
+    ck_assert_ptr_nonnull(strstr(metric->reason, "one seed"));
+    ck_assert_double_eq_tol(find("gao_beta", "ppo", NULL)->value, 0.4010092205, 1e-5);
+    ck_assert_ptr_nonnull(strstr(find("gao_peak_kl", "ppo", NULL)->reason, "does not turn"));
+    expect(find("proxy_final", "ppo", NULL)->value, 10);
+    expect(find("gold_peak", "ppo", NULL)->value, 4.689777);
+    expect(find("kl_at_peak", "ppo", NULL)->value, 36);
+    expect(find("gold_drop", "ppo", NULL)->value, 0);
+    expect(find("gap", "ppo", NULL)->value, 10 - 4.689777 / sqrt(2));
+}
+END_TEST
+
+START_TEST(overoptimization_is_averaged_over_seeds)
+{
+    double proxy[2][3] = {{0, 1, 2}, {0, 2, 4}}, gold[2][3] = {{0, 1, 0.5}, {0, 1, 0}},
+           kl[2][3] = {{0, 1, 4}, {0, 2, 5}};
+    struct training trainings[2] = {{"ppo", 1, 3, proxy[0], gold[0], kl[0]},
+                                    {"ppo", 2, 3, proxy[1], gold[1], kl[1]}};
+    const struct metric *metric;
+
+    build(2, 2);
+    set("gold", "gold", 0, 0, (double[]){0, 1});
+    set("gold", "gold", 0, 1, (double[]){0, 1}); /* sd of 0 1 0 1: 1/sqrt 3 */
+    bench.trainings = trainings;
+    bench.training_count = 2;
+    measure_by("overoptimization");
+    metric = find("gap", "ppo", NULL);
+    expect(metric->per_seed[0], 2 - 0.5 * sqrt(3));
+    expect(metric->per_seed[1], 4);
+    expect(metric->value, (6 - 0.5 * sqrt(3)) / 2);
+    ck_assert(!isnan(metric->p) && !isnan(metric->low));
+    expect(find("gold_drop", "ppo", NULL)->value, 0.75);
+    expect(find("kl_at_peak", "ppo", NULL)->value, 1.5);
+}
+END_TEST
+
+static const struct example pair_list[] = {
+    {.id = "1", .split = "heldout", .prompt = "a", .chosen = "xxxx", .rejected = "xx"},
+    {.id = "2", .split = "heldout", .prompt = "a", .chosen = "x", .rejected = "xx"},
+    {.id = "3", .split = "heldout", .prompt = "b", .chosen = "xx", .rejected = "yy"},
+    {.id = "4", .split = "ood", .prompt = "c", .chosen = "xxx", .rejected = "x"},
+    {.id = "5", .split = "ood", .prompt = "d", .chosen = "xxx", .rejected = "x"}};
+static const struct example *const pair_items[] = {&pair_list[0], &pair_list[1], &pair_list[2], &pair_list[3],
+                                                   &pair_list[4]};
+
+START_TEST(rewards_are_held_against_labels_gold_and_length)
+{
+    double one_chosen[] = {2, 2, 1, 0, 0}, one_rejected[] = {1, 1, 1, 1, 1};
+    double two_chosen[] = {2, 0, 2, 0, 2}, two_rejected[] = {1, 1, 1, 1, 1};
+    double gold_chosen[] = {1, 0, 1, 1, 1}, gold_rejected[] = {0, 1, 1, 0, 0};
+    struct pair_scores scores[] = {{"rm", 1, one_chosen, one_rejected}, {"rm", 2, two_chosen, two_rejected}};
+    struct pairs_judged pairs = {pair_items, 5, gold_chosen, gold_rejected, scores, 2};
+    const struct metric *metric;
+
+    build(2, 1);
+    bench.pairs = &pairs;
+    measure_by("rm_accuracy");
+    metric = find("accuracy_label", "rm", NULL); /* points 1, 1/2, 3/4 */
+    expect(metric->value, 0.75);
+    ck_assert_int_eq(metric->n, 3);
+    expect(metric->per_seed[0], (1 + 1 + 0.5) / 3);
+    expect(metric->per_seed[1], (1 + 0 + 1) / 3.);
+    expect(find("accuracy_gold", "rm", NULL)->value, (1 + 0.5) / 2); /* the third pair's gold is equal */
+    expect(find("accuracy_label", "null-longest", NULL)->value, 0.5);
+    expect(find("accuracy_label", "null-shortest", NULL)->value, 0.5);
+    expect(find("accuracy_label", "gold", NULL)->value, 0.5);
+    expect(find("accuracy_gold", "gold", NULL)->value, 1);
+    expect(find("accuracy_length_matched", "rm", NULL)->value, 0.75);
+    expect(find("accuracy_label", "rm", "null-longest")->value, 0.25);
+    metrics_free(&metrics);
+    measure_by("ood"); /* ood points 0 and 1/2; heldout prompts 3/4 and 3/4 */
+    expect(find("rm_accuracy_gap", "rm", NULL)->value, 0.25 - 0.75);
+}
+END_TEST
+
+START_TEST(the_gap_is_out_of_distribution_less_heldout)
+{
+    const struct metric *metric;
+
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < 4; i++) {
+            char id[8];
+
+            snprintf(id, sizeof id, "p%d", i);
+            answer(p ? "ppo" : "sft", 1, id, i < 2 ? "heldout" : "ood", "x", 1);
+        }
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    set("gold", "gold", 0, 0, (double[]){1, 2, 1, 0});
+    set("gold", "gold", 1, 0, (double[]){3, 4, 0, -1});
+    measure_by("ood");
+    expect(find("gold", "sft", NULL)->value, 1.5);
+    expect(find("gold_gap", "sft", NULL)->value, -1);
+    expect(find("gold_gap", "ppo", NULL)->value, -4);
+    metric = find("gold_gap", "ppo", "sft");
+    expect(metric->value, -3); /* differences 2 2 | -1 -1 */
+    ck_assert_str_eq(metric->split, "ood");
+    ck_assert_int_eq(metric->n, 4);
+    ck_assert_ptr_nonnull(metric->reason); /* no spread: no interval, and it says so */
+}
+END_TEST
+
+START_TEST(diversity_counts_words_and_answers)
+{
+    const struct metric *metric;
+
+    for (int seed = 1; seed <= 2; seed++) {
+        answer("sft", seed, "a", "heldout", "a b  a b", 5);
+        answer("sft", seed, "b", "heldout", seed == 1 ? "a b a b" : "c", 5);
+        answer("ppo", seed, "a", "heldout", "a b c d a b c d e", 5);
+        answer("ppo", seed, "b", "heldout", "", 5);
+    }
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    measure_by("diversity");
+    metric = find("distinct_1", "sft", NULL);
+    expect(metric->per_seed[0], 2 / 8.);
+    expect(metric->per_seed[1], 3 / 5.);
+    expect(metric->value, (0.25 + 0.6) / 2);
+    expect(find("distinct_2", "sft", NULL)->per_seed[0], 2 / 6.); /* ab ba ab twice */
+    expect(find("distinct_4", "sft", NULL)->per_seed[1], 1);
+    expect(find("unique_answers", "sft", NULL)->per_seed[0], 0.5);
+    expect(find("unique_answers", "sft", NULL)->per_seed[1], 1);
+    expect(find("distinct_1", "ppo", NULL)->value, 5 / 9.);
+    expect(find("repetition", "ppo", NULL)->value, (1 / 6. + 0) / 2);
+    expect(find("distinct_1", "ppo", "sft")->value, 5 / 9. - 0.425);
+}
+END_TEST
+
+/* evaluation.md C.6. */
+START_TEST(holm_adjusts_within_a_family)
+{
+    static const double p[] = {.01, .04, .03, .005, .6, .2}, adjusted[] = {.05, .12, .12, .03, .6, .4};
+
+    for (int i = 0; i < 13; i++) {
+        struct metric *metric = metrics_add(&metrics);
+
+        metric->family = xstrdup(i < 6 ? "one" : i < 12 ? "two" : "three");
+        if (i < 12) metric->p = i < 6 ? p[i] : 0.5;
+    }
+    metrics_adjust(&metrics);
+    for (int i = 0; i < 6; i++) expect(metrics.items[i].p_adjusted, adjusted[i]);
+    for (int i = 6; i < 12; i++) expect(metrics.items[i].p_adjusted, 1);
+    ck_assert(isnan(metrics.items[12].p_adjusted));
+}
+END_TEST
+
+START_TEST(suites_that_have_nothing_to_say_say_nothing)
+{
+    static const char *const names[] = {"refusal",  "sophistry",   "overoptimization",
+                                        "win_rate", "rm_accuracy", "ood"};
+
+    build(3, 1);
+    for (int i = 0; i < 6; i++) measure_by(names[i]);
+    ck_assert_int_eq(metrics.count, 0);
+    ck_assert_ptr_null(suite_find("nothing"));
+}
+END_TEST
+
+/* A small world's run, from the files of a data step, two policies under two seeds and a gold reward. */
+
+static void write(const char *path, const char *text) {
+    ck_assert_msg(!file_write(path, text, strlen(text), &err), "%s", err.message);
+}
+
+static void write_answers(const struct world *world, const void *dials, const char *policy, int seed) {
+    struct transcripts list = {0};
+    char *folder = xprintf(FOLDER "/%s-%d", policy, seed), *path = path_join(folder, "transcripts.jsonl");
+
+    for (int i = 0; i < 20; i++) {
+        struct rng rng = rng_stream(0, "prompts", (uint64_t)i, 0),
+                   own = rng_stream((uint64_t)seed, policy, (uint64_t)i, 0);
+        struct transcript *t = transcripts_add(&list);
+
+        t->prompt = world->prompt(dials, i < 12 ? "heldout" : "ood", &rng);
+        t->id = xprintf("%s-%d-%d", policy, seed, i);
+        t->prompt_id = xprintf("prompt-%d", i);
+        t->split = xstrdup(i < 12 ? "heldout" : "ood");
+        t->policy = xstrdup(policy);
+        t->response =
+            !strcmp(policy, "ppo") ? world->ideal(t->prompt) : world->demonstrate(dials, t->prompt, &own);
+        t->finish = xstrdup("eos");
+        t->tokens = (int)strlen(t->response) / 4 + 1;
+        t->seed = seed;
+    }
+    ck_assert_int_eq(folder_make(folder, &err), 0);
+    ck_assert_int_eq(transcripts_write(path, &list, &err), 0);
+    transcripts_free(&list);
+    free(path);
+    free(folder);
+}
+
+static void write_run(const char *name) {
+    const struct world *world = world_find(name);
+    void *dials = xcalloc(1, world->dials_size);
+    char *facts = xprintf("{\"world\":\"%s\",\"dials\":{}}", name);
+    char *reward = xprintf("{\"reward\":\"gold\",\"world\":\"%s\",\"mean\":0,\"std\":1}", name);
+
+    ck_assert_int_eq(options_read(world->options, NULL, NULL, "test", dials, &err), 0);
+    ck_assert_int_eq(folder_make(FOLDER "/data", &err), 0);
+    ck_assert_int_eq(folder_make(FOLDER "/rm", &err), 0);
+    ck_assert_int_eq(folder_make(FOLDER "/log", &err), 0);
+    ck_assert_int_eq(folder_make(FOLDER "/out", &err), 0);
+    write(FOLDER "/data/world.json", facts);
+    write(FOLDER "/data/pairs.jsonl",
+          "{\"id\":\"1\",\"split\":\"heldout\",\"prompt\":\"p\",\"chosen\":\"a b\",\"rejected\":\"c\"}\n"
+          "{\"id\":\"2\",\"split\":\"train\",\"prompt\":\"q\",\"chosen\":\"a b\",\"rejected\":\"c\"}\n");
+    write(FOLDER "/rm/reward.json", reward);
+    write(FOLDER "/rm/step.json", "{\"label\":\"rm/gold\",\"matrix\":{\"seed\":1}}");
+    write(FOLDER "/log/step.json", "{\"label\":\"ppo\",\"matrix\":{\"seed\":2}}");
+    write(FOLDER "/log/log.jsonl", "{\"iteration\":1,\"reward\":0,\"gold\":0.5,\"kl\":0}\n"
+                                   "{\"iteration\":2,\"reward\":1,\"gold\":null,\"kl\":0.5}\n"
+                                   "{\"iteration\":3,\"reward\":2,\"gold\":0.7,\"kl\":1}\n");
+    for (int seed = 1; seed <= 2; seed++) {
+        write_answers(world, dials, "sft", seed);
+        write_answers(world, dials, "ppo", seed);
+    }
+    free(reward);
+    free(facts);
+    free(dials);
+}
+
+static int evaluate(const char *more) {
+    char *yaml = xprintf("{data: [" FOLDER "/data], answers: [" FOLDER "/sft-1, " FOLDER "/ppo-1, " FOLDER
+                         "/sft-2, " FOLDER "/ppo-2], rewards: [" FOLDER "/rm], training: [" FOLDER
+                         "/log], resamples: 300%s}",
+                         more);
+    struct node *options = document_parse_yaml(yaml, strlen(yaml), "recipe.yaml", &err);
+    struct run run = {.recipe = "recipe.yaml", .folder = FOLDER, .device = "cpu", .threads = 1};
+    struct step step = {
+        .name = "evaluate", .label = "evaluate", .use = "evaluate", .seed = 1, .folder = FOLDER "/out"};
+    int status;
+
+    step.options = options;
+    status = stage_evaluate.run(&run, &step, &err);
+    node_free(options);
+    free(yaml);
+    return status;
+}
+
+START_TEST(a_world_is_evaluated_from_its_files)
+{
+    struct verdicts verdicts = {0};
+    const struct metric *metric;
+    char first[65], second[65];
+
+    write_run("debate");
+    ck_assert_msg(!evaluate(""), "%s", err.message);
+    ck_assert_int_eq(metrics_read(FOLDER "/out/metrics.jsonl", &metrics, &err), 0);
+    metric = find("correctness", "ppo", NULL);
+    expect(metric->value, 1); /* the ideal answers */
+    ck_assert_str_eq(metric->task, "debate");
+    ck_assert_int_eq(metric->n, 12);
+    ck_assert_int_eq(metric->seeds, 2);
+    ck_assert(find("win_rate", "ppo", "sft")->value > 0.5);
+    ck_assert(find("win_rate", "null-copy", "sft")->value <= 0.5);
+    expect(find("proxy_final", "ppo", NULL)->value, 2);
+    ck_assert(!isnan(find("accuracy_label", "rm-gold", NULL)->value));
+    ck_assert_ptr_nonnull(find_judged("reward_length_spearman", "sft", NULL, "rm-gold"));
+    ck_assert_int_eq(verdicts_read(FOLDER "/out/verdicts.jsonl", &verdicts, &err), 0);
+    ck_assert_int_eq(verdicts.count, 80 * 5); /* gold, correct, two of approval, reward; no null policies */
+    verdicts_free(&verdicts);
+    ck_assert_int_eq(hash_file(first, FOLDER "/out/metrics.jsonl", &err), 0);
+    ck_assert_int_eq(evaluate(""), 0);
+    ck_assert_int_eq(hash_file(second, FOLDER "/out/metrics.jsonl", &err), 0);
+    ck_assert_str_eq(first, second);
+}
+END_TEST
+
+START_TEST(real_data_is_evaluated_without_truth)
+{
+    write_run("safety");
+    ck_assert_int_eq(folder_remove(FOLDER "/data/world.json", &err), 0);
+    ck_assert_msg(!evaluate(", suites: [refusal, win_rate, length], task: hh"), "%s", err.message);
+    ck_assert_int_eq(metrics_read(FOLDER "/out/metrics.jsonl", &metrics, &err), 0);
+    ck_assert_str_eq(find("refusal_all", "sft", NULL)->task, "hh");
+    ck_assert_ptr_nonnull(find_judged("win_rate_reward_model", "ppo", "sft", "rm-gold"));
+    for (int i = 0; i < metrics.count; i++) ck_assert_str_ne(metrics.items[i].suite, "sophistry");
+}
+END_TEST
+
+START_TEST(what_evaluate_cannot_use_is_named)
+{
+    write_run("debate");
+    ck_assert_int_eq(evaluate(", suites: [refusals]"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "did you mean \"refusal\"?"));
+    ck_assert_int_eq(evaluate(", baseline: base"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "the baseline \"base\" has no answers; there are: sft, ppo"));
+    write(FOLDER "/data/world.json", "{\"world\":\"nowhere\"}");
+    ck_assert_int_eq(evaluate(""), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "there is no world \"nowhere\""));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("suites");
+    TCase *cases = tcase_create("suites");
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+    tcase_add_checked_fixture(cases, prepare, clean);
+    tcase_add_test(cases, answers_are_joined_by_id_in_any_order);
+    tcase_add_test(cases, what_cannot_be_joined_is_said);
+    tcase_add_test(cases, null_policies_read_no_prompt);
+    tcase_add_test(cases, one_seed_of_shares_is_tested_exactly);
+    tcase_add_test(cases, seeds_are_averaged_within_a_prompt);
+    tcase_add_test(cases, the_detector_reports_what_it_cannot_place);
+    tcase_add_test(cases, length_and_reward_match_the_pinned_values);
+    tcase_add_test(cases, without_gold_a_partial_correlation_says_why_not);
+    tcase_add_test(cases, length_matched_wins_leave_out_unequal_lengths);
+    tcase_add_test(cases, wins_ties_and_losses_are_averaged_by_prompt);
+    tcase_add_test(cases, sophistry_counts_false_positives_where_both_are_wrong);
+    tcase_add_test(cases, nothing_wrong_by_both_is_a_reason);
+    tcase_add_test(cases, overoptimization_follows_gao);
+    tcase_add_test(cases, overoptimization_is_averaged_over_seeds);
+    tcase_add_test(cases, rewards_are_held_against_labels_gold_and_length);
+    tcase_add_test(cases, the_gap_is_out_of_distribution_less_heldout);
+    tcase_add_test(cases, diversity_counts_words_and_answers);
+    tcase_add_test(cases, holm_adjusts_within_a_family);
+    tcase_add_test(cases, suites_that_have_nothing_to_say_say_nothing);
+    tcase_add_test(cases, a_world_is_evaluated_from_its_files);
+    tcase_add_test(cases, real_data_is_evaluated_without_truth);
+    tcase_add_test(cases, what_evaluate_cannot_use_is_named);
+    suite_add_tcase(suite, cases);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
