@@ -20,7 +20,9 @@
 #define TILE_VECS  2
 #define TILE_COLS  (TILE_VECS * LANES)
 #define BLOCK_COLS 2048
-#define STRIP      8 /* k per transposed block of a panel */
+#define STRIP      8  /* k per transposed block of a panel */
+#define LINE       16 /* floats of a cache line */
+#define AHEAD      8  /* k by which left is fetched before its use */
 
 #define THREADED_WORK ((size_t)1 << 18) /* multiply-adds worth a second thread */
 
@@ -50,6 +52,7 @@ INLINE void tile_run(const int rows, const int panels, const struct tile *tile) 
     for (int k = 0; k < depth; k++) {
         vec b[4 * TILE_VECS];
 
+        __builtin_prefetch(left + AHEAD * rows);
 #pragma GCC unroll 16
         for (int v = 0; v < vecs; v++) b[v] = vec_load(right + v / TILE_VECS * panel + v % TILE_VECS * LANES);
 #pragma GCC unroll 16
@@ -168,25 +171,31 @@ INLINE void transpose(float *out, size_t width, const float *const in[8]) {
 }
 #endif
 
-/* A panel from rows whose k lie together. Eight columns are written at a time, which reaches into the next k
-   where width is no multiple of 8; so the last columns go first and k ascends. */
-static void pack_across(float *panel, int width, const float *data, size_t row, int count, int depth) {
+/* STRIP k of eight rows, from `first` on, into a panel; rows that are not there give 0. */
+INLINE void pack_strip(float *panel, int width, const float *data, size_t row, int first, int count, int k) {
     static const float zeros[STRIP];
-    int k = 0;
+    const float *in[8];
 
-    for (; k + STRIP <= depth; k += STRIP)
-        for (int first = (width - 1) / 8 * 8; first >= 0; first -= 8) {
-            const float *in[8];
+    for (int i = 0; i < 8; i++) in[i] = first + i < count ? data + (first + i) * row + k : zeros;
+    transpose(panel + (size_t)k * width + first, width, in);
+}
 
-            for (int i = 0; i < 8; i++) in[i] = first + i < count ? data + (first + i) * row + k : zeros;
-            transpose(panel + (size_t)k * width + first, width, in);
-        }
-    for (; k < depth; k++)
+/* A panel from rows whose k lie together, a cache line of each at a time. Eight columns are written at once,
+   which reaches into the next k where width is no multiple of 8; so the last columns go first and k ascends.
+ */
+static void pack_across(float *panel, int width, const float *data, size_t row, int count, int depth) {
+    int whole = depth / STRIP * STRIP;
+
+    for (int k = 0; k < whole; k += LINE)
+        for (int first = (width - 1) / 8 * 8; first >= 0; first -= 8)
+            for (int strip = k; strip < whole && strip < k + LINE; strip += STRIP)
+                pack_strip(panel, width, data, row, first, count, strip);
+    for (int k = whole; k < depth; k++)
         for (int i = 0; i < width; i++) panel[(size_t)k * width + i] = i < count ? data[i * row + k] : 0;
 }
 
 /* A panel from columns: the elements of one k lie together. */
-static void pack_along(float *panel, int width, const float *data, size_t step, int count, int depth) {
+INLINE void pack_along(float *panel, int width, const float *data, size_t step, int count, int depth) {
     for (int k = 0; k < depth; k++, panel += width, data += step) {
         for (int i = 0; i < count; i++) panel[i] = data[i];
         for (int i = count; i < width; i++) panel[i] = 0;
@@ -204,6 +213,8 @@ static void pack_panel(float *panel, int width, const struct view *view, int fir
         pack_along(panel, TILE_COLS, data, view->step, TILE_COLS, depth);
     } else if (count == TILE_ROWS && width == TILE_ROWS) {
         pack_along(panel, TILE_ROWS, data, view->step, TILE_ROWS, depth);
+    } else if (count == TILE_ROWS - 1 && width == TILE_ROWS - 1) {
+        pack_along(panel, TILE_ROWS - 1, data, view->step, TILE_ROWS - 1, depth);
     } else {
         pack_along(panel, width, data, view->step, count, depth);
     }
