@@ -231,7 +231,7 @@ static int begin_prompts(struct generator *g, struct error *err) {
         return -1;
     for (int i = 0; i < fills; i++) {
         g->active[i] = g->fills[i].slot;
-        g->index[i] = g->prompts.start[g->fills[i].row + 1] - 1;
+        g->index[i] = g->fills[i].row;
     }
     draw(g, fills);
     return 0;

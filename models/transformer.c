@@ -267,15 +267,30 @@ static void activate(struct trunk *trunk, const struct activations *a) {
         trunk->model->kernels->gelu(a->act, a->up, (size_t)trunk->total * c->ffn);
 }
 
+/* The last layer of a prompt pass goes on with the rows' last tokens alone: only these are drawn from. */
+static void keep_last_tokens(struct trunk *trunk, struct activations *a) {
+    const struct config *c = &trunk->model->config;
+    const struct kernels *kernels = trunk->model->kernels;
+
+    for (int r = 0; r < trunk->rows; r++) trunk->position[r] = trunk->start[r + 1] - 1;
+    kernels->gather(a->qkv, a->attention, trunk->position, trunk->rows, c->heads * c->head_size);
+    kernels->gather(a->norm1, a->x, trunk->position, trunk->rows, c->width);
+    a->attention = a->qkv;
+    a->x = a->norm1;
+    trunk->total = trunk->rows;
+}
+
 static void attention_half(struct trunk *trunk, int index) {
     const struct packed_layer none = {0}, *packed = trunk->decoder ? &trunk->decoder->layers[index] : &none;
     const struct layer *layer = &trunk->model->layers[index];
-    const struct activations *a = &trunk->layers[index];
+    struct activations *a = &trunk->layers[index];
 
     norm(trunk, a->norm1, a->mean1, a->rstd1, a->x, layer->norm1, layer->norm1_bias);
     linear(trunk, a->qkv, a->norm1, layer->qkv, layer->qkv_bias, packed->qkv, 0);
     rotate(trunk, a->qkv, 0);
     attend(trunk, a, packed->cache);
+    if (trunk->decoder && trunk->decoder->fills && index + 1 == trunk->model->config.layers)
+        keep_last_tokens(trunk, a);
     copy(trunk, a->middle, a->x);
     linear(trunk, a->middle, a->attention, layer->proj, layer->proj_bias, packed->proj, 1);
 }

@@ -54,7 +54,8 @@ struct trunk {
     float *logprob, *entropy, *slope, *entropy_slope;
 };
 
-/* Hidden states of rows of tokens, or, when start is NULL, of single tokens at these positions. */
+/* Hidden states of rows of tokens, or, when start is NULL, of single tokens at these positions. Of a prompt
+ * pass only each row's last one: [rows][width]. */
 int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const int *start,
               const int *position, int keep, struct error *err);
 
