@@ -76,7 +76,7 @@ static int plan_task(const struct pipeline *pipeline, const struct task *task, s
 
     *out = (struct plan){0};
     if (!stage->plan) return 0;
-    pipeline_step(pipeline, task, &run, &step);
+    pipeline_step(pipeline, task, 1, &run, &step);
     status = stage->plan(&run, &step, out, err);
     node_free((struct node *)step.options);
     return status ? fail_within(err, "step %s", task->instance->name) : 0;

@@ -241,7 +241,9 @@ void display_event(struct display *display, const char *name, const struct progr
     struct lane *lane;
 
     if (!event->what) {
-        say_free(display, xprintf("%s%s%s", name, *name ? ": " : "", event->note));
+        int named = !*name || !strncmp(event->note, name, strlen(name));
+
+        say_free(display, named ? xstrdup(event->note) : xprintf("%s: %s", name, event->note));
         return;
     }
     lane = lane_of(display, name);

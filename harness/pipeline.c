@@ -21,6 +21,25 @@ static char *input_folder(void *context, const struct input *input) {
     return xstrdup(input->step < 0 ? input->path : view->pipeline->tasks[input->step].folder);
 }
 
+/* Of a step that is not done yet, the folder of the model it starts from, which has the same shape: what its
+ * first option names that takes one step. */
+static const char *model_folder(const struct pipeline *pipeline, const struct input *input) {
+    const struct task *task;
+
+    if (input->step < 0) return input->path;
+    task = &pipeline->tasks[input->step];
+    for (int i = 0; task->state != TASK_DONE && i < task->instance->input_count; i++)
+        if (task->instance->inputs[i].option->kind == OPTION_STEP)
+            return model_folder(pipeline, &task->instance->inputs[i]);
+    return task->folder;
+}
+
+static char *input_model_folder(void *context, const struct input *input) {
+    const struct view *view = context;
+
+    return xstrdup(model_folder(view->pipeline, input));
+}
+
 static const char *source_hash(const struct pipeline *pipeline, const char *path) {
     for (int i = 0; i < pipeline->source_count; i++)
         if (!strcmp(pipeline->sources[i].path, path)) return pipeline->sources[i].hash;
@@ -157,7 +176,7 @@ int pipeline_pending(const struct pipeline *pipeline) {
     return pending;
 }
 
-void pipeline_step(const struct pipeline *pipeline, const struct task *task, struct run *run,
+void pipeline_step(const struct pipeline *pipeline, const struct task *task, int planning, struct run *run,
                    struct step *step) {
     const struct instance *instance = task->instance;
     struct view view = {pipeline};
@@ -166,7 +185,8 @@ void pipeline_step(const struct pipeline *pipeline, const struct task *task, str
     *step = (struct step){.name = instance->name,
                           .label = instance->label,
                           .use = instance->stage->name,
-                          .options = instance_options(instance, input_folder, &view),
+                          .options =
+                              instance_options(instance, planning ? input_model_folder : input_folder, &view),
                           .matrix = instance->matrix,
                           .seed = instance->seed,
                           .folder = task->partial};

@@ -51,8 +51,9 @@ void pipeline_close(struct pipeline *pipeline);
 int pipeline_pending(const struct pipeline *pipeline); /* steps that are not done; the report is one */
 int pipeline_report_done(const struct pipeline *pipeline);
 void pipeline_report_hash(char hex[65], const struct pipeline *pipeline); /* of all that the report shows */
-/* What a stage is told of a task; options are owned by the caller, who frees step.options. */
-void pipeline_step(const struct pipeline *pipeline, const struct task *task, struct run *run,
+/* What a stage is told of a task; the caller frees step.options. planning: steps that are not done are stood
+   for by the models they start from, so that sizes are known before anything ran. */
+void pipeline_step(const struct pipeline *pipeline, const struct task *task, int planning, struct run *run,
                    struct step *step);
 
 /* Runs what is not done, then the report. Fails with the first sentence, or when a signal came

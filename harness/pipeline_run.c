@@ -43,7 +43,7 @@ static int run_stage(void *context, struct error *err) {
     int status;
 
     if (prepare_folder(order->pipeline, order->task, err)) return -1;
-    pipeline_step(order->pipeline, order->task, &run, &step);
+    pipeline_step(order->pipeline, order->task, 0, &run, &step);
     status = order->task->instance->stage->run(&run, &step, err);
     node_free((struct node *)step.options);
     return status;
