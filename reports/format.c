@@ -58,12 +58,14 @@ const char *format_digits(char buffer[32], double value, const char *unit, doubl
         snprintf(buffer, 32, "–");
     else if (isinf(value))
         snprintf(buffer, 32, "%s∞", value < 0 ? "−" : "");
+    else if (unit_is(unit, "p"))
+        write_p(buffer, value);
+    else if (fabs(value) >= 1e12)
+        write_power(buffer, value);
     else if (scaled(unit))
         write_digits(buffer, 100 * value, 1, unit_is(unit, "points"));
     else if (unit_is(unit, "count"))
         write_digits(buffer, value, 0, 0);
-    else if (unit_is(unit, "p"))
-        write_p(buffer, value);
     else if (fabs(value) >= 1e7 || (value != 0 && fabs(scale) < 0.001))
         write_power(buffer, value);
     else

@@ -140,7 +140,7 @@ static void add_token_map(struct text *out, const struct node *map) {
     for (token = token->first, reward = reward->first; token && reward;
          token = token->next, reward = reward->next) {
         text_add_markdown(out, token->text);
-        text_printf(out, " (%s) ", format_digits(number, reward->number, NULL, 1));
+        text_printf(out, " (%s) ", format_number(number, reward->number, NULL));
     }
     text_printf(out, "\n\n");
 }

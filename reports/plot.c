@@ -107,7 +107,7 @@ static char *write_script(const struct chart *chart) {
                       "set border 3 lc rgb '#444444'\nset tics nomirror out scale 0.4\n"
                       "set grid lc rgb '#dddddd' lt 1 lw 0.6\n"
                       "set key bmargin center horizontal samplen 1.6 spacing 0.9 noenhanced\n"
-                      "set autoscale xfix\nset offsets 0, graph 0.02, graph 0.03, graph 0.03\n");
+                      "set autoscale xfix\nset offsets 0, graph 0.02, graph 0.03, 0\n");
     text_printf(&out, "set title ");
     add_quoted(&out, chart->title);
     text_printf(&out, "\nset xlabel ");

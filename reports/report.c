@@ -12,10 +12,9 @@ static const struct report *find_report(const char *name, struct error *err) {
     struct names names = {0};
     char *hint;
 
-    for (int i = 0; reports[i]; i++) {
+    for (int i = 0; reports[i]; i++)
         if (!strcmp(reports[i]->name, name)) return reports[i];
-        names_add(&names, reports[i]->name);
-    }
+    for (int i = 0; reports[i]; i++) names_add(&names, reports[i]->name);
     hint = names_hint(&names, name);
     fail(err, "there is no report format '%s'%s", name, hint);
     free(hint);

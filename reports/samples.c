@@ -7,7 +7,7 @@
 #include "harness/names.h"
 #include "reports/format.h"
 
-#define SHOWN 4000 /* responses in the page */
+#define SHOWN 5000 /* responses in the page */
 #define MAPS  8    /* token maps an evaluation */
 
 enum { REFUSED = 1, WRONG = 2, APPROVED = 4 };
@@ -56,16 +56,21 @@ static struct sample *find_sample(struct sample *samples, int count, const char 
     return count && !strcmp(samples[low].transcript->id, id) ? &samples[low] : NULL;
 }
 
-static void add_verdict(struct sample *sample, const struct verdict *verdict) {
+/* Yes and no without decimals. */
+static const char *score_text(char buffer[32], const struct verdict *verdict) {
     static const char *const failures[] = {NULL, "tie", "refused", "unparsed", "not judged"};
+
+    if (failures[verdict->outcome]) return failures[verdict->outcome];
+    return format_number(buffer, verdict->score, verdict->score == 0 || verdict->score == 1 ? "count" : NULL);
+}
+
+static void add_verdict(struct sample *sample, const struct verdict *verdict) {
+    int by_judge = !strcmp(verdict->what, "reward"); /* several may score one response */
     char number[32];
 
     sample->flags |= flags_of(verdict);
     text_printf(&sample->verdicts, "%s%s%s%s %s", sample->verdicts.length ? " · " : "", verdict->what,
-                strcmp(verdict->what, "reward") ? "" : " by ",
-                strcmp(verdict->what, "reward") ? "" : verdict->judge,
-                failures[verdict->outcome] ? failures[verdict->outcome]
-                                           : format_number(number, verdict->score, NULL));
+                by_judge ? " by " : "", by_judge ? verdict->judge : "", score_text(number, verdict));
     if (verdict->reason) text_printf(&sample->verdicts, " (%s)", verdict->reason);
 }
 
@@ -183,17 +188,19 @@ static void add_names(struct node *map, const char *key, const char *const *name
     for (int i = 0; i < count; i++) add_visible(list, names[i]);
 }
 
-/* Every step-th prompt stays, so that what is shown is spread over all. */
-static int add_rows(struct node *root, const struct sample *samples, int count, int step,
+/* `kept` of the prompts stay, at even distances, so that what is shown is spread over all. */
+static int add_rows(struct node *root, const struct sample *samples, int count, long kept, long all,
                     struct lists *lists) {
     struct node *prompts = node_add(root, "prompts", NODE_LIST);
     struct node *answers = node_add(root, "answers", NODE_LIST);
     int last = -1;
 
     for (int i = 0; i < count; i++) {
-        if (samples[i].order % step) continue;
-        if (samples[i].order != last) add_prompt(prompts, &samples[i], lists);
-        last = samples[i].order;
+        long order = samples[i].order;
+
+        if (order * kept / all == (order - 1) * kept / all && order > 0) continue;
+        if (order != last) add_prompt(prompts, &samples[i], lists);
+        last = (int)order;
         add_answer(answers, &samples[i], prompts->count - 1);
     }
     return answers->count;
@@ -212,15 +219,15 @@ static void add_script_json(struct text *out, const struct node *root) {
 }
 
 void samples_add_json(struct text *out, const struct results *results, int *shown, int *total) {
-    int policy_count, step;
+    int policy_count, prompts;
     const char **policies = results_policies(results, &policy_count);
     struct sample *samples = collect(results, policies, policy_count, total);
     struct node *root = node_new(NODE_MAP);
     struct lists lists = {0};
 
-    number_prompts(samples, *total);
-    step = (*total + SHOWN - 1) / SHOWN;
-    *shown = add_rows(root, samples, *total, step ? step : 1, &lists);
+    prompts = number_prompts(samples, *total);
+    *shown = add_rows(root, samples, *total, *total > SHOWN ? (long)prompts * SHOWN / *total : prompts,
+                      prompts, &lists);
     add_names(root, "policies", policies, policy_count);
     add_names(root, "sections", lists.sections.items, lists.sections.count);
     add_names(root, "splits", lists.splits.items, lists.splits.count);
@@ -247,9 +254,9 @@ static void add_token(struct text *out, const struct node *token, const struct n
     double share = most > 0 && isfinite(reward->number) ? reward->number / most : 0;
     char number[32];
 
-    /* Twenty shades a side are told by class, so that print and dark mode choose their colours. */
+    /* The sign is a class and the size a number, so that the style sheet chooses colours. */
     text_printf(out, "<span class=\"%s\" style=\"--w:%.2f\" title=\"%s\">", share < 0 ? "neg" : "pos",
-                fabs(share), format_digits(number, reward->number, NULL, 1));
+                fabs(share), format_number(number, reward->number, NULL));
     text_add_html(out, token->text);
     text_printf(out, "</span>");
 }

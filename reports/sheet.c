@@ -142,7 +142,7 @@ static const struct metric *next_cell(const struct sheet *sheet, int *at) {
     return NULL;
 }
 
-/* "Intervals (95 %), by Wilson's score: refused, wrong." for each method in the table. */
+/* "refused, wrong change: how it was made." for each method in the table. */
 static void add_methods(struct notes *out, const struct sheet *sheet) {
     struct names methods = {0};
     const struct metric *cell;
@@ -150,19 +150,19 @@ static void add_methods(struct notes *out, const struct sheet *sheet) {
     for (int at = 0; (cell = next_cell(sheet, &at));)
         if (cell->method) names_add(&methods, cell->method);
     for (int i = 0; i < methods.count; i++) {
-        struct names columns = {0};
         struct text line = {0};
 
-        for (int at = 0; (cell = next_cell(sheet, &at));)
-            if (same(cell->method, methods.items[i])) names_add(&columns, cell->name);
-        for (int j = 0; j < columns.count; j++) {
-            char *name = format_name(columns.items[j]);
-            text_printf(&line, "%s%s", j ? ", " : "", name);
+        for (int j = 0; j < sheet->heading_count; j++) {
+            const struct metric *metric = sheet->headings[j];
+            char *name = format_name(metric->name);
+
+            if (same(metric->method, methods.items[i]))
+                text_printf(&line, "%s%s%s", line.length ? ", " : "", name,
+                            metric_is_difference(metric) ? " change" : "");
             free(name);
         }
-        text_printf(&line, ": %s.", methods.items[i]);
+        text_printf(&line, "%s%s.", line.length ? ": " : "Some figures: ", methods.items[i]);
         notes_add(out, line.data);
-        free(columns.items);
     }
     free(methods.items);
 }

@@ -1,0 +1,234 @@
+/* Numbers have one spelling everywhere; texts from models can neither hide nor run. */
+#include "reports/format.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <check.h> /* last: it defines a macro named fail */
+
+static void number_is(double value, const char *unit, const char *expected) {
+    char buffer[32];
+
+    ck_assert_str_eq(format_number(buffer, value, unit), expected);
+}
+
+START_TEST(numbers_follow_their_unit)
+{
+    number_is(0.153, "percent", "15.3 %");
+    number_is(1, "percent", "100.0 %");
+    number_is(0.153, "points", "+15.3 pp");
+    number_is(-0.02, "points", "−2.0 pp");
+    number_is(12, "count", "12");
+    number_is(0.512345, NULL, "0.512");
+    number_is(3.14159, "nats", "3.14");
+    number_is(31.4159, "tokens", "31.4");
+    number_is(31415.9, "tokens", "31416");
+    number_is(-2.5, "nats", "−2.50");
+    number_is(0.000042, NULL, "4.2e−5");
+    number_is(-3e12, NULL, "−3.0e12");
+}
+END_TEST
+
+START_TEST(p_values_keep_two_digits)
+{
+    number_is(0.73, "p", "0.73");
+    number_is(0.0412, "p", "0.041");
+    number_is(0.00412, "p", "0.0041");
+    number_is(0.000021, "p", "2.1e−5");
+    number_is(0, "p", "< 1e−15");
+    number_is(1, "p", "1.00");
+}
+END_TEST
+
+START_TEST(what_is_no_number_is_a_dash)
+{
+    number_is(NAN, "percent", "–");
+    number_is(NAN, NULL, "–");
+    number_is(NAN, "p", "–");
+    number_is(INFINITY, NULL, "∞");
+    number_is(-INFINITY, "percent", "−∞");
+}
+END_TEST
+
+START_TEST(a_rounded_zero_has_no_sign)
+{
+    number_is(-0.00001, "points", "0.0 pp");
+    number_is(0.00001, "points", "0.0 pp");
+    number_is(-0.0, NULL, "0.000");
+}
+END_TEST
+
+START_TEST(any_number_fits_its_buffer)
+{
+    static const char *const units[] = {"percent", "points", "count", "p", "tokens", NULL};
+    static const double values[] = {1e15, -1e15, 1e-300, -1e-300, 12345.678, -0.5};
+    char buffer[32];
+
+    for (int i = 0; i < 6; i++)
+        for (int j = 0; j < 6; j++) ck_assert_uint_lt(strlen(format_number(buffer, values[j], units[i])), 32);
+    format_number(buffer, 1e300, "percent");
+    format_number(buffer, -1e300, "points");
+    ck_assert_uint_lt(strlen(buffer), 32);
+}
+END_TEST
+
+static void estimate_is(const struct metric *metric, const char *expected) {
+    char *estimate = format_estimate(metric);
+
+    ck_assert_str_eq(estimate, expected);
+    free(estimate);
+}
+
+START_TEST(an_interval_has_the_decimals_of_its_largest)
+{
+    struct metric metric = {.name = "tokens", .value = 9.5, .low = 8.25, .high = 10.75};
+
+    estimate_is(&metric, "9.5 [8.2, 10.8]");
+    metric.high = NAN;
+    estimate_is(&metric, "9.50");
+    metric.value = NAN;
+    estimate_is(&metric, "–");
+}
+END_TEST
+
+START_TEST(differences_carry_their_sign_and_points)
+{
+    struct metric metric = {
+        .name = "refused", .baseline = "sft", .unit = "percent", .value = 0.321, .low = 0.25, .high = -0.001};
+    double seeds[] = {0.3, -0.01};
+    char buffer[32];
+
+    estimate_is(&metric, "+32.1 pp [+25.0, −0.1]");
+    metric.per_seed = seeds;
+    ck_assert_str_eq(format_seed(buffer, &metric, 0), "+30.0");
+    ck_assert_str_eq(format_seed(buffer, &metric, 1), "−1.0");
+    metric.unit = "tokens";
+    estimate_is(&metric, "+0.321 [+0.250, −0.001]");
+    metric.name = "win_rate";
+    metric.unit = "percent";
+    ck_assert(!metric_is_difference(&metric));
+    estimate_is(&metric, "32.1 % [25.0, −0.1]");
+}
+END_TEST
+
+START_TEST(stars_are_for_corrected_p_only)
+{
+    struct metric metric = {.p = 1e-9, .p_adjusted = NAN};
+
+    ck_assert_str_eq(format_stars(&metric), "");
+    metric.p_adjusted = 0.049;
+    ck_assert_str_eq(format_stars(&metric), "*");
+    metric.p_adjusted = 0.0099;
+    ck_assert_str_eq(format_stars(&metric), "**");
+    metric.p_adjusted = 0;
+    ck_assert_str_eq(format_stars(&metric), "***");
+}
+END_TEST
+
+static void visible_is(const char *text, const char *expected) {
+    char *visible = text_visible(text);
+
+    ck_assert_str_eq(visible, expected);
+    free(visible);
+}
+
+START_TEST(what_hides_is_shown)
+{
+    visible_is("plain\nnext", "plain\nnext");
+    visible_is(NULL, "");
+    visible_is("\x1b[31m", "␛[31m");
+    visible_is("a\rb\x7f", "a␍b␡");
+    visible_is("\xe2\x80\xae", "⟨U+202E⟩");      /* right-to-left override */
+    visible_is("a\xe2\x80\x8b", "a⟨U+200B⟩");    /* zero width */
+    visible_is("\xf3\xa0\x81\x81", "⟨U+E0041⟩"); /* a tag character */
+    visible_is("\xc3\xa9\xe2\x82\xac", "é€");
+}
+END_TEST
+
+START_TEST(broken_utf8_is_shown_byte_by_byte)
+{
+    visible_is("\xff", "⟨ff⟩");
+    visible_is("a\xc3", "a⟨c3⟩");                       /* cut short */
+    visible_is("\xc0\xaf", "⟨c0⟩⟨af⟩");                 /* too long for '/' */
+    visible_is("\xed\xa0\x80", "⟨ed⟩⟨a0⟩⟨80⟩");         /* a surrogate */
+    visible_is("\xf4\x90\x80\x80", "⟨f4⟩⟨90⟩⟨80⟩⟨80⟩"); /* beyond Unicode */
+}
+END_TEST
+
+static void written_is(void (*add)(struct text *out, const char *text), const char *text,
+                       const char *expected) {
+    struct text out = {0};
+
+    text_add(&out, "", 0);
+    add(&out, text);
+    ck_assert_str_eq(out.data, expected);
+    free(out.data);
+}
+
+START_TEST(html_is_escaped)
+{
+    written_is(text_add_html, "<a href=\"x\" o='1'>&", "&lt;a href=&quot;x&quot; o=&#39;1&#39;&gt;&amp;");
+    written_is(text_add_html, NULL, "");
+}
+END_TEST
+
+START_TEST(markdown_is_plain_text)
+{
+    written_is(text_add_markdown, "a|b *c* <d> `e`", "a\\|b \\*c\\* \\<d\\> \\`e\\`");
+    written_is(text_add_markdown, "![x](http://y)", "![x\\](http://y)");
+    written_is(text_add_markdown, "one\ntwo", "one ⏎ two");
+    written_is(text_add_markdown, "15.3 % [10.2, 21.5]", "15.3 % [10.2, 21.5]");
+}
+END_TEST
+
+START_TEST(csv_quotes_when_it_must)
+{
+    written_is(text_add_csv, "plain", "plain");
+    written_is(text_add_csv, "a,b", "\"a,b\"");
+    written_is(text_add_csv, "say \"hi\"\n", "\"say \"\"hi\"\"\n\"");
+    written_is(text_add_csv, NULL, "");
+}
+END_TEST
+
+START_TEST(names_lose_their_underscores)
+{
+    char *name = format_name("over_refusal_benign");
+
+    ck_assert_str_eq(name, "over refusal benign");
+    free(name);
+}
+END_TEST
+
+static Suite *format_suite(void) {
+    Suite *suite = suite_create("format");
+    TCase *numbers = tcase_create("numbers"), *texts = tcase_create("texts");
+
+    tcase_add_test(numbers, numbers_follow_their_unit);
+    tcase_add_test(numbers, p_values_keep_two_digits);
+    tcase_add_test(numbers, what_is_no_number_is_a_dash);
+    tcase_add_test(numbers, a_rounded_zero_has_no_sign);
+    tcase_add_test(numbers, any_number_fits_its_buffer);
+    tcase_add_test(numbers, an_interval_has_the_decimals_of_its_largest);
+    tcase_add_test(numbers, differences_carry_their_sign_and_points);
+    tcase_add_test(numbers, stars_are_for_corrected_p_only);
+    tcase_add_test(texts, what_hides_is_shown);
+    tcase_add_test(texts, broken_utf8_is_shown_byte_by_byte);
+    tcase_add_test(texts, html_is_escaped);
+    tcase_add_test(texts, markdown_is_plain_text);
+    tcase_add_test(texts, csv_quotes_when_it_must);
+    tcase_add_test(texts, names_lose_their_underscores);
+    suite_add_tcase(suite, numbers);
+    suite_add_tcase(suite, texts);
+    return suite;
+}
+
+int main(void) {
+    SRunner *runner = srunner_create(format_suite());
+    int failures;
+
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
