@@ -126,7 +126,7 @@ const struct preset ppo_presets[] = {
      "temperature=1 max_new=512",
      "verl's configuration files; without its dual clip"},
     {"align-anything",
-     "kl=0.02 gamma=1 lambda=0.95 clip=0.2 value_clip=5 epochs=1 minibatches=1 lr=1e-5 schedule=cosine "
+     "kl=0.02 gamma=1 lambda=0.95 clip=0.2 value_clip=5 epochs=1 lr=1e-5 schedule=cosine "
      "value_lr=5e-6 value_schedule=constant warmup=0.03 beta2=0.95 shaped_clip=50 whiten_advantages=false "
      "temperature=1 ptx=16 value_init=reward",
      "align-anything's PPO configuration"},
