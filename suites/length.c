@@ -84,19 +84,24 @@ static double quantile_of_seed(const struct series *all, int seed) {
     return out;
 }
 
-/* What a resampled statistic says, in the metric. */
+/* What a resampled statistic says, in the metric; `missing`: why it may not exist. */
 static void set_resampled(const struct bench *bench, struct metric *metric, bootstrap_statistic *statistic,
-                          const struct series *series, const char *method) {
+                          const struct series *series, const char *method, const char *missing) {
     struct bootstrap settings = costly(bench);
     struct bootstrapped resampled = {.value = NAN};
     struct error err;
 
     metric->n = series->prompts;
-    if (bootstrap_run(&resampled, statistic, series, series->prompts, &settings, &err)) {
-        metric_reason(metric, err.message);
+    metric_method(metric, method);
+    if (!series->prompts) {
+        metric_reason(metric, "no answer has all the scores");
         return;
     }
-    metric_method(metric, method);
+    if (bootstrap_run(&resampled, statistic, series, series->prompts, &settings, &err)) {
+        metric->value = resampled.value;
+        metric_reason(metric, isnan(resampled.value) ? missing : err.message);
+        return;
+    }
     metric->value = resampled.value;
     metric->low = resampled.low;
     metric->high = resampled.high;
@@ -111,7 +116,8 @@ static void measure_quantile(const struct bench *bench, const struct measure *wh
     metric->seeds = series.seeds;
     metric->per_seed = xcalloc((size_t)series.seeds, sizeof *metric->per_seed);
     for (int s = 0; s < series.seeds; s++) metric->per_seed[s] = quantile_of_seed(&series, s);
-    set_resampled(bench, metric, quantile_of, &series, "quantile of all answers; bootstrap over prompts");
+    set_resampled(bench, metric, quantile_of, &series, "quantile of all answers; bootstrap over prompts",
+                  "no answer has a known length");
     series_free(&series);
 }
 
@@ -219,7 +225,8 @@ static void correlate(const struct bench *bench, enum association how, struct se
         metric->per_seed[s] = series->prompts ? seed_correlation(series, s, every, series->prompts) : NAN;
     set_resampled(
         bench, metric, mean_correlation, series,
-        "mean over seeds of the correlation over prompts; bootstrap over prompts (of the sample's ranks)");
+        "mean over seeds of the correlation over prompts; bootstrap over prompts (of the sample's ranks)",
+        "a score does not vary over prompts, or two of them are the same");
     free(every);
 }
 
@@ -260,23 +267,14 @@ static void measure_rewards(const struct bench *bench, const struct measure *lik
 
 static void measure_matched(const struct bench *bench, const struct measure *like, const double *value,
                             const char *judge, struct metrics *out) {
-    const struct table *table = bench->table;
-    double *wins = xmalloc((size_t)table->question_count * sizeof *wins);
     struct measure what = *like;
-    struct metric *metric;
-    int count = 0;
 
     what.name = "length_matched_win_rate";
     what.unit = "percent";
     what.judge = judge;
     what.lower_is_better = 0;
-    for (int q = 0; q < table->question_count; q++)
-        if (measure_takes(bench, &what, q))
-            wins[count++] = prompt_wins(table, value, like->value, like->policy, table->baseline, q);
-    metric = measure_metric(bench, &what, table->policies[table->baseline], out);
-    metric_of_wins(bench, metric, wins, count);
-    if (!metric->n) metric_reason(metric, "no two answers are of nearly one length");
-    free(wins);
+    what.value = value;
+    measure_wins(bench, &what, bench->table->baseline, like->value, out);
 }
 
 static void measure_policy(const struct bench *bench, struct measure *what, struct metrics *out) {

@@ -71,26 +71,6 @@ double prompt_mean(const struct table *table, const double *value, int policy, i
     return count ? sum / count : NAN;
 }
 
-static int nearly_equal(double a, double b) {
-    return fabs(a - b) <= fmax(1, 0.05 * (a + b));
-}
-
-double prompt_wins(const struct table *table, const double *value, const double *tokens, int a, int b,
-                   int question) {
-    double sum = 0;
-    int count = 0;
-
-    for (int s = 0; s < table->seed_count; s++) {
-        int x = table_cell(table, a, s, question), y = table_cell(table, b, s, question);
-
-        if (isnan(value[x]) || isnan(value[y])) continue;
-        if (tokens && !nearly_equal(tokens[x], tokens[y])) continue;
-        sum += value[x] > value[y] ? 1 : value[x] == value[y] ? 0.5 : 0;
-        count++;
-    }
-    return count ? sum / count : NAN;
-}
-
 static struct bootstrap how(const struct bench *bench) {
     return (struct bootstrap){bench->seed, bench->resamples, bench->level, BOOTSTRAP_PERCENTILE};
 }
@@ -127,8 +107,7 @@ static void set_interval(struct metric *metric, int status, double low, double h
     metric->high = high;
 }
 
-void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count,
-                      int exact) {
+void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count) {
     double *kept = xmalloc((size_t)count * sizeof *kept), *weight = xmalloc((size_t)count * sizeof *weight);
     int n = present(kept, values, count), status;
     struct bootstrap settings = how(bench);
@@ -142,7 +121,7 @@ void metric_of_values(const struct bench *bench, struct metric *metric, const do
     for (int i = 0; i < n; i++) weight[i] = 1;
     if (!n) {
         metric_reason(metric, count ? "no answer could be judged" : "no prompts of this kind");
-    } else if (exact && all_binary(kept, n)) {
+    } else if (all_binary(kept, n)) {
         metric_method(metric, "share of prompts; Wilson interval");
         status = rate_wilson(&interval, metric->value * n, n, bench->level, &err);
         set_interval(metric, status, interval.low, interval.high, &err);
@@ -194,7 +173,7 @@ static void resampled_difference(const struct bench *bench, struct metric *metri
 }
 
 void metric_of_difference(const struct bench *bench, struct metric *metric, const double *a, const double *b,
-                          int count, int exact) {
+                          int count) {
     double *left = xmalloc((size_t)count * sizeof *left), *right = xmalloc((size_t)count * sizeof *right);
     int n = 0;
 
@@ -208,7 +187,7 @@ void metric_of_difference(const struct bench *bench, struct metric *metric, cons
     metric->value = mean_of(left, n) - mean_of(right, n);
     if (!n)
         metric_reason(metric, count ? "no prompt has a judged answer of both" : "no prompts of this kind");
-    else if (exact && all_binary(left, n) && all_binary(right, n))
+    else if (all_binary(left, n) && all_binary(right, n))
         exact_difference(bench, metric, left, right, n);
     else
         resampled_difference(bench, metric, left, right, n);
@@ -239,7 +218,22 @@ void metric_of_gap(const struct bench *bench, struct metric *metric, const doubl
     free(right);
 }
 
-void metric_of_wins(const struct bench *bench, struct metric *metric, const double *wins, int count) {
+static int nearly_equal(double a, double b) {
+    return fabs(a - b) <= fmax(1, 0.05 * (a + b));
+}
+
+/* 1, 1/2 or 0 under one seed; NaN: not judged, or not of one length. */
+static double win(const struct bench *bench, const struct measure *what, int other, const double *tokens,
+                  int seed, int question) {
+    int a = table_cell(bench->table, what->policy, seed, question),
+        b = table_cell(bench->table, other, seed, question);
+
+    if (isnan(what->value[a]) || isnan(what->value[b])) return NAN;
+    if (tokens && !nearly_equal(tokens[a], tokens[b])) return NAN;
+    return what->value[a] > what->value[b] ? 1 : what->value[a] == what->value[b] ? 0.5 : 0;
+}
+
+static void set_wins(const struct bench *bench, struct metric *metric, const double *wins, int count) {
     double *kept = xmalloc((size_t)count * sizeof *kept);
     int n = present(kept, wins, count), status;
     struct estimate estimate = {0};
@@ -248,9 +242,7 @@ void metric_of_wins(const struct bench *bench, struct metric *metric, const doub
     metric->n = n;
     metric->n_missing = count - n;
     metric->value = mean_of(kept, n);
-    if (!n) {
-        metric_reason(metric, "no prompt has a judged answer of both");
-    } else {
+    if (n) {
         metric_method(metric, all_binary(kept, n)
                                   ? "share won; Wilson interval; exact sign test against 1/2"
                                   : "mean of win 1, tie 1/2, loss 0; Student's t over prompts");
@@ -258,6 +250,46 @@ void metric_of_wins(const struct bench *bench, struct metric *metric, const doub
         set_interval(metric, status, estimate.low, estimate.high, &err);
         if (!status) metric->p = estimate.p;
     }
+    free(kept);
+}
+
+void measure_wins(const struct bench *bench, const struct measure *what, int other, const double *tokens,
+                  struct metrics *out) {
+    const struct table *table = bench->table;
+    struct metric *metric = measure_metric(bench, what, table->policies[other], out);
+    double *wins = xmalloc((size_t)table->question_count * sizeof *wins);
+    double *kept = xmalloc((size_t)table->question_count * sizeof *kept);
+    int count = 0;
+
+    metric->seeds = table->seed_count;
+    metric->per_seed = xcalloc((size_t)table->seed_count, sizeof *metric->per_seed);
+    for (int s = 0; s < table->seed_count; s++) {
+        count = 0;
+        for (int q = 0; q < table->question_count; q++)
+            if (measure_takes(bench, what, q)) wins[count++] = win(bench, what, other, tokens, s, q);
+        count = present(kept, wins, count);
+        metric->per_seed[s] = mean_of(kept, count);
+    }
+    count = 0;
+    for (int q = 0; q < table->question_count; q++) {
+        double seeds = 0, sum = 0;
+
+        if (!measure_takes(bench, what, q)) continue;
+        for (int s = 0; s < table->seed_count; s++) {
+            double one = win(bench, what, other, tokens, s, q);
+
+            if (isnan(one)) continue;
+            sum += one;
+            seeds++;
+        }
+        wins[count++] = sum / seeds; /* NaN where no seed counts */
+    }
+    set_wins(bench, metric, wins, count);
+    if (!metric->n)
+        metric_reason(metric, tokens ? "no two judged answers are of nearly one length"
+                                     : "no prompt has a judged answer of both");
+    if (is_null_policy(table->policies[what->policy])) metric->p = NAN;
+    free(wins);
     free(kept);
 }
 
@@ -320,19 +352,30 @@ void measure_column(const struct bench *bench, const struct measure *what, struc
     const struct table *table = bench->table;
     double *mine = xmalloc((size_t)table->question_count * sizeof *mine);
     double *theirs = xmalloc((size_t)table->question_count * sizeof *theirs);
-    int count = gather(bench, what, what->policy, mine), exact = table->seed_count == 1;
+    int count = gather(bench, what, what->policy, mine);
     struct metric *metric = measure_metric(bench, what, NULL, out);
 
     set_per_seed(bench, what, -1, metric);
-    metric_of_values(bench, metric, mine, count, exact);
+    metric_of_values(bench, metric, mine, count);
     if (what->policy != table->baseline && !is_null_policy(table->policies[what->policy])) {
         gather(bench, what, table->baseline, theirs);
         metric = measure_metric(bench, what, table->policies[table->baseline], out);
         set_per_seed(bench, what, table->baseline, metric);
-        metric_of_difference(bench, metric, mine, theirs, count, exact);
+        metric_of_difference(bench, metric, mine, theirs, count);
     }
     free(mine);
     free(theirs);
+}
+
+/* Null policies are not judged by everything. */
+static int is_judged(const struct bench *bench, const struct measure *what) {
+    const struct table *table = bench->table;
+    int first = table_cell(table, what->policy, 0, 0), count = table->seed_count * table->question_count;
+
+    if (!is_null_policy(table->policies[what->policy])) return 1;
+    for (int i = first; i < first + count; i++)
+        if (!isnan(what->value[i])) return 1;
+    return 0;
 }
 
 void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out) {
@@ -343,7 +386,7 @@ void measure_everywhere(const struct bench *bench, const struct measure *what, s
         for (int p = 0; p < bench->table->policy_count; p++) {
             one.split = splits[i];
             one.policy = p;
-            measure_column(bench, &one, out);
+            if (is_judged(bench, &one)) measure_column(bench, &one, out);
         }
     free(splits);
 }

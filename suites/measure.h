@@ -28,23 +28,21 @@ int measure_takes(const struct bench *bench, const struct measure *what, int que
 /* Mean over seeds of a policy's values, NaN if it has none. */
 double prompt_mean(const struct table *table, const double *value, int policy, int question);
 
-/* Share of seeds in which a's answer has the higher value than b's, ties half; NaN where none has both. With
-   tokens (a column): only seeds in which the two are of nearly one length, within a tenth. */
-double prompt_wins(const struct table *table, const double *value, const double *tokens, int a, int b,
-                   int question);
-
-/* One value a prompt, NaN where there is none: its mean with a bootstrap interval (a rate's Wilson interval
-   where `exact`) in the metric. Caller keeps values. */
-void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count,
-                      int exact);
+/* One value a prompt, NaN where there is none: its mean with a bootstrap interval, Wilson's where all are 0
+   or
+   1. Caller keeps values. */
+void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count);
 /* Paired: mean of a - b over prompts that have both; the test. */
 void metric_of_difference(const struct bench *bench, struct metric *metric, const double *a, const double *b,
-                          int count, int exact);
+                          int count);
 /* Unpaired: mean of a less mean of b, over different prompts; Welch's t. */
 void metric_of_gap(const struct bench *bench, struct metric *metric, const double *a, int a_count,
                    const double *b, int b_count);
-/* Wins of one value a prompt in [0, 1], against a half. */
-void metric_of_wins(const struct bench *bench, struct metric *metric, const double *wins, int count);
+/* How often the policy's answer has the higher value than the other policy's, ties half, against a half. With
+   tokens (a column): only where the two are of nearly one length, within a tenth or a token. Null policies
+   have no p. */
+void measure_wins(const struct bench *bench, const struct measure *what, int other, const double *tokens,
+                  struct metrics *out);
 /* Mean over the seeds of per_seed, which is set already, with Student's t over seeds. zero: test against 0.
  */
 void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero);

@@ -122,9 +122,10 @@ static int place_answers(struct table *table, const struct transcripts *in, cons
         int cell = table_cell(table, policy_of(table, t->policy), seed_of(table, t->seed), question[i]);
 
         if (table->answers[cell])
-            status =
-                fail(err, "policy %s, seed %d answers prompt %s twice; give one answer a prompt and seed",
-                     t->policy, t->seed, t->prompt_id);
+            status = fail(
+                err,
+                "policy %s, seed %d answers prompt %s twice; one answer a prompt is expected (per_prompt: 1)",
+                t->policy, t->seed, t->prompt_id);
         table->answers[cell] = t;
         places[i] = (struct place){t->id, cell};
     }

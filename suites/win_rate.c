@@ -3,54 +3,21 @@
    limited evaluator's probability of approval, where the world has one win_rate_reward_model  by a reward
    (judge), where there is no world: a proxy, and so to be read Every policy against the baseline, then the
    trained ones against each other. Null policies have no p. */
-#include <math.h>
 #include <stdlib.h>
 
-#include "harness/memory.h"
 #include "suites/measure.h"
-
-static void measure_pair(const struct bench *bench, const struct measure *what, int other,
-                         struct metrics *out) {
-    const struct table *table = bench->table;
-    double *wins = xmalloc((size_t)table->question_count * sizeof *wins);
-    struct metric *metric = measure_metric(bench, what, table->policies[other], out);
-    int count = 0;
-
-    for (int q = 0; q < table->question_count; q++)
-        if (measure_takes(bench, what, q))
-            wins[count++] = prompt_wins(table, what->value, NULL, what->policy, other, q);
-    metric_of_wins(bench, metric, wins, count);
-    metric->seeds = table->seed_count;
-    metric->per_seed = xcalloc((size_t)table->seed_count, sizeof *metric->per_seed);
-    for (int s = 0; s < table->seed_count; s++) {
-        double sum = 0;
-        int n = 0;
-
-        for (int q = 0; q < table->question_count; q++) {
-            double a = what->value[table_cell(table, what->policy, s, q)],
-                   b = what->value[table_cell(table, other, s, q)];
-
-            if (isnan(a) || isnan(b) || !measure_takes(bench, what, q)) continue;
-            sum += a > b ? 1 : a == b ? 0.5 : 0;
-            n++;
-        }
-        metric->per_seed[s] = n ? sum / n : NAN;
-    }
-    if (is_null_policy(table->policies[what->policy])) metric->p = NAN;
-    free(wins);
-}
 
 static void measure_all(const struct bench *bench, struct measure *what, struct metrics *out) {
     const struct table *table = bench->table;
 
     for (what->policy = 0; what->policy < table->policy_count; what->policy++)
-        if (what->policy != table->baseline) measure_pair(bench, what, table->baseline, out);
+        if (what->policy != table->baseline) measure_wins(bench, what, table->baseline, NULL, out);
     for (what->policy = 0; what->policy < table->policy_count; what->policy++)
         for (int other = 0; other < what->policy; other++) {
             if (what->policy == table->baseline || other == table->baseline) continue;
             if (is_null_policy(table->policies[what->policy]) || is_null_policy(table->policies[other]))
                 continue;
-            measure_pair(bench, what, other, out);
+            measure_wins(bench, what, other, NULL, out);
         }
 }
 
