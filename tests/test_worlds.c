@@ -743,6 +743,24 @@ START_TEST(clean_demonstrations_are_ideal)
 }
 END_TEST
 
+START_TEST(echoed_demonstrations_repeat_the_prompt)
+{
+    struct error err = {""};
+    int status, echoes = 0;
+    char *folder = run_stage("{world: summary, prompts: 0, heldout: 0, ood: 0, demonstrations: 400, pairs: 0, "
+                             "heldout_pairs: 0, ood_pairs: 0, echo: 0.5}",
+                             1, &status, &err);
+    struct examples list = read_list(folder, "demonstrations.jsonl");
+
+    ck_assert_int_eq(list.count, 400);
+    for (int i = 0; i < list.count; i++) echoes += !strcmp(list.items[i].response, list.items[i].prompt);
+    ck_assert_int_ge(echoes, 160); /* 200 with a deviation of 10 */
+    ck_assert_int_le(echoes, 240);
+    examples_free(&list);
+    discard(folder);
+}
+END_TEST
+
 START_TEST(bad_requests_get_one_clear_sentence)
 {
     static const struct {
@@ -798,6 +816,7 @@ static Suite *suite(void) {
     tcase_add_test(stage, stage_ids_name_world_split_and_number);
     tcase_add_loop_test(stage, seed_changes_training_data_alone, 0, ALL);
     tcase_add_test(stage, clean_demonstrations_are_ideal);
+    tcase_add_test(stage, echoed_demonstrations_repeat_the_prompt);
     tcase_add_test(stage, bad_requests_get_one_clear_sentence);
     suite_add_tcase(out, gold_case);
     suite_add_tcase(out, draws);

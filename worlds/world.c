@@ -17,7 +17,7 @@ struct settings {
     int prompts, heldout, ood;
     int demonstrations;
     int pairs, heldout_pairs, ood_pairs;
-    double clean;
+    double clean, echo;
 };
 
 #define AT(field) offsetof(struct settings, field)
@@ -39,6 +39,8 @@ static const struct option options[] = {
      "pairs of each out-of-distribution split"},
     {"clean", OPTION_REAL, AT(clean), "0", 0, 1, NULL,
      "share of demonstrations replaced by the ideal answer"},
+    {"echo", OPTION_REAL, AT(echo), "0", 0, 1, NULL,
+     "share of demonstrations replaced by the prompt's own text, which teaches a new model to copy"},
     {0}};
 #undef AT
 
@@ -121,17 +123,22 @@ out:
     return status;
 }
 
-static void add_demonstrations(struct examples *list, const struct source *source, int count, double clean) {
-    const struct world *world = source->world;
+static char *demonstration(const struct source *source, const struct settings *settings, const char *prompt,
+                           struct rng *rng) {
+    if (rng_chance(rng, settings->clean)) return source->world->ideal(prompt);
+    if (rng_chance(rng, settings->echo)) return xstrdup(prompt);
+    return source->world->demonstrate(source->dials, prompt, rng);
+}
 
-    progress_begin("demonstrations", count, "texts");
-    for (int i = 0; i < count; i++) {
+static void add_demonstrations(struct examples *list, const struct source *source,
+                               const struct settings *settings) {
+    progress_begin("demonstrations", settings->demonstrations, "texts");
+    for (int i = 0; i < settings->demonstrations; i++) {
         struct rng rng = stream(source, "demonstration", "train", i, 0);
-        char *prompt = world->prompt(source->dials, "train", &rng);
+        char *prompt = source->world->prompt(source->dials, "train", &rng);
         struct example *example = add_example(list, source, "train", "demonstration-", i, prompt);
 
-        example->response =
-            rng_chance(&rng, clean) ? world->ideal(prompt) : world->demonstrate(source->dials, prompt, &rng);
+        example->response = demonstration(source, settings, prompt, &rng);
         tick(i + 1);
     }
     progress_end();
@@ -209,7 +216,7 @@ static int write_demonstrations(const struct source *source, const struct settin
     struct examples list = {0};
     int status;
 
-    add_demonstrations(&list, source, settings->demonstrations, settings->clean);
+    add_demonstrations(&list, source, settings);
     status = examples_write(path, &list, err);
     examples_free(&list);
     return status;
