@@ -34,6 +34,7 @@ static void add_metric(struct text *out, const struct evaluation *evaluation, co
     add_field(out, metric->split);
     add_field(out, metric->policy);
     add_field(out, metric->name);
+    add_field(out, metric->judge);
     add_field(out, metric->baseline);
     add_raw(out, metric->value);
     add_raw(out, metric->low);
@@ -57,9 +58,10 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     struct text out = {0};
 
     (void)err;
-    text_printf(&out,
-                "evaluation,suite,split,policy,metric,baseline,value,low,high,p,p_adjusted,n,n_missing,seeds,"
-                "per_seed,unit,method,family,reason,better,shown,p_adjusted_shown\r\n");
+    text_printf(
+        &out,
+        "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,n,n_missing,seeds,"
+        "per_seed,unit,method,family,reason,better,shown,p_adjusted_shown\r\n");
     for (int i = 0; i < results->evaluation_count; i++)
         for (int j = 0; j < results->evaluations[i].metrics.count; j++)
             add_metric(&out, &results->evaluations[i], &results->evaluations[i].metrics.items[j]);

@@ -323,7 +323,7 @@ static int same(const char *a, const char *b) {
 
 static int same_measure(const struct metric *a, const struct metric *b) {
     return same(a->suite, b->suite) && same(a->name, b->name) && same(a->split, b->split) &&
-           same(a->baseline, b->baseline);
+           same(a->judge, b->judge) && same(a->baseline, b->baseline);
 }
 
 static void draw_dose_policy(struct drawing *drawing, struct chart *chart, const char *task, const char *dose,

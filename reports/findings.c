@@ -89,6 +89,11 @@ struct findings *findings_of(const struct evaluation *evaluation, int *count) {
     return lists;
 }
 
+/* Alike but for the split. */
+static int same_measure(const struct metric *a, const struct metric *b) {
+    return same(a->name, b->name) && same(a->judge, b->judge) && same(a->baseline, b->baseline);
+}
+
 const struct finding *findings_next(const struct findings *findings, int *at) {
     while (*at < findings->significant) {
         const struct finding *finding = &findings->items[(*at)++];
@@ -96,7 +101,7 @@ const struct finding *findings_next(const struct findings *findings, int *at) {
 
         for (const struct finding *other = findings->items; other < finding; other++)
             if (same(other->metric->suite, finding->metric->suite))
-                told += same(other->metric->name, finding->metric->name) ? EACH : 1;
+                told += same_measure(other->metric, finding->metric) ? EACH : 1;
         if (told < EACH) return finding;
     }
     return NULL;
@@ -113,6 +118,7 @@ char *finding_sentence(const struct finding *finding) {
     struct text out = {0};
 
     text_printf(&out, "%s", name);
+    if (metric->judge) text_printf(&out, " by %s", metric->judge);
     if (metric->split) text_printf(&out, ", %s", metric->split);
     text_printf(&out, ", against %s: %s", metric->baseline, estimate);
     if (*unit_in_heading(metric)) text_printf(&out, " %s", unit_in_heading(metric));
@@ -283,6 +289,6 @@ void limitations_of(struct notes *out, const struct results *results) {
     }
     note_events(out, results);
     notes_add(
-        out, xstrdup("Tests are corrected within the family named below each sheet, not across the report."));
+        out, xstrdup("Tests are corrected within the family named below each table, not across the report."));
     if (results->figure_note) notes_add(out, xstrdup(results->figure_note));
 }

@@ -81,6 +81,7 @@ static void add_heading(struct text *out, const struct metric *metric) {
 
     text_printf(out, "<th scope=\"col\">");
     text_add_html(out, name);
+    if (metric->judge) add_small(out, "by ", metric->judge);
     if (metric->baseline)
         add_small(out, metric_is_difference(metric) ? "change against " : "against ", metric->baseline);
     if (*unit_in_heading(metric)) add_small(out, "", unit_in_heading(metric));

@@ -34,6 +34,7 @@ static void add_metric(struct node *list, const struct metric *metric) {
     node_add_text(map, "split", metric->split);
     node_add_text(map, "policy", metric->policy);
     node_add_text(map, "metric", metric->name);
+    node_add_text(map, "judge", metric->judge);
     node_add_text(map, "baseline", metric->baseline);
     add_numbers(map, metric);
     node_add_text(map, "unit", metric->unit);

@@ -9,6 +9,7 @@
 #include "reports/format.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
+#include "reports/samples.h"
 #include "reports/sheet.h"
 
 #define TOP_FINDINGS 6 /* sentences a policy in the summary */
@@ -48,6 +49,10 @@ static void add_heading(struct text *out, const struct metric *metric) {
 
     text_printf(out, " ");
     text_add_markdown(out, name);
+    if (metric->judge) {
+        text_printf(out, " by ");
+        text_add_markdown(out, metric->judge);
+    }
     if (metric->baseline) {
         text_printf(out, metric_is_difference(metric) ? ", change against " : " against ");
         text_add_markdown(out, metric->baseline);
@@ -157,7 +162,11 @@ static void add_section(struct text *out, const struct results *results, const c
     for (int i = 0; i < sheets.count; i++) add_table(out, &sheets.items[i]);
     sheets_free(&sheets);
     add_figures(out, results, section);
-    for (int i = 0; map && i < MAPS; map = map->next, i++) add_token_map(out, map);
+    for (int shown = 0; map && shown < MAPS; map = map->next) {
+        if (!token_map_is_spread(map)) continue;
+        add_token_map(out, map);
+        shown++;
+    }
 }
 
 static void add_provenance(struct text *out, const struct results *results) {

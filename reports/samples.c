@@ -293,13 +293,26 @@ static void add_map(struct text *out, const struct evaluation *evaluation, const
     text_printf(out, "</p></figure>\n");
 }
 
-void samples_add_maps(struct text *out, const struct evaluation *evaluation) {
-    const struct node *map = evaluation->token_rewards->first;
+int token_map_is_spread(const struct node *map) {
+    const struct node *rewards = node_get(map, "rewards");
+    int told = 0;
 
-    if (!map) return;
-    text_printf(out,
+    for (const struct node *reward = rewards ? rewards->first : NULL; reward; reward = reward->next)
+        told += reward->number != 0;
+    return told > 1;
+}
+
+void samples_add_maps(struct text *out, const struct evaluation *evaluation) {
+    int shown = 0;
+
+    for (const struct node *map = evaluation->token_rewards->first; map && shown < MAPS; map = map->next) {
+        if (!token_map_is_spread(map)) continue;
+        if (!shown++)
+            text_printf(
+                out,
                 "<h3>Rewards token by token</h3>\n<p class=\"key\">Blue raises the response's reward, orange "
                 "and underlined lowers it; the figure is shown on pointing.</p>\n<div class=\"maps\">\n");
-    for (int i = 0; map && i < MAPS; map = map->next, i++) add_map(out, evaluation, map);
-    text_printf(out, "</div>\n");
+        add_map(out, evaluation, map);
+    }
+    if (shown) text_printf(out, "</div>\n");
 }

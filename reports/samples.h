@@ -9,7 +9,9 @@
    more than a few thousand responses are left. Sets how many are shown, and of how many. */
 void samples_add_json(struct text *out, const struct results *results, int *shown, int *total);
 
-/* The maps of one evaluation as HTML, the first few; nothing if there are none. */
+/* More than one token has a reward: a map of it shows something. */
+int token_map_is_spread(const struct node *map);
+/* The maps of one evaluation as HTML, the first few that are spread; nothing if there are none. */
 void samples_add_maps(struct text *out, const struct evaluation *evaluation);
 
 #endif

@@ -23,7 +23,7 @@ static struct sheet *find_sheet(struct sheets *sheets, const struct metric *metr
 
 static int find_column(const struct sheet *sheet, const struct metric *metric) {
     for (int i = 0; i < sheet->heading_count; i++)
-        if (same(sheet->headings[i]->name, metric->name) &&
+        if (same(sheet->headings[i]->name, metric->name) && same(sheet->headings[i]->judge, metric->judge) &&
             same(sheet->headings[i]->baseline, metric->baseline))
             return i;
     return -1;
@@ -185,18 +185,34 @@ static void add_corrections(struct notes *out, const struct sheet *sheet) {
     free(families.items);
 }
 
-static void add_reasons(struct notes *out, const struct sheet *sheet) {
+static int lacks(const struct metric *cell, int whole) {
+    return cell->reason && (whole ? isnan(cell->value) : !isnan(cell->value) && isnan(cell->low));
+}
+
+/* "No interval (all are equal): refused of sft, refused of null-copy." for each reason in the table. */
+static void add_reasons(struct notes *out, const struct sheet *sheet, int whole) {
+    struct names reasons = {0};
     const struct metric *cell;
 
-    for (int at = 0; (cell = next_cell(sheet, &at));) {
-        char *name;
+    for (int at = 0; (cell = next_cell(sheet, &at));)
+        if (lacks(cell, whole)) names_add(&reasons, cell->reason);
+    for (int i = 0; i < reasons.count; i++) {
+        struct text line = {0};
+        int count = 0;
 
-        if (!cell->reason || !(isnan(cell->value) || isnan(cell->low))) continue;
-        name = format_name(cell->name);
-        notes_add(out, xprintf("%s %s of %s: %s.", isnan(cell->value) ? "No" : "No interval for", name,
-                               row_name(cell), cell->reason));
-        free(name);
+        text_printf(&line, "No %s (%s):", whole ? "figure" : "interval", reasons.items[i]);
+        for (int at = 0; (cell = next_cell(sheet, &at));) {
+            char *name;
+
+            if (!lacks(cell, whole) || !same(cell->reason, reasons.items[i])) continue;
+            name = format_name(cell->name);
+            text_printf(&line, "%s %s of %s", count++ ? "," : "", name, row_name(cell));
+            free(name);
+        }
+        text_printf(&line, ".");
+        notes_add(out, line.data);
     }
+    free(reasons.items);
 }
 
 static void add_seeds(struct notes *out, const struct sheet *sheet) {
@@ -213,5 +229,6 @@ void sheet_notes(struct notes *out, const struct sheet *sheet) {
     add_corrections(out, sheet);
     add_methods(out, sheet);
     add_seeds(out, sheet);
-    add_reasons(out, sheet);
+    add_reasons(out, sheet, 1);
+    add_reasons(out, sheet, 0);
 }

@@ -328,7 +328,7 @@ START_TEST(a_sheet_has_policies_down_and_metrics_across)
     notes_free(&notes);
     sheet_notes(&notes, &sheets.items[3]);
     ck_assert_str_eq(notes.items[0],
-                     "No false positive rate of ppo-scalar: no item was answered wrongly by both.");
+                     "No figure (no item was answered wrongly by both): false positive rate of ppo-scalar.");
     notes_free(&notes);
     sheets_free(&sheets);
     results_free(&results);
