@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "kernels/cpu/memory.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,22 +25,51 @@ void *huge_alloc(size_t bytes) {
     return memset(memory, 0, room ? room : unit);
 }
 
-float *scratch_floats(enum scratch kind, size_t count) {
-    static _Thread_local struct {
-        float *data;
-        size_t room;
-    } buffers[SCRATCHES];
+/* A thread's scratch, freed when the thread ends. */
+struct buffers {
+    float *data[SCRATCHES];
+    size_t room[SCRATCHES];
+};
 
-    if (count > buffers[kind].room) {
-        free(buffers[kind].data);
-        buffers[kind].data = count > SIZE_MAX / sizeof(float) ? NULL : huge_alloc(count * sizeof(float));
-        if (!buffers[kind].data) {
-            fprintf(stderr, "pyrite: out of memory (%zu floats of scratch)\n", count);
-            exit(1);
-        }
-        buffers[kind].room = count;
+static pthread_key_t scratch_key;
+
+static void free_buffers(void *memory) {
+    struct buffers *buffers = memory;
+
+    for (int kind = 0; kind < SCRATCHES; kind++) free(buffers->data[kind]);
+    free(buffers);
+}
+
+static void create_key(void) {
+    pthread_key_create(&scratch_key, free_buffers);
+}
+
+static void out_of_memory(size_t count) {
+    fprintf(stderr, "pyrite: out of memory (%zu floats of scratch)\n", count);
+    exit(1);
+}
+
+static struct buffers *thread_buffers(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Thread_local struct buffers *buffers;
+
+    if (buffers) return buffers;
+    pthread_once(&once, create_key);
+    buffers = calloc(1, sizeof *buffers);
+    if (!buffers || pthread_setspecific(scratch_key, buffers)) out_of_memory(0);
+    return buffers;
+}
+
+float *scratch_floats(enum scratch kind, size_t count) {
+    struct buffers *buffers = thread_buffers();
+
+    if (count > buffers->room[kind]) {
+        free(buffers->data[kind]);
+        buffers->data[kind] = count > SIZE_MAX / sizeof(float) ? NULL : huge_alloc(count * sizeof(float));
+        if (!buffers->data[kind]) out_of_memory(count);
+        buffers->room[kind] = count;
     }
-    return buffers[kind].data;
+    return buffers->data[kind];
 }
 
 int worth_threads(size_t work) {
