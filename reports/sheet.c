@@ -142,6 +142,28 @@ static const struct metric *next_cell(const struct sheet *sheet, int *at) {
     return NULL;
 }
 
+/* A column to the left has the same name and method: another judge's. */
+static int named_before(const struct sheet *sheet, int column) {
+    const struct metric *metric = sheet->headings[column];
+
+    for (int i = 0; i < column; i++) {
+        const struct metric *other = sheet->headings[i];
+
+        if (same(other->name, metric->name) && same(other->method, metric->method) &&
+            metric_is_difference(other) == metric_is_difference(metric))
+            return 1;
+    }
+    return 0;
+}
+
+static void add_column_name(struct text *line, const struct metric *metric) {
+    char *name = format_name(metric->name);
+
+    text_printf(line, "%s%s%s", line->length ? ", " : "", name,
+                metric_is_difference(metric) ? " change" : "");
+    free(name);
+}
+
 /* "refused, wrong change: how it was made." for each method in the table. */
 static void add_methods(struct notes *out, const struct sheet *sheet) {
     struct names methods = {0};
@@ -152,15 +174,9 @@ static void add_methods(struct notes *out, const struct sheet *sheet) {
     for (int i = 0; i < methods.count; i++) {
         struct text line = {0};
 
-        for (int j = 0; j < sheet->heading_count; j++) {
-            const struct metric *metric = sheet->headings[j];
-            char *name = format_name(metric->name);
-
-            if (same(metric->method, methods.items[i]))
-                text_printf(&line, "%s%s%s", line.length ? ", " : "", name,
-                            metric_is_difference(metric) ? " change" : "");
-            free(name);
-        }
+        for (int j = 0; j < sheet->heading_count; j++)
+            if (same(sheet->headings[j]->method, methods.items[i]) && !named_before(sheet, j))
+                add_column_name(&line, sheet->headings[j]);
         text_printf(&line, "%s%s.", line.length ? ": " : "Some figures: ", methods.items[i]);
         notes_add(out, line.data);
     }
