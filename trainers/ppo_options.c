@@ -24,7 +24,7 @@ const struct option ppo_options[] = {
     {"top_p", OPTION_REAL, AT(top_p), "1", 0.01, 1, NULL, "sample from the smallest set of this probability"},
     {"min_p", OPTION_REAL, AT(min_p), "0", 0, 1, NULL,
      "sample tokens of at least this share of the likeliest's"},
-    {"lr", OPTION_REAL, AT(lr), "3e-4", 0, 10, NULL, "learning rate of the policy"},
+    {"lr", OPTION_REAL, AT(lr), "2e-4", 0, 10, NULL, "learning rate of the policy"},
     {"value_lr", OPTION_REAL, AT(value_lr), "0", 0, 10, NULL, "learning rate of the value model; 0: as lr"},
     {"schedule", OPTION_CHOICE, AT(schedule), "constant", 0, 0, SCHEDULES,
      "how lr falls over the iterations"},
