@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness/file.h"
+#include "harness/memory.h"
 
 static char *folder;
 
@@ -83,6 +84,48 @@ START_TEST(a_new_model_is_made_to_the_recipe_s_measure)
 }
 END_TEST
 
+START_TEST(divergence_is_an_error_with_a_name)
+{
+    struct error err;
+    char *path, *log;
+
+    ck_assert_int_eq(
+        run_step("sft", folder, "nan",
+                 "{base: @base, data: [@data], lr: 10, decay: 10, warmup: 0, schedule: constant, "
+                 "steps: 200, clip_gradient: 0}",
+                 1, &err),
+        -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "lower lr"));
+    path = xprintf("%s/nan/log.jsonl", folder);
+    log = file_read(path, NULL, &err);
+    ck_assert_ptr_nonnull(strstr(log, "\"events\":[\"nan\"]"));
+    free(log);
+    free(path);
+}
+END_TEST
+
+START_TEST(the_plan_knows_what_a_base_weighs)
+{
+    struct plan plan = {0};
+    struct error err;
+
+    ck_assert_int_eq(plan_step("sft", folder, SFT ", steps: 10, batch_tokens: 100}", &plan, &err), 0);
+    ck_assert_double_gt(plan.parameters, 10000);
+    ck_assert_double_gt(plan.bytes, 16 * plan.parameters);
+    ck_assert_double_gt(plan.flops, 6 * 10 * 100 * 10000.0);
+    plan = (struct plan){0};
+    ck_assert_int_eq(plan_step("sft", folder, "{base: @later, data: [@data]}", &plan, &err), 0);
+    ck_assert_double_eq(plan.parameters, 0);
+    ck_assert_int_eq(plan_step("ppo", folder, "{policy: @base, reward: @rm, data: [@data]}", &plan, &err), 0);
+    ck_assert_double_gt(plan.parameters, 40000);
+    ck_assert_int_eq(plan_step("reward", folder, "{reward: scalar, base: @base, data: [@data]}", &plan, &err),
+                     0);
+    ck_assert_int_eq(plan_step("generate", folder, "{policy: @base, data: [@data], limit: 5}", &plan, &err),
+                     0);
+    ck_assert_double_gt(plan.flops, 0);
+}
+END_TEST
+
 START_TEST(a_model_must_come_from_somewhere)
 {
     struct error err;
@@ -106,6 +149,8 @@ int main(void) {
     tcase_add_test(tests, micro_batches_and_threads_change_nothing);
     tcase_add_test(tests, batches_by_tokens_use_every_row);
     tcase_add_test(tests, a_new_model_is_made_to_the_recipe_s_measure);
+    tcase_add_test(tests, divergence_is_an_error_with_a_name);
+    tcase_add_test(tests, the_plan_knows_what_a_base_weighs);
     tcase_add_test(tests, a_model_must_come_from_somewhere);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);

@@ -165,6 +165,19 @@ out:
     return status;
 }
 
+int plan_step(const char *stage, const char *folder, const char *options, struct plan *out,
+              struct error *err) {
+    struct run run = {.recipe = "test", .folder = (char *)folder, .device = "cpu", .threads = 1};
+    char *spelt = spell_out(options, folder);
+    struct node *node = document_parse_yaml(spelt, strlen(spelt), "test", err);
+    struct step step = {.name = stage, .label = stage, .use = stage, .options = node, .folder = folder};
+    int status = node ? stage_find(stage)->plan(&run, &step, out, err) : -1;
+
+    node_free(node);
+    free(spelt);
+    return status;
+}
+
 static void kill_at(void *context, const struct progress_event *event) {
     if (event->done >= *(double *)context) kill(getpid(), SIGKILL);
 }

@@ -15,7 +15,10 @@ void make_task(const char *folder);
 /* Runs a stage into FOLDER/name; options as YAML, "@x" in them becomes FOLDER/x. 0, or -1 with err set. */
 int run_step(const char *stage, const char *folder, const char *name, const char *options, int threads,
              struct error *err);
-/* The same in a child that is killed when its progress reaches `at`. */
+/* What the stage says such a step would cost. */
+int plan_step(const char *stage, const char *folder, const char *options, struct plan *out,
+              struct error *err);
+/* The same as run_step() in a child that is killed when its progress reaches `at`. */
 void run_step_killed(const char *stage, const char *folder, const char *name, const char *options, double at);
 
 /* The last row of FOLDER/name/log.jsonl that has the field; NaN if none has. first: the first such. */
