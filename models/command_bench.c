@@ -32,7 +32,7 @@ struct result {
 struct bench {
     const struct kernels *kernels;
     int threads, rounds, cpu_time;
-    double *peaks; /* a probe of the ceiling beside every measurement */
+    double *peaks; /* a probe of the ceiling beside every round */
     struct result *results;
     int peak_count, count;
 };
@@ -73,7 +73,13 @@ static double probe_peak(const struct bench *bench) {
     return operations / (seconds(bench) - from) / 1e9;
 }
 
-/* Rounds of at least 50 million operations each, after one that warms up; then a probe of the ceiling. */
+static void add_probe(struct bench *bench) {
+    bench->peaks = xrealloc(bench->peaks, (size_t)bench->peak_count + 1, sizeof *bench->peaks);
+    bench->peaks[bench->peak_count++] = probe_peak(bench);
+}
+
+/* Rounds of at least 50 million operations each, after one that warms up, each with a probe of the ceiling.
+ */
 static struct rate measure(struct bench *bench, timed *task, void *context, double operations) {
     double *samples = xcalloc((size_t)bench->rounds, sizeof *samples);
     int repeats = 1 + (int)(5e7 / operations);
@@ -85,11 +91,10 @@ static struct rate measure(struct bench *bench, timed *task, void *context, doub
 
         for (int i = 0; i < repeats; i++) task(context);
         samples[r] = operations * repeats / (seconds(bench) - from) / 1e9;
+        add_probe(bench);
     }
     rate = rate_of(samples, bench->rounds);
     free(samples);
-    bench->peaks = xrealloc(bench->peaks, (size_t)bench->peak_count + 1, sizeof *bench->peaks);
-    bench->peaks[bench->peak_count++] = probe_peak(bench);
     return rate;
 }
 
