@@ -163,13 +163,14 @@ static double score_deviation(const struct model *model) {
 }
 
 void model_init(struct model *model, uint64_t seed) {
-    double residual = 0.02 / sqrt(2.0 * model->config.layers);
+    double deviation = 1 / sqrt(3.0 * model->config.width);
+    double residual = deviation / sqrt(2.0 * model->config.layers);
 
     for (int i = 0; i < model->count; i++) {
         struct tensor *tensor = &model->tensors[i];
 
         if (tensor->rank == 2)
-            draw(tensor, 0.02, seed);
+            draw(tensor, deviation, seed);
         else
             fill(tensor, 0);
     }
