@@ -7,39 +7,24 @@
 #include "harness/http.h"
 #include "harness/memory.h"
 #include "harness/option.h"
+#include "harness/public_files.h"
 
-/* Public data that recipes and suites use; nothing of it is shipped. */
-static const struct dataset {
-    const char *name, *file, *url, *sha256, *licence;
-} datasets[] = {
-    {"hh-rlhf", "hh-rlhf/harmless-base.test.jsonl.gz",
-     "https://raw.githubusercontent.com/anthropics/hh-rlhf/354e5c3cb8960630860dd5774a6ac2a58313bf4d/"
-     "harmless-base/test.jsonl.gz",
-     "ebfaaed21162a4de120ae85366075b34425e2a6303fac59b99555002f7016f03",
-     "MIT; 2,312 human preference pairs; some text is offensive; meant for preference modelling"},
-    {"xstest", "xstest/xstest_prompts.csv",
-     "https://raw.githubusercontent.com/paul-rottger/exaggerated-safety/"
-     "d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d/xstest_prompts.csv",
-     "11783fb294ed017473ee53c207d71f2161c7672c8d0b037501e78387f801cb5a",
-     "CC BY 4.0; 250 safe prompts that look unsafe and 200 unsafe contrasts"},
-};
-enum { DATASETS = sizeof datasets / sizeof *datasets };
-
-static const struct dataset *dataset_find(const char *name, struct error *err) {
-    const char *names[DATASETS];
+static const struct public_file *find(const char *name, struct error *err) {
+    const char *names[8];
     const char *near;
+    int count = 0;
 
-    for (int i = 0; i < DATASETS; i++) {
-        if (!strcmp(datasets[i].name, name)) return &datasets[i];
-        names[i] = datasets[i].name;
+    for (; public_files[count].name && count < 8; count++) {
+        if (!strcmp(public_files[count].name, name)) return &public_files[count];
+        names[count] = public_files[count].name;
     }
-    near = nearest_name(name, names, DATASETS);
+    near = nearest_name(name, names, count);
     fail(err, "there is no data set '%s'%s%s%s; 'pyrite fetch' without a name lists them", name,
          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     return NULL;
 }
 
-static int fetch_one(const struct dataset *set, const char *folder, FILE *out, struct error *err) {
+static int fetch_one(const struct public_file *set, const char *folder, FILE *out, struct error *err) {
     char *path = path_join(folder, set->file);
     char *parent = xstrdup(path);
     int status;
@@ -57,10 +42,10 @@ static int run(const struct arguments *arguments, struct error *err) {
     const char *folder = argument_value(arguments, "to", "data");
 
     if (arguments->count == 0)
-        for (int i = 0; i < DATASETS; i++)
-            fprintf(arguments->out, "%-10s %s\n", datasets[i].name, datasets[i].licence);
+        for (const struct public_file *set = public_files; set->name; set++)
+            fprintf(arguments->out, "%-10s %s\n", set->name, set->licence);
     for (int i = 0; i < arguments->count; i++) {
-        const struct dataset *set = dataset_find(arguments->words[i], err);
+        const struct public_file *set = find(arguments->words[i], err);
 
         if (!set || fetch_one(set, folder, arguments->out, err)) return -1;
     }

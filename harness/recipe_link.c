@@ -6,6 +6,7 @@
 #include "harness/matrix.h"
 #include "harness/memory.h"
 #include "harness/names.h"
+#include "harness/public_files.h"
 #include "harness/recipe.h"
 
 /* A path of the recipe's, from where the program runs. */
@@ -104,6 +105,18 @@ static int add_path(struct recipe *recipe, struct instance *instance, const stru
     return 0;
 }
 
+static int fail_file(const struct recipe *recipe, const struct option *option, const struct node *value,
+                     struct error *err) {
+    char *path = path_from(recipe->path, value->text), *fetch = public_file_fetch(path);
+
+    fail(err, "%s:%d: %s: there is no file or folder '%s' beside the recipe%s%s%s", recipe->path, value->line,
+         option->name, value->text, fetch ? "; '" : "", fetch ? fetch : "",
+         fetch ? "' downloads it, and --set can name another" : "");
+    free(fetch);
+    free(path);
+    return -1;
+}
+
 static int link_one(struct recipe *recipe, struct instance *instance, const struct option *option,
                     const struct node *value, struct error *err) {
     int found;
@@ -113,8 +126,7 @@ static int link_one(struct recipe *recipe, struct instance *instance, const stru
                     option->help);
     if (option->kind == OPTION_FILE) {
         if (add_path(recipe, instance, option, value->text)) return 0;
-        return fail(err, "%s:%d: %s: there is no file or folder '%s' beside the recipe", recipe->path,
-                    value->line, option->name, value->text);
+        return fail_file(recipe, option, value, err);
     }
     found = add_steps(recipe, instance, option, value->text);
     if (found > 1 && option->kind == OPTION_STEP) return fail_many(recipe, instance, option, value, err);

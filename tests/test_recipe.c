@@ -222,6 +222,8 @@ START_TEST(what_cannot_be_together_is_refused)
            "r.yaml:5: 'from' takes one step, but 'a' means several here (1/a, 2/a, ...)");
     refuse("name: x\nsteps:\n  a: {use: count, file: none.txt}\n",
            "r.yaml:3: file: there is no file or folder 'none.txt' beside the recipe");
+    refuse("name: x\nsteps:\n  a: {use: count, file: ../data/xstest/xstest_prompts.csv}\n",
+           "beside the recipe; 'pyrite fetch xstest --to ");
     refuse("name: x\nsteps:\n  a: {use: count, matrix: {k: [x, y]}}\n  b: {use: count, from: a}\n",
            "there is no step 'a'");
 }
