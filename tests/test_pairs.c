@@ -89,6 +89,20 @@ START_TEST(hh_dialogues_part_after_the_last_common_assistant)
 }
 END_TEST
 
+START_TEST(a_base_model_is_taught_whole_dialogues)
+{
+    ck_assert_int_eq(convert(&stage_pairs, "texts.jsonl",
+                             "{\"chosen\": \"" H " Hi." A " Hello.\", \"rejected\": \"" H " Hi." A
+                             " No.\"}\n",
+                             ", demonstrations: dialogue"),
+                     0);
+    ck_assert_int_eq(demonstrations.count, 1);
+    ck_assert_str_eq(demonstrations.items[0].prompt, "");
+    ck_assert_str_eq(demonstrations.items[0].response, DIALOGUE_HUMAN " Hi." DIALOGUE_ASSISTANT " Hello.");
+    ck_assert_str_eq(pairs.items[0].chosen, "Hello.");
+}
+END_TEST
+
 START_TEST(what_is_dropped_is_counted_and_listed)
 {
     struct error e;
@@ -341,6 +355,7 @@ int main(void) {
 
     tcase_add_checked_fixture(cases, prepare, clean);
     tcase_add_test(cases, hh_dialogues_part_after_the_last_common_assistant);
+    tcase_add_test(cases, a_base_model_is_taught_whole_dialogues);
     tcase_add_test(cases, what_is_dropped_is_counted_and_listed);
     tcase_add_test(cases, trl_columns_may_be_texts_or_messages);
     tcase_add_test(cases, openrlhf_keys_and_the_hh_template_are_options);

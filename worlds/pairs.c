@@ -11,11 +11,12 @@
 
 struct settings {
     const char *file, *prompt_key, *chosen_key, *rejected_key;
-    int prefer, template, most_prompt, most_response, rows;
+    int prefer, template, demonstrations, most_prompt, most_response, rows;
     double heldout;
 };
 
 enum { PREFER_BETTER, PREFER_SAFER };
+enum { TEACH_RESPONSE, TEACH_DIALOGUE };
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option options[] = {
@@ -29,6 +30,9 @@ static const struct option options[] = {
      "which label of a safe-rlhf file decides"},
     {"template", OPTION_CHOICE, AT(template), "as_is", 0, 0, "as_is|hh",
      "how a prompt that is no dialogue is written; hh: Human, Assistant"},
+    {"demonstrations", OPTION_CHOICE, AT(demonstrations), "response", 0, 0, "response|dialogue",
+     "what they teach: the chosen response to its prompt; or prompt and response as one text that answers "
+     "nothing, for a base model"},
     {"most_prompt", OPTION_INT, AT(most_prompt), "2000", 1, INT_MAX, NULL,
      "characters; rows with a longer prompt are dropped and listed"},
     {"most_response", OPTION_INT, AT(most_response), "1000", 1, INT_MAX, NULL,
@@ -287,21 +291,25 @@ static int write_prompts(const struct step *step, const struct examples *pairs, 
     return status;
 }
 
-/* The chosen responses, as what a policy is first taught. */
-static int write_demonstrations(const struct step *step, const struct examples *pairs, struct error *err) {
+static void demonstrate(struct example *example, const struct example *pair, int whole_dialogue) {
+    const char *prompt = pair->prompt, *last = prompt + strlen(prompt);
+    int apart = last > prompt && !strchr(" \t\n", last[-1]);
+
+    example->id = xstrdup(pair->id);
+    example->split = xstrdup(pair->split);
+    example->prompt = xstrdup(whole_dialogue ? "" : prompt);
+    example->response =
+        whole_dialogue ? xprintf("%s%s%s", prompt, apart ? " " : "", pair->chosen) : xstrdup(pair->chosen);
+}
+
+/* What a policy, or a base model, is first taught. */
+static int write_demonstrations(const struct step *step, const struct examples *pairs, int whole_dialogue,
+                                struct error *err) {
     struct examples list = {0};
     char *path = step_path(step, "demonstrations.jsonl");
     int status;
 
-    for (int i = 0; i < pairs->count; i++) {
-        const struct example *pair = &pairs->items[i];
-        struct example *example = examples_add(&list);
-
-        example->id = xstrdup(pair->id);
-        example->split = xstrdup(pair->split);
-        example->prompt = xstrdup(pair->prompt);
-        example->response = xstrdup(pair->chosen);
-    }
+    for (int i = 0; i < pairs->count; i++) demonstrate(examples_add(&list), &pairs->items[i], whole_dialogue);
     status = examples_write(path, &list, err);
     examples_free(&list);
     free(path);
@@ -367,7 +375,8 @@ static int run_pairs(struct run *run, const struct step *step, struct error *err
     if (reading.rows > reading.pairs.count)
         progress_notice("%s: %d of %d rows dropped, listed in dropped.jsonl", step->name,
                         reading.rows - reading.pairs.count, reading.rows);
-    if (write_pairs(step, &reading.pairs, err) || write_demonstrations(step, &reading.pairs, err)) goto out;
+    if (write_pairs(step, &reading.pairs, err)) goto out;
+    if (write_demonstrations(step, &reading.pairs, settings.demonstrations == TEACH_DIALOGUE, err)) goto out;
     if (write_prompts(step, &reading.pairs, err) || write_summary(step, &reading, err)) goto out;
     status = 0;
 out:
