@@ -78,3 +78,18 @@ void step_timing(const struct step *step, const char *what, double seconds, doub
     node_free(row);
     free(path);
 }
+
+char *step_label(const char *folder, int *seed) {
+    char *path = path_join(folder, "step.json"), *label;
+    struct error ignored;
+    struct node *facts = file_exists(path) ? document_read(path, &ignored) : NULL;
+    const char *slash = strrchr(folder, '/');
+
+    if (seed) *seed = (int)node_number(node_get(facts, "matrix"), "seed", node_number(facts, "seed", 1));
+    label = xstrdup(node_text(facts, "label", slash && slash[1] ? slash + 1 : folder));
+    for (char *c = label; *c; c++)
+        if (*c == '/') *c = '-';
+    node_free(facts);
+    free(path);
+    return label;
+}

@@ -38,6 +38,10 @@ long log_sync(struct log *log, struct error *err);
 void log_close(struct log *log);
 /* FOLDER/name; caller frees. */
 char *step_path(const struct step *step, const char *name);
+/* The display name of what a finished step's folder holds, from its step.json: the label with dashes for
+   slashes
+   ("ppo-scalar"), or the folder's own name; seed: the run's seed that made it (may be NULL). Caller frees. */
+char *step_label(const char *folder, int *seed);
 /* Wall-clock facts (tokens per second) go to FOLDER/timing.jsonl, which no later step reads. */
 void step_timing(const struct step *step, const char *what, double seconds, double amount, const char *unit);
 

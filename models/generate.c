@@ -26,7 +26,8 @@ static const struct option options[] = {
     {"data", OPTION_STEPS, AT(data), NULL, 0, 0, NULL, "folders with prompts.jsonl"},
     {"reference", OPTION_STEP, AT(reference), "", 0, 0, NULL,
      "model folder whose log-probability of each response is recorded too, for the KL divergence"},
-    {"name", OPTION_TEXT, AT(name), "", 0, 0, NULL, "of the policy in transcripts; absent: its step's label"},
+    {"name", OPTION_TEXT, AT(name), "", 0, 0, NULL,
+     "of the policy in transcripts; absent: the label of the step that made it"},
     {"splits", OPTION_TEXT, AT(splits), "heldout ood", 0, 0, NULL, "which splits, separated by spaces"},
     {"per_prompt", OPTION_INT, AT(per_prompt), "1", 1, 1e6, NULL, "responses to each prompt"},
     {"limit", OPTION_INT, AT(limit), "0", 0, 1e9, NULL, "prompts of each split at most; 0: all"},
@@ -194,9 +195,9 @@ out:
     return status;
 }
 
-/* The policy's display name: as given, or its step's label with dashes for slashes. */
+/* The policy's display name: as given, or its own step's label. */
 static char *policy_name(const struct work *work) {
-    char *name = xstrdup(work->options.name ? work->options.name : work->step->label);
+    char *name = work->options.name ? xstrdup(work->options.name) : step_label(work->options.policy, NULL);
 
     for (char *at = name; *at; at++)
         if (*at == '/') *at = '-';

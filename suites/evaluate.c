@@ -129,7 +129,7 @@ static char *task_name(const struct settings *settings, const struct gathered *g
 
     if (settings->task) return xstrdup(settings->task);
     if (gathered->world) return xstrdup(gathered->world->name);
-    return data && data->first ? folder_label(data->first->text, &seed) : xstrdup("answers");
+    return data && data->first ? step_label(data->first->text, &seed) : xstrdup("answers");
 }
 
 static int run_evaluate(struct run *run, const struct step *step, struct error *err) {

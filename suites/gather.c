@@ -10,21 +10,6 @@
 #include "judges/judge.h"
 #include "suites/refusal_detector.h"
 
-char *folder_label(const char *folder, int *seed) {
-    char *path = path_join(folder, "step.json"), *label;
-    struct error ignored;
-    struct node *facts = file_exists(path) ? document_read(path, &ignored) : NULL;
-    const char *slash = strrchr(folder, '/');
-
-    *seed = (int)node_number(node_get(facts, "matrix"), "seed", node_number(facts, "seed", 1));
-    label = xstrdup(node_text(facts, "label", slash && slash[1] ? slash + 1 : folder));
-    for (char *c = label; *c; c++)
-        if (*c == '/') *c = '-';
-    node_free(facts);
-    free(path);
-    return label;
-}
-
 static int read_world(struct gathered *out, const struct node *data, struct error *err) {
     char *path = data && data->first ? path_join(data->first->text, "world.json") : NULL;
     struct node *facts = NULL;
@@ -327,7 +312,7 @@ static int judge_by_rewards(struct gathered *out, const struct gather_options *o
     for (const struct node *folder = count ? options->rewards->first : NULL; folder;
          folder = folder->next, n++) {
         fitted[n] = (struct fitted){.folder = folder->text, .alone = 1};
-        fitted[n].name = folder_label(folder->text, &fitted[n].seed);
+        fitted[n].name = step_label(folder->text, &fitted[n].seed);
     }
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++)
@@ -369,7 +354,7 @@ static int read_trainings(struct gathered *out, const struct gather_options *opt
         char *path = path_join(folder->text, "log.jsonl");
         int status;
 
-        training->policy = folder_label(folder->text, &training->seed);
+        training->policy = step_label(folder->text, &training->seed);
         status = document_each(path, add_iteration, training, err);
         free(path);
         if (status) return -1;

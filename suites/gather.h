@@ -35,8 +35,4 @@ int gather(struct gathered *out, const struct gather_options *options, const str
            struct error *err);
 void gathered_free(struct gathered *gathered);
 
-/* What a step's folder is called, from its step.json: "ppo/scalar" is the policy "ppo-scalar"; of a folder
-   from elsewhere its own name and seed 1. Caller frees. */
-char *folder_label(const char *folder, int *seed);
-
 #endif
