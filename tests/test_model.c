@@ -140,7 +140,7 @@ START_TEST(initial_weights_have_gpt2s_spread)
 
         for (int j = 0; j < count; j++) squares[i] += drawn[i]->data[j] * drawn[i]->data[j] / count;
     }
-    ck_assert_double_eq_tol(sqrt(squares[0]), 1 / sqrt(192), 0.03 / sqrt(192)); /* 12288 draws: 0.6% */
+    ck_assert_double_eq_tol(sqrt(squares[0]), 1 / sqrt(192), 0.03 / sqrt(192));    /* 12288 draws: 0.6% */
     ck_assert_double_eq_tol(sqrt(squares[1]), 0.5 / sqrt(192), 0.015 / sqrt(192)); /* / sqrt(2 layers) */
     ck_assert_double_eq_tol(sqrt(squares[2]), 1 / sqrt(65), 0.03 / sqrt(65));
     ck_assert_float_eq(model->norm->data[5], 1);

@@ -747,9 +747,10 @@ START_TEST(echoed_demonstrations_repeat_the_prompt)
 {
     struct error err = {""};
     int status, echoes = 0;
-    char *folder = run_stage("{world: summary, prompts: 0, heldout: 0, ood: 0, demonstrations: 400, pairs: 0, "
-                             "heldout_pairs: 0, ood_pairs: 0, echo: 0.5}",
-                             1, &status, &err);
+    char *folder =
+        run_stage("{world: summary, prompts: 0, heldout: 0, ood: 0, demonstrations: 400, pairs: 0, "
+                  "heldout_pairs: 0, ood_pairs: 0, echo: 0.5}",
+                  1, &status, &err);
     struct examples list = read_list(folder, "demonstrations.jsonl");
 
     ck_assert_int_eq(list.count, 400);
