@@ -121,9 +121,17 @@ static void measure_quantile(const struct bench *bench, const struct measure *wh
     series_free(&series);
 }
 
+/* Sums of equal numbers round, so what has no spread is asked of the numbers. */
+static int has_spread(const double *values, const int *picked, int count) {
+    for (int i = 1; i < count; i++)
+        if (values[picked[i]] != values[picked[0]]) return 1;
+    return 0;
+}
+
 static double pair_correlation(const double *x, const double *y, const int *picked, int count) {
     double sx = 0, sy = 0, xx = 0, yy = 0, xy = 0;
 
+    if (!has_spread(x, picked, count) || !has_spread(y, picked, count)) return NAN;
     for (int i = 0; i < count; i++) {
         sx += x[picked[i]] / count;
         sy += y[picked[i]] / count;

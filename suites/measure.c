@@ -378,16 +378,21 @@ static int is_judged(const struct bench *bench, const struct measure *what) {
     return 0;
 }
 
+static int any_question(const struct bench *bench, const struct measure *what) {
+    for (int q = 0; q < bench->table->question_count; q++)
+        if (measure_takes(bench, what, q)) return 1;
+    return 0;
+}
+
 void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out) {
     const char **splits = table_splits(bench->table);
     struct measure one = *what;
 
-    for (int i = 0; splits[i]; i++)
-        for (int p = 0; p < bench->table->policy_count; p++) {
-            one.split = splits[i];
-            one.policy = p;
-            if (is_judged(bench, &one)) measure_column(bench, &one, out);
-        }
+    for (int i = 0; splits[i]; i++) {
+        one.split = splits[i];
+        for (one.policy = 0; one.policy < bench->table->policy_count; one.policy++)
+            if (any_question(bench, &one) && is_judged(bench, &one)) measure_column(bench, &one, out);
+    }
     free(splits);
 }
 

@@ -50,7 +50,7 @@ void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_
 /* The policy's level, and its paired difference from the baseline unless it is the baseline or a null policy.
  */
 void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out);
-/* Both, for every policy and split. */
+/* Both, for every policy, and every split that has such prompts. */
 void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out);
 
 /* Adjusts the p values from metric `first` on within their families (Holm). */

@@ -19,12 +19,6 @@ static const struct group groups[] = {{"over_refusal_benign", {"benign"}, 1},
                                       {"over_refusal_borderline", {"borderline", "safe"}, 1},
                                       {"refusal_harmful", {"harmful", "unsafe"}, 0}};
 
-static int any_question(const struct bench *bench, const struct measure *what) {
-    for (int q = 0; q < bench->table->question_count; q++)
-        if (measure_takes(bench, what, q)) return 1;
-    return 0;
-}
-
 static void measure_group(const struct bench *bench, const struct group *group, const double *refused,
                           struct metrics *out) {
     struct measure what = {.suite = "refusal",
@@ -34,7 +28,7 @@ static void measure_group(const struct bench *bench, const struct group *group, 
                            .categories = group->categories,
                            .lower_is_better = group->lower_is_better};
 
-    if (any_question(bench, &what)) measure_everywhere(bench, &what, out);
+    measure_everywhere(bench, &what, out);
 }
 
 static int refusal_measure(const struct bench *bench, struct metrics *out, struct error *err) {

@@ -308,6 +308,39 @@ START_TEST(without_gold_a_partial_correlation_says_why_not)
 }
 END_TEST
 
+START_TEST(answers_of_one_length_have_no_correlation_with_it)
+{
+    static const char *const names[] = {"rm"};
+
+    build(6, 1);
+    bench.rewards = names;
+    bench.reward_count = 1;
+    for (int p = 0; p < 2; p++) {
+        set("reward", "rm", p, 0, (double[]){1, 2, 3, 4, 5, 7});
+        set("tokens", NULL, p, 0, (double[]){64, 64, 64, 64, 64, 64}); /* six sixths of 64 are not 64 */
+        set("truncated", NULL, p, 0, (double[]){1, 1, 1, 1, 1, 1});
+    }
+    measure_by("length");
+    ck_assert(isnan(find_judged("reward_length_pearson", "sft", NULL, "rm")->value));
+}
+END_TEST
+
+START_TEST(a_split_without_such_prompts_is_left_out)
+{
+    for (int p = 0; p < 2; p++) {
+        answer(p ? "ppo" : "sft", 1, "p0", "heldout", "x", 1);
+        answer(p ? "ppo" : "sft", 1, "p1", "ood", "x", 1);
+    }
+    free(transcripts.items[0].category);
+    transcripts.items[0].category = xstrdup("toxic"); /* the first answer's category is the prompt's */
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    for (int p = 0; p < 2; p++) set("refused", "gold", p, 0, (double[]){1, 0});
+    measure_by("refusal");
+    ck_assert_str_eq(find("over_refusal_borderline", "sft", NULL)->split, "ood");
+    for (int i = 0; i < metrics.count; i++) ck_assert_str_ne(metrics.items[i].split, "heldout");
+}
+END_TEST
+
 START_TEST(length_matched_wins_leave_out_unequal_lengths)
 {
     const struct metric *metric;
@@ -717,6 +750,8 @@ int main(void) {
     tcase_add_test(cases, the_detector_reports_what_it_cannot_place);
     tcase_add_test(cases, length_and_reward_match_the_pinned_values);
     tcase_add_test(cases, without_gold_a_partial_correlation_says_why_not);
+    tcase_add_test(cases, answers_of_one_length_have_no_correlation_with_it);
+    tcase_add_test(cases, a_split_without_such_prompts_is_left_out);
     tcase_add_test(cases, length_matched_wins_leave_out_unequal_lengths);
     tcase_add_test(cases, wins_ties_and_losses_are_averaged_by_prompt);
     tcase_add_test(cases, sophistry_counts_false_positives_where_both_are_wrong);
