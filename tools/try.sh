@@ -7,7 +7,7 @@ folder=$1
 shift
 programs=(check TESTS=)
 if [ "${1:-}" = check ]; then
-    programs=(check)
+    programs=(check 'TESTS=$(check_PROGRAMS)')
     shift
 fi
 variables=()
