@@ -524,7 +524,7 @@ START_TEST(the_gap_is_out_of_distribution_less_heldout)
 
     for (int p = 0; p < 2; p++)
         for (int i = 0; i < 4; i++) {
-            char id[8];
+            char id[16];
 
             snprintf(id, sizeof id, "p%d", i);
             answer(p ? "ppo" : "sft", 1, id, i < 2 ? "heldout" : "ood", "x", 1);
