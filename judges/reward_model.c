@@ -1,9 +1,11 @@
 /* A fitted reward as a judge, through the same score() that training uses. Judges "reward". */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/progress.h"
 #include "judges/judge.h"
 #include "models/dataset.h"
 #include "models/folder.h"
@@ -97,6 +99,23 @@ static void encoded_free(struct encoded *encoded) {
     free(encoded->rows);
 }
 
+/* One by one: an answer that is too long for the reward has no score, and does not cost the others theirs. */
+static int score_each(const struct judging *judging, const struct encoded *encoded, float *scores,
+                      struct error *err) {
+    struct error first = *err;
+    int left_out = 0;
+
+    for (int i = 0; i < encoded->count; i++)
+        if (judging->reward->score(judging->scorer, &encoded->rows[i], 1, NULL, &scores[i], err)) {
+            scores[i] = NAN;
+            left_out++;
+        }
+    if (left_out == encoded->count) return -1;
+    progress_notice("%s: %d of %d answers have no score: %s", judging->name, left_out, encoded->count,
+                    first.message);
+    return 0;
+}
+
 static int reward_judge(struct judging *judging, const struct transcript *const *answers, int count,
                         struct verdicts *out, struct error *err) {
     struct encoded encoded;
@@ -105,8 +124,11 @@ static int reward_judge(struct judging *judging, const struct transcript *const 
 
     encode(&encoded, judging, answers, count);
     if (count) status = judging->reward->score(judging->scorer, encoded.rows, count, NULL, scores, err);
-    for (int i = 0; i < count && !status; i++)
+    if (status) status = score_each(judging, &encoded, scores, err);
+    for (int i = 0; i < count && !status; i++) {
         verdict_add(out, answers[i], judging->name, "reward", scores[i]);
+        if (isnan(scores[i])) out->items[out->count - 1].outcome = OUTCOME_UNPARSED;
+    }
     encoded_free(&encoded);
     free(scores);
     return status;
