@@ -86,19 +86,19 @@ struct node *node_add_bool(struct node *parent, const char *key, int truth) {
     return child;
 }
 
-static struct node *copy_of(const struct node *value) {
+struct node *node_copy(const struct node *value) {
     struct node *copy = node_new(value->kind);
 
     copy->text = xstrdup(value->text);
     copy->number = value->number;
     copy->line = value->line;
     for (const struct node *child = value->first; child; child = child->next)
-        attach(copy, child->key, copy_of(child));
+        attach(copy, child->key, node_copy(child));
     return copy;
 }
 
 struct node *node_add_copy(struct node *parent, const char *key, const struct node *value) {
-    return attach(parent, key, copy_of(value));
+    return attach(parent, key, node_copy(value));
 }
 
 struct node *node_set_text(struct node *map, const char *key, const char *text) {
@@ -429,7 +429,7 @@ static struct node *node_of_alias(struct yaml_reader *in, const char *anchor, in
         return NULL;
     }
     in->nodes += count_nodes(value);
-    return copy_of(value);
+    return node_copy(value);
 }
 
 static struct node *node_of_event(struct yaml_reader *in, const yaml_event_t *event, int depth);

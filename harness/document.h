@@ -25,7 +25,8 @@ struct node *document_read(const char *path, struct error *err);
 struct node *document_parse_json(const char *text, size_t length, const char *name, int line,
                                  struct error *err);
 struct node *document_parse_yaml(const char *text, size_t length, const char *name, struct error *err);
-void node_free(struct node *node); /* NULL is fine */
+struct node *node_copy(const struct node *node); /* without its key; caller frees */
+void node_free(struct node *node);               /* NULL is fine */
 
 const struct node *node_get(const struct node *map, const char *key); /* NULL if missing; map may be NULL */
 const char *node_text(const struct node *map, const char *key, const char *fallback);

@@ -7,7 +7,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 
-enum field_kind { FIELD_TEXT, FIELD_INT, FIELD_REAL, FIELD_OUTCOME, FIELD_REALS };
+enum field_kind { FIELD_TEXT, FIELD_INT, FIELD_REAL, FIELD_OUTCOME, FIELD_REALS, FIELD_MAP };
 
 /* One field of a record: where it lies, and whether a line without it is an error. */
 struct field {
@@ -38,7 +38,8 @@ static const struct field example_fields[] = {
     AT(example, id, FIELD_TEXT, 1),       AT(example, split, FIELD_TEXT, 0),
     AT(example, prompt, FIELD_TEXT, 1),   AT(example, response, FIELD_TEXT, 0),
     AT(example, chosen, FIELD_TEXT, 0),   AT(example, rejected, FIELD_TEXT, 0),
-    AT(example, category, FIELD_TEXT, 0), {0}};
+    AT(example, category, FIELD_TEXT, 0), AT(example, truth, FIELD_TEXT, 0),
+    AT(example, meta, FIELD_MAP, 0),      {0}};
 
 static const struct field transcript_fields[] = {AT(transcript, id, FIELD_TEXT, 1),
                                                  AT(transcript, prompt_id, FIELD_TEXT, 1),
@@ -58,7 +59,8 @@ static const struct field verdict_fields[] = {
     AT(verdict, transcript, FIELD_TEXT, 1), AT(verdict, other, FIELD_TEXT, 0),
     AT(verdict, judge, FIELD_TEXT, 1),      AT(verdict, what, FIELD_TEXT, 1),
     AT(verdict, outcome, FIELD_OUTCOME, 1), AT(verdict, score, FIELD_REAL, 0),
-    AT(verdict, reason, FIELD_TEXT, 0),     {0}};
+    AT(verdict, order, FIELD_INT, 0),       AT(verdict, reason, FIELD_TEXT, 0),
+    AT(verdict, raw, FIELD_TEXT, 0),        {0}};
 
 static const struct field metric_fields[] = {
     AT(metric, task, FIELD_TEXT, 0),
@@ -79,6 +81,8 @@ static const struct field metric_fields[] = {
     AT(metric, reason, FIELD_TEXT, 0),
     AT(metric, n, FIELD_INT, 0),
     AT(metric, n_missing, FIELD_INT, 0),
+    AT(metric, worst, FIELD_REAL, 0),
+    AT(metric, best, FIELD_REAL, 0),
     AT(metric, seeds, FIELD_INT, 0),
     AT(metric, lower_is_better, FIELD_INT, 0),
     {"per_seed", FIELD_REALS, offsetof(struct metric, per_seed), offsetof(struct metric, seeds), 0},
@@ -99,6 +103,7 @@ static void record_clear(const struct layout *layout, void *record) {
     for (const struct field *field = layout->fields; field->name; field++) {
         if (field->kind == FIELD_TEXT) free(*(char **)field_of(record, field));
         if (field->kind == FIELD_REALS) free(*(double **)field_of(record, field));
+        if (field->kind == FIELD_MAP) node_free(*(struct node **)field_of(record, field));
     }
 }
 
@@ -166,6 +171,11 @@ static int read_field(const struct field *field, const struct node *node, void *
         return 0;
     case FIELD_OUTCOME:
         return read_outcome(node, at, err);
+    case FIELD_MAP:
+        if (node->kind == NODE_NULL) return 0;
+        if (node->kind != NODE_MAP) return fail(err, "\"%s\" must be an object", field->name);
+        *(struct node **)at = node_copy(node);
+        return 0;
     default:
         return read_reals(node, at, (int *)((char *)record + field->count_offset), err);
     }
@@ -209,6 +219,9 @@ static void write_field(const struct field *field, const void *record, struct no
         break;
     case FIELD_OUTCOME:
         node_add_text(row, field->name, outcome_names[*(const enum outcome *)at]);
+        break;
+    case FIELD_MAP:
+        if (*(struct node *const *)at) node_add_copy(row, field->name, *(struct node *const *)at);
         break;
     default:
         if (*(double *const *)at) {
@@ -258,6 +271,7 @@ static void *add_metric(struct list *list) {
     struct metric *metric = list_add(&metric_layout, list);
 
     metric->value = metric->low = metric->high = metric->p = metric->p_adjusted = NAN;
+    metric->worst = metric->best = NAN;
     metric->lower_is_better = -1;
     return metric;
 }

@@ -10,6 +10,8 @@ struct example {
     char *prompt;
     char *response, *chosen, *rejected; /* as the file has them; else NULL */
     char *category;                     /* benign, borderline, harmful, safe, unsafe, …; or NULL */
+    char *truth;       /* what a right answer says: a text, a choice's letter, test code; or NULL */
+    struct node *meta; /* a map of what else a judge needs (choices, entry_point, …); or NULL */
 };
 
 struct transcript {
@@ -28,8 +30,10 @@ struct verdict {
     char *transcript, *other; /* ids; other is NULL for a single-answer judgment */
     char *judge, *what;       /* what was judged: "gold", "approval", "correct", "reward", "preference" */
     enum outcome outcome;
-    double score;
+    double score; /* of a pair: of `transcript`, 1 where it wins, ½ in a tie */
+    int order;    /* of a pair: 1 where `transcript` was shown first, 2 second, 0 where none was */
     char *reason; /* or NULL */
+    char *raw;    /* the judge's own words, or NULL */
 };
 
 struct metric {
@@ -40,7 +44,9 @@ struct metric {
     double p, p_adjusted;    /* NaN if no test; adjusted within `family` */
     char *unit, *method, *family, *reason;
     int n, n_missing, seeds;
-    double *per_seed;    /* [seeds] or NULL */
+    double worst,
+        best;         /* value had all missing judgments gone against the policy, or for it; NaN: not told */
+    double *per_seed; /* [seeds] or NULL */
     int lower_is_better; /* 1, 0, or -1 where neither */
 };
 

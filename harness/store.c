@@ -14,13 +14,14 @@ static const char schema[] =
     " matrix TEXT, options TEXT, seconds REAL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS metrics(step TEXT, task TEXT, suite TEXT, name TEXT, policy TEXT,"
     " baseline TEXT, split TEXT, value REAL, low REAL, high REAL, p REAL, p_adjusted REAL, unit TEXT,"
-    " method TEXT, family TEXT, reason TEXT, n INTEGER, n_missing INTEGER, seeds INTEGER, per_seed TEXT,"
-    " lower_is_better INTEGER);"
+    " method TEXT, family TEXT, reason TEXT, n INTEGER, n_missing INTEGER, worst REAL, best REAL, seeds "
+    "INTEGER,"
+    " per_seed TEXT, lower_is_better INTEGER);"
     "CREATE TABLE IF NOT EXISTS transcripts(step TEXT, id TEXT, prompt_id TEXT, split TEXT, policy TEXT,"
     " prompt TEXT, response TEXT, category TEXT, finish TEXT, tokens INTEGER, logprob REAL, reference REAL,"
     " seed INTEGER);"
     "CREATE TABLE IF NOT EXISTS verdicts(step TEXT, transcript TEXT, other TEXT, judge TEXT, what TEXT,"
-    " outcome TEXT, score REAL, reason TEXT);"
+    " outcome TEXT, score REAL, shown INTEGER, reason TEXT, raw TEXT);"
     "CREATE INDEX IF NOT EXISTS transcripts_step ON transcripts(step);"
     "CREATE INDEX IF NOT EXISTS verdicts_step ON verdicts(step);"
     "CREATE INDEX IF NOT EXISTS verdicts_transcript ON verdicts(transcript);";
@@ -176,6 +177,8 @@ static void bind_metric(sqlite3_stmt *statement, const char *step, const struct 
     bind_text(statement, &place, metric->reason);
     bind_whole(statement, &place, metric->n);
     bind_whole(statement, &place, metric->n_missing);
+    bind_real(statement, &place, metric->worst);
+    bind_real(statement, &place, metric->best);
     bind_whole(statement, &place, metric->seeds);
     bind_per_seed(statement, &place, metric);
     bind_whole(statement, &place, metric->lower_is_better);
@@ -210,7 +213,9 @@ static void bind_verdict(sqlite3_stmt *statement, const char *step, const struct
     bind_text(statement, &place, verdict->what);
     bind_text(statement, &place, outcomes[verdict->outcome]);
     bind_real(statement, &place, verdict->score);
+    bind_whole(statement, &place, verdict->order);
     bind_text(statement, &place, verdict->reason);
+    bind_text(statement, &place, verdict->raw);
 }
 
 static int import_metrics(struct store *store, sqlite3_stmt *statement, const char *step, const char *path,
@@ -258,11 +263,11 @@ static const struct {
                   struct error *err);
 } imports[] = {
     {"metrics.jsonl",
-     "INSERT INTO metrics VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     "INSERT INTO metrics VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
      import_metrics},
     {"transcripts.jsonl", "INSERT INTO transcripts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
      import_transcripts},
-    {"verdicts.jsonl", "INSERT INTO verdicts VALUES(?, ?, ?, ?, ?, ?, ?, ?)", import_verdicts},
+    {"verdicts.jsonl", "INSERT INTO verdicts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", import_verdicts},
 };
 
 static int import_files(struct store *store, const char *step, const char *folder, struct error *err) {
