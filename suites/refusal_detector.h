@@ -1,5 +1,6 @@
 /* Whether a free text refuses, by the phrases it has and what stands around them: three-valued, because a
-   rule that must always answer answers wrongly in silence; docs/refusal.md says how well it does. In a world the world's own truth is used instead.
+   rule that must always answer answers wrongly in silence; docs/refusal.md says how well it does. In a world
+   the world's own truth is used instead.
  */
 #ifndef SUITES_REFUSAL_DETECTOR_H
 #define SUITES_REFUSAL_DETECTOR_H
