@@ -1,0 +1,54 @@
+/* How far judges agree, with each other and with what happened: chance-corrected agreement, positional
+   consistency, calibration. Labels are category numbers from 0; -1 is a missing one. */
+#ifndef HARNESS_STATISTICS_AGREE_H
+#define HARNESS_STATISTICS_AGREE_H
+
+#include "harness/statistics.h"
+
+enum kappa_weights { KAPPA_NOMINAL, KAPPA_LINEAR, KAPPA_QUADRATIC };
+
+struct agreement {
+    double value;
+    double low, high; /* percentile bootstrap over items; NaN where `how` was NULL or resampling failed */
+    double raw;       /* share of (pairs of) labels that agree */
+    int n;            /* items that counted */
+};
+
+/* Cohen's κ of two judges (1960; weighted 1968): 1 - Σ w·observed / Σ w·expected, w = 0 on the diagonal, else
+   1, |i - j| or (i - j)². Items with a missing label are left out. how: of the interval, or NULL. */
+int cohen_kappa(struct agreement *out, const int *a, const int *b, int items, int categories,
+                enum kappa_weights weights, const struct bootstrap *how, struct error *err);
+/* Fleiss' κ (1971) of `raters` labels an item, labels[item·raters + rater]; items with a missing label are
+ * left out. */
+int fleiss_kappa(struct agreement *out, const int *labels, int items, int raters, int categories,
+                 const struct bootstrap *how, struct error *err);
+/* Krippendorff's α for nominal data (2004): 1 - D_observed / D_expected over the coincidences of items with
+   two or more labels; missing ones are allowed. */
+int krippendorff_alpha(struct agreement *out, const int *labels, int items, int raters, int categories,
+                       const struct bootstrap *how, struct error *err);
+
+/* A judge that saw each pair twice. Scores are of the same answer: 1 wins, ½ ties, 0 loses. */
+struct positions {
+    double consistency;             /* share of pairs whose two verdicts are the same */
+    struct interval consistency_at; /* Wilson's */
+    double first_slot;              /* share of verdicts, ties out, for whichever was shown first */
+    struct interval first_slot_at;  /* Wilson's; no bias is ½ */
+    double p;                       /* exact sign test of first_slot against ½ */
+    int pairs, decided;             /* decided: verdicts that are no tie */
+};
+/* shown_first, shown_second: the answer's score when it was shown first, and second; NaN where there was no
+ * verdict. */
+int positions_measure(struct positions *out, const double *shown_first, const double *shown_second, int pairs,
+                      double level, struct error *err);
+
+/* Probabilities against outcomes of 0 or 1. */
+struct calibration {
+    double brier, log_loss; /* mean (p - y)², mean -ln p(y) in nats, p clipped to [1e-15, 1 - 1e-15] */
+    double auc;             /* P(p of a 1 > p of a 0), ties half; NaN where all outcomes are alike */
+    double ece;             /* Σ share · |mean p - mean y| over `bins` equal bins of [0, 1] */
+    int n;
+};
+int calibration_measure(struct calibration *out, const double *p, const int *y, int n, int bins,
+                        struct error *err);
+
+#endif

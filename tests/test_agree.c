@@ -1,0 +1,135 @@
+/* Agreement and calibration against values of scikit-learn, statsmodels and Krippendorff's own example. */
+#include "harness/statistics_agree.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <check.h> /* last: it defines a macro named fail */
+
+static struct error err;
+
+static void near(double got, double expected) {
+    ck_assert_msg(fabs(got - expected) <= 1e-9 * fmax(1, fabs(expected)), "got %.13g, expected %.13g", got,
+                  expected);
+}
+
+START_TEST(cohens_kappa_matches_its_pins)
+{
+    const int a[] = {1, 1, 0, 2, 1, 0, 2, 2, 1, 0}, b[] = {1, 0, 0, 2, 1, 0, 2, 1, 1, 0};
+    const double expected[] = {0.696969696970, 0.761904761905, 0.833333333333};
+    struct bootstrap how = {3, 2000, 0.95, BOOTSTRAP_PERCENTILE};
+    struct agreement got;
+
+    for (int w = KAPPA_NOMINAL; w <= KAPPA_QUADRATIC; w++) {
+        ck_assert_int_eq(cohen_kappa(&got, a, b, 10, 3, (enum kappa_weights)w, &how, &err), 0);
+        near(got.value, expected[w]);
+        ck_assert(got.low < got.value && got.value < got.high);
+    }
+    near(got.raw, 0.8);
+}
+END_TEST
+
+/* Fleiss (1971), table 1 as Wikipedia has it: 10 subjects, 14 raters, 5 categories: κ = 0.210. */
+START_TEST(fleiss_kappa_matches_the_published_example)
+{
+    const int counts[10][5] = {{0, 0, 0, 0, 14}, {0, 2, 6, 4, 2}, {0, 0, 3, 5, 6}, {0, 3, 9, 2, 0},
+                               {2, 2, 8, 1, 1},  {7, 7, 0, 0, 0}, {3, 2, 6, 3, 0}, {2, 5, 3, 2, 2},
+                               {6, 5, 2, 1, 0},  {0, 2, 2, 3, 7}};
+    int labels[10 * 14], n = 0;
+    struct agreement got;
+
+    for (int i = 0; i < 10; i++)
+        for (int c = 0; c < 5; c++)
+            for (int k = 0; k < counts[i][c]; k++) labels[n++] = c;
+    ck_assert_int_eq(n, 140);
+    ck_assert_int_eq(fleiss_kappa(&got, labels, 10, 14, 5, NULL, &err), 0);
+    near(got.value, 0.20993070442195522);
+    ck_assert(isnan(got.low));
+}
+END_TEST
+
+/* Krippendorff's reliability example with missing values: nominal α = 0.691 (three coders, as Wikipedia has
+ * it). */
+START_TEST(krippendorffs_alpha_takes_missing_labels)
+{
+    const int coders[3][15] = {{-1, -1, -1, -1, -1, 2, 3, 0, 1, 0, 0, 2, 2, -1, 2},
+                               {0, -1, 1, 0, 2, 2, 3, 2, -1, -1, -1, -1, -1, -1, -1},
+                               {-1, -1, 1, 0, 2, 3, 3, -1, 1, 0, 0, 2, 2, -1, 3}};
+    int labels[45];
+    struct agreement got;
+
+    for (int i = 0; i < 15; i++)
+        for (int r = 0; r < 3; r++) labels[i * 3 + r] = coders[r][i];
+    ck_assert_int_eq(krippendorff_alpha(&got, labels, 15, 3, 4, NULL, &err), 0);
+    ck_assert_double_eq_tol(got.value, 0.691, 5e-4);
+    ck_assert_int_eq(got.n, 12);
+}
+END_TEST
+
+START_TEST(agreement_without_variance_or_items_is_an_error)
+{
+    const int same[] = {1, 1, 1, 1}, none[] = {-1, -1, -1, -1}, odd[] = {0, 7, 1, 1};
+    struct agreement got;
+
+    ck_assert_int_eq(cohen_kappa(&got, same, same, 4, 2, KAPPA_NOMINAL, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "all labels are the same"));
+    near(got.raw, 1);
+    ck_assert_int_eq(cohen_kappa(&got, same, none, 4, 2, KAPPA_NOMINAL, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "no item"));
+    ck_assert_int_eq(cohen_kappa(&got, same, odd, 4, 2, KAPPA_NOMINAL, NULL, &err), -1);
+    ck_assert_int_eq(krippendorff_alpha(&got, same, 2, 2, 2, NULL, &err), -1);
+    ck_assert_int_eq(fleiss_kappa(&got, same, 4, 1, 2, NULL, &err), -1);
+}
+END_TEST
+
+/* Four pairs: two consistent, one flips to whoever is first, one has no second verdict. */
+START_TEST(positions_are_counted_by_hand)
+{
+    const double first[] = {1, 0, 1, 1}, second[] = {1, 0, 0, NAN};
+    struct positions got;
+
+    ck_assert_int_eq(positions_measure(&got, first, second, 4, 0.95, &err), 0);
+    ck_assert_int_eq(got.pairs, 3);
+    near(got.consistency, 2.0 / 3);
+    ck_assert_int_eq(got.decided, 6);
+    near(got.first_slot,
+         4.0 / 6); /* won first: pairs 1 and 3; won second: of pair 2 the other, of pair 3 the other */
+    ck_assert_int_eq(positions_measure(&got, second + 3, second + 3, 1, 0.95, &err), -1);
+}
+END_TEST
+
+START_TEST(calibration_matches_its_pins)
+{
+    const double p[] = {.1, .2, .35, .4, .55, .6, .75, .8, .9, .95};
+    const int y[] = {0, 0, 0, 1, 0, 1, 1, 1, 1, 1}, ones[] = {1, 1};
+    struct calibration got;
+
+    ck_assert_int_eq(calibration_measure(&got, p, y, 10, 5, &err), 0);
+    near(got.brier, 0.111);
+    near(got.log_loss, 0.365239046873);
+    near(got.auc, 0.958333333333);
+    near(got.ece, 0.17);
+    ck_assert_int_eq(calibration_measure(&got, p, ones, 2, 5, &err), 0);
+    ck_assert(isnan(got.auc));
+    ck_assert_int_eq(calibration_measure(&got, (double[]){1.2}, ones, 1, 5, &err), -1);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("agree");
+    TCase *cases = tcase_create("agree");
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+    tcase_add_test(cases, cohens_kappa_matches_its_pins);
+    tcase_add_test(cases, fleiss_kappa_matches_the_published_example);
+    tcase_add_test(cases, krippendorffs_alpha_takes_missing_labels);
+    tcase_add_test(cases, agreement_without_variance_or_items_is_an_error);
+    tcase_add_test(cases, positions_are_counted_by_hand);
+    tcase_add_test(cases, calibration_matches_its_pins);
+    suite_add_tcase(suite, cases);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
