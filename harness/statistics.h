@@ -133,6 +133,12 @@ int partial_pearson(struct correlation *out, const double *x, const double *y, c
 int partial_spearman(struct correlation *out, const double *x, const double *y, const double *z, int n,
                      double level, struct error *err);
 
+/* Cleveland's LOWESS (1979) as R's lowess() with delta 0: local lines, tricube over the max(2, ⌊share·n⌋)
+   nearest, `rounds` bisquare rounds (3) that stop where the residuals' median is nothing beside their mean. x
+   ascending; fitted: [n]. */
+int lowess(double *fitted, const double *x, const double *y, int n, double share, int rounds,
+           struct error *err);
+
 /* Gao, Schulman and Hilton 2022, d = √KL(π‖π₀) in nats: best-of-n R(d) = d(α - βd), RL R(d) = d(α - β ln d);
    least squares without intercept, points with d = 0 left out. */
 enum gao_form { GAO_BEST_OF_N, GAO_RL };

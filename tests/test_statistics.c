@@ -7,6 +7,7 @@
 #include "harness/memory.h"
 #include "harness/rng.h"
 #include "harness/statistics.h"
+#include "harness/statistics_power.h"
 
 #include <check.h> /* last: it defines a macro named fail */
 
@@ -360,6 +361,78 @@ START_TEST(paired_power_is_millers)
 }
 END_TEST
 
+START_TEST(power_of_rates_matches_r_and_exact_sums)
+{
+    static const struct {
+        int n;
+        double half;
+    } wilson[] = {{100, 0.096168}, {250, 0.061509}, {400, 0.048765}, {805, 0.034458}, {1000, 0.030930}};
+    struct error err;
+    double got;
+
+    ck_assert_int_eq(rate_sample_size(&got, .5, .55, .05, .8, &err), 0);
+    near(got, 782.52595521, 1e-9);
+    ck_assert_int_eq(rate_sample_size(&got, .5, .6, .05, .8, &err), 0);
+    near(got, 193.847285883, 1e-9);
+    ck_assert_int_eq(sign_test_power(&got, 100, .6, .05, &err), 0);
+    near(got, 0.462093382348, 1e-9);
+    ck_assert_int_eq(sign_test_power(&got, 200, .6, .05, &err), 0);
+    near(got, 0.786848265308, 1e-9);
+    ck_assert_int_eq(sign_test_power(&got, 805, .55, .05, &err), 0);
+    near(got, 0.807339800635, 1e-9);
+    ck_assert_int_eq(two_rates_sample_size(&got, .5, .6, .05, .8, &err), 0);
+    near(got, 387.338516696, 1e-9);
+    ck_assert_int_eq(two_rates_sample_size(&got, .05, .15, .05, .9, &err), 0);
+    near(got, 187.047685819, 1e-9);
+    ck_assert_int_eq(two_rates_power(&got, 200, .10, .20, .05, &err), 0);
+    near(got, 0.802048372472, 1e-9);
+    ck_assert_int_eq(two_rates_detectable(&got, 387.338516696, .5, .05, .8, &err), 0);
+    near(got, 0.1, 1e-9);
+    ck_assert_int_eq(mcnemar_power(&got, 100, .3, .7, .05, &err), 0);
+    near(got, 0.524697580162, 1e-9);
+    ck_assert_int_eq(mcnemar_power(&got, 200, .2, .65, .05, &err), 0);
+    near(got, 0.418860932234, 1e-9);
+    near(cohens_h(.6, .5), 0.20135792079, 1e-9);
+    for (int i = 0; i < COUNT(wilson); i++) {
+        ck_assert_int_eq(wilson_half_width(&got, .5, wilson[i].n, &err), 0);
+        ck_assert_double_eq_tol(got, wilson[i].half, 5.1e-7);
+    }
+    ck_assert_int_eq(rate_sample_size(&got, .5, .5, .05, .8, &err), -1);
+    ck_assert_int_eq(two_rates_detectable(&got, 3, .5, .05, .8, &err), -1);
+}
+END_TEST
+
+START_TEST(lowess_matches_r)
+{
+    static const double y[] = {0.7494, 0.8315, 1.4975, 1.9093, 1.1285, 1.1411, 0.6292,
+                               0.7732, 0.2225, 0.7411, 0.5445, 1.5406, 2.3451, 2.6670,
+                               3.4580, 3.0394, 3.4085, 3.2221, 2.5748, 2.5360};
+    static const double plain[] = {2.1, 3.9, 6.2, 7.8, 10.1, 9.0, 14.2, 15.8, 30.0, 20.1};
+    double x[20], got[20], line[20];
+    struct error err;
+
+    for (int i = 0; i < 20; i++) x[i] = 0.5 * (i + 1);
+    ck_assert_int_eq(lowess(got, x, y, 20, 0.4, 3, &err), 0);
+    pinned(got[0], 0.878483365385);
+    pinned(got[9], 0.850675311403);
+    pinned(got[19], 2.590178287187);
+    ck_assert_int_eq(lowess(got, x, y, 20, 2.0 / 3, 3, &err), 0);
+    pinned(got[0], 1.185448488289);
+    pinned(got[9], 1.085765964504);
+    pinned(got[19], 3.156897846695);
+    for (int i = 0; i < 10; i++) x[i] = i + 1;
+    ck_assert_int_eq(lowess(got, x, plain, 10, 2.0 / 3, 0, &err), 0);
+    pinned(got[0], 2.06062974128);
+    pinned(got[9], 24.84388163021);
+    for (int i = 0; i < 20; i++) line[i] = 3 * x[i] + 1;
+    ck_assert_int_eq(lowess(got, x, line, 10, 0.5, 3, &err),
+                     0); /* exact: rounds stop, nothing divides by 0 */
+    for (int i = 0; i < 10; i++) ck_assert_double_eq_tol(got[i], line[i], 1e-12);
+    ck_assert_int_eq(lowess(got, y, x, 20, 0.5, 3, &err), -1);
+    ck_assert_int_eq(lowess(got, x, y, 1, 0.5, 3, &err), -1);
+}
+END_TEST
+
 static double mean_of(const void *data, const int *picked, int count) {
     const double *x = data;
     double sum = 0;
@@ -385,6 +458,29 @@ START_TEST(percentile_bootstrap_nears_full_enumeration)
     ck_assert_int_eq(got.used, 10000);
     ck_assert_int_eq(bootstrap_mean(&fast, x, ones, 4, &percentile, &err), 0);
     ck_assert_int_eq(memcmp(&got, &fast, sizeof got), 0);
+}
+END_TEST
+
+/* Every one of the 256 equally likely resamples: what the quantiles tend to. */
+START_TEST(all_resamples_have_the_enumerated_quantiles)
+{
+    const double x[] = {0, 1, 1, 3}, at[] = {.025, .05, .5, .95, .975},
+                 expected[] = {.25, .5, 1.25, 2.0625, 2.5};
+    double means[256], got, sum = 0, squares = 0;
+    struct error err;
+
+    for (int i = 0; i < 256; i++) {
+        const int picked[] = {i & 3, i >> 2 & 3, i >> 4 & 3, i >> 6};
+
+        means[i] = mean_of(x, picked, 4);
+        sum += means[i] / 256;
+        squares += means[i] * means[i] / 256;
+    }
+    near(sqrt(squares - sum * sum), 0.544862367943, 1e-9);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(quantile(&got, means, 256, at[i], &err), 0);
+        near(got, expected[i], 1e-12);
+    }
 }
 END_TEST
 
@@ -690,6 +786,9 @@ static Suite *statistics_suite(void) {
     tcase_add_test(means, multiplicity_matches_mcdonald);
     tcase_add_test(means, paired_power_is_millers);
     tcase_add_test(bootstraps, percentile_bootstrap_nears_full_enumeration);
+    tcase_add_test(bootstraps, all_resamples_have_the_enumerated_quantiles);
+    tcase_add_test(bootstraps, power_of_rates_matches_r_and_exact_sums);
+    tcase_add_test(bootstraps, lowess_matches_r);
     tcase_add_test(bootstraps, bca_matches_r_boot);
     tcase_add_test(bootstraps, clusters_are_resampled_whole);
     tcase_add_test(bootstraps, bootstrap_difference_is_paired);
