@@ -731,12 +731,16 @@ static int each_item(const struct each_call *call, const char *text, size_t leng
     struct node *list = document_parse_json(text, length, call->path, 1, call->err);
     int status = 0;
 
+    const struct node *samples = list ? node_get(list, "samples") : NULL, *items;
+
     if (!list) return -1;
-    if (list->kind != NODE_LIST)
+    items = samples && samples->kind == NODE_LIST ? samples : list;
+    if (items->kind != NODE_LIST)
         status = fail(call->err,
                       "%s:%d: a list of records was expected; a file with one record a line ends in .jsonl",
                       call->path, list->line);
-    for (const struct node *item = list->first; list->kind == NODE_LIST && item && !status; item = item->next)
+    for (const struct node *item = items->first; items->kind == NODE_LIST && item && !status;
+         item = item->next)
         status = hand_over(call, item, item->line);
     node_free(list);
     return status;

@@ -45,9 +45,9 @@ struct node *node_set_text(struct node *map, const char *key, const char *text);
    NaN and infinity as null, bytes that are not UTF-8 as U+FFFD. indent > 0 pretty-prints. Caller frees. */
 char *node_json(const struct node *node, int indent);
 
-/* JSON-lines: calls each(context, node, line) for every line of a .jsonl, .jsonl.gz, .json (list) or .csv
-   (header row: every field a string) file, .gz or not; each returns 0 to go on, 1 to stop (returned), -1 with
-   err set. Errors name file and line. */
+/* JSON-lines: calls each(context, node, line) for every line of a .jsonl, .jsonl.gz, .json (a list, or a map
+   with a list "samples") or .csv (header row: every field a string) file, .gz or not; each returns 0 to go
+   on, 1 to stop (returned), -1 with err set. Errors name file and line. */
 int document_each(const char *path,
                   int (*each)(void *context, const struct node *record, int line, struct error *err),
                   void *context, struct error *err);

@@ -4,20 +4,34 @@
 
 #include "harness/record.h"
 
-/* One file, as it was understood. Ids of prompts are the file's own; where it has none, the first 16 hex
-   digits of the prompt's SHA-256, so that files join by what was asked. A transcript's id is
-   POLICY/PROMPT_ID. */
-struct outputs {
-    char *format;                   /* "alpaca_eval outputs" */
-    char *understood;               /* a sentence: rows, which field was taken for what */
-    struct transcripts transcripts; /* what models answered */
-    struct examples questions;      /* each prompt once: category, truth and meta, where the file tells */
-    struct verdicts verdicts;       /* labels (judge: the column's or the annotator's name) and judgments */
+/* How to read a file; {0} for its own words. */
+struct outputs_how {
+    const char *name; /* policy whose answers these are; NULL: as the file calls its models */
+    const char *id_key, *prompt_key, *response_key; /* columns; NULL: found by their usual names */
+    int allow_missing; /* rows without an answer are left out and counted, no error */
 };
 
-/* name: the policy whose answers these are; NULL where the file itself names its models. -1 with the sentence
-   that names file, line and remedy: duplicate ids, rows without an answer, text that is not UTF-8. */
-int outputs_read(struct outputs *out, const char *path, const char *name, struct error *err);
+/* Files as they were understood. A prompt's id is the file's own, or 16 hex digits of the prompt's SHA-256,
+   so that files join by what was asked. A transcript's id is POLICY/PROMPT_ID. */
+struct outputs {
+    struct transcripts transcripts; /* what models answered */
+    struct examples questions;      /* each prompt once: category, truth and meta where the file tells */
+    struct verdicts verdicts; /* labels (judge: the column) and judgments (judge: as the file calls it) */
+    int missing;              /* rows left out */
+    char **understood;        /* a sentence a file: format, rows, which column was taken for what */
+    int file_count;
+};
+
+/* Appends a file. -1 with the sentence that names file, line and remedy: an unknown format, two columns that
+   could be the response, duplicate ids, rows without an answer, text that is not UTF-8. */
+int outputs_read(struct outputs *out, const char *path, const struct outputs_how *how, struct error *err);
 void outputs_free(struct outputs *outputs);
+
+/* The policies' names in the order of their first answer; borrowed, caller frees the array. */
+const char **outputs_policies(const struct outputs *outputs, int *count);
+
+/* Fails where policies were not asked the same prompts, naming the first ids that one lacks. allow_missing:
+   counts them in *missing instead. */
+int outputs_check_joint(const struct outputs *outputs, int allow_missing, int *missing, struct error *err);
 
 #endif

@@ -1,0 +1,228 @@
+#include "harness/outputs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/outputs_format.h"
+
+static const struct outputs_format *format_of(const struct node *record) {
+    for (const struct outputs_format *const *format = outputs_formats; *format; format++)
+        if ((*format)->knows(record)) return *format;
+    return NULL;
+}
+
+static int take_record(void *context, const struct node *record, int line, struct error *err) {
+    struct outputs_reading *in = context;
+
+    if (record->kind != NODE_MAP) return fail(err, "an object was expected in every row");
+    if (!in->format) in->format = format_of(record);
+    if (!in->format) return fail(err, "an empty row; columns were expected");
+    in->rows++;
+    return in->format->take(in, record, line, err);
+}
+
+struct place {
+    const char *id;
+    int line;
+};
+
+static int by_place(const void *a, const void *b) {
+    const struct place *x = a, *y = b;
+    int order = strcmp(x->id, y->id);
+
+    return order ? order : x->line - y->line;
+}
+
+/* Answers that this file gives twice, or gave again after another. */
+static int check_twice(const struct outputs_reading *in, struct error *err) {
+    const struct transcripts *all = &in->out->transcripts;
+    struct place *places = xmalloc((all->count + 1) * sizeof *places);
+    struct text twice = {0};
+    int count = 0, status = 0, old = all->count - in->line_count;
+
+    for (int i = 0; i < all->count; i++)
+        places[i] = (struct place){all->items[i].id, i < old ? 0 : in->lines[i - old]};
+    qsort(places, all->count, sizeof *places, by_place);
+    for (int i = 1; i < all->count; i++) {
+        if (strcmp(places[i].id, places[i - 1].id)) continue;
+        if (count++ >= 3) continue;
+        text_printf(&twice, "%s%s", count > 1 ? ", " : "", places[i].id);
+        if (places[i - 1].line) text_printf(&twice, " (lines %d and %d)", places[i - 1].line, places[i].line);
+    }
+    if (count)
+        status = fail(
+            err,
+            "%s: %d answer%s stand%s twice: %s%s; give each prompt one answer a policy, or ids of its own",
+            in->path, count, count > 1 ? "s" : "", count > 1 ? "" : "s", twice.data, count > 3 ? ", …" : "");
+    free(twice.data);
+    free(places);
+    return status;
+}
+
+static int by_question(const void *a, const void *b) {
+    const struct example *x = a, *y = b;
+
+    return strcmp(x->id, y->id);
+}
+
+static void keep_field(char **kept, char **other) {
+    if (*kept) {
+        free(*other);
+    } else {
+        *kept = *other;
+    }
+    *other = NULL;
+}
+
+/* One question an id, in the order of ids; what a later file adds is kept. Two texts for one id are an error.
+ */
+static int merge_questions(struct examples *questions, const char *path, struct error *err) {
+    int kept = 0;
+
+    qsort(questions->items, questions->count, sizeof *questions->items, by_question);
+    for (int i = 0; i < questions->count; i++) {
+        struct example *next = &questions->items[i], *same = kept ? &questions->items[kept - 1] : NULL;
+
+        if (!same || strcmp(same->id, next->id)) {
+            questions->items[kept++] = *next;
+            continue;
+        }
+        if (same->prompt[0] && next->prompt[0] && strcmp(same->prompt, next->prompt))
+            return fail(
+                err, "%s: the id %s stands for two prompts, \"%.60s\" and \"%.60s\"; files are joined by id",
+                path, same->id, same->prompt, next->prompt);
+        if (!same->prompt[0]) {
+            char *prompt = same->prompt;
+            same->prompt = next->prompt;
+            next->prompt = prompt;
+        }
+        keep_field(&same->category, &next->category);
+        keep_field(&same->truth, &next->truth);
+        keep_field(&same->split, &next->split);
+        if (!same->meta) {
+            same->meta = next->meta;
+            next->meta = NULL;
+        }
+        node_free(next->meta);
+        free(next->id);
+        free(next->prompt);
+    }
+    questions->count = kept;
+    return 0;
+}
+
+static char *stem_of(const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    return xstrndup(name, strcspn(name, "."));
+}
+
+static void say_understood(struct outputs_reading *in) {
+    struct outputs *out = in->out;
+    char *missing = in->missing ? xprintf("; %d left out without an answer", in->missing) : xstrdup("");
+
+    out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
+    out->understood[out->file_count++] =
+        xprintf("%s: %s, %d rows%s%s%s", in->path, in->format->name, in->rows, in->columns.length ? "; " : "",
+                in->columns.length ? in->columns.data : "", missing);
+    out->missing += in->missing;
+    free(missing);
+}
+
+int outputs_read(struct outputs *out, const char *path, const struct outputs_how *how, struct error *err) {
+    char *stem = stem_of(path);
+    struct outputs_reading in = {.out = out, .how = how, .path = path, .stem = stem};
+    int status = document_each(path, take_record, &in, err);
+
+    if (!status && !in.rows) status = fail(err, "%s has no rows", path);
+    if (!status) status = check_twice(&in, err);
+    if (!status) status = merge_questions(&out->questions, path, err);
+    if (!status) say_understood(&in);
+    free(in.columns.data);
+    free(in.lines);
+    free(stem);
+    return status;
+}
+
+void outputs_free(struct outputs *outputs) {
+    transcripts_free(&outputs->transcripts);
+    examples_free(&outputs->questions);
+    verdicts_free(&outputs->verdicts);
+    for (int i = 0; i < outputs->file_count; i++) free(outputs->understood[i]);
+    free(outputs->understood);
+    *outputs = (struct outputs){0};
+}
+
+const char **outputs_policies(const struct outputs *outputs, int *count) {
+    const char **names = NULL;
+
+    *count = 0;
+    for (int i = 0; i < outputs->transcripts.count; i++) {
+        const char *policy = outputs->transcripts.items[i].policy;
+        int known = 0;
+
+        for (int k = *count - 1; k >= 0 && !known; k--) known = !strcmp(names[k], policy);
+        if (known) continue;
+        names = xrealloc(names, (size_t)*count + 1, sizeof *names);
+        names[(*count)++] = policy;
+    }
+    return names;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorted ids of the prompts that a policy answered; borrowed texts. policy NULL: all, each once. */
+static const char **ids_of(const struct outputs *outputs, const char *policy, int *count) {
+    const char **ids = xmalloc(((size_t)outputs->transcripts.count + 1) * sizeof *ids);
+    int kept = 0;
+
+    *count = 0;
+    for (int i = 0; i < outputs->transcripts.count; i++)
+        if (!policy || !strcmp(outputs->transcripts.items[i].policy, policy))
+            ids[(*count)++] = outputs->transcripts.items[i].prompt_id;
+    qsort(ids, *count, sizeof *ids, by_text);
+    for (int i = 0; i < *count; i++)
+        if (!kept || strcmp(ids[kept - 1], ids[i])) ids[kept++] = ids[i];
+    *count = kept;
+    return ids;
+}
+
+static int check_policy(const struct outputs *outputs, const char *policy, const char **all, int all_count,
+                        struct text *lacks) {
+    int count, missing = 0;
+    const char **own = ids_of(outputs, policy, &count);
+
+    for (int i = 0; i < all_count; i++) {
+        if (bsearch(&all[i], own, count, sizeof *own, by_text)) continue;
+        if (missing++ < 3) text_printf(lacks, "%s%s", missing > 1 ? ", " : "", all[i]);
+    }
+    free(own);
+    return missing;
+}
+
+int outputs_check_joint(const struct outputs *outputs, int allow_missing, int *missing, struct error *err) {
+    int policies, count, status = 0;
+    const char **names = outputs_policies(outputs, &policies), **all = ids_of(outputs, NULL, &count);
+
+    *missing = 0;
+    for (int p = 0; p < policies && !status; p++) {
+        struct text lacks = {0};
+        int lacking = check_policy(outputs, names[p], all, count, &lacks);
+
+        *missing += lacking;
+        if (lacking && !allow_missing)
+            status = fail(
+                err,
+                "%s has no answer to %d of %d prompts (%s%s); policies are compared on the same prompts, "
+                "--allow-missing compares them on those that both answered and says so",
+                names[p], lacking, count, lacks.data, lacking > 3 ? ", …" : "");
+        free(lacks.data);
+    }
+    free(names);
+    free(all);
+    return status;
+}

@@ -1,0 +1,329 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/memory.h"
+#include "harness/outputs_format.h"
+
+/* An answer of one of a file's models, from a column. */
+static int take_column(struct outputs_reading *in, const char *policy, const char *id, const char *prompt,
+                       const struct node *record, const char *column, int line, struct error *err) {
+    char *response = field_text(node_get(record, column));
+    int status = add_answer_of(in, policy, id, prompt, response, line, err);
+
+    free(response);
+    return status;
+}
+
+/* alpaca_eval's annotations: preference in [1, 2], 2 for output_2. */
+
+static int annotations_know(const struct node *record) {
+    return record_has(record, "output_1") && record_has(record, "output_2") &&
+           record_has(record, "preference") && record_has(record, "instruction");
+}
+
+static int annotations_take(struct outputs_reading *in, const struct node *record, int line,
+                            struct error *err) {
+    const char *prompt = node_text(record, "instruction", "");
+    const char *first = node_text(record, "generator_1", "output_1"),
+               *second = node_text(record, "generator_2", "output_2");
+    char *id = record_id(record, NULL, prompt);
+    double preference = node_number(record, "preference", NAN);
+    struct verdict *verdict;
+    int status = 0;
+
+    add_question(in, id, prompt);
+    if (in->how->name) second = in->how->name;
+    verdict = add_judgment(in, second, id, first, node_text(record, "annotator", "annotator"), "preference");
+    judgment_set(verdict, preference >= 1 && preference <= 2 ? preference - 1 : NAN);
+    verdict->raw = xstrdup(node_text(record, "raw_completion", NULL));
+    status = take_column(in, first, id, prompt, record, "output_1", line, err);
+    if (!status) status = take_column(in, second, id, prompt, record, "output_2", line, err);
+    free(id);
+    return status;
+}
+
+const struct outputs_format outputs_annotations = {"alpaca_eval annotations (preference 2: output_2 wins)",
+                                                   annotations_know, annotations_take};
+
+/* LLMBar: two outputs and which is better. */
+
+static int llmbar_knows(const struct node *record) {
+    return record_has(record, "output_1") && record_has(record, "output_2") && record_has(record, "label") &&
+           record_has(record, "input");
+}
+
+static int llmbar_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    static const char *const ids[] = {"id", NULL};
+    const char *prompt = node_text(record, "input", "");
+    char *id = record_id(record, ids, prompt);
+    double label = node_number(record, "label", NAN);
+    struct example *question = add_question(in, id, prompt);
+    int status;
+
+    question->category = xstrdup(node_text(record, "subset", NULL));
+    judgment_set(add_judgment(in, "output_1", id, "output_2", "gold", "preference"), label == 1   ? 1
+                                                                                     : label == 2 ? 0
+                                                                                                  : NAN);
+    status = take_column(in, "output_1", id, prompt, record, "output_1", line, err);
+    if (!status) status = take_column(in, "output_2", id, prompt, record, "output_2", line, err);
+    free(id);
+    return status;
+}
+
+const struct outputs_format outputs_llmbar = {"LLMBar pairs (label: the better output)", llmbar_knows,
+                                              llmbar_take};
+
+/* PandaLM: two models' responses and several people's labels; 0 is a tie. */
+
+static int pandalm_knows(const struct node *record) {
+    return record_has(record, "response1") && record_has(record, "response2") &&
+           record_has(record, "annotator1");
+}
+
+static int pandalm_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    const char *instruction = node_text(record, "instruction", ""), *input = node_text(record, "input", "");
+    const char *pair = node_text(record, "cmp_key", "response1_response2"), *cut = strchr(pair, '_');
+    char *prompt = input[0] ? xprintf("%s\n\n%s", instruction, input) : xstrdup(instruction);
+    char *number = record_id(record, (const char *const[]){"idx", NULL}, prompt);
+    char *first = cut ? xstrndup(pair, cut - pair) : xstrdup("response1"),
+         *second = xstrdup(cut ? cut + 1 : "response2");
+    int status;
+
+    add_question(in, number, prompt);
+    for (const struct node *column = record->first; column; column = column->next) {
+        if (strncmp(column->key, "annotator", 9) || column->kind != NODE_NUMBER) continue;
+        judgment_set(add_judgment(in, first, number, second, column->key, "preference"),
+                     column->number == 1   ? 1
+                     : column->number == 2 ? 0
+                     : column->number == 0 ? 0.5
+                                           : NAN);
+    }
+    status = take_column(in, first, number, prompt, record, "response1", line, err);
+    if (!status) status = take_column(in, second, number, prompt, record, "response2", line, err);
+    free(first);
+    free(second);
+    free(number);
+    free(prompt);
+    return status;
+}
+
+const struct outputs_format outputs_pandalm = {"PandaLM pairs (annotators: 1, 2, 0 for a tie)", pandalm_knows,
+                                               pandalm_take};
+
+/* Answers of FastChat's MT-bench and of arena-hard: choices with turns. */
+
+static int arena_answers_know(const struct node *record) {
+    const struct node *choices = node_get(record, "choices");
+
+    return choices && choices->kind == NODE_LIST &&
+           (record_has(record, "question_id") || record_has(record, "uid"));
+}
+
+static int arena_answers_take(struct outputs_reading *in, const struct node *record, int line,
+                              struct error *err) {
+    static const char *const ids[] = {"question_id", "uid", NULL};
+    const struct node *choice = node_get(record, "choices")->first;
+    char *id = record_id(record, ids, NULL),
+         *response = choice ? field_text(node_get(choice, "turns")) : NULL;
+    const char *policy = node_text(record, "model_id", node_text(record, "model", NULL));
+    int status =
+        id ? add_answer(in, policy, id, NULL, response, line, err) : fail(err, "a row has no question_id");
+
+    if (!status) add_question(in, id, NULL);
+    free(response);
+    free(id);
+    return status;
+}
+
+const struct outputs_format outputs_arena_answers = {
+    "MT-bench or arena-hard answers (first turn of the first choice)", arena_answers_know,
+    arena_answers_take};
+
+/* Arena-hard's judgments: in the first game the baseline is A, in the second the model. */
+
+static int arena_judgments_know(const struct node *record) {
+    const struct node *games = node_get(record, "games");
+
+    return games && games->kind == NODE_LIST && record_has(record, "model");
+}
+
+/* Of A; NaN if it is no label. *strong: it says much better. */
+static double label_score(const char *label, int *strong) {
+    static const struct {
+        const char *label;
+        double score;
+        int strong;
+    } labels[] = {{"A>>B", 1, 1}, {"A>B", 1, 0}, {"A=B", 0.5, 0}, {"B=A", 0.5, 0},
+                  {"B>A", 0, 0},  {"A<B", 0, 0}, {"B>>A", 0, 1},  {"A<<B", 0, 1}};
+
+    *strong = 0;
+    for (size_t i = 0; label && i < sizeof labels / sizeof *labels; i++)
+        if (!strcmp(label, labels[i].label)) {
+            *strong = labels[i].strong;
+            return labels[i].score;
+        }
+    return NAN;
+}
+
+static int arena_judgments_take(struct outputs_reading *in, const struct node *record, int line,
+                                struct error *err) {
+    static const char *const ids[] = {"question_id", "uid", NULL};
+    const char *model = node_text(record, "model", ""), *baseline = node_text(record, "baseline", "baseline");
+    char *id = record_id(record, ids, NULL);
+    int game = 0, strong;
+
+    (void)line;
+    if (!id) return fail(err, "a judgment has no question_id");
+    for (const struct node *play = node_get(record, "games")->first; play && game < 2;
+         play = play->next, game++) {
+        double score = label_score(node_text(play, "score", NULL), &strong);
+        struct verdict *verdict =
+            add_judgment(in, model, id, baseline, node_text(record, "judge", "judge"), "preference");
+
+        judgment_set(verdict, game == 0 ? 1 - score : score);
+        verdict->order = game == 0 ? 2 : 1;
+        if (strong) verdict->reason = xstrdup("strong");
+        verdict->raw = xstrdup(node_text(play, "judgment", NULL));
+    }
+    add_question(in, id, NULL);
+    free(id);
+    return 0;
+}
+
+const struct outputs_format outputs_arena_judgments = {
+    "arena-hard judgments (game 1: the baseline is A, game 2: the model)", arena_judgments_know,
+    arena_judgments_take};
+
+/* MT-bench's judgments of one answer, or of a pair in both orders. */
+
+static int mt_judgments_know(const struct node *record) {
+    return record_has(record, "question_id") && record_has(record, "judge") &&
+           ((record_has(record, "model") && record_has(record, "score")) ||
+            (record_has(record, "model_1") && record_has(record, "g1_winner")));
+}
+
+static double winner_score(const char *winner) {
+    if (!strcmp(winner, "model_1")) return 1;
+    if (!strcmp(winner, "model_2")) return 0;
+    return !strcmp(winner, "tie") ? 0.5 : NAN;
+}
+
+static int mt_judgments_take(struct outputs_reading *in, const struct node *record, int line,
+                             struct error *err) {
+    const struct node *judge = node_get(record, "judge");
+    char *name = judge->kind == NODE_LIST ? field_text(judge->first) : field_text(judge);
+    char *id = record_id(record, (const char *const[]){"question_id", NULL}, NULL);
+    int turn = (int)node_number(record, "turn", 1), paired = record_has(record, "model_1");
+    struct verdict *verdict;
+
+    (void)line;
+    (void)err;
+    if (turn != 1) { /* a second turn is a prompt of its own */
+        char *first = id;
+        id = xprintf("%s#%d", first, turn);
+        free(first);
+    }
+    for (int game = 1; paired && game <= 2; game++) {
+        verdict = add_judgment(in, node_text(record, "model_1", ""), id, node_text(record, "model_2", ""),
+                               name ? name : "judge", "preference");
+        judgment_set(verdict,
+                     winner_score(node_text(record, game == 1 ? "g1_winner" : "g2_winner", "error")));
+        verdict->order = game;
+        verdict->raw = xstrdup(node_text(record, game == 1 ? "g1_judgment" : "g2_judgment", NULL));
+    }
+    if (!paired) {
+        double score = node_number(record, "score", -1);
+
+        verdict = add_judgment(in, node_text(record, "model", ""), id, NULL, name ? name : "judge", "score");
+        judgment_set(verdict, score == -1 ? NAN : score);
+        verdict->raw = xstrdup(node_text(record, "judgment", NULL));
+    }
+    add_question(in, id, NULL);
+    free(name);
+    free(id);
+    return 0;
+}
+
+const struct outputs_format outputs_mt_judgments = {
+    "MT-bench judgments (g1: model_1 first; a score of -1 is none)", mt_judgments_know, mt_judgments_take};
+
+/* lm-evaluation-harness, --log_samples. */
+
+static int lm_eval_knows(const struct node *record) {
+    return record_has(record, "doc_id") && record_has(record, "resps") && record_has(record, "doc");
+}
+
+static int lm_eval_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    static const char *const metrics[] = {"acc", "exact_match", "em", "pass@1", "correct", NULL};
+    const struct node *doc = node_get(record, "doc"), *filtered = node_get(record, "filtered_resps"), *metric;
+    const char *policy = in->how->name ? in->how->name : in->stem;
+    char *id = record_id(record, (const char *const[]){"doc_id", NULL}, NULL);
+    char *prompt = NULL,
+         *response = field_text(filtered && filtered->first ? filtered : node_get(record, "resps"));
+    const struct node *arguments = node_get(record, "arguments");
+    struct example *question;
+    int status;
+
+    for (const struct node *at = arguments; at && !prompt; at = at->first)
+        if (at->kind == NODE_STRING) prompt = xstrdup(at->text);
+    if (!prompt)
+        prompt = field_text(node_get(doc, "question") ? node_get(doc, "question") : node_get(doc, "query"));
+    status = add_answer(in, policy, id, prompt, response, line, err);
+    question = add_question(in, id, prompt);
+    question->truth = field_text(node_get(record, "target"));
+    for (int i = 0; metrics[i]; i++)
+        if ((metric = node_get(record, metrics[i])) && metric->kind == NODE_NUMBER) {
+            judgment_set(add_judgment(in, policy, id, NULL, metrics[i], "correct"), metric->number);
+            break;
+        }
+    free(id);
+    free(prompt);
+    free(response);
+    return status;
+}
+
+const struct outputs_format outputs_lm_eval = {"lm-eval samples", lm_eval_knows, lm_eval_take};
+
+/* inspect's logs: samples with an output and scores. */
+
+static int inspect_knows(const struct node *record) {
+    return record_has(record, "input") && record_has(record, "target") &&
+           (record_has(record, "scores") || record_has(record, "output")) &&
+           !record_has_text(record, "output");
+}
+
+static double inspect_value(const struct node *value) {
+    if (value && value->kind == NODE_STRING && !strcmp(value->text, "P")) return 0.5;
+    return value ? (value->kind == NODE_NUMBER ? value->number : field_truth(value)) : NAN;
+}
+
+static int inspect_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    const struct node *output = node_get(record, "output"), *choices = node_get(output, "choices");
+    const struct node *scores = node_get(record, "scores");
+    const char *policy = in->how->name ? in->how->name : node_text(output, "model", in->stem);
+    char *prompt = field_text(node_get(record, "input"));
+    char *plain = record_id(record, (const char *const[]){"id", NULL}, prompt);
+    int epoch = (int)node_number(record, "epoch", 1), status;
+    char *id = epoch > 1 ? xprintf("%s#%d", plain, epoch) : xstrdup(plain);
+    char *response = record_has_text(output, "completion") ? field_text(node_get(output, "completion"))
+                     : choices && choices->first           ? field_text(node_get(choices->first, "message"))
+                                                           : NULL;
+
+    status = add_answer(in, policy, id, prompt, response, line, err);
+    add_question(in, id, prompt)->truth = field_text(node_get(record, "target"));
+    for (const struct node *score = scores ? scores->first : NULL; score; score = score->next) {
+        struct verdict *verdict = add_judgment(in, policy, id, NULL, score->key, "correct");
+
+        judgment_set(verdict, inspect_value(node_get(score, "value")));
+        verdict->raw = xstrdup(node_text(score, "explanation", NULL));
+    }
+    free(response);
+    free(id);
+    free(plain);
+    free(prompt);
+    return status;
+}
+
+const struct outputs_format outputs_inspect = {"inspect samples (scores C, I, P)", inspect_knows,
+                                               inspect_take};

@@ -1,0 +1,364 @@
+#include "harness/outputs_format.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+
+static const struct node *first_of(const struct node *record, const char *const *names, const char **name) {
+    for (; *names; names++) {
+        const struct node *found = node_get(record, *names);
+
+        if (!found) continue;
+        if (name) *name = *names;
+        return found;
+    }
+    return NULL;
+}
+
+static void add_turn(struct text *out, const struct node *message) {
+    const char *role = node_text(message, "role", node_text(message, "from", "user"));
+    int answers = !strcmp(role, "assistant") || !strcmp(role, "gpt") || !strcmp(role, "model");
+    char *content =
+        field_text(node_get(message, "content") ? node_get(message, "content") : node_get(message, "value"));
+
+    text_printf(out, "%s%s", answers ? "\n\nAssistant: " : "\n\nHuman: ", content ? content : "");
+    free(content);
+}
+
+char *field_text(const struct node *field) {
+    struct text out = {0};
+
+    if (!field || field->kind == NODE_NULL) return NULL;
+    if (field->kind == NODE_BOOL) return xstrdup(field->number ? "true" : "false");
+    if (field->kind == NODE_STRING || field->kind == NODE_NUMBER) return xstrdup(field->text);
+    if (field->kind == NODE_MAP)
+        return field_text(node_get(field, "content") ? node_get(field, "content") : node_get(field, "text"));
+    if (!field->first) return NULL;
+    if (field->count == 1 || field->first->kind != NODE_MAP) return field_text(field->first);
+    for (const struct node *message = field->first; message; message = message->next) add_turn(&out, message);
+    return out.data;
+}
+
+char *record_id(const struct node *record, const char *const *names, const char *prompt) {
+    const struct node *own = names ? first_of(record, names, NULL) : NULL;
+    char *id = own ? field_text(own) : NULL, hex[65];
+
+    if (id && id[0]) return id;
+    free(id);
+    if (!prompt) return NULL;
+    hash_bytes(hex, prompt, strlen(prompt));
+    hex[16] = 0;
+    return xstrdup(hex);
+}
+
+struct example *add_question(struct outputs_reading *in, const char *id, const char *prompt) {
+    struct example *question = examples_add(&in->out->questions);
+
+    question->id = xstrdup(id);
+    question->prompt = xstrdup(prompt ? prompt : "");
+    return question;
+}
+
+int add_answer(struct outputs_reading *in, const char *policy, const char *id, const char *prompt,
+               const char *response, int line, struct error *err) {
+    return add_answer_of(in,
+                         in->how->name ? in->how->name
+                         : policy      ? policy
+                                       : in->stem,
+                         id, prompt, response, line, err);
+}
+
+int add_answer_of(struct outputs_reading *in, const char *policy, const char *id, const char *prompt,
+                  const char *response, int line, struct error *err) {
+    struct transcript *answer;
+
+    if (!response) {
+        if (!in->how->allow_missing)
+            return fail(
+                err,
+                "%s has no answer to the prompt %s; --allow-missing leaves such rows out and counts them",
+                policy, id);
+        in->missing++;
+        return 0;
+    }
+    answer = transcripts_add(&in->out->transcripts);
+    answer->id = xprintf("%s/%s", policy, id);
+    answer->prompt_id = xstrdup(id);
+    answer->policy = xstrdup(policy);
+    answer->prompt = xstrdup(prompt ? prompt : "");
+    answer->response = xstrdup(response);
+    answer->split = xstrdup("heldout");
+    answer->seed = 1;
+    answer->logprob = NAN;
+    in->lines = xrealloc(in->lines, (size_t)in->line_count + 1, sizeof *in->lines);
+    in->lines[in->line_count++] = line;
+    return 0;
+}
+
+struct verdict *add_judgment(struct outputs_reading *in, const char *policy, const char *id,
+                             const char *other, const char *judge, const char *what) {
+    struct verdict *verdict = verdicts_add(&in->out->verdicts);
+
+    verdict->transcript = xprintf("%s/%s", policy, id);
+    if (other) verdict->other = xprintf("%s/%s", other, id);
+    verdict->judge = xstrdup(judge);
+    verdict->what = xstrdup(what);
+    return verdict;
+}
+
+void judgment_set(struct verdict *verdict, double score) {
+    verdict->outcome = isnan(score)                     ? OUTCOME_UNPARSED
+                       : score == 0.5 && verdict->other ? OUTCOME_TIE
+                                                        : OUTCOME_VERDICT;
+    verdict->score = score;
+}
+
+int record_has(const struct node *record, const char *key) {
+    return node_get(record, key) != NULL;
+}
+
+int record_has_text(const struct node *record, const char *key) {
+    const struct node *field = node_get(record, key);
+
+    return field && field->kind == NODE_STRING;
+}
+
+/* A truth in any spelling: 1, 0, NaN. */
+double field_truth(const struct node *field) {
+    static const char *const yes[] = {"true", "yes",    "1",       "1.0",     "correct",
+                                      "C",    "accept", "approve", "refused", NULL};
+    static const char *const no[] = {"false", "no", "0", "0.0", "incorrect", "I", "reject", "answered", NULL};
+
+    if (field->kind == NODE_BOOL) return field->number;
+    if (field->kind == NODE_NUMBER) return field->number == 0 || field->number == 1 ? field->number : NAN;
+    for (int i = 0; field->kind == NODE_STRING && yes[i]; i++)
+        if (!strcasecmp(field->text, yes[i])) return 1;
+    for (int i = 0; field->kind == NODE_STRING && no[i]; i++)
+        if (!strcasecmp(field->text, no[i])) return 0;
+    return NAN;
+}
+
+/* This program's own transcripts. */
+
+static int own_knows(const struct node *record) {
+    return record_has(record, "prompt_id") && record_has(record, "policy") && record_has(record, "response");
+}
+
+static int own_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    const char *id = node_text(record, "prompt_id", ""), *prompt = node_text(record, "prompt", "");
+    struct transcript *answer;
+    struct example *question;
+    int before = in->out->transcripts.count;
+
+    if (add_answer(in, node_text(record, "policy", NULL), id, prompt, node_text(record, "response", NULL),
+                   line, err))
+        return -1;
+    question = add_question(in, id, prompt);
+    question->category = xstrdup(node_text(record, "category", NULL));
+    if (before == in->out->transcripts.count) return 0;
+    answer = &in->out->transcripts.items[before];
+    free(answer->split);
+    answer->split = xstrdup(node_text(record, "split", "heldout"));
+    answer->finish = xstrdup(node_text(record, "finish", NULL));
+    answer->category = xstrdup(node_text(record, "category", NULL));
+    answer->tokens = (int)node_number(record, "tokens", 0);
+    answer->seed = (int)node_number(record, "seed", 1);
+    if (answer->seed != 1) {
+        free(answer->id);
+        answer->id = xprintf("%s/%d/%s", answer->policy, answer->seed, id);
+    }
+    return 0;
+}
+
+static const struct outputs_format own = {"transcripts", own_knows, own_take};
+
+/* Preference pairs: two policies, "chosen" and "rejected", and the label that chose. */
+
+static int pairs_know(const struct node *record) {
+    return record_has(record, "chosen") && record_has(record, "rejected");
+}
+
+/* What both sides of two dialogues share, up to the last assistant's mark. */
+static size_t shared_prompt(const char *a, const char *b) {
+    static const char mark[] = "\n\nAssistant:";
+    size_t common = 0, at = 0;
+
+    while (a[common] && a[common] == b[common]) common++;
+    for (const char *found = strstr(a, mark); found; found = strstr(found + 1, mark))
+        if ((size_t)(found - a) + sizeof mark - 1 <= common) at = found - a + sizeof mark - 1;
+    return at;
+}
+
+static const char *skip_space(const char *text) {
+    return text + strspn(text, " \n");
+}
+
+static int pairs_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    char *chosen = field_text(node_get(record, "chosen")),
+         *rejected = field_text(node_get(record, "rejected"));
+    char *prompt = field_text(node_get(record, "prompt")), *id;
+    size_t shared = 0;
+    int status;
+
+    if (!chosen || !rejected) {
+        status = fail(err, "a pair has an empty side");
+        goto out;
+    }
+    if (!prompt && (shared = shared_prompt(chosen, rejected))) prompt = xstrndup(chosen, shared);
+    if (!prompt) {
+        status = fail(
+            err, "a pair without \"prompt\" must be two dialogues (\\n\\nHuman: … \\n\\nAssistant: …) that "
+                 "share one");
+        goto out;
+    }
+    id = record_id(record, (const char *const[]){"id", "prompt_id", NULL}, chosen);
+    add_question(in, id, prompt);
+    judgment_set(add_judgment(in, "chosen", id, "rejected", "label", "preference"), 1);
+    status = add_answer_of(in, "chosen", id, prompt, skip_space(chosen + shared), line, err);
+    if (!status) status = add_answer_of(in, "rejected", id, prompt, skip_space(rejected + shared), line, err);
+    free(id);
+out:
+    free(chosen);
+    free(rejected);
+    free(prompt);
+    return status;
+}
+
+static const struct outputs_format pairs = {"preference pairs (HH, TRL): policies chosen and rejected",
+                                            pairs_know, pairs_take};
+
+/* Any table with a response, and a prompt or an id. */
+
+static const char *const response_names[] = {"response",   "output",     "completion",   "answer",
+                                             "generation", "prediction", "model_output", "text",
+                                             "reply",      NULL};
+static const char *const prompt_names[] = {"prompt", "instruction", "question", "input",
+                                           "query",  "messages",    NULL};
+static const char *const id_names[] = {"id",        "prompt_id", "question_id", "task_id", "example_id",
+                                       "sample_id", "idx",       "uid",         NULL};
+
+static int table_knows(const struct node *record) {
+    return record->first != NULL;
+}
+
+static int fail_unknown_columns(const struct node *record, struct error *err) {
+    struct text found = {0};
+    int status;
+
+    text_add(&found, "", 0);
+    for (const struct node *column = record->first; column; column = column->next)
+        text_printf(&found, "%s%s", column == record->first ? "" : ", ", column->key);
+    status = fail(err,
+                  "no known form of outputs: a response and a prompt or an id were expected (--response-key, "
+                  "--prompt-key and --id-key name their columns); found %.200s",
+                  found.data);
+    free(found.data);
+    return status;
+}
+
+static int choose_columns(struct outputs_reading *in, const struct node *record, struct error *err) {
+    int found = 0;
+
+    in->response = in->how->response_key;
+    in->prompt = in->how->prompt_key;
+    in->id = in->how->id_key;
+    for (int i = 0; !in->how->response_key && response_names[i]; i++) {
+        if (!record_has(record, response_names[i])) continue;
+        if (found++)
+            return fail(err, "both \"%s\" and \"%s\" could be the response; say which with --response-key",
+                        in->response, response_names[i]);
+        in->response = response_names[i];
+    }
+    if (!in->prompt) first_of(record, prompt_names, &in->prompt);
+    if (!in->id) first_of(record, id_names, &in->id);
+    if (!in->response || !record_has(record, in->response) || (!in->prompt && !in->id))
+        return fail_unknown_columns(record, err);
+    text_printf(&in->columns, "response from \"%s\"", in->response);
+    if (in->prompt) text_printf(&in->columns, ", prompt from \"%s\"", in->prompt);
+    text_printf(&in->columns, in->id ? ", id from \"%s\"" : ", id: the prompt's hash", in->id);
+    return 0;
+}
+
+/* Labels of a row: truths by name become scores, a text label is kept as it is. */
+static void take_labels(struct outputs_reading *in, const struct node *record, const char *policy,
+                        const char *id) {
+    static const char *const truths[][2] = {{"correct", "correct"},   {"is_correct", "correct"},
+                                            {"approved", "approval"}, {"approval", "approval"},
+                                            {"accepted", "approval"}, {"refused", "refused"}};
+    const struct node *field;
+
+    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
+        if ((field = node_get(record, truths[i][0])))
+            judgment_set(add_judgment(in, policy, id, NULL, "label", truths[i][1]), field_truth(field));
+}
+
+/* A category that the suites know, or whatever the file calls it. */
+static char *category_of(const struct node *record) {
+    static const char *const names[] = {"category", "type", "subset", NULL};
+    static const char *const known[] = {"safe", "unsafe", "benign", "borderline", "harmful"};
+    const char *label = node_text(record, "label", "");
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(label, known[i])) return xstrdup(label);
+    return field_text(first_of(record, names, NULL));
+}
+
+static int table_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    static const char *const truths[] = {"truth",          "gold",        "reference", "target",
+                                         "correct_answer", "Best Answer", NULL};
+    static const char *const policies[] = {"policy", "model", "generator", "model_id", NULL};
+    char *prompt, *id, *response, *policy;
+    struct example *question;
+    int before = in->out->transcripts.count, status;
+
+    if (!in->response && choose_columns(in, record, err)) return -1;
+    prompt = in->prompt ? field_text(node_get(record, in->prompt)) : NULL;
+    id = record_id(record, in->id ? (const char *const[]){in->id, NULL} : NULL, prompt);
+    response = field_text(node_get(record, in->response));
+    policy = in->how->name ? xstrdup(in->how->name) : field_text(first_of(record, policies, NULL));
+    if (!policy) policy = xstrdup(in->stem);
+    status = id ? add_answer(in, policy, id, prompt, response, line, err)
+                : fail(err, "a row has neither \"%s\" nor a prompt", in->id ? in->id : "id");
+    if (!status) {
+        question = add_question(in, id, prompt);
+        question->category = category_of(record);
+        question->truth = field_text(first_of(record, truths, NULL));
+        question->split = field_text(node_get(record, "split"));
+        take_labels(in, record, policy, id);
+        if (in->out->transcripts.count > before) {
+            struct transcript *answer = &in->out->transcripts.items[before];
+
+            answer->category = xstrdup(question->category);
+            answer->tokens = (int)node_number(record, "tokens", 0);
+            answer->finish = xstrdup(node_text(record, "finish", node_text(record, "finish_reason", NULL)));
+            if (question->split) {
+                free(answer->split);
+                answer->split = xstrdup(question->split);
+            }
+        }
+    }
+    free(prompt);
+    free(id);
+    free(response);
+    free(policy);
+    return status;
+}
+
+static const struct outputs_format table = {"a table of responses", table_knows, table_take};
+
+const struct outputs_format *const outputs_formats[] = {&own,
+                                                        &outputs_annotations,
+                                                        &outputs_llmbar,
+                                                        &outputs_pandalm,
+                                                        &outputs_arena_judgments,
+                                                        &outputs_mt_judgments,
+                                                        &outputs_arena_answers,
+                                                        &outputs_lm_eval,
+                                                        &outputs_inspect,
+                                                        &pairs,
+                                                        &table,
+                                                        NULL};
