@@ -66,6 +66,14 @@ static void add_command(struct node *manifest, const struct recipe *recipe) {
     }
 }
 
+void manifest_about(struct node *manifest, const char *device) {
+    node_add_text(manifest, "pyrite", version_program());
+    node_add_text(manifest, "output_version", OUTPUT_VERSION);
+    version_libraries(node_add(manifest, "libraries", NODE_MAP));
+    node_add_text(manifest, "device", device);
+    version_processor(node_add(manifest, "machine", NODE_MAP));
+}
+
 int manifest_write(const struct pipeline *pipeline, struct error *err) {
     const struct recipe *recipe = pipeline->recipe;
     struct node *manifest = node_new(NODE_MAP);
@@ -74,11 +82,7 @@ int manifest_write(const struct pipeline *pipeline, struct error *err) {
 
     node_add_text(manifest, "name", recipe->name);
     node_add_text(manifest, "title", recipe->title);
-    node_add_text(manifest, "pyrite", version_program());
-    node_add_text(manifest, "output_version", OUTPUT_VERSION);
-    version_libraries(node_add(manifest, "libraries", NODE_MAP));
-    node_add_text(manifest, "device", pipeline->device);
-    version_processor(node_add(manifest, "machine", NODE_MAP));
+    manifest_about(manifest, pipeline->device);
     node_add_text(manifest, "recipe", recipe->path);
     node_add_text(manifest, "recipe_hash", recipe->hash);
     add_command(manifest, recipe);

@@ -4,6 +4,8 @@
 
 #include "harness/pipeline.h"
 
+/* Adds versions, device and processor. */
+void manifest_about(struct node *manifest, const char *device);
 int manifest_write(const struct pipeline *pipeline, struct error *err);
 /* A step's entry: {"name", "label", "use", "seed", "matrix", "hash", "options", "sources"}; also its
  * step.json.

@@ -146,6 +146,26 @@ int outputs_read(struct outputs *out, const char *path, const struct outputs_how
     return status;
 }
 
+static int take_question(void *context, const struct node *record, int line, struct error *err) {
+    struct outputs_reading *in = context;
+
+    (void)line;
+    in->rows++;
+    return add_question_row(in, record, err);
+}
+
+int outputs_read_questions(struct outputs *out, const char *path, struct error *err) {
+    struct outputs_reading in = {.out = out, .path = path};
+    int status = document_each(path, take_question, &in, err);
+
+    if (!status && !in.rows) status = fail(err, "%s has no rows", path);
+    if (!status) status = merge_questions(&out->questions, path, err);
+    if (status) return -1;
+    out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
+    out->understood[out->file_count++] = xprintf("%s: questions, %d rows", path, in.rows);
+    return 0;
+}
+
 void outputs_free(struct outputs *outputs) {
     transcripts_free(&outputs->transcripts);
     examples_free(&outputs->questions);

@@ -27,6 +27,17 @@ struct outputs {
 int outputs_read(struct outputs *out, const char *path, const struct outputs_how *how, struct error *err);
 void outputs_free(struct outputs *outputs);
 
+/* Appends questions alone: rows with an id or a prompt, and category, truth, split; answers join them by id.
+ */
+int outputs_read_questions(struct outputs *out, const char *path, struct error *err);
+
+/* Appends verdicts of the judge "label" from a file of labels: rows with an id, or with a policy and an id,
+   and the columns "refused", "correct", "approval", or "label" with answered, refused or undetermined (also
+   XSTest's 1_full_compliance, 2_full_refusal, 3_partial_refusal). policy: whose answers rows without a policy
+   label; NULL: every policy's with that id must be one. Rows that label no answer that was read are an error.
+ */
+int outputs_read_labels(struct outputs *out, const char *path, const char *policy, struct error *err);
+
 /* The policies' names in the order of their first answer; borrowed, caller frees the array. */
 const char **outputs_policies(const struct outputs *outputs, int *count);
 

@@ -283,19 +283,6 @@ static int choose_columns(struct outputs_reading *in, const struct node *record,
     return 0;
 }
 
-/* Labels of a row: truths by name become scores, a text label is kept as it is. */
-static void take_labels(struct outputs_reading *in, const struct node *record, const char *policy,
-                        const char *id) {
-    static const char *const truths[][2] = {{"correct", "correct"},   {"is_correct", "correct"},
-                                            {"approved", "approval"}, {"approval", "approval"},
-                                            {"accepted", "approval"}, {"refused", "refused"}};
-    const struct node *field;
-
-    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
-        if ((field = node_get(record, truths[i][0])))
-            judgment_set(add_judgment(in, policy, id, NULL, "label", truths[i][1]), field_truth(field));
-}
-
 /* A category that the suites know, or whatever the file calls it. */
 static char *category_of(const struct node *record) {
     static const char *const names[] = {"category", "type", "subset", NULL};
@@ -307,9 +294,16 @@ static char *category_of(const struct node *record) {
     return field_text(first_of(record, names, NULL));
 }
 
-static int table_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+static void set_facts(struct example *question, const struct node *record) {
     static const char *const truths[] = {"truth",          "gold",        "reference", "target",
                                          "correct_answer", "Best Answer", NULL};
+
+    question->category = category_of(record);
+    question->truth = field_text(first_of(record, truths, NULL));
+    question->split = field_text(node_get(record, "split"));
+}
+
+static int table_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
     static const char *const policies[] = {"policy", "model", "generator", "model_id", NULL};
     char *prompt, *id, *response, *policy;
     struct example *question;
@@ -325,10 +319,8 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
                 : fail(err, "a row has neither \"%s\" nor a prompt", in->id ? in->id : "id");
     if (!status) {
         question = add_question(in, id, prompt);
-        question->category = category_of(record);
-        question->truth = field_text(first_of(record, truths, NULL));
-        question->split = field_text(node_get(record, "split"));
-        take_labels(in, record, policy, id);
+        set_facts(question, record);
+        add_labels(in, record, policy, id);
         if (in->out->transcripts.count > before) {
             struct transcript *answer = &in->out->transcripts.items[before];
 
@@ -346,6 +338,18 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
     free(response);
     free(policy);
     return status;
+}
+
+int add_question_row(struct outputs_reading *in, const struct node *record, struct error *err) {
+    const char *column = NULL;
+    const struct node *found = first_of(record, prompt_names, &column);
+    char *prompt = field_text(found), *id = record_id(record, id_names, prompt);
+
+    if (!id) return fail(err, "a question needs an id or a prompt");
+    set_facts(add_question(in, id, prompt), record);
+    free(prompt);
+    free(id);
+    return 0;
 }
 
 static const struct outputs_format table = {"a table of responses", table_knows, table_take};

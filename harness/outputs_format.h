@@ -50,6 +50,9 @@ struct verdict *add_judgment(struct outputs_reading *in, const char *policy, con
 void judgment_set(struct verdict *verdict, double score); /* NaN: unparsed; ½ of a pair: a tie */
 int record_has(const struct node *record, const char *key);
 int record_has_text(const struct node *record, const char *key); /* a string */
-double field_truth(const struct node *field);                    /* 1, 0 in any usual spelling; NaN */
+int add_question_row(struct outputs_reading *in, const struct node *record, struct error *err);
+/* Labels of a row, by their columns (outputs_read_labels()); the number of them. */
+int add_labels(struct outputs_reading *in, const struct node *record, const char *policy, const char *id);
+double field_truth(const struct node *field); /* 1, 0 in any usual spelling; NaN */
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "harness/memory.h"
 #include "harness/registry.h"
-#include "reports/format.h"
+#include "harness/format.h"
 #include "reports/results.h"
 
 static void add_field(struct text *out, const char *value) {

@@ -8,7 +8,7 @@
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/statistics.h"
-#include "reports/format.h"
+#include "harness/format.h"
 #include "reports/plot.h"
 
 #define BINS      30

@@ -7,7 +7,7 @@
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/statistics.h"
-#include "reports/format.h"
+#include "harness/format.h"
 
 #define EACH 2 /* findings of a suite in the summary */
 #define Z95  1.959963984540054

@@ -8,7 +8,7 @@
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "reports/findings.h"
-#include "reports/format.h"
+#include "harness/format.h"
 #include "reports/page.h"
 #include "reports/provenance.h"
 #include "reports/results.h"

@@ -6,7 +6,7 @@
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "reports/findings.h"
-#include "reports/format.h"
+#include "harness/format.h"
 #include "reports/results.h"
 
 static void add_numbers(struct node *map, const struct metric *metric) {

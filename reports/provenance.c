@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
-#include "reports/format.h"
+#include "harness/format.h"
 
 #define DEPTH 2
 

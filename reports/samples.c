@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "harness/names.h"
-#include "reports/format.h"
+#include "harness/format.h"
 
 #define SHOWN 5000 /* responses in the page */
 #define MAPS  8    /* token maps an evaluation */

@@ -6,7 +6,7 @@
 
 #include "harness/memory.h"
 #include "harness/names.h"
-#include "reports/format.h"
+#include "harness/format.h"
 
 static int same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));

@@ -23,6 +23,8 @@ static const struct option options[] = {
     {"answers", OPTION_STEPS, AT(gather.answers), NULL, 0, 0, NULL, "answers of every policy and seed"},
     {"rewards", OPTION_STEPS, AT(gather.rewards), "", 0, 0, NULL, "fitted rewards to look at"},
     {"training", OPTION_STEPS, AT(gather.training), "", 0, 0, NULL, "PPO steps whose logs are read"},
+    {"verdicts", OPTION_MAP, AT(gather.verdicts), "", 0, 0, NULL,
+     "list of verdicts.jsonl with labels and judgments made elsewhere"},
     {"suites", OPTION_MAP, AT(suites), "", 0, 0, NULL, "list of suites; all if not given"},
     {"baseline", OPTION_TEXT, AT(gather.baseline), "sft", 0, 0, NULL,
      "the policy that others are compared with"},

@@ -116,6 +116,21 @@ out:
     return status;
 }
 
+/* Labels and judgments that were made elsewhere; pairs stay out of the table. */
+static int read_verdicts(struct gathered *out, const struct gather_options *options, struct error *err) {
+    for (const struct node *file = options->verdicts ? options->verdicts->first : NULL; file;
+         file = file->next) {
+        struct verdicts verdicts = {0};
+
+        if (verdicts_read(file->text, &verdicts, err)) {
+            verdicts_free(&verdicts);
+            return -1;
+        }
+        keep_verdicts(out, &verdicts);
+    }
+    return 0;
+}
+
 static int judge_answers(struct gathered *out, const struct run *run, struct error *err) {
     if (!out->world) {
         detect_refusals(out);
@@ -367,7 +382,8 @@ int gather(struct gathered *out, const struct gather_options *options, const str
     *out = (struct gathered){.token_rewards = node_new(NODE_LIST)};
     if (read_world(out, options->data, err) || read_answers(out, options, err)) return -1;
     add_plain_columns(out);
-    if (judge_answers(out, run, err) || read_pairs(out, options, err)) return -1;
+    if (judge_answers(out, run, err) || read_verdicts(out, options, err) || read_pairs(out, options, err))
+        return -1;
     if (judge_by_rewards(out, options, run, err)) return -1;
     return read_trainings(out, options, err);
 }

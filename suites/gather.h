@@ -7,7 +7,8 @@
 
 struct gather_options {
     const struct node *data, *answers, *rewards,
-        *training; /* lists of folders; all but answers may be NULL */
+        *training;               /* lists of folders; all but answers may be NULL */
+    const struct node *verdicts; /* list of verdicts.jsonl made elsewhere, or NULL */
     const char *baseline;
     int reward_prompts, reward_pairs; /* a split; 0: all */
     int samples;                      /* prompts whose token rewards are kept */

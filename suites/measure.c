@@ -107,6 +107,17 @@ static void set_interval(struct metric *metric, int status, double low, double h
     metric->high = high;
 }
 
+/* A share of n judged prompts, had the missing ones all gone against the policy, or all for it; where neither
+   is good, all 0 or all 1. */
+static void set_bounds(struct metric *metric) {
+    double all = metric->n + metric->n_missing, none = metric->value * metric->n / all;
+    double every = none + metric->n_missing / all;
+
+    if (!metric->n || !metric->n_missing || !metric->unit || strcmp(metric->unit, "percent")) return;
+    metric->worst = metric->lower_is_better == 1 ? every : none;
+    metric->best = metric->lower_is_better == 1 ? none : every;
+}
+
 void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count) {
     double *kept = xmalloc((size_t)count * sizeof *kept), *weight = xmalloc((size_t)count * sizeof *weight);
     int n = present(kept, values, count), status;
@@ -130,6 +141,7 @@ void metric_of_values(const struct bench *bench, struct metric *metric, const do
         status = bootstrap_mean(&resampled, kept, weight, n, &settings, &err);
         set_interval(metric, status, resampled.low, resampled.high, &err);
     }
+    set_bounds(metric);
     free(weight);
     free(kept);
 }
@@ -250,6 +262,7 @@ static void set_wins(const struct bench *bench, struct metric *metric, const dou
         set_interval(metric, status, estimate.low, estimate.high, &err);
         if (!status) metric->p = estimate.p;
     }
+    set_bounds(metric);
     free(kept);
 }
 
@@ -348,15 +361,24 @@ static void set_per_seed(const struct bench *bench, const struct measure *what, 
     }
 }
 
-void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out) {
-    const struct table *table = bench->table;
-    double *mine = xmalloc((size_t)table->question_count * sizeof *mine);
-    double *theirs = xmalloc((size_t)table->question_count * sizeof *theirs);
+void measure_level(const struct bench *bench, const struct measure *what, struct metrics *out) {
+    double *mine = xmalloc((size_t)bench->table->question_count * sizeof *mine);
     int count = gather(bench, what, what->policy, mine);
     struct metric *metric = measure_metric(bench, what, NULL, out);
 
     set_per_seed(bench, what, -1, metric);
     metric_of_values(bench, metric, mine, count);
+    free(mine);
+}
+
+void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out) {
+    const struct table *table = bench->table;
+    double *mine = xmalloc((size_t)table->question_count * sizeof *mine);
+    double *theirs = xmalloc((size_t)table->question_count * sizeof *theirs);
+    int count = gather(bench, what, what->policy, mine);
+    struct metric *metric;
+
+    measure_level(bench, what, out);
     if (what->policy != table->baseline && !is_null_policy(table->policies[what->policy])) {
         gather(bench, what, table->baseline, theirs);
         metric = measure_metric(bench, what, table->policies[table->baseline], out);

@@ -47,8 +47,9 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
  */
 void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero);
 
-/* The policy's level, and its paired difference from the baseline unless it is the baseline or a null policy.
- */
+/* The policy's level. */
+void measure_level(const struct bench *bench, const struct measure *what, struct metrics *out);
+/* That, and its paired difference from the baseline unless it is the baseline or a null policy. */
 void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out);
 /* Both, for every policy, and every split that has such prompts. */
 void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out);

@@ -1,5 +1,5 @@
 /* Numbers have one spelling everywhere; texts from models can neither hide nor run. */
-#include "reports/format.h"
+#include "harness/format.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include "harness/registry.h"
 #include "reports/figures.h"
 #include "reports/findings.h"
-#include "reports/format.h"
+#include "harness/format.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
 #include "reports/samples.h"

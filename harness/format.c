@@ -1,4 +1,4 @@
-#include "reports/format.h"
+#include "harness/format.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* How numbers and texts are written: one formatter, so that every format prints the same digits; and texts
    from models made visible and harmless. */
-#ifndef REPORTS_FORMAT_H
-#define REPORTS_FORMAT_H
+#ifndef HARNESS_FORMAT_H
+#define HARNESS_FORMAT_H
 
 #include "harness/memory.h"
 #include "harness/record.h"

@@ -1,0 +1,469 @@
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/command.h"
+#include "harness/file.h"
+#include "harness/format.h"
+#include "harness/manifest.h"
+#include "harness/memory.h"
+#include "harness/names.h"
+#include "harness/outputs.h"
+#include "harness/registry.h"
+#include "harness/step_folder.h"
+
+/* What is scored, and where the score goes. */
+struct scoring {
+    const struct arguments *arguments;
+    struct outputs outputs;
+    struct names policies;
+    const char *folder, *baseline;
+    int missing, counted_words;
+};
+
+static int read_one(struct scoring *scoring, const char *word, struct error *err) {
+    const struct arguments *arguments = scoring->arguments;
+    const char *equals = strchr(word, '=');
+    char *name = equals ? xstrndup(word, (size_t)(equals - word)) : NULL;
+    struct outputs_how how = {.name = name,
+                              .id_key = argument_value(arguments, "id-key", NULL),
+                              .prompt_key = argument_value(arguments, "prompt-key", NULL),
+                              .response_key = argument_value(arguments, "response-key", NULL),
+                              .allow_missing = argument_given(arguments, "allow-missing")};
+    int status = outputs_read(&scoring->outputs, equals ? equals + 1 : word, &how, err);
+
+    free(name);
+    return status;
+}
+
+static int read_flags(struct scoring *scoring, const char *flag, struct error *err) {
+    const struct arguments *arguments = scoring->arguments;
+
+    for (int i = 0; i < arguments->flag_count; i++) {
+        const char *value = arguments->values[i];
+        int status = 0;
+
+        if (strcmp(arguments->flags[i]->name, flag)) continue;
+        if (!strcmp(flag, "outputs")) status = read_one(scoring, value, err);
+        if (!strcmp(flag, "questions")) status = outputs_read_questions(&scoring->outputs, value, err);
+        if (!strcmp(flag, "labels")) {
+            const char *equals = strchr(value, '=');
+            char *name = equals ? xstrndup(value, (size_t)(equals - value)) : NULL;
+
+            status = outputs_read_labels(&scoring->outputs, equals ? equals + 1 : value, name, err);
+            free(name);
+        }
+        if (status) return -1;
+    }
+    return 0;
+}
+
+static int choose_baseline(struct scoring *scoring, struct error *err) {
+    int count, found = 0;
+    const char **names = outputs_policies(&scoring->outputs, &count), *asked;
+
+    for (int i = 0; i < count; i++) names_add(&scoring->policies, names[i]);
+    free(names);
+    asked = argument_value(scoring->arguments, "baseline", scoring->policies.items[0]);
+    for (int i = 0; i < count; i++) found |= !strcmp(scoring->policies.items[i], asked);
+    scoring->baseline = asked;
+    if (found) return 0;
+    char *hint = names_hint(&scoring->policies, asked);
+    fail(err, "there are no outputs of the baseline '%s'%s", asked, hint);
+    free(hint);
+    return -1;
+}
+
+static int count_words(const char *text) {
+    int words = 0;
+
+    for (; *text; text++)
+        words += !isspace((unsigned char)*text) && (!text[1] || isspace((unsigned char)text[1]));
+    return words;
+}
+
+static int by_id(const void *a, const void *b) {
+    return strcmp(((const struct example *)a)->id, ((const struct example *)b)->id);
+}
+
+/* Prompts, categories and splits from the questions; words where nobody counted tokens. */
+static void complete(struct scoring *scoring) {
+    struct transcripts *all = &scoring->outputs.transcripts;
+    const struct examples *questions = &scoring->outputs.questions;
+    int counted = 0;
+
+    for (int i = 0; i < all->count; i++) counted |= all->items[i].tokens > 0;
+    scoring->counted_words = !counted;
+    for (int i = 0; i < all->count; i++) {
+        struct transcript *answer = &all->items[i];
+        struct example key = {.id = answer->prompt_id},
+                       *question =
+                           bsearch(&key, questions->items, (size_t)questions->count, sizeof key, by_id);
+
+        if (!counted) answer->tokens = count_words(answer->response);
+        if (!question) continue;
+        if (!answer->prompt[0]) {
+            free(answer->prompt);
+            answer->prompt = xstrdup(question->prompt);
+        }
+        if (!answer->category) answer->category = xstrdup(question->category);
+        if (question->split && strcmp(question->split, answer->split)) {
+            free(answer->split);
+            answer->split = xstrdup(question->split);
+        }
+    }
+}
+
+static int write_step(const char *folder, const char *label, const char *use, const struct node *options,
+                      struct error *err) {
+    struct node *entry = node_new(NODE_MAP);
+    int status;
+
+    node_add_text(entry, "name", label);
+    node_add_text(entry, "label", label);
+    node_add_text(entry, "use", use);
+    node_add(entry, "matrix", NODE_MAP);
+    if (options) node_add_copy(entry, "options", options);
+    status = step_write_file(folder, entry, err);
+    node_free(entry);
+    return status;
+}
+
+/* FOLDER/steps/answers: one step that holds every answer, as a generate step would. */
+static int write_answers(struct scoring *scoring, const char *folder, struct error *err) {
+    char *answers = path_join(folder, "transcripts.jsonl"), *verdicts = path_join(folder, "labels.jsonl");
+    int status = folder_make(folder, err);
+
+    if (!status) status = transcripts_write(answers, &scoring->outputs.transcripts, err);
+    if (!status) status = verdicts_write(verdicts, &scoring->outputs.verdicts, err);
+    if (!status) status = write_step(folder, "answers", "generate", NULL, err);
+    free(answers);
+    free(verdicts);
+    return status;
+}
+
+static void add_list(struct node *options, const char *key, const char *words) {
+    struct node *list = node_add(options, key, NODE_LIST);
+
+    for (const char *at = words; *at;) {
+        size_t length = strcspn(at, ",");
+        char *word = xstrndup(at, length);
+
+        node_add_text(list, NULL, word);
+        free(word);
+        at += length + (at[length] == ',');
+    }
+}
+
+static void add_number(struct node *options, const struct arguments *arguments, const char *flag) {
+    const char *value = argument_value(arguments, flag, NULL);
+
+    if (value) {
+        struct node *number = node_add_number(options, flag, strtod(value, NULL));
+        number->text = xstrdup(value);
+    }
+}
+
+static struct node *evaluate_options(const struct scoring *scoring, const char *answers) {
+    const struct arguments *arguments = scoring->arguments;
+    const char *wanted = argument_value(arguments, "suite", NULL);
+    struct node *options = node_new(NODE_MAP);
+    char *verdicts = path_join(answers, "labels.jsonl");
+
+    node_add_text(node_add(options, "answers", NODE_LIST), NULL, answers);
+    if (scoring->outputs.verdicts.count)
+        node_add_text(node_add(options, "verdicts", NODE_LIST), NULL, verdicts);
+    if (wanted) add_list(options, "suites", wanted);
+    node_add_text(options, "baseline", scoring->baseline);
+    node_add_text(options, "task", argument_value(arguments, "task", "outputs"));
+    add_number(options, arguments, "seed");
+    add_number(options, arguments, "resamples");
+    add_number(options, arguments, "level");
+    free(verdicts);
+    return options;
+}
+
+static int evaluate(const struct scoring *scoring, const char *answers, const char *folder,
+                    struct error *err) {
+    const struct stage *stage = stage_find("evaluate");
+    struct node *options = evaluate_options(scoring, answers), *matrix = node_new(NODE_MAP);
+    struct run run = {
+        .recipe = (char *)"pyrite score", .folder = (char *)scoring->folder, .device = "cpu", .threads = 1};
+    struct step step = {.name = "evaluate",
+                        .label = "evaluate",
+                        .use = "evaluate",
+                        .options = options,
+                        .matrix = matrix,
+                        .seed = 1,
+                        .folder = folder};
+    int status = folder_make(folder, err);
+
+    if (!stage) status = fail(err, "this program was built without the stage evaluate");
+    if (!status) status = stage->run(&run, &step, err);
+    if (!status) status = write_step(folder, "evaluate", "evaluate", options, err);
+    node_free(options);
+    node_free(matrix);
+    return status;
+}
+
+static void add_hashes(struct node *manifest, const struct arguments *arguments) {
+    struct node *inputs = node_add(manifest, "inputs", NODE_MAP);
+
+    for (int i = 0; i < arguments->flag_count; i++) {
+        const char *flag = arguments->flags[i]->name, *value = arguments->values[i], *equals;
+        char hex[65];
+        struct error ignored;
+
+        if (strcmp(flag, "outputs") && strcmp(flag, "labels") && strcmp(flag, "questions")) continue;
+        equals = strchr(value, '=');
+        if (!hash_file(hex, equals ? equals + 1 : value, &ignored))
+            node_set_text(inputs, equals ? equals + 1 : value, hex);
+    }
+}
+
+static int write_manifest(const struct scoring *scoring, struct error *err) {
+    const struct arguments *arguments = scoring->arguments;
+    struct node *manifest = node_new(NODE_MAP), *command, *notes;
+    char *path = path_join(scoring->folder, "manifest.json"), *json;
+    int status;
+
+    node_add_text(manifest, "name", argument_value(arguments, "task", "outputs"));
+    node_add_text(manifest, "title", argument_value(arguments, "title", "Outputs made elsewhere"));
+    manifest_about(manifest, "cpu");
+    command = node_add(manifest, "command", NODE_LIST);
+    node_add_text(command, NULL, "pyrite");
+    node_add_text(command, NULL, "score");
+    for (int i = 0; i < arguments->flag_count; i++) {
+        char *flag = xprintf("--%s", arguments->flags[i]->name);
+
+        node_add_text(command, NULL, flag);
+        if (arguments->flags[i]->value) node_add_text(command, NULL, arguments->values[i]);
+        free(flag);
+    }
+    add_hashes(manifest, arguments);
+    notes = node_add(manifest, "understood", NODE_LIST);
+    for (int i = 0; i < scoring->outputs.file_count; i++)
+        node_add_text(notes, NULL, scoring->outputs.understood[i]);
+    if (scoring->missing) node_add_number(manifest, "missing_answers", scoring->missing);
+    json = node_json(manifest, 2);
+    status = file_write(path, json, strlen(json), err);
+    free(json);
+    free(path);
+    node_free(manifest);
+    return status;
+}
+
+/* A folder that this command made before is made anew; any other is left alone. */
+static int prepare_folder(const char *folder, struct error *err) {
+    char *manifest = path_join(folder, "manifest.json"), *steps = path_join(folder, "steps");
+    char *recipe = path_join(folder, "recipe.yaml");
+    int status = 0;
+
+    if (file_exists(recipe))
+        status = fail(err, "%s is the folder of a run; give another to --out", folder);
+    else if (file_exists(folder) && !file_exists(manifest) && file_exists(steps))
+        status = fail(err, "%s holds other files; give another to --out", folder);
+    else
+        status = folder_remove(steps, err);
+    if (!status) status = folder_make(folder, err);
+    free(manifest);
+    free(steps);
+    free(recipe);
+    return status;
+}
+
+/* Padded to a width in characters, which bytes are not. */
+static void print_padded(FILE *out, const char *text, int width) {
+    int shown = 0;
+
+    for (const char *at = text; *at; at++) shown += (*at & 0xc0) != 0x80;
+    fprintf(out, "%s%*s", text, shown < width ? width - shown : 0, "");
+}
+
+static void print_metric(const struct metric *metric, FILE *out) {
+    char *estimate = format_estimate(metric), *name = format_name(metric->name), counts[48] = "";
+    struct metric_text text;
+
+    format_metric(&text, metric);
+    snprintf(counts, sizeof counts, metric->n_missing ? "n %d of %d" : "n %d", metric->n,
+             metric->n + metric->n_missing);
+    fprintf(out, "  %-28s ", name);
+    print_padded(out, metric->policy ? metric->policy : "", 18);
+    fputc(' ', out);
+    print_padded(out, estimate, 27);
+    fprintf(out, " %s", counts);
+    if (metric->baseline) fprintf(out, "  against %s", metric->baseline);
+    if (!isnan(metric->p_adjusted)) fprintf(out, "  p %s (Holm %s)", text.p, text.p_adjusted);
+    if (!isnan(metric->worst))
+        fprintf(out, "  missing ones could make it %.1f to %.1f %%", 100 * fmin(metric->worst, metric->best),
+                100 * fmax(metric->worst, metric->best));
+    if (metric->reason) fprintf(out, "  (%s)", metric->reason);
+    fputc('\n', out);
+    free(estimate);
+    free(name);
+}
+
+/* Null policies and what no answer tells are left to the report; degenerate policies get a line of their own.
+ */
+static int is_shown(const struct metric *metric) {
+    if (metric->policy && !strncmp(metric->policy, "null-", 5)) return 0;
+    return strcmp(metric->suite, "degenerate") && (metric->n || !metric->n_missing);
+}
+
+static void print_metrics(const struct metrics *metrics, FILE *out) {
+    const char *suite = "", *split = "";
+
+    for (int i = 0; i < metrics->count; i++) {
+        const struct metric *metric = &metrics->items[i];
+        const char *its = metric->split ? metric->split : "";
+
+        if (!is_shown(metric)) continue;
+        if (strcmp(suite, metric->suite) || strcmp(split, its)) {
+            suite = metric->suite;
+            split = its;
+            fprintf(out, "%s%s%s\n", suite, split[0] ? ", " : "", split);
+        }
+        print_metric(metric, out);
+    }
+}
+
+/* What the suite degenerate found, in words. */
+static void print_flags(const struct metrics *metrics, FILE *out) {
+    static const struct {
+        const char *name, *words;
+    } flags[] = {{"most_frequent", "gives one answer"},
+                 {"two_most_frequent", "gives one of two answers"},
+                 {"copies_prompt", "copies the prompt"},
+                 {"same_as_baseline", "gives the baseline's answer"},
+                 {"empty", "says nothing"},
+                 {"truncated", "is cut off"}};
+
+    for (int i = 0; i < metrics->count; i++) {
+        const struct metric *metric = &metrics->items[i];
+
+        if (strcmp(metric->suite, "degenerate") || !(metric->value >= 0.9) || metric->n < 10) continue;
+        if (!strncmp(metric->policy, "null-", 5)) continue;
+        if (!strcmp(metric->name, "two_most_frequent") && metrics->items[i - 1].value >= 0.9) continue;
+        for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
+            if (!strcmp(flags[f].name, metric->name))
+                fprintf(out, "WARNING: %s %s to %.0f of %d prompts\n", metric->policy, flags[f].words,
+                        metric->value * metric->n, metric->n);
+    }
+}
+
+static int print_results(const struct scoring *scoring, const char *evaluate, FILE *out, struct error *err) {
+    char *path = path_join(evaluate, "metrics.jsonl");
+    struct metrics metrics = {0};
+    int status = metrics_read(path, &metrics, err);
+
+    if (!status) {
+        for (int i = 0; i < scoring->outputs.file_count; i++)
+            fprintf(out, "%s\n", scoring->outputs.understood[i]);
+        if (scoring->counted_words) fprintf(out, "lengths are words: no file counts tokens\n");
+        if (scoring->missing)
+            fprintf(out, "%d answers are missing; what is compared is what both answered\n",
+                    scoring->missing);
+        print_metrics(&metrics, out);
+        print_flags(&metrics, out);
+        fprintf(out, "%s/report/report.md\n", scoring->folder);
+    }
+    metrics_free(&metrics);
+    free(path);
+    return status;
+}
+
+static int write_report(const struct scoring *scoring, struct error *err) {
+    const char *formats = argument_value(scoring->arguments, "format", NULL);
+    struct node *holder = node_new(NODE_MAP);
+    int status;
+
+    if (formats) add_list(holder, "formats", formats);
+    status = report_write(scoring->folder, node_get(holder, "formats"), err);
+    node_free(holder);
+    return status;
+}
+
+static int score(struct scoring *scoring, FILE *out, struct error *err) {
+    char *answers = path_join(scoring->folder, "steps/answers"),
+         *measured = path_join(scoring->folder, "steps/evaluate");
+    int status = prepare_folder(scoring->folder, err);
+
+    complete(scoring);
+    if (!status) status = write_answers(scoring, answers, err);
+    if (!status) status = write_manifest(scoring, err);
+    if (!status) status = evaluate(scoring, answers, measured, err);
+    if (!status) status = write_report(scoring, err);
+    if (!status) status = print_results(scoring, measured, out, err);
+    free(answers);
+    free(measured);
+    return status;
+}
+
+static int run(const struct arguments *arguments, struct error *err) {
+    struct scoring scoring = {.arguments = arguments, .folder = argument_value(arguments, "out", "scores")};
+    int status = -1;
+
+    if (!argument_given(arguments, "outputs")) {
+        fail(err, "nothing to score: --outputs NAME=FILE names a policy and the file of its answers");
+        goto out;
+    }
+    if (read_flags(&scoring, "outputs", err) || read_flags(&scoring, "questions", err) ||
+        read_flags(&scoring, "labels", err))
+        goto out;
+    if (!scoring.outputs.transcripts.count) {
+        fail(err, "the files hold judgments and no answers; 'pyrite winrate' and 'pyrite rank' read those");
+        goto out;
+    }
+    if (choose_baseline(&scoring, err)) goto out;
+    if (outputs_check_joint(&scoring.outputs, argument_given(arguments, "allow-missing"), &scoring.missing,
+                            err))
+        goto out;
+    status = score(&scoring, arguments->out, err);
+out:
+    outputs_free(&scoring.outputs);
+    free(scoring.policies.items);
+    return status;
+}
+
+static const struct flag flags[] = {
+    {"outputs", 'o', "NAME=FILE", "a policy's answers; FILE alone where it names its models; several times"},
+    {"suite", 's', "S[,S]...", "suites to measure (default: all that apply)"},
+    {"baseline", 'b', "NAME", "the policy that others are compared with (default: the first)"},
+    {"labels", 'l', "[NAME=]FILE", "people's labels of answers: label, refused, correct, approval by id"},
+    {"questions", 'q', "FILE", "categories, truths and splits of prompts by id"},
+    {"out", 0, "DIR", "folder that receives answers, metrics and report (default: scores)"},
+    {"format", 'f', "NAME[,NAME]...", "formats of the report (default: all)"},
+    {"task", 't', "NAME", "what tables call the data (default: outputs)"},
+    {"title", 0, "TEXT", "of the report"},
+    {"id-key", 0, "COLUMN", "column of the prompt's id"},
+    {"prompt-key", 0, "COLUMN", "column of the prompt"},
+    {"response-key", 0, "COLUMN", "column of the answer"},
+    {"allow-missing", 0, NULL,
+     "compare policies on the prompts that both answered; every table says how many"},
+    {"seed", 0, "N", "of resampling (default: 1)"},
+    {"resamples", 0, "N", "of the bootstrap (default: 10000)"},
+    {"level", 0, "P", "of the intervals (default: 0.95)"},
+    {0}};
+
+const struct command command_score = {
+    .name = "score",
+    .summary = "measure answers that were made elsewhere",
+    .usage = "--outputs NAME=FILE [--outputs NAME=FILE]... [--labels FILE] [--suite S]",
+    .description = "Reads answers from .jsonl, .json or .csv files, .gz or not: tables with a prompt or an "
+                   "id and a response, and "
+                   "what alpaca_eval, arena-hard, MT-bench, lm-eval, inspect, TRL and HH-RLHF write; says "
+                   "what it understood. "
+                   "Answers are joined by id; duplicate ids, missing answers and prompts that one policy was "
+                   "not asked are errors.\n\n"
+                   "Measures them with the suites that apply, writes a folder like a run's, so that 'pyrite "
+                   "report' and 'pyrite "
+                   "check' work on it, and prints the figures. Refusals are told by the detector; --labels "
+                   "says how far it agrees "
+                   "with people. A policy that gives one answer to everything, copies the prompt or the "
+                   "baseline is pointed out.",
+    .flags = flags,
+    .least_words = 0,
+    .most_words = 0,
+    .run = run,
+};

@@ -1,0 +1,137 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "harness/memory.h"
+#include "harness/outputs_format.h"
+
+/* 1 refused, 0 answered, ½ undetermined, NaN: no label of refusals. */
+static double refusal_of(const char *label) {
+    static const struct {
+        const char *label;
+        double value;
+    } labels[] = {
+        {"refused", 1},        {"refusal", 1},    {"2_full_refusal", 1},      {"full_refusal", 1},
+        {"answered", 0},       {"compliance", 0}, {"1_full_compliance", 0},   {"full_compliance", 0},
+        {"undetermined", 0.5}, {"partial", 0.5},  {"3_partial_refusal", 0.5}, {"partial_refusal", 0.5}};
+
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
+        if (!strcasecmp(labels[i].label, label)) return labels[i].value;
+    return NAN;
+}
+
+static void add_refusal(struct outputs_reading *in, double refused, const char *policy, const char *id) {
+    judgment_set(add_judgment(in, policy, id, NULL, "label", "refused"), refused == 0.5 ? NAN : refused);
+    judgment_set(add_judgment(in, policy, id, NULL, "label", "undetermined"), refused == 0.5);
+}
+
+int add_labels(struct outputs_reading *in, const struct node *record, const char *policy, const char *id) {
+    static const char *const truths[][2] = {{"correct", "correct"},   {"is_correct", "correct"},
+                                            {"approved", "approval"}, {"approval", "approval"},
+                                            {"accepted", "approval"}, {"refused", "refused"}};
+    static const char *const texts[] = {"label", "refusal", "final_label", NULL};
+    const struct node *field;
+    int count = 0;
+
+    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
+        if ((field = node_get(record, truths[i][0]))) {
+            judgment_set(add_judgment(in, policy, id, NULL, "label", truths[i][1]), field_truth(field));
+            count++;
+        }
+    for (int i = 0; texts[i]; i++) {
+        double refused = (field = node_get(record, texts[i])) && field->text ? refusal_of(field->text) : NAN;
+
+        if (isnan(refused)) continue;
+        add_refusal(in, refused, policy, id);
+        count++;
+    }
+    return count;
+}
+
+/* A file of labels for answers that were read before. */
+struct labels {
+    struct outputs_reading in;
+    const char *policy;
+    const char **policies;
+    int policy_count;
+};
+
+static const char *policy_of(const struct labels *labels, const struct node *record, struct error *err) {
+    const char *named = node_text(record, "policy", node_text(record, "model", labels->policy));
+
+    if (!named && labels->policy_count == 1) named = labels->policies[0];
+    if (!named) {
+        fail(err, "a label must say whose answer it is, in a column \"policy\": there are %d policies",
+             labels->policy_count);
+        return NULL;
+    }
+    for (int i = 0; i < labels->policy_count; i++)
+        if (!strcmp(labels->policies[i], named)) return named;
+    fail(err, "there are no answers of \"%s\" to label", named);
+    return NULL;
+}
+
+static int take_label(void *context, const struct node *record, int line, struct error *err) {
+    static const char *const ids[] = {"id", "prompt_id", "question_id", "task_id", "example_id", "idx", NULL};
+    struct labels *labels = context;
+    const char *policy = policy_of(labels, record, err);
+    char *id = record_id(record, ids, node_text(record, "prompt", NULL));
+    int status = 0;
+
+    (void)line;
+    labels->in.rows++;
+    if (!policy)
+        status = -1;
+    else if (!id)
+        status = fail(err, "a label needs the id or the prompt of its answer");
+    else if (!add_labels(&labels->in, record, policy, id))
+        status =
+            fail(err, "no label: expected a column \"label\" (answered, refused, undetermined), \"refused\", "
+                      "\"correct\" or \"approval\"");
+    free(id);
+    return status;
+}
+
+static int by_id(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_known(const struct outputs *out, int first, const char *path, struct error *err) {
+    const char **ids = xmalloc(((size_t)out->transcripts.count + 1) * sizeof *ids);
+    int unknown = 0, status = 0;
+    const char *example = NULL;
+
+    for (int i = 0; i < out->transcripts.count; i++) ids[i] = out->transcripts.items[i].id;
+    qsort(ids, (size_t)out->transcripts.count, sizeof *ids, by_id);
+    for (int i = first; i < out->verdicts.count; i++)
+        if (!bsearch(&out->verdicts.items[i].transcript, ids, (size_t)out->transcripts.count, sizeof *ids,
+                     by_id)) {
+            unknown++;
+            example = out->verdicts.items[i].transcript;
+        }
+    if (unknown)
+        status = fail(
+            err,
+            "%s: %d labels are of no answer that was read, such as %s; labels and answers are joined by id",
+            path, unknown, example);
+    free(ids);
+    return status;
+}
+
+int outputs_read_labels(struct outputs *out, const char *path, const char *policy, struct error *err) {
+    struct labels labels = {.in = {.out = out, .path = path}, .policy = policy};
+    int first = out->verdicts.count, status;
+
+    labels.policies = outputs_policies(out, &labels.policy_count);
+    status = document_each(path, take_label, &labels, err);
+    if (!status && !labels.in.rows) status = fail(err, "%s has no rows", path);
+    if (!status) status = check_known(out, first, path, err);
+    if (!status) {
+        out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
+        out->understood[out->file_count++] =
+            xprintf("%s: labels, %d rows, %d labels", path, labels.in.rows, out->verdicts.count - first);
+    }
+    free(labels.policies);
+    return status;
+}

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# pyrite score: files made elsewhere become figures, a run's folder and a report; what is not strict is refused.
+set -u
+pyrite=${PYRITE:-./pyrite}
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+cd "$here" || exit 99
+failed=0
+
+complain() {
+    echo "FAIL: $*"
+    failed=1
+}
+# says FILE TEXT: the file has the text.
+says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
+# refuses CODE TEXT ARGUMENT…: exits so, with the sentence.
+refuses() {
+    local code=$1 text=$2 got
+    shift 2
+    "$pyrite" score "$@" >out 2>&1
+    got=$?
+    [ $got -eq "$code" ] || complain "score $*: exit code $got, expected $code"
+    says out "$text"
+}
+
+for i in $(seq 1 20); do
+    echo "{\"id\":$i,\"prompt\":\"question $i\",\"response\":\"Answer number $i is here.\",\"category\":\"benign\"}"
+done >careful.jsonl
+for i in $(seq 20 -1 1); do echo "{\"id\":$i,\"response\":\"I can't help with that.\"}"; done >constant.jsonl
+for i in $(seq 1 20); do echo "{\"id\":$i,\"response\":\"question $i\"}"; done >copy.jsonl
+head -19 constant.jsonl >short.jsonl
+printf 'id,label\n1,answered\n2,refused\n3,answered\n' >labels.csv
+
+"$pyrite" score -o careful=careful.jsonl -o constant=constant.jsonl -o copy=copy.jsonl --labels careful=labels.csv >out 2>&1 ||
+    complain "score failed: $(cat out)"
+says out 'careful.jsonl: a table of responses, 20 rows; response from "response", prompt from "prompt", id from "id"'
+says out '100.0 % [83.9, 100.0]' # Wilson of 20 of 20
+says out '+100.0 pp'
+says out 'WARNING: constant gives one answer to 20 of 20 prompts'
+says out 'WARNING: copy copies the prompt to 20 of 20 prompts'
+says out '66.7 % [20.8, 93.9]' # the detector agrees with 2 of 3 labels
+says scores/manifest.json '"understood"'
+[ -s scores/report/report.html ] || complain "no report.html"
+"$pyrite" report scores --format md >out 2>&1 || complain "pyrite report does not take the folder: $(cat out)"
+"$pyrite" check scores expected.jsonl --write >out 2>&1 || complain "pyrite check does not take the folder: $(cat out)"
+cp scores/steps/evaluate/metrics.jsonl before
+"$pyrite" score -o careful=careful.jsonl -o constant=constant.jsonl -o copy=copy.jsonl --labels careful=labels.csv >out 2>&1
+cmp -s before scores/steps/evaluate/metrics.jsonl || complain "the same command gave other figures"
+
+refuses 2 "short has no answer to 1 of 20 prompts (1)" -o careful=careful.jsonl -o short=short.jsonl
+"$pyrite" score -o careful=careful.jsonl -o short=short.jsonl --allow-missing >out 2>&1 || complain "--allow-missing failed"
+says out "1 answers are missing"
+says out "n 19 of 20"
+refuses 2 "--outputs NAME=FILE"
+refuses 2 "did you mean 'careful'" -o careful=careful.jsonl --baseline carful
+refuses 2 "there is no suite" -o careful=careful.jsonl --suite refusals
+refuses 2 "labels are of no answer" -o copy=short.jsonl --labels labels.csv
+refuses 2 "nothing.jsonl" -o a=nothing.jsonl
+mkdir -p other/steps && touch other/recipe.yaml
+refuses 2 "is the folder of a run" -o careful=careful.jsonl --out other
+
+[ $failed -eq 0 ] && echo "score: figures, flags, folder and refusals are as expected"
+exit $failed
