@@ -176,6 +176,37 @@ static int own_take(struct outputs_reading *in, const struct node *record, int l
 
 static const struct outputs_format own = {"transcripts", own_knows, own_take};
 
+/* This program's own verdicts. */
+
+static int verdicts_know(const struct node *record) {
+    return record_has(record, "transcript") && record_has(record, "judge") && record_has(record, "outcome");
+}
+
+static int verdicts_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    static const char *const outcomes[] = {"verdict", "tie", "refused", "unparsed", "transport"};
+    const char *outcome = node_text(record, "outcome", "");
+    struct verdict *verdict = verdicts_add(&in->out->verdicts);
+    int known = 0;
+
+    (void)line;
+    for (int i = 0; i < 5; i++)
+        if (!strcmp(outcomes[i], outcome)) {
+            verdict->outcome = (enum outcome)i;
+            known = 1;
+        }
+    verdict->transcript = xstrdup(node_text(record, "transcript", ""));
+    verdict->other = xstrdup(node_text(record, "other", NULL));
+    verdict->judge = xstrdup(node_text(record, "judge", ""));
+    verdict->what = xstrdup(node_text(record, "what", ""));
+    verdict->score = node_number(record, "score", NAN);
+    verdict->order = (int)node_number(record, "order", 0);
+    verdict->reason = xstrdup(node_text(record, "reason", NULL));
+    verdict->raw = xstrdup(node_text(record, "raw", NULL));
+    return known ? 0 : fail(err, "\"outcome\" must be one of verdict, tie, refused, unparsed, transport");
+}
+
+static const struct outputs_format verdicts = {"verdicts", verdicts_know, verdicts_take};
+
 /* Preference pairs: two policies, "chosen" and "rejected", and the label that chose. */
 
 static int pairs_know(const struct node *record) {
@@ -355,6 +386,7 @@ int add_question_row(struct outputs_reading *in, const struct node *record, stru
 static const struct outputs_format table = {"a table of responses", table_knows, table_take};
 
 const struct outputs_format *const outputs_formats[] = {&own,
+                                                        &verdicts,
                                                         &outputs_annotations,
                                                         &outputs_llmbar,
                                                         &outputs_pandalm,

@@ -1,0 +1,461 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/command.h"
+#include "harness/duels.h"
+#include "harness/format.h"
+#include "harness/memory.h"
+#include "harness/names.h"
+#include "harness/outputs.h"
+#include "harness/statistics_agree.h"
+#include "harness/statistics_length.h"
+#include "harness/tabular.h"
+
+struct winrates {
+    const struct arguments *arguments;
+    struct outputs outputs;
+    struct duels duels;
+    enum duel_rule rule;
+    enum tabular_format format;
+    enum length_variant variant;
+    struct bootstrap bootstrap;
+    const char *baseline;
+    struct tabular main, length;
+};
+
+/* The duels of one judge and one pair of policies. */
+struct match {
+    const struct duel *duels;
+    int count;
+};
+
+static int read_files(struct winrates *all, struct error *err) {
+    const struct arguments *arguments = all->arguments;
+    struct outputs_how how = {.allow_missing = 1};
+
+    for (int i = 0; i < arguments->count; i++)
+        if (outputs_read(&all->outputs, arguments->words[i], &how, err)) return -1;
+    for (int i = 0; i < arguments->flag_count; i++) {
+        const char *value = arguments->values[i], *equals;
+        int status;
+
+        if (strcmp(arguments->flags[i]->name, "outputs")) continue;
+        equals = strchr(value, '=');
+        how.name = equals ? xstrndup(value, (size_t)(equals - value)) : NULL;
+        status = outputs_read(&all->outputs, equals ? equals + 1 : value, &how, err);
+        free((char *)how.name);
+        if (status) return -1;
+    }
+    return 0;
+}
+
+/* The policy that stands in every pair, if there is one. */
+static const char *common_policy(const struct duels *duels) {
+    const char *candidates[2] = {duels->items[0].other, duels->items[0].policy};
+
+    for (int c = 0; c < 2; c++) {
+        int everywhere = 1;
+
+        for (int i = 0; i < duels->count; i++)
+            everywhere &= !strcmp(duels->items[i].policy, candidates[c]) ||
+                          !strcmp(duels->items[i].other, candidates[c]);
+        if (everywhere) return candidates[c];
+    }
+    return NULL;
+}
+
+static int is_policy(const struct duels *duels, const char *name) {
+    for (int i = 0; i < duels->count; i++)
+        if (!strcmp(duels->items[i].policy, name) || !strcmp(duels->items[i].other, name)) return 1;
+    return 0;
+}
+
+static int make_duels(struct winrates *all, struct error *err) {
+    const char *asked = argument_value(all->arguments, "baseline", NULL);
+    char *common;
+
+    duels_make(&all->duels, &all->outputs.verdicts, NULL);
+    if (!all->duels.count)
+        return fail(err, "the files hold no verdicts on pairs of answers; 'pyrite judge' makes some");
+    if (asked && !is_policy(&all->duels, asked))
+        return fail(err, "no verdict is about the baseline '%s'", asked);
+    common = xstrdup(asked ? asked : common_policy(&all->duels));
+    if (common) {
+        duels_free(&all->duels);
+        duels_make(&all->duels, &all->outputs.verdicts, common);
+    }
+    all->baseline = common;
+    return 0;
+}
+
+static int same_match(const struct duel *a, const struct duel *b) {
+    return !strcmp(a->judge, b->judge) && !strcmp(a->policy, b->policy) && !strcmp(a->other, b->other);
+}
+
+static const struct transcript *find_answer(const struct outputs *outputs, const char *policy,
+                                            const char *prompt) {
+    char *id = xprintf("%s/%s", policy, prompt);
+    const struct transcript *found = NULL;
+
+    for (int i = 0; i < outputs->transcripts.count && !found; i++)
+        if (!strcmp(outputs->transcripts.items[i].id, id)) found = &outputs->transcripts.items[i];
+    free(id);
+    return found;
+}
+
+static double characters(const char *text) {
+    double count = 0;
+
+    for (; *text; text++) count += (*text & 0xc0) != 0x80;
+    return count;
+}
+
+/* Judged prompts of a match whose two answers are known. */
+struct lengths {
+    double *delta, *score; /* other's less the policy's */
+    int count;
+};
+
+static struct lengths lengths_of(const struct winrates *all, const struct match *match) {
+    struct lengths out = {xmalloc((size_t)match->count * sizeof(double)),
+                          xmalloc((size_t)match->count * sizeof(double)), 0};
+
+    for (int i = 0; i < match->count && all->outputs.transcripts.count; i++) {
+        const struct duel *duel = &match->duels[i];
+        const struct transcript *own = find_answer(&all->outputs, duel->policy, duel->prompt_id);
+        const struct transcript *theirs = find_answer(&all->outputs, duel->other, duel->prompt_id);
+        double score = duel_score(duel, all->rule);
+
+        if (!own || !theirs || isnan(score)) continue;
+        out.delta[out.count] = characters(theirs->response) - characters(own->response);
+        out.score[out.count++] = score;
+    }
+    return out;
+}
+
+static void percent(char buffer[40], double value, double low, double high) {
+    if (isnan(value))
+        snprintf(buffer, 40, "–");
+    else if (isnan(low))
+        snprintf(buffer, 40, "%.1f %%", 100 * value);
+    else
+        snprintf(buffer, 40, "%.1f %% [%.1f, %.1f]", 100 * value, 100 * low, 100 * high);
+}
+
+/* How often the judge took the longer of two answers, ties and equal lengths out. */
+static void longer_preferred(char buffer[40], const struct lengths *lengths, double level) {
+    int longer = 0, decided = 0;
+    struct interval at;
+    struct error err;
+
+    for (int i = 0; i < lengths->count; i++) {
+        if (lengths->score[i] == 0.5 || lengths->delta[i] == 0) continue;
+        decided++;
+        longer += (lengths->score[i] > 0.5) == (lengths->delta[i] < 0);
+    }
+    if (!decided || rate_wilson(&at, longer, decided, level, &err))
+        snprintf(buffer, 40, "–");
+    else
+        percent(buffer, (double)longer / decided, at.low, at.high);
+}
+
+static void add_positions(struct node *row, const struct match *match, double level) {
+    double *first = xmalloc((size_t)match->count * sizeof *first),
+           *second = xmalloc((size_t)match->count * sizeof *second);
+    char consistency[40] = "–", slot[40] = "–";
+    struct positions positions;
+    struct error err;
+
+    for (int i = 0; i < match->count; i++) {
+        first[i] = match->duels[i].first;
+        second[i] = match->duels[i].second;
+    }
+    if (!positions_measure(&positions, first, second, match->count, level, &err)) {
+        percent(consistency, positions.consistency, positions.consistency_at.low,
+                positions.consistency_at.high);
+        percent(slot, positions.first_slot, positions.first_slot_at.low, positions.first_slot_at.high);
+    }
+    tabular_cell(row, "%s", consistency);
+    tabular_cell(row, "%s", slot);
+    free(first);
+    free(second);
+}
+
+static void add_main(struct winrates *all, const struct match *match) {
+    double *scores = xmalloc((size_t)match->count * sizeof *scores), won = 0;
+    int n = 0, ties = 0, unparsed = 0, failed = 0;
+    struct node *row = tabular_add(&all->main);
+    struct lengths lengths = lengths_of(all, match);
+    struct estimate estimate = {.low = NAN, .high = NAN, .p = NAN};
+    struct error err;
+    char text[40], p[32];
+
+    for (int i = 0; i < match->count; i++) {
+        double score = duel_score(&match->duels[i], all->rule);
+
+        ties += score == 0.5;
+        unparsed += match->duels[i].unparsed + match->duels[i].refused;
+        failed += match->duels[i].transport;
+        if (isnan(score)) continue;
+        scores[n++] = score;
+        won += score;
+    }
+    if (win_rate(&estimate, scores, n, all->bootstrap.level, &err)) {
+        estimate.low = estimate.high = estimate.p = NAN;
+        estimate.value = n ? won / n : NAN;
+    }
+    tabular_cell(row, "%s", match->duels->judge);
+    tabular_cell(row, "%s", match->duels->policy);
+    tabular_cell(row, "%s", match->duels->other);
+    percent(text, estimate.value, estimate.low, estimate.high);
+    tabular_cell(row, "%s", text);
+    tabular_cell(row, "%s", format_number(p, estimate.p, "p"));
+    tabular_cell(row, "%d/%d", n, match->count);
+    tabular_cell(row, "%d", ties);
+    tabular_cell(row, "%d", unparsed);
+    tabular_cell(row, "%d", failed);
+    tabular_cell(row, n < match->count ? "%.1f to %.1f %%" : "–", 100 * won / match->count,
+                 100 * (won + match->count - n) / match->count);
+    add_positions(row, match, all->bootstrap.level);
+    longer_preferred(text, &lengths, all->bootstrap.level);
+    tabular_cell(row, "%s", text);
+    free(lengths.delta);
+    free(lengths.score);
+    free(scores);
+}
+
+/* Whether the duel tells of a prompt's difficulty: another model's, before the same judge, against the same
+ * other. */
+static int tells_difficulty(const struct duel *duel, const struct match *match) {
+    return !strcmp(duel->judge, match->duels->judge) && !strcmp(duel->other, match->duels->other) &&
+           strcmp(duel->policy, match->duels->policy) != 0;
+}
+
+/* At least three other models were judged on every prompt. */
+static int enough_models(const double *table, int models, int prompts) {
+    for (int i = 0; i < prompts; i++) {
+        int judged = 0;
+
+        for (int m = 0; m < models; m++) judged += !isnan(table[(size_t)m * prompts + i]);
+        if (judged < 3) return 0;
+    }
+    return 1;
+}
+
+/* Difficulty of the match's prompts by the other models' fates; the model's own would leak into its rate.
+   NULL where there are too few. */
+static double *difficulty_of(const struct winrates *all, const struct match *match) {
+    struct names models = {0};
+    double *table, *out = xmalloc((size_t)match->count * sizeof *out);
+    struct error err;
+    int status;
+
+    for (int i = 0; i < all->duels.count; i++) {
+        const struct duel *duel = &all->duels.items[i];
+
+        if (tells_difficulty(duel, match)) names_add(&models, duel->policy);
+    }
+    table = xmalloc((size_t)models.count * match->count * sizeof *table);
+    for (int i = 0; i < models.count * match->count; i++) table[i] = NAN;
+    for (int i = 0; i < all->duels.count; i++) {
+        const struct duel *duel = &all->duels.items[i];
+        int model = 0, prompt = 0;
+
+        if (!tells_difficulty(duel, match)) continue;
+        while (strcmp(models.items[model], duel->policy)) model++;
+        while (prompt < match->count && strcmp(match->duels[prompt].prompt_id, duel->prompt_id)) prompt++;
+        if (prompt < match->count) table[(size_t)model * match->count + prompt] = duel_score(duel, all->rule);
+    }
+    status = enough_models(table, models.count, match->count)
+                 ? length_difficulty(out, table, models.count, match->count, &err)
+                 : -1;
+    free(table);
+    free(models.items);
+    if (!status) return out;
+    free(out);
+    return NULL;
+}
+
+static void add_length(struct winrates *all, const struct match *match) {
+    struct lengths lengths = lengths_of(all, match);
+    double *difficulty = NULL;
+    struct length_data data = {.n = lengths.count, .delta = lengths.delta, .preference = lengths.score};
+    struct length_fit fit;
+    struct error err;
+    char text[40];
+    int status;
+
+    if (!lengths.count) goto out;
+    if (all->variant != LENGTH_MINIMAL && lengths.count == match->count)
+        difficulty = difficulty_of(all, match);
+    data.difficulty = difficulty;
+    status = length_controlled(&fit, &data, all->variant, NAN, &all->bootstrap, &err);
+    struct node *row = tabular_add(&all->length);
+    tabular_cell(row, "%s", match->duels->judge);
+    tabular_cell(row, "%s", match->duels->policy);
+    tabular_cell(row, "%s", match->duels->other);
+    tabular_cell(row, "%.1f %%", 100 * fit.raw);
+    percent(text, status && isnan(fit.value) ? NAN : fit.value, fit.low, fit.high);
+    tabular_cell(row, "%s", text);
+    if (isnan(fit.value)) {
+        tabular_cell(row, "–");
+        tabular_cell(row, "–");
+    } else {
+        tabular_cell(row, "%.3f", fit.phi);
+        tabular_cell(row, isinf(fit.c) ? "none" : "%.4g", fit.c);
+    }
+    tabular_cell(row, "%s%s", length_variant_name(all->variant), difficulty ? ", difficulty" : "");
+    tabular_cell(row, "%d", lengths.count);
+    tabular_cell(row, "%s%s", status ? err.message : "",
+                 !status && fit.far ? "far from the raw rate: do not trust it alone" : "");
+out:
+    free(difficulty);
+    free(lengths.delta);
+    free(lengths.score);
+}
+
+static void add_notes(struct winrates *all) {
+    struct tabular *main = &all->main, *length = &all->length;
+    char level[16];
+
+    snprintf(level, sizeof level, "%g %%", 100 * all->bootstrap.level);
+    tabular_note(
+        main,
+        "Win 1, tie 1/2, loss 0; two orders become one score by the rule %s. %s intervals: Wilson's where no "
+        "prompt is tied or split, and then the p is the exact sign test's; else Student's t over prompts.",
+        duel_rule_name(all->rule), level);
+    tabular_note(main, "Judged: prompts with a verdict; the bounds count the others as all lost, or all won. "
+                       "Consistency and "
+                       "first slot need both orders; no bias is 50 %%.");
+    tabular_note(
+        length,
+        "%s interval: bootstrap over prompts, each refitted (%d resamples, seed %llu). The length-controlled "
+        "rate depends on its variant: read it beside the raw one.",
+        level, all->bootstrap.resamples, (unsigned long long)all->bootstrap.seed);
+}
+
+static void measure(struct winrates *all) {
+    for (int i = 0, end; i < all->duels.count; i = end) {
+        struct match match = {&all->duels.items[i], 0};
+
+        for (end = i; end < all->duels.count && same_match(&all->duels.items[i], &all->duels.items[end]);
+             end++)
+            match.count++;
+        add_main(all, &match);
+        add_length(all, &match);
+    }
+    add_notes(all);
+}
+
+static int same_prompts(const struct match *a, const struct match *b) {
+    if (a->count != b->count) return 0;
+    for (int i = 0; i < a->count; i++)
+        if (strcmp(a->duels[i].prompt_id, b->duels[i].prompt_id)) return 0;
+    return 1;
+}
+
+/* Policies compared with one baseline by one judge must have been judged on the same prompts. */
+static int check_prompts(const struct winrates *all, struct error *err) {
+    struct match first = {0};
+
+    if (argument_given(all->arguments, "allow-missing") || !all->baseline) return 0;
+    for (int i = 0, end; i < all->duels.count; i = end) {
+        struct match match = {&all->duels.items[i], 0};
+
+        for (end = i; end < all->duels.count && same_match(&all->duels.items[i], &all->duels.items[end]);
+             end++)
+            match.count++;
+        if (!first.count || strcmp(first.duels->judge, match.duels->judge)) first = match;
+        if (!same_prompts(&first, &match))
+            return fail(err,
+                        "%s and %s were judged on different prompts (%d and %d of them); win rates against "
+                        "one baseline "
+                        "need the same ones, --allow-missing prints them all the same",
+                        first.duels->policy, match.duels->policy, first.count, match.count);
+    }
+    return 0;
+}
+
+static int read_settings(struct winrates *all, struct error *err) {
+    static const char *const variants[] = {"full", "no-regulariser", "minimal"};
+    const char *variant = argument_value(all->arguments, "length", "full");
+    int seed, resamples;
+
+    if (duel_rule_read(&all->rule, argument_value(all->arguments, "rule", "average"), err) ||
+        tabular_format_read(&all->format, argument_value(all->arguments, "format", "text"), err) ||
+        argument_int(all->arguments, "seed", 1, 0, 2147483647, &seed, err) ||
+        argument_int(all->arguments, "resamples", 2000, 100, 10000000, &resamples, err))
+        return -1;
+    all->bootstrap = (struct bootstrap){(uint64_t)seed, resamples, 0.95, BOOTSTRAP_PERCENTILE};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(variants[i], variant)) {
+            all->variant = (enum length_variant)i;
+            return 0;
+        }
+    return fail(err, "'%s' is no variant of length control; there are full, no-regulariser and minimal",
+                variant);
+}
+
+static int run(const struct arguments *arguments, struct error *err) {
+    static const char *const headings[] = {
+        "judge",    "policy", "against", "win rate",    "p",          "judged",           "ties",
+        "unparsed", "errors", "bounds",  "consistency", "first slot", "longer preferred", NULL};
+    static const char *const length_headings[] = {
+        "judge", "policy", "against", "raw", "length-controlled", "phi", "C", "variant", "n", "note", NULL};
+    struct winrates all = {.arguments = arguments,
+                           .main = {.title = "Win rates", .headings = headings},
+                           .length = {.title = "Length-controlled win rates", .headings = length_headings}};
+    int status = -1;
+
+    if (read_settings(&all, err) || read_files(&all, err) || make_duels(&all, err) ||
+        check_prompts(&all, err))
+        goto out;
+    measure(&all);
+    if (all.format == TABULAR_TEXT)
+        for (int i = 0; i < all.outputs.file_count; i++)
+            fprintf(arguments->out, "%s\n", all.outputs.understood[i]);
+    tabular_write(&all.main, all.format, arguments->out);
+    if (all.length.rows) {
+        fputc('\n', arguments->out);
+        tabular_write(&all.length, all.format, arguments->out);
+    }
+    status = 0;
+out:
+    tabular_free(&all.main);
+    tabular_free(&all.length);
+    free((char *)all.baseline);
+    duels_free(&all.duels);
+    outputs_free(&all.outputs);
+    return status;
+}
+
+static const struct flag flags[] = {
+    {"outputs", 'o', "[NAME=]FILE", "answers, for lengths, where the verdicts' file does not hold them"},
+    {"baseline", 'b', "NAME", "whom the others are compared with (default: whoever stands in every pair)"},
+    {"rule", 'r', "NAME", "how two orders become one score: average, mt-bench, judgebench or auto-j"},
+    {"length", 'l', "VARIANT", "of length control: full, no-regulariser or minimal"},
+    {"allow-missing", 0, NULL, "print rates of policies that were judged on different prompts"},
+    {"format", 'f', "NAME", "text, md, csv or json"},
+    {"seed", 0, "N", "of resampling (default: 1)"},
+    {"resamples", 0, "N", "of the length-controlled rate's bootstrap (default: 2000)"},
+    {0}};
+
+const struct command command_winrate = {
+    .name = "winrate",
+    .summary = "win rates from verdicts on pairs, raw and length-controlled",
+    .usage = "FILE... [--baseline NAME] [--outputs NAME=FILE]...",
+    .description = "Reads verdicts.jsonl, alpaca_eval annotations, arena-hard and MT-bench judgments, and "
+                   "preference pairs. For each "
+                   "judge and pair of policies: the win rate with its interval and p, how many prompts were "
+                   "judged and what the others "
+                   "could make of it, ties and failures, whether the judge sticks to its verdict when the "
+                   "order is swapped, how often it "
+                   "takes the first or the longer answer. Where the answers are known, the length-controlled "
+                   "win rate stands beside the "
+                   "raw one with everything that it depends on.",
+    .flags = flags,
+    .least_words = 1,
+    .most_words = -1,
+    .run = run,
+};
