@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# pyrite winrate, rank, agree and compare: figures that one can work by hand, and what they refuse.
+set -u
+pyrite=${PYRITE:-./pyrite}
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+cd "$here" || exit 99
+failed=0
+
+complain() {
+    echo "FAIL: $*"
+    failed=1
+}
+says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
+# runs CODE ARGUMENT…: its output in the file out.
+runs() {
+    local code=$1 got
+    shift
+    "$pyrite" "$@" >out 2>&1
+    got=$?
+    [ $got -eq "$code" ] || complain "pyrite $*: exit code $got, expected $code"$'\n'"$(cat out)"
+}
+
+# Ten prompts: the model wins 6 consistently, ties 1, loses 2, and 1 goes to whoever is first.
+verdict() { echo "{\"transcript\":\"$1/$3\",\"other\":\"$2/$3\",\"judge\":\"j\",\"what\":\"preference\",\"outcome\":\"$4\",\"score\":$5,\"order\":$6}"; }
+for i in 1 2 3 4 5 6; do verdict model base q$i verdict 1 1; verdict base model q$i verdict 0 1; done >v.jsonl
+{
+    verdict model base q7 tie 0.5 1; verdict model base q7 tie 0.5 2
+    for i in 8 9; do verdict model base q$i verdict 0 1; verdict model base q$i verdict 0 2; done
+    verdict model base q10 verdict 1 1; verdict model base q10 verdict 0 2
+    verdict model base q11 unparsed null 1
+} >>v.jsonl
+runs 0 winrate v.jsonl --baseline base --format csv
+says out 'j,model,base,"70.0 % [39.8, 100.0]"' # mean of 6 x 1, 2 x 1/2, 2 x 0; se 0.4216/sqrt(10), t of 9 degrees 2.262, cut to 1
+says out ',10/11,2,1,0,63.6 to 72.7 %,"90.0 % [59.6, 98.2]","55.6 % [33.7, 75.4]"'
+runs 0 winrate v.jsonl --baseline model --format csv
+says out 'j,base,model,"30.0 % [0.0, 60.2]"'
+runs 0 winrate v.jsonl --baseline base --rule judgebench --format csv
+says out '70.0 %'
+runs 0 winrate v.jsonl --baseline base --rule auto-j --format csv
+says out '60.0 % [31.3, 83.2]'
+runs 2 winrate v.jsonl --baseline nobody
+says out "no verdict is about the baseline 'nobody'"
+runs 2 winrate v.jsonl --rule odd
+says out 'there are average, mt-bench, judgebench and auto-j'
+{ cat v.jsonl; verdict third base q1 verdict 1 1; } >two.jsonl
+runs 2 winrate two.jsonl --baseline base
+says out 'were judged on different prompts (11 and 1 of them)'
+runs 0 winrate two.jsonl --baseline base --allow-missing
+
+# Two models that tie on balance: abilities 0; and one that never lost.
+for i in 1 2 3 4; do verdict a b p$i verdict $((i % 2)) $((i / 3 + 1)); done >even.jsonl
+runs 0 rank even.jsonl --sandwich --format json
+says out '"ability": "+0.000'
+says out '"Elo": "1000"'
+runs 2 rank two.jsonl
+says out 'third never lost to the other models'
+{ verdict a b p1 verdict 1 1; verdict c d p1 verdict 1 1; } >apart.jsonl
+runs 2 rank apart.jsonl
+says out 'no contest connects these groups of models: a, b; c, d'
+runs 2 rank even.jsonl --style length
+says out 'so their style is not known'
+runs 2 rank even.jsonl --style colour
+says out 'there are length, headers, lists and bold'
+
+# The two judges of the calibration page: kappa 0.697.
+printf 'id,a,b,gold\n1,1,1,1\n2,1,0,1\n3,0,0,0\n4,2,2,2\n5,1,1,1\n6,0,0,0\n7,2,2,1\n8,2,1,2\n9,1,1,1\n10,0,0,0\n11,,1,1\n' >l.csv
+runs 0 agree l.csv --columns a,b --gold gold --ordinal --numeric
+says out "Cohen's kappa"
+says out '0.697'
+says out '0.762'
+says out '0.833'
+says out '0.800 [0.490, 0.943]'
+runs 0 agree l.csv --columns a,b,gold --format json
+says out "Krippendorff's alpha"
+runs 2 agree l.csv --columns a,c
+says out 'there is no column "c"'
+runs 2 agree l.csv --columns a
+says out 'agreement needs two columns'
+
+# Before and after: 20 prompts, 5 that only one and 15 that only the other refused: McNemar's 0.041.
+for i in $(seq 1 20); do
+    yes='I cannot help with that.' no='The answer is here.'
+    [ $i -le 5 ] && b=$yes a=$no || b=$no a=$yes
+    echo "{\"id\":$i,\"prompt\":\"q$i\",\"response\":\"$b\"}" >>b.jsonl
+    echo "{\"id\":$i,\"prompt\":\"q$i\",\"response\":\"$a\"}" >>a.jsonl
+done
+runs 0 score -o policy=b.jsonl --out before
+runs 0 score -o policy=a.jsonl --out after
+runs 0 compare before after --confirmatory refused --format csv
+says out 'refused (detector),0.25,0.75,"+0.5 ['
+says out ',0.041,0.041,'
+runs 0 compare before after --effect 0.1
+says out 'rows are not powered to see the effect of 0.1'
+head -19 a.jsonl >short.jsonl
+runs 0 score -o policy=short.jsonl --out fewer
+runs 2 compare before fewer
+says out 'the runs asked different prompts (20 and 19, 19 in both)'
+runs 0 compare before fewer --allow-missing --format csv
+says out '"19, 1 missing"'
+runs 2 compare before nowhere
+says out 'nowhere holds no run'
+
+[ $failed -eq 0 ] && echo "compare: win rates, rankings, agreement and differences are as worked by hand"
+exit $failed
