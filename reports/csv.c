@@ -2,9 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
-#include "harness/format.h"
 #include "reports/results.h"
 
 static void add_field(struct text *out, const char *value) {

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/statistics.h"
-#include "harness/format.h"
 #include "reports/plot.h"
 
 #define BINS      30

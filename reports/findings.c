@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/statistics.h"
-#include "harness/format.h"
 
 #define EACH 2 /* findings of a suite in the summary */
 #define Z95  1.959963984540054

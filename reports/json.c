@@ -3,10 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "reports/findings.h"
-#include "harness/format.h"
 #include "reports/results.h"
 
 static void add_numbers(struct node *map, const struct metric *metric) {

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "reports/findings.h"
-#include "harness/format.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
 #include "reports/samples.h"

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/memory.h"
 #include "harness/format.h"
+#include "harness/memory.h"
 
 #define DEPTH 2
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/names.h"
 #include "harness/format.h"
+#include "harness/names.h"
 
 #define SHOWN 5000 /* responses in the page */
 #define MAPS  8    /* token maps an evaluation */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/names.h"
-#include "harness/format.h"
 
 static int same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));

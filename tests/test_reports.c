@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "harness/file.h"
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "reports/figures.h"
 #include "reports/findings.h"
-#include "harness/format.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
 #include "reports/samples.h"
