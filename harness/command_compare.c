@@ -416,11 +416,12 @@ static void add_row(struct tabular *table, const struct comparison *one) {
 }
 
 static void add_notes(struct tabular *table, const struct comparisons *all, double effect, int seed) {
-    int below = 0, weak = 0;
+    int below = 0, weak = 0, confirmatory = 0;
 
     for (int i = 0; i < all->count; i++) {
         const struct comparison *one = &all->items[i];
 
+        confirmatory += one->confirmatory;
         below += one->confirmatory && one->adjusted < 0.05;
         weak += !isnan(one->detectable) && one->detectable > effect;
     }
@@ -435,7 +436,7 @@ static void add_notes(struct tabular *table, const struct comparisons *all, doub
                  "%d of %d confirmatory differences are below 0.05 after Holm. MDE: the smallest difference "
                  "seen with a power "
                  "of 80 %%; a row is not powered to see less.",
-                 below, all->count);
+                 below, confirmatory);
     if (effect > 0)
         tabular_note(table, "%d rows are not powered to see the effect of %g that was asked for.", weak,
                      effect);

@@ -1,8 +1,10 @@
 /* Win rates: one answer against another to the same prompt under the same seed; win 1, tie 1/2, loss 0; the
-   seeds' mean a prompt. win_rate               by the world's gold score win_rate_evaluator     by the
-   limited evaluator's probability of approval, where the world has one win_rate_reward_model  by a reward
-   (judge), where there is no world: a proxy, and so to be read Every policy against the baseline, then the
-   trained ones against each other. Null policies have no p. */
+   seeds' mean a prompt. Every policy against the baseline, then the trained ones against each other. Null
+   policies have no p.
+
+   win_rate               by the world's gold score
+   win_rate_evaluator     by the limited evaluator's probability of approval, where the world has one
+   win_rate_reward_model  by a reward (judge), where there is no world: a proxy, so neither side is better */
 #include <stdlib.h>
 
 #include "suites/measure.h"
@@ -22,12 +24,13 @@ static void measure_all(const struct bench *bench, struct measure *what, struct 
 }
 
 static void measure_by(const struct bench *bench, const char *name, const char *column, const char *judge,
-                       struct metrics *out) {
+                       int lower_is_better, struct metrics *out) {
     const char **splits = table_splits(bench->table);
     struct measure what = {.suite = "win_rate",
                            .name = name,
                            .judge = judge,
                            .unit = "percent",
+                           .lower_is_better = lower_is_better,
                            .value = table_column(bench->table, column, judge)};
 
     for (int i = 0; splits[i] && what.value; i++) {
@@ -39,10 +42,10 @@ static void measure_by(const struct bench *bench, const char *name, const char *
 
 static int win_rate_measure(const struct bench *bench, struct metrics *out, struct error *err) {
     (void)err;
-    measure_by(bench, "win_rate", "gold", NULL, out);
-    measure_by(bench, "win_rate_evaluator", "approval_probability", NULL, out);
+    measure_by(bench, "win_rate", "gold", NULL, 0, out);
+    measure_by(bench, "win_rate_evaluator", "approval_probability", NULL, 0, out);
     for (int r = 0; r < bench->reward_count && !bench->world; r++)
-        measure_by(bench, "win_rate_reward_model", "reward", bench->rewards[r], out);
+        measure_by(bench, "win_rate_reward_model", "reward", bench->rewards[r], -1, out);
     return 0;
 }
 

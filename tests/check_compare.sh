@@ -90,6 +90,8 @@ runs 0 score -o policy=a.jsonl --out after
 runs 0 compare before after --confirmatory refused --format csv
 says out 'refused (detector),0.25,0.75,"+0.5 ['
 says out ',0.041,0.041,'
+runs 0 compare before after --confirmatory refused
+says out '1 of 1 confirmatory differences are below 0.05'
 runs 0 compare before after --effect 0.1
 says out 'rows are not powered to see the effect of 0.1'
 head -19 a.jsonl >short.jsonl

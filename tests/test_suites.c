@@ -717,7 +717,7 @@ START_TEST(real_data_is_evaluated_without_truth)
     ck_assert_msg(!evaluate(", suites: [refusal, win_rate, length], task: hh"), "%s", err.message);
     ck_assert_int_eq(metrics_read(FOLDER "/out/metrics.jsonl", &metrics, &err), 0);
     ck_assert_str_eq(find("refusal_all", "sft", NULL)->task, "hh");
-    ck_assert_ptr_nonnull(find_judged("win_rate_reward_model", "ppo", "sft", "rm-gold"));
+    ck_assert_int_eq(find_judged("win_rate_reward_model", "ppo", "sft", "rm-gold")->lower_is_better, -1);
     for (int i = 0; i < metrics.count; i++) ck_assert_str_ne(metrics.items[i].suite, "sophistry");
 }
 END_TEST
