@@ -6,6 +6,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/outputs_format.h"
+#include "harness/questions.h"
 
 static const struct outputs_format *format_of(const struct node *record) {
     for (const struct outputs_format *const *format = outputs_formats; *format; format++)
@@ -146,23 +147,53 @@ int outputs_read(struct outputs *out, const char *path, const struct outputs_how
     return status;
 }
 
+/* A file of questions: the set that its first row belongs to, or NULL, and the prompts asked so far by id. */
+struct asking {
+    struct outputs_reading in;
+    const struct question_set *set;
+    int asked; /* questions before this file's, sorted by id */
+};
+
+/* A set's row tells how the set asks; what a model was really asked stands beside its answer and counts. */
+static void keep_asked(struct asking *asking, int first) {
+    struct examples *questions = &asking->in.out->questions;
+
+    for (int i = first; i < questions->count; i++) {
+        struct example *question = &questions->items[i],
+                       *known = bsearch(question, questions->items, (size_t)asking->asked, sizeof *question,
+                                        by_question);
+
+        if (known && known->prompt[0]) question->prompt[0] = 0;
+    }
+}
+
 static int take_question(void *context, const struct node *record, int line, struct error *err) {
-    struct outputs_reading *in = context;
+    struct asking *asking = context;
+    int first = asking->in.out->questions.count;
 
     (void)line;
-    in->rows++;
-    return add_question_row(in, record, err);
+    if (record->kind != NODE_MAP) return fail(err, "an object was expected in every row");
+    if (!asking->in.rows++) asking->set = question_set_of(record);
+    if (!asking->set) return add_question_row(&asking->in, record, err);
+    if (!asking->set->knows(record))
+        return fail(err, "a row of another kind than the first, which is of %s", asking->set->name);
+    if (asking->set->take(&asking->in.out->questions, record, err)) return -1;
+    keep_asked(asking, first);
+    return 0;
 }
 
 int outputs_read_questions(struct outputs *out, const char *path, struct error *err) {
-    struct outputs_reading in = {.out = out, .path = path};
-    int status = document_each(path, take_question, &in, err);
+    struct asking asking = {.in = {.out = out, .path = path}, .asked = out->questions.count};
+    int status = document_each(path, take_question, &asking, err),
+        count = out->questions.count - asking.asked;
 
-    if (!status && !in.rows) status = fail(err, "%s has no rows", path);
+    if (!status && !asking.in.rows) status = fail(err, "%s has no rows", path);
     if (!status) status = merge_questions(&out->questions, path, err);
     if (status) return -1;
     out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
-    out->understood[out->file_count++] = xprintf("%s: questions, %d rows", path, in.rows);
+    out->understood[out->file_count++] =
+        asking.set ? xprintf("%s: %s, %d rows, %d questions", path, asking.set->name, asking.in.rows, count)
+                   : xprintf("%s: questions, %d rows", path, asking.in.rows);
     return 0;
 }
 

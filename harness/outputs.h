@@ -27,8 +27,8 @@ struct outputs {
 int outputs_read(struct outputs *out, const char *path, const struct outputs_how *how, struct error *err);
 void outputs_free(struct outputs *outputs);
 
-/* Appends questions alone: rows with an id or a prompt, and category, truth, split; answers join them by id.
- */
+/* Appends questions alone: a public data set as it is published (harness/questions.h), or rows with an id or
+   a prompt, and category, truth, split. Answers join them by id. */
 int outputs_read_questions(struct outputs *out, const char *path, struct error *err);
 
 /* Appends verdicts of the judge "label" from a file of labels: rows with an id, or with a policy and an id,

@@ -4,6 +4,7 @@
 
 #include "harness/memory.h"
 #include "harness/outputs_format.h"
+#include "harness/questions.h"
 
 /* An answer of one of a file's models, from a column. */
 static int take_column(struct outputs_reading *in, const char *policy, const char *id, const char *prompt,
@@ -54,9 +55,8 @@ static int llmbar_knows(const struct node *record) {
 }
 
 static int llmbar_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
-    static const char *const ids[] = {"id", NULL};
     const char *prompt = node_text(record, "input", "");
-    char *id = record_id(record, ids, prompt);
+    char *id = llmbar_id(record);
     double label = node_number(record, "label", NAN);
     struct example *question = add_question(in, id, prompt);
     int status;

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/questions.h"
 
 static const struct node *first_of(const struct node *record, const char *const *names, const char **name) {
     for (; *names; names++) {
@@ -45,14 +45,11 @@ char *field_text(const struct node *field) {
 
 char *record_id(const struct node *record, const char *const *names, const char *prompt) {
     const struct node *own = names ? first_of(record, names, NULL) : NULL;
-    char *id = own ? field_text(own) : NULL, hex[65];
+    char *id = own ? field_text(own) : NULL;
 
     if (id && id[0]) return id;
     free(id);
-    if (!prompt) return NULL;
-    hash_bytes(hex, prompt, strlen(prompt));
-    hex[16] = 0;
-    return xstrdup(hex);
+    return prompt ? prompt_hash(prompt) : NULL;
 }
 
 struct example *add_question(struct outputs_reading *in, const char *id, const char *prompt) {
@@ -310,7 +307,12 @@ static int choose_columns(struct outputs_reading *in, const struct node *record,
         return fail_unknown_columns(record, err);
     text_printf(&in->columns, "response from \"%s\"", in->response);
     if (in->prompt) text_printf(&in->columns, ", prompt from \"%s\"", in->prompt);
-    text_printf(&in->columns, in->id ? ", id from \"%s\"" : ", id: the prompt's hash", in->id);
+    in->id_in_category =
+        !in->how->id_key && in->id && !strcmp(in->id, "example_id") && record_has(record, "category");
+    if (in->id_in_category)
+        text_printf(&in->columns, ", id from \"category\" and \"example_id\" (BBQ)");
+    else
+        text_printf(&in->columns, in->id ? ", id from \"%s\"" : ", id: the prompt's hash", in->id);
     return 0;
 }
 
@@ -342,7 +344,8 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
 
     if (!in->response && choose_columns(in, record, err)) return -1;
     prompt = in->prompt ? field_text(node_get(record, in->prompt)) : NULL;
-    id = record_id(record, in->id ? (const char *const[]){in->id, NULL} : NULL, prompt);
+    id = in->id_in_category ? bbq_id(record)
+                            : record_id(record, in->id ? (const char *const[]){in->id, NULL} : NULL, prompt);
     response = field_text(node_get(record, in->response));
     policy = in->how->name ? xstrdup(in->how->name) : field_text(first_of(record, policies, NULL));
     if (!policy) policy = xstrdup(in->stem);

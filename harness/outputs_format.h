@@ -15,6 +15,7 @@ struct outputs_reading {
     int rows, missing;
     struct text columns;                /* "prompt from instruction, response from output" */
     const char *id, *prompt, *response; /* columns of a plain table */
+    int id_in_category;                 /* the id counts within the column "category", as BBQ's does */
     int *lines, line_count;             /* of the transcripts that this file added */
 };
 

@@ -4,10 +4,10 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
-#include "harness/progress.h"
 #include "harness/record.h"
 #include "harness/registry.h"
 #include "worlds/dialogue.h"
+#include "worlds/rows.h"
 
 struct settings {
     const char *file, *prompt_key, *chosen_key, *rejected_key;
@@ -68,8 +68,7 @@ struct pair {
 struct reading {
     const struct settings *settings;
     struct examples pairs;
-    FILE *dropped;
-    int rows, counts[REASONS];
+    int counts[REASONS];
 };
 
 static void pair_free(struct pair *pair) {
@@ -226,10 +225,10 @@ static int read_pair(const struct settings *settings, const struct node *record,
     return 0;
 }
 
-static void keep_pair(struct reading *reading, struct pair *pair) {
+static void keep_pair(struct reading *reading, int row, struct pair *pair) {
     struct example *example = examples_add(&reading->pairs);
 
-    example->id = xprintf("row-%d", reading->rows);
+    example->id = xprintf("row-%d", row);
     example->split =
         xstrdup(prompt_position(pair->prompt) < reading->settings->heldout ? "heldout" : "train");
     example->prompt = pair->prompt;
@@ -238,20 +237,18 @@ static void keep_pair(struct reading *reading, struct pair *pair) {
     *pair = (struct pair){0};
 }
 
-static int read_row(void *context, const struct node *record, int line, struct error *err) {
-    struct reading *reading = context;
+static int take_row(struct rows *rows, const struct node *record, int line, struct error *err) {
+    struct reading *reading = rows->context;
     struct pair pair = {0};
     int reason = EMPTY_COLUMN, status;
 
     if (reading->settings->rows && reading->pairs.count == reading->settings->rows) return 1;
-    reading->rows++;
     status = read_pair(reading->settings, record, &pair, &reason, err);
     if (!status && reason == KEPT)
-        keep_pair(reading, &pair);
+        keep_pair(reading, rows->count, &pair);
     else if (!status) {
         reading->counts[reason]++;
-        fprintf(reading->dropped, "{\"row\":%d,\"line\":%d,\"reason\":\"%s\"}\n", reading->rows, line,
-                reasons[reason]);
+        rows_drop(rows, line, reasons[reason]);
     }
     pair_free(&pair);
     return status;
@@ -325,14 +322,15 @@ static int write_pairs(const struct step *step, const struct examples *pairs, st
 }
 
 /* data.json: how many rows there were and what became of them. */
-static int write_summary(const struct step *step, const struct reading *reading, struct error *err) {
+static int write_summary(const struct step *step, const struct reading *reading, int rows,
+                         struct error *err) {
     const char *slash = strrchr(reading->settings->file, '/');
     struct node *map = node_new(NODE_MAP), *dropped;
     char *path = step_path(step, "data.json"), *json;
     int status;
 
     node_add_text(map, "file", slash ? slash + 1 : reading->settings->file);
-    node_add_number(map, "rows", reading->rows);
+    node_add_number(map, "rows", rows);
     node_add_number(map, "kept", reading->pairs.count);
     dropped = node_add(map, "dropped", NODE_MAP);
     for (int i = 0; i < REASONS; i++)
@@ -345,39 +343,23 @@ static int write_summary(const struct step *step, const struct reading *reading,
     return status;
 }
 
-static int read_pairs(struct reading *reading, const struct step *step, struct error *err) {
-    char *path = step_path(step, "dropped.jsonl");
-    struct output out;
-    int status = output_open(&out, path, err);
-
-    free(path);
-    if (status) return -1;
-    reading->dropped = out.file;
-    if (document_each(reading->settings->file, read_row, reading, err) < 0) {
-        output_discard(&out);
-        return -1;
-    }
-    return output_close(&out, err);
-}
-
 static int run_pairs(struct run *run, const struct step *step, struct error *err) {
     struct settings settings;
     struct reading reading = {.settings = &settings};
+    struct rows rows = {.context = &reading};
     int status = -1;
 
     if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
-    if (read_pairs(&reading, step, err)) goto out;
+    if (rows_read(&rows, step, settings.file, take_row, err)) goto out;
     if (!reading.pairs.count) {
         fail(err, "%s: none of its %d rows is a usable pair; dropped.jsonl says why", settings.file,
-             reading.rows);
+             rows.count);
         goto out;
     }
-    if (reading.rows > reading.pairs.count)
-        progress_notice("%s: %d of %d rows dropped, listed in dropped.jsonl", step->name,
-                        reading.rows - reading.pairs.count, reading.rows);
+    rows_notice(&rows, step);
     if (write_pairs(step, &reading.pairs, err)) goto out;
     if (write_demonstrations(step, &reading.pairs, settings.demonstrations == TEACH_DIALOGUE, err)) goto out;
-    if (write_prompts(step, &reading.pairs, err) || write_summary(step, &reading, err)) goto out;
+    if (write_prompts(step, &reading.pairs, err) || write_summary(step, &reading, rows.count, err)) goto out;
     status = 0;
 out:
     examples_free(&reading.pairs);

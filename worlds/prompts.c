@@ -4,10 +4,11 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
-#include "harness/progress.h"
+#include "harness/questions.h"
 #include "harness/record.h"
 #include "harness/registry.h"
 #include "worlds/dialogue.h"
+#include "worlds/rows.h"
 
 struct settings {
     const char *file, *prompt_key, *id_key, *category_key, *category, *split;
@@ -17,7 +18,8 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option options[] = {
-    {"file", OPTION_FILE, AT(file), NULL, 0, 0, NULL, "prompts: .csv, .jsonl, .jsonl.gz or .json"},
+    {"file", OPTION_FILE, AT(file), NULL, 0, 0, NULL,
+     "prompts: .csv, .jsonl, .jsonl.gz or .json; public data sets as they are published"},
     {"prompt_key", OPTION_TEXT, AT(prompt_key), "", 0, 0, NULL,
      "column of the prompt; found by its usual names if not given"},
     {"id_key", OPTION_TEXT, AT(id_key), "id", 0, 0, NULL,
@@ -39,8 +41,6 @@ static const struct option options[] = {
 struct reading {
     const struct settings *settings;
     struct examples prompts;
-    FILE *dropped;
-    int rows;
 };
 
 static const struct node *column(const struct node *record, const char *key, const char *const *names) {
@@ -55,47 +55,92 @@ static int read_category(const struct settings *settings, const struct node *rec
                          struct error *err) {
     static const char *const names[] = {"label", "category", NULL};
     const struct node *found = column(record, settings->category_key, names);
-    const char *word = settings->category ? settings->category : found ? found->text : NULL;
 
     if (settings->category_key && !found)
         return fail(err, "the column \"%s\" (category_key) is missing", settings->category_key);
-    if (word && settings->categories) word = node_text(settings->categories, word, word);
-    *out = xstrdup(word);
+    if (*out && !settings->category_key) return 0;
+    free(*out);
+    *out = found ? xstrdup(found->text) : NULL;
     return 0;
 }
 
-static int drop(struct reading *reading, int line, const char *reason) {
-    fprintf(reading->dropped, "{\"row\":%d,\"line\":%d,\"reason\":\"%s\"}\n", reading->rows, line, reason);
-    return 0;
-}
-
-static int read_row(void *context, const struct node *record, int line, struct error *err) {
+/* What a set calls its ids and categories is known; the options name the columns of other files. */
+static int read_plain(const struct settings *settings, const struct node *record, int row,
+                      struct examples *out, struct error *err) {
     static const char *const names[] = {"prompt", "question", "instruction", "goal", "Goal", "input", NULL};
-    struct reading *reading = context;
-    const struct settings *settings = reading->settings;
     const struct node *found = column(record, settings->prompt_key, names);
     const char *id = node_text(record, settings->id_key, NULL);
     struct example *example;
-    char *prompt;
 
-    if (settings->rows && reading->prompts.count == settings->rows) return 1;
-    reading->rows++;
     if (!found)
         return fail(err, "no column \"%s\" with the prompt; name it with prompt_key",
                     settings->prompt_key ? settings->prompt_key : "prompt");
-    if (found->kind == NODE_NULL || (found->text && !found->text[strspn(found->text, " \t\r\n")]))
-        return drop(reading, line, "the prompt is empty");
-    prompt = dialogue_prompt(found, (enum dialogue_template)settings->template, err);
-    if (!prompt) return -1;
-    if (text_characters(prompt) > (size_t)settings->most_prompt) {
-        free(prompt);
-        return drop(reading, line, "the prompt is too long");
+    example = examples_add(out);
+    example->id = id ? xstrdup(id) : xprintf("row-%d", row);
+    if (found->kind == NODE_NULL) return 0;
+    example->prompt = dialogue_text(found, err);
+    if (!example->prompt) return -1;
+    if (found->kind != NODE_LIST) return 0;
+    free(example->prompt);
+    example->prompt = dialogue_prompt(found, TEMPLATE_AS_IS, err);
+    return example->prompt ? 0 : -1;
+}
+
+static int set_prompt(const struct settings *settings, struct example *example, struct error *err) {
+    struct node text = {.kind = NODE_STRING, .text = example->prompt};
+    char *whole = dialogue_prompt(&text, (enum dialogue_template)settings->template, err);
+
+    if (!whole) return -1;
+    free(example->prompt);
+    example->prompt = whole;
+    return 0;
+}
+
+/* Keeps the example, whose content it takes, or lists why not. */
+static int keep(struct rows *rows, struct example *example, const struct node *record, int line,
+                struct error *err) {
+    struct reading *reading = rows->context;
+    const struct settings *settings = reading->settings;
+    const char *word;
+
+    if (!example->prompt || !example->prompt[strspn(example->prompt, " \t\r\n")]) {
+        rows_drop(rows, line, "the prompt is empty");
+        return 0;
     }
-    example = examples_add(&reading->prompts);
-    example->prompt = prompt;
-    example->id = id ? xstrdup(id) : xprintf("row-%d", reading->rows);
+    if (set_prompt(settings, example, err)) return -1;
+    if (text_characters(example->prompt) > (size_t)settings->most_prompt) {
+        rows_drop(rows, line, "the prompt is too long");
+        return 0;
+    }
+    if (read_category(settings, record, &example->category, err)) return -1;
+    word = settings->category ? settings->category : example->category;
+    if (word && settings->categories) word = node_text(settings->categories, word, word);
+    if (word != example->category) {
+        char *name = xstrdup(word);
+
+        free(example->category);
+        example->category = name;
+    }
     example->split = xstrdup(settings->split);
-    return read_category(settings, record, &example->category, err);
+    *examples_add(&reading->prompts) = *example;
+    *example = (struct example){0};
+    return 0;
+}
+
+static int take_row(struct rows *rows, const struct node *record, int line, struct error *err) {
+    struct reading *reading = rows->context;
+    const struct settings *settings = reading->settings;
+    const struct question_set *set = settings->prompt_key ? NULL : question_set_of(record);
+    struct examples found = {0};
+    int status;
+
+    if (settings->rows && reading->prompts.count >= settings->rows) return 1;
+    status = set ? set->take(&found, record, err) : read_plain(settings, record, rows->count, &found, err);
+    for (int i = 0; i < found.count && !status; i++)
+        if (!settings->rows || reading->prompts.count < settings->rows)
+            status = keep(rows, &found.items[i], record, line, err);
+    examples_free(&found);
+    return status;
 }
 
 static int check_ids(struct examples *prompts, const char *file, struct error *err) {
@@ -106,37 +151,21 @@ static int check_ids(struct examples *prompts, const char *file, struct error *e
     return 0;
 }
 
-static int read_prompts(struct reading *reading, const struct step *step, struct error *err) {
-    char *path = step_path(step, "dropped.jsonl");
-    struct output out;
-    int status = output_open(&out, path, err);
-
-    free(path);
-    if (status) return -1;
-    reading->dropped = out.file;
-    if (document_each(reading->settings->file, read_row, reading, err) < 0) {
-        output_discard(&out);
-        return -1;
-    }
-    return output_close(&out, err);
-}
-
 static int run_prompts(struct run *run, const struct step *step, struct error *err) {
     struct settings settings;
     struct reading reading = {.settings = &settings};
+    struct rows rows = {.context = &reading};
     char *path = step_path(step, "prompts.jsonl");
     int status = -1;
 
     if (options_read(options, NULL, step->options, run->recipe, &settings, err)) goto out;
-    if (read_prompts(&reading, step, err)) goto out;
+    if (rows_read(&rows, step, settings.file, take_row, err)) goto out;
     if (!reading.prompts.count) {
-        fail(err, "%s: none of its %d rows is a usable prompt", settings.file, reading.rows);
+        fail(err, "%s: none of its %d rows is a usable prompt", settings.file, rows.count);
         goto out;
     }
     if (check_ids(&reading.prompts, settings.file, err)) goto out;
-    if (reading.rows > reading.prompts.count)
-        progress_notice("%s: %d of %d rows dropped, listed in dropped.jsonl", step->name,
-                        reading.rows - reading.prompts.count, reading.rows);
+    rows_notice(&rows, step);
     status = examples_write(path, &reading.prompts, err);
 out:
     examples_free(&reading.prompts);
