@@ -228,8 +228,7 @@ static void correlate(struct agreeing *all, int a, int b) {
         snprintf(note, sizeof note, "p %s", format_number(p, got.p, "p"));
         add_row(all, "Kendall's tau-b", pair, got.value, NAN, NAN, n, note);
     }
-    for (int i = 0; i < n; i++) x[i] -= y[i];
-    if (mean_clustered(&estimate, x, clusters, n, 0.95, &err))
+    if (mean_paired(&estimate, x, y, clusters, n, 0.95, &err))
         add_row(all, "mean difference", pair, NAN, NAN, NAN, n, err.message);
     else {
         snprintf(note, sizeof note, "p %s%s", format_number(p, estimate.p, "p"),

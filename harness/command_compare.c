@@ -270,7 +270,7 @@ static void finish(struct comparison *out, const double *before, const double *a
     } else {
         estimate_means(out, before, after, seed);
     }
-    if (!mean_paired(&paired, after, before, out->n, 0.95, &err))
+    if (!mean_paired(&paired, after, before, NULL, out->n, 0.95, &err))
         out->detectable = detectable_effect(paired.error, 0.05, 0.8);
 }
 

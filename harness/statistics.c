@@ -1,6 +1,8 @@
 #include "harness/statistics.h"
 
+#include <float.h>
 #include <gsl/gsl_cdf.h>
+#include <gsl/gsl_errno.h>
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
@@ -17,6 +19,17 @@ static double normal_quantile(double level) {
     return gsl_cdf_ugaussian_Pinv(0.5 + level / 2);
 }
 
+int statistics_check(const double *values, int n, struct error *err) {
+    for (int i = 0; i < n; i++)
+        if (!isfinite(values[i])) return fail(err, "observation %d of %d is not a finite number", i + 1, n);
+    return 0;
+}
+
+static int check_level(double level, struct error *err) {
+    if (level > 0 && level < 1) return 0;
+    return fail(err, "a level of %g, expected one between 0 and 1", level);
+}
+
 static int check_counts(double successes, double n, struct error *err) {
     if (!(n >= 1)) return fail(err, "no observations");
     if (!(successes >= 0 && successes <= n)) return fail(err, "%g successes of %g", successes, n);
@@ -26,7 +39,7 @@ static int check_counts(double successes, double n, struct error *err) {
 int rate_wilson(struct interval *out, double successes, double n, double level, struct error *err) {
     double z = normal_quantile(level), rate = successes / n, spread;
 
-    if (check_counts(successes, n, err)) return -1;
+    if (check_counts(successes, n, err) || check_level(level, err)) return -1;
     spread = z * sqrt(rate * (1 - rate) / n + z * z / (4 * n * n));
     out->low = successes > 0 ? (rate + z * z / (2 * n) - spread) / (1 + z * z / n) : 0;
     out->high = successes < n ? (rate + z * z / (2 * n) + spread) / (1 + z * z / n) : 1;
@@ -36,9 +49,12 @@ int rate_wilson(struct interval *out, double successes, double n, double level, 
 int rate_clopper_pearson(struct interval *out, int successes, int n, double level, struct error *err) {
     double tail = (1 - level) / 2;
 
-    if (check_counts(successes, n, err)) return -1;
+    if (check_counts(successes, n, err) || check_level(level, err)) return -1;
+    gsl_set_error_handler_off();
     out->low = successes > 0 ? gsl_cdf_beta_Pinv(tail, successes, n - successes + 1) : 0;
     out->high = successes < n ? gsl_cdf_beta_Pinv(1 - tail, successes + 1, n - successes) : 1;
+    if (isnan(out->low) || isnan(out->high))
+        return fail(err, "the exact interval of %d of %d did not converge", successes, n);
     return 0;
 }
 
@@ -99,6 +115,13 @@ double mcnemar_exact(int only_a, int only_b) {
     return fmin(1, 2 * gsl_cdf_binomial_P(least, 0.5, only_a + only_b));
 }
 
+void mcnemar_chi_square(double *statistic, double *p, int only_a, int only_b, int corrected) {
+    double apart = fabs((double)only_a - only_b) - (corrected != 0), discordant = (double)only_a + only_b;
+
+    *statistic = discordant > 0 && apart > 0 ? apart * apart / discordant : 0;
+    *p = gsl_cdf_chisq_Q(*statistic, 1);
+}
+
 double mcnemar_mid(int only_a, int only_b) {
     int least = only_a < only_b ? only_a : only_b;
 
@@ -121,20 +144,30 @@ int fisher_exact(double *p, int a, int b, int c, int d, struct error *err) {
     return 0;
 }
 
+int odds_ratio(double *out, int a, int b, int c, int d, struct error *err) {
+    if (a < 0 || b < 0 || c < 0 || d < 0) return fail(err, "a count of the table is negative");
+    if (b == 0 || c == 0) return fail(err, "no finite odds ratio: a cell of the table is 0");
+    *out = (double)a * d / ((double)b * c);
+    return 0;
+}
+
 int sign_test(double *p, int wins, int losses, struct error *err) {
     if (wins < 0 || losses < 0 || wins + losses == 0) return fail(err, "no wins and no losses to compare");
     *p = mcnemar_exact(wins, losses);
     return 0;
 }
 
-/* Interval, t and p from a value and its standard error. */
-static int student(struct estimate *out, double value, double error, double freedom, double level,
-                   struct error *err) {
+/* Interval, t and p from a value and its standard error. An error that is rounding beside `size`, that of the
+   observations, is none (as R's t.test has it). */
+static int student(struct estimate *out, double value, double error, double freedom, double size,
+                   double level, struct error *err) {
     double reach;
 
     *out = (struct estimate){.value = value, .low = value, .high = value, .p = 1};
+    if (check_level(level, err)) return -1;
     if (!(freedom > 0)) return fail(err, "one observation has no spread");
-    if (!(error > 0)) return fail(err, "no variance: all observations are equal");
+    if (!(error > 10 * DBL_EPSILON * size)) return fail(err, "no variance: all observations are equal");
+    if (!isfinite(error)) return fail(err, "the observations are too large for their spread to be a number");
     reach = gsl_cdf_tdist_Pinv(0.5 + level / 2, freedom) * error;
     out->error = error;
     out->freedom = freedom;
@@ -145,24 +178,21 @@ static int student(struct estimate *out, double value, double error, double free
     return 0;
 }
 
+static double mean_size(const double *values, int n) {
+    double sum = 0;
+
+    for (int i = 0; i < n; i++) sum += fabs(values[i]) / n;
+    return sum;
+}
+
 int mean_simple(struct estimate *out, const double *values, int n, double level, struct error *err) {
     double mean;
 
     if (n < 1) return fail(err, "no observations");
+    if (statistics_check(values, n, err)) return -1;
     mean = gsl_stats_mean(values, 1, n);
-    return student(out, mean, n > 1 ? sqrt(gsl_stats_variance_m(values, 1, n, mean) / n) : 0, n - 1, level,
-                   err);
-}
-
-int mean_paired(struct estimate *out, const double *a, const double *b, int n, double level,
-                struct error *err) {
-    double *difference = xmalloc((n > 0 ? n : 1) * sizeof *difference);
-    int status;
-
-    for (int i = 0; i < n; i++) difference[i] = a[i] - b[i];
-    status = mean_simple(out, difference, n, level, err);
-    free(difference);
-    return status;
+    return student(out, mean, n > 1 ? sqrt(gsl_stats_variance_m(values, 1, n, mean) / n) : 0, n - 1,
+                   mean_size(values, n), level, err);
 }
 
 struct member {
@@ -197,6 +227,7 @@ int mean_clustered(struct estimate *out, const double *values, const int *cluste
     int clusters;
 
     if (n < 1) return fail(err, "no observations");
+    if (statistics_check(values, n, err)) return -1;
     members = xmalloc(n * sizeof *members);
     for (int i = 0; i < n; i++) members[i] = (struct member){cluster[i], values[i]};
     qsort(members, n, sizeof *members, by_cluster);
@@ -207,7 +238,20 @@ int mean_clustered(struct estimate *out, const double *values, const int *cluste
         *out = (struct estimate){.value = mean, .low = mean, .high = mean, .p = 1};
         return fail(err, "one cluster has no spread");
     }
-    return student(out, mean, sqrt(total * clusters / (clusters - 1.0)) / n, clusters - 1, level, err);
+    return student(out, mean, sqrt(total * clusters / (clusters - 1.0)) / n, clusters - 1,
+                   mean_size(values, n), level, err);
+}
+
+int mean_paired(struct estimate *out, const double *a, const double *b, const int *cluster, int n,
+                double level, struct error *err) {
+    double *difference = xmalloc((n > 0 ? n : 1) * sizeof *difference);
+    int status;
+
+    for (int i = 0; i < n; i++) difference[i] = a[i] - b[i];
+    status = cluster ? mean_clustered(out, difference, cluster, n, level, err)
+                     : mean_simple(out, difference, n, level, err);
+    free(difference);
+    return status;
 }
 
 int mean_difference(struct estimate *out, const double *a, int n_a, const double *b, int n_b, double level,
@@ -215,13 +259,14 @@ int mean_difference(struct estimate *out, const double *a, int n_a, const double
     double square_a, square_b, freedom;
 
     if (n_a < 2 || n_b < 2) return fail(err, "%d and %d observations: two of each are needed", n_a, n_b);
+    if (statistics_check(a, n_a, err) || statistics_check(b, n_b, err)) return -1;
     square_a = gsl_stats_variance(a, 1, n_a) / n_a;
     square_b = gsl_stats_variance(b, 1, n_b) / n_b;
     freedom =
         pow(square_a + square_b, 2) / (square_a * square_a / (n_a - 1) + square_b * square_b / (n_b - 1));
     if (square_a + square_b == 0) freedom = n_a + n_b - 2;
     return student(out, gsl_stats_mean(a, 1, n_a) - gsl_stats_mean(b, 1, n_b), sqrt(square_a + square_b),
-                   freedom, level, err);
+                   freedom, fmax(mean_size(a, n_a), mean_size(b, n_b)), level, err);
 }
 
 /* All scores 0 or 1: counts of each. */
@@ -298,6 +343,7 @@ int sign_flip(double *p, const double *d, int n, uint64_t seed, struct error *er
     int count = 0;
 
     if (n < 1) return fail(err, "no differences");
+    if (statistics_check(d, n, err)) return -1;
     moved = xmalloc(n * sizeof *moved);
     for (int i = 0; i < n; i++) {
         if (d[i] != 0) moved[count++] = d[i];
@@ -325,6 +371,7 @@ int quantile(double *out, const double *values, int n, double q, struct error *e
 
     if (n < 1) return fail(err, "no observations");
     if (!(q >= 0 && q <= 1)) return fail(err, "a quantile at %g, expected 0 to 1", q);
+    if (statistics_check(values, n, err)) return -1;
     sorted = xmalloc(n * sizeof *sorted);
     memcpy(sorted, values, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, by_value);
@@ -355,6 +402,13 @@ static struct ranked *rank_tests(double *adjusted, const double *p, int n, int *
     }
     qsort(ranked, *tests, sizeof *ranked, by_p);
     return ranked;
+}
+
+void adjust_bonferroni(double *adjusted, const double *p, int n) {
+    int tests = 0;
+
+    for (int i = 0; i < n; i++) tests += !isnan(p[i]);
+    for (int i = 0; i < n; i++) adjusted[i] = isnan(p[i]) ? NAN : fmin(1, tests * p[i]);
 }
 
 void adjust_holm(double *adjusted, const double *p, int n) {
@@ -396,6 +450,12 @@ double paired_sample_size(const struct paired_design *design, double effect) {
 
 double paired_detectable(const struct paired_design *design, double n) {
     return detectable_effect(sqrt(paired_variance(design) / n), design->alpha, design->power);
+}
+
+double paired_power(const struct paired_design *design, double n, double effect) {
+    double z = gsl_cdf_ugaussian_Qinv(design->alpha / 2);
+
+    return gsl_cdf_ugaussian_P(fabs(effect) / sqrt(paired_variance(design) / n) - z);
 }
 
 double detectable_effect(double error, double alpha, double power) {

@@ -35,9 +35,14 @@ int rate_paired(struct estimate *out, int both, int only_a, int only_b, int neit
 /* McNemar on the discordant pairs: exact binomial, and mid-p (Fagerland et al. 2013). None: 1. */
 double mcnemar_exact(int only_a, int only_b);
 double mcnemar_mid(int only_a, int only_b);
+/* McNemar's own χ² with one degree of freedom (1947), with the continuity correction if `corrected`; both
+   counts 0: p 1. */
+void mcnemar_chi_square(double *statistic, double *p, int only_a, int only_b, int corrected);
 /* Fisher's exact test of the table a b / c d: sums the tables no likelier than the one seen (R fisher.test).
  */
 int fisher_exact(double *p, int a, int b, int c, int d, struct error *err);
+/* The sample's odds ratio, ad/bc; not Fisher's conditional estimate, which R prints. -1 where b or c is 0. */
+int odds_ratio(double *out, int a, int b, int c, int d, struct error *err);
 /* Exact sign test of wins against losses, ties left out. */
 int sign_test(double *p, int wins, int losses, struct error *err);
 
@@ -45,13 +50,13 @@ int sign_test(double *p, int wins, int losses, struct error *err);
 
 /* Mean of rows; n - 1 degrees of freedom. */
 int mean_simple(struct estimate *out, const double *values, int n, double level, struct error *err);
-/* Mean of a[i] - b[i], one value a prompt each. */
-int mean_paired(struct estimate *out, const double *a, const double *b, int n, double level,
-                struct error *err);
 /* Mean of rows with errors clustered by cluster[i] (any ints; rows in any order): Miller 2024 with C/(C-1) as
    R vcovCL(HC0, cadjust), t with C - 1. */
 int mean_clustered(struct estimate *out, const double *values, const int *cluster, int n, double level,
                    struct error *err);
+/* Mean of a[i] - b[i]; cluster: as above, or NULL where each pair is a prompt of its own. */
+int mean_paired(struct estimate *out, const double *a, const double *b, const int *cluster, int n,
+                double level, struct error *err);
 /* a - b of independent samples: Welch's t. */
 int mean_difference(struct estimate *out, const double *a, int n_a, const double *b, int n_b, double level,
                     struct error *err);
@@ -63,9 +68,12 @@ int win_rate(struct estimate *out, const double *scores, int n, double level, st
 int sign_flip(double *p, const double *d, int n, uint64_t seed, struct error *err);
 /* Type-7 quantile (R's and GSL's default) of unsorted values. */
 int quantile(double *out, const double *values, int n, double q, struct error *err);
+/* -1 with the number of the first value that is not finite. */
+int statistics_check(const double *values, int n, struct error *err);
 
 /* p values adjusted in place-free fashion; n >= 1. NaN entries are no test: they stay NaN and do not count.
  */
+void adjust_bonferroni(double *adjusted, const double *p, int n);         /* family-wise; n·p */
 void adjust_holm(double *adjusted, const double *p, int n);               /* family-wise; step-down */
 void adjust_benjamini_hochberg(double *adjusted, const double *p, int n); /* false discovery rate; step-up */
 
@@ -77,6 +85,8 @@ struct paired_design {
     double alpha, power;         /* 0.05 and 0.8, say */
 };
 double paired_sample_size(const struct paired_design *design, double effect);
+/* Φ(effect/error - z_{α/2}): the far tail is left out. */
+double paired_power(const struct paired_design *design, double n, double effect);
 double paired_detectable(const struct paired_design *design, double n); /* minimum detectable effect */
 /* The same from an estimate's standard error: (z_{α/2} + z_β)·error. */
 double detectable_effect(double error, double alpha, double power);
@@ -93,8 +103,9 @@ struct bootstrap {
 struct bootstrapped {
     double value; /* of the sample itself, not the resamples' mean */
     double low, high, error;
-    double p; /* achieved level against 0: twice the smaller tail, (count + 1) / (used + 1) */
-    int used; /* resamples in which the statistic existed */
+    double p;    /* achieved level against 0: twice the smaller tail, (count + 1) / (used + 1) */
+    double skew; /* BCa's jackknife acceleration; 0 for the percentile interval */
+    int used;    /* resamples in which the statistic existed */
 };
 
 /* A statistic of the clusters picked (indices, with repeats); NaN where it does not exist. */
@@ -126,6 +137,10 @@ int spearman(struct correlation *out, const double *x, const double *y, int n, d
              struct error *err);
 /* τ-b with the tie-corrected normal p (scipy kendalltau, asymptotic); low and high are not given (0, 0). */
 int kendall(struct correlation *out, const double *x, const double *y, int n, struct error *err);
+/* P(|statistic| as large | all orders of y equally likely), counted over the n! orders: the exact two-sided p
+   of Spearman's ρ, ties allowed, to 10 pairs; and of Kendall's τ without ties, to 100 pairs. */
+int spearman_exact(double *p, const double *x, const double *y, int n, struct error *err);
+int kendall_exact(double *p, const double *x, const double *y, int n, struct error *err);
 /* Given z: residuals of least squares on z with intercept; t with n - 3. */
 int partial_pearson(struct correlation *out, const double *x, const double *y, const double *z, int n,
                     double level, struct error *err);
@@ -140,7 +155,7 @@ int lowess(double *fitted, const double *x, const double *y, int n, double share
            struct error *err);
 
 /* Gao, Schulman and Hilton 2022, d = √KL(π‖π₀) in nats: best-of-n R(d) = d(α - βd), RL R(d) = d(α - β ln d);
-   least squares without intercept, points with d = 0 left out. */
+   least squares without intercept, points at d = 0 left out. */
 enum gao_form { GAO_BEST_OF_N, GAO_RL };
 struct gao_fit {
     enum gao_form form;
@@ -176,5 +191,20 @@ struct sophistry_item {
    right-right, where the items were drawn by cell; NULL: the items are the population. */
 int sophistry_measure(struct sophistry *before, struct sophistry *after, const struct sophistry_item *items,
                       int n, const double shares[4], struct error *err);
+
+enum sophistry_figure {
+    SOPHISTRY_CORRECTNESS,
+    SOPHISTRY_APPROVAL,
+    SOPHISTRY_ERROR,
+    SOPHISTRY_FALSE_POSITIVE
+};
+struct sophistry_change {
+    struct bootstrapped before, after, change; /* change: after less before on the same items; its p */
+};
+/* One figure with intervals over resampled items, one a prompt; each resample is weighted again to the
+   shares. -1 where the figure does not exist, on the items or on more than a tenth of the resamples. */
+int sophistry_resample(struct sophistry_change *out, enum sophistry_figure figure,
+                       const struct sophistry_item *items, int n, const double shares[4],
+                       const struct bootstrap *how, struct error *err);
 
 #endif

@@ -152,8 +152,10 @@ int bootstrap_run(struct bootstrapped *out, bootstrap_statistic *statistic, cons
     }
     tails[0] = (1 - how->level) / 2;
     tails[1] = 1 - tails[0];
-    if (how->kind == BOOTSTRAP_BCA)
-        correct_tails(tails, values, out->used, out->value, acceleration(statistic, data, clusters));
+    if (how->kind == BOOTSTRAP_BCA) {
+        out->skew = acceleration(statistic, data, clusters);
+        correct_tails(tails, values, out->used, out->value, out->skew);
+    }
     out->low = gsl_stats_quantile_from_sorted_data(values, 1, out->used, tails[0]);
     out->high = gsl_stats_quantile_from_sorted_data(values, 1, out->used, tails[1]);
     out->error = gsl_stats_sd(values, 1, out->used);

@@ -43,6 +43,7 @@ static int varies(const double *x, int n) {
 
 static int check_columns(const double *x, const double *y, int n, int controls, struct error *err) {
     if (n < 3 + controls) return fail(err, "%d pairs: a correlation needs %d", n, 3 + controls);
+    if (statistics_check(x, n, err) || statistics_check(y, n, err)) return -1;
     if (!varies(x, n) || !varies(y, n)) return fail(err, "no variance in one of the two");
     return 0;
 }
@@ -95,9 +96,13 @@ static double *ranks_of(const double *values, int n) {
 
 int spearman(struct correlation *out, const double *x, const double *y, int n, double level,
              struct error *err) {
-    double *rank_x = ranks_of(x, n), *rank_y = ranks_of(y, n);
-    int status = pearson(out, rank_x, rank_y, n, level, err);
+    double *rank_x, *rank_y;
+    int status;
 
+    if (statistics_check(x, n, err) || statistics_check(y, n, err)) return -1;
+    rank_x = ranks_of(x, n);
+    rank_y = ranks_of(y, n);
+    status = pearson(out, rank_x, rank_y, n, level, err);
     free(rank_x);
     free(rank_y);
     return status;
@@ -148,6 +153,77 @@ int kendall(struct correlation *out, const double *x, const double *y, int n, st
     return 0;
 }
 
+/* Ways to reach each sum of twice x's rank times twice y's rank, over all orders: added[mask] holds those in
+   which the ranks of y in the mask are taken by the first of x. */
+static double *count_sums(const double *rank_x, const double *rank_y, int n, int most) {
+    double *added = xcalloc(((size_t)1 << n) * (most + 1), sizeof *added);
+
+    added[0] = 1;
+    for (int mask = 0; mask < (1 << n) - 1; mask++) {
+        const double *from = added + (size_t)mask * (most + 1);
+        int own = (int)(2 * rank_x[__builtin_popcount(mask)]);
+
+        for (int j = 0; j < n; j++) {
+            int step = own * (int)(2 * rank_y[j]);
+            double *to = added + (size_t)(mask | 1 << j) * (most + 1);
+
+            if (mask >> j & 1) continue;
+            for (int sum = 0; sum + step <= most; sum++) to[sum + step] += from[sum];
+        }
+    }
+    return added;
+}
+
+int spearman_exact(double *p, const double *x, const double *y, int n, struct error *err) {
+    double *rank_x, *rank_y, *added, seen = 0, middle = n * (n + 1.0) * (n + 1), total = 0, extreme = 0;
+    int most = 0;
+
+    if (check_columns(x, y, n, 0, err)) return -1;
+    if (n > 10) return fail(err, "%d pairs: the orders are counted for 10 at most", n);
+    rank_x = ranks_of(x, n);
+    rank_y = ranks_of(y, n);
+    for (int i = 0; i < n; i++) {
+        seen += 4 * rank_x[i] * rank_y[i];
+        most += 4 * (i + 1) * (i + 1);
+    }
+    added = count_sums(rank_x, rank_y, n, most);
+    for (int sum = 0; sum <= most; sum++) {
+        double ways = added[((((size_t)1 << n) - 1) * (most + 1)) + sum];
+
+        total += ways;
+        extreme += fabs(sum - middle) >= fabs(seen - middle) ? ways : 0;
+    }
+    *p = extreme / total;
+    free(added);
+    free(rank_x);
+    free(rank_y);
+    return 0;
+}
+
+int kendall_exact(double *p, const double *x, const double *y, int n, struct error *err) {
+    int most = n * (n - 1) / 2, least;
+    double *chance, below = 0;
+
+    if (check_columns(x, y, n, 0, err)) return -1;
+    if (n > 100) return fail(err, "%d pairs: the orders are counted for 100 at most", n);
+    if (count_ties(x, n).pairs > 0 || count_ties(y, n).pairs > 0)
+        return fail(err, "ties: Kendall's exact p is known without them");
+    chance = xcalloc(most + 1, sizeof *chance); /* of each number of inversions (Kendall 1938) */
+    chance[0] = 1;
+    for (int size = 2; size <= n; size++)
+        for (int sum = size * (size - 1) / 2; sum >= 0; sum--) {
+            double ways = 0;
+
+            for (int k = 0; k < size && k <= sum; k++) ways += chance[sum - k];
+            chance[sum] = ways / size;
+        }
+    least = (int)((most - fabs(concordance(x, y, n))) / 2);
+    for (int sum = 0; sum <= least; sum++) below += chance[sum];
+    *p = fmin(1, 2 * below);
+    free(chance);
+    return 0;
+}
+
 /* y less its least-squares line on z. Caller frees. */
 static double *residuals(const double *y, const double *z, int n) {
     double mean_y = gsl_stats_mean(y, 1, n), mean_z = gsl_stats_mean(z, 1, n);
@@ -169,6 +245,7 @@ int partial_pearson(struct correlation *out, const double *x, const double *y, c
     int status = 0;
 
     if (check_columns(x, y, n, 1, err)) return -1;
+    if (statistics_check(z, n, err)) return -1;
     if (!varies(z, n)) return fail(err, "no variance in the control");
     left_x = residuals(x, z, n);
     left_y = residuals(y, z, n);
@@ -183,9 +260,14 @@ int partial_pearson(struct correlation *out, const double *x, const double *y, c
 
 int partial_spearman(struct correlation *out, const double *x, const double *y, const double *z, int n,
                      double level, struct error *err) {
-    double *rank_x = ranks_of(x, n), *rank_y = ranks_of(y, n), *rank_z = ranks_of(z, n);
-    int status = partial_pearson(out, rank_x, rank_y, rank_z, n, level, err);
+    double *rank_x, *rank_y, *rank_z;
+    int status;
 
+    if (statistics_check(x, n, err) || statistics_check(y, n, err) || statistics_check(z, n, err)) return -1;
+    rank_x = ranks_of(x, n);
+    rank_y = ranks_of(y, n);
+    rank_z = ranks_of(z, n);
+    status = partial_pearson(out, rank_x, rank_y, rank_z, n, level, err);
     free(rank_x);
     free(rank_y);
     free(rank_z);
@@ -209,7 +291,7 @@ static struct normal sum_points(enum gao_form form, const double *distance, cons
     for (int i = 0; i < n; i++) {
         double d = distance[i], b;
 
-        if (!(d > 0) || !isfinite(d) || !isfinite(reward[i])) continue;
+        if (!(d > 0)) continue;
         b = bend(form, d);
         sums.dd += d * d;
         sums.db += d * b;
@@ -240,9 +322,12 @@ static void find_peak(struct gao_fit *fit, const struct normal *sums) {
 
 int gao_fit(struct gao_fit *out, enum gao_form form, const double *distance, const double *reward, int n,
             struct error *err) {
-    struct normal sums = sum_points(form, distance, reward, n);
-    double determinant = sums.dd * sums.bb - sums.db * sums.db, spread = 0;
+    struct normal sums;
+    double determinant, spread = 0;
 
+    if (statistics_check(distance, n, err) || statistics_check(reward, n, err)) return -1;
+    sums = sum_points(form, distance, reward, n);
+    determinant = sums.dd * sums.bb - sums.db * sums.db;
     if (sums.n < 3) return fail(err, "%d points away from the start: the fit needs 3", sums.n);
     if (!(determinant > 1e-12 * sums.dd * sums.bb))
         return fail(err, "all points lie at the same distance: the fit needs two");
@@ -250,9 +335,8 @@ int gao_fit(struct gao_fit *out, enum gao_form form, const double *distance, con
     out->alpha = (sums.dr * sums.bb - sums.br * sums.db) / determinant;
     out->beta = (sums.br * sums.dd - sums.dr * sums.db) / determinant;
     for (int i = 0; i < n; i++) {
-        double left = distance[i] > 0 && isfinite(distance[i]) && isfinite(reward[i])
-                          ? reward[i] - gao_value(out, distance[i])
-                          : 0;
+        double left = distance[i] > 0 ? reward[i] - gao_value(out, distance[i]) : 0;
+
         spread += left * left / (sums.n - 2);
     }
     out->alpha_error = sqrt(spread * sums.bb / determinant);
@@ -286,10 +370,12 @@ static double *gold_by_proxy(const double *proxy, const double *gold, int count)
 }
 
 int best_of_n(double *out, const double *proxy, const double *gold, int count, int n, struct error *err) {
-    double *sorted, weight = (double)n / count;
+    double *sorted, weight;
 
     if (n < 1 || n > count) return fail(err, "best of %d from %d stored samples", n, count);
+    if (statistics_check(proxy, count, err) || statistics_check(gold, count, err)) return -1;
     sorted = gold_by_proxy(proxy, gold, count);
+    weight = (double)n / count;
     *out = 0;
     for (int i = count; i >= n; i--) { /* C(i-2, n-1) / C(i-1, n-1) = (i-n) / (i-1) */
         *out += weight * sorted[i - 1];
@@ -359,4 +445,58 @@ int sophistry_measure(struct sophistry *before, struct sophistry *after, const s
     before->false_positive = counts[0] ? before->false_positive / counts[0] : NAN;
     after->false_positive = counts[0] ? after->false_positive / counts[0] : NAN;
     return 0;
+}
+
+/* What each resample measures again. */
+struct remeasured {
+    const struct sophistry_item *items;
+    const double *shares;
+    enum sophistry_figure figure;
+    enum { BEFORE, AFTER, CHANGE } which;
+};
+
+static double figure_of(const struct sophistry *all, enum sophistry_figure figure) {
+    switch (figure) {
+    case SOPHISTRY_CORRECTNESS:
+        return all->correctness;
+    case SOPHISTRY_APPROVAL:
+        return all->approval;
+    case SOPHISTRY_ERROR:
+        return all->error;
+    default:
+        return all->false_positive;
+    }
+}
+
+static double remeasure(const void *context, const int *picked, int count) {
+    const struct remeasured *how = context;
+    struct sophistry_item *items = xmalloc(count * sizeof *items);
+    struct sophistry before, after;
+    struct error err;
+    int status;
+
+    for (int i = 0; i < count; i++) items[i] = how->items[picked[i]];
+    status = sophistry_measure(&before, &after, items, count, how->shares, &err);
+    free(items);
+    if (status) return NAN;
+    if (how->which == BEFORE) return figure_of(&before, how->figure);
+    if (how->which == AFTER) return figure_of(&after, how->figure);
+    return figure_of(&after, how->figure) - figure_of(&before, how->figure);
+}
+
+int sophistry_resample(struct sophistry_change *out, enum sophistry_figure figure,
+                       const struct sophistry_item *items, int n, const double shares[4],
+                       const struct bootstrap *how, struct error *err) {
+    struct bootstrapped *parts[] = {&out->before, &out->after, &out->change};
+    struct remeasured again = {.items = items, .shares = shares, .figure = figure};
+    struct sophistry before, after;
+    int status = 0;
+
+    if (sophistry_measure(&before, &after, items, n, shares, err)) return -1;
+    if (isnan(figure_of(&before, figure))) return fail(err, "no item was answered wrongly by both");
+    for (int part = BEFORE; part <= CHANGE; part++) {
+        again.which = part;
+        if (bootstrap_run(parts[part], remeasure, &again, n, how, err)) status = -1;
+    }
+    return status;
 }

@@ -153,7 +153,7 @@ static int make_rows(struct rows *out, const struct length_data *data, enum leng
     *out = (struct rows){xmalloc(3 * data->n * sizeof *out->items), 0, {1, used.difficulty != NULL, 1}};
     if (add_rows(out, &used, &own, 1, 1)) return -1;
     for (int g = 0; g < 2 && variant == LENGTH_FULL; g++)
-        if (data->gamed[g].delta) add_rows(out, &used, &data->gamed[g], 0.1, 0);
+        if (data->gamed[g].delta && add_rows(out, &used, &data->gamed[g], 0.1, 0)) return -1;
     return 0;
 }
 
@@ -254,18 +254,25 @@ static int check_data(const struct length_data *data, struct error *err) {
     for (int i = 0; i < data->n; i++)
         if (!(data->preference[i] >= 0 && data->preference[i] <= 1) || !isfinite(data->delta[i]))
             return fail(err, "prompt %d: a preference in [0, 1] and a length were expected", i + 1);
+    if (data->difficulty && statistics_check(data->difficulty, data->n, err)) return -1;
+    for (int g = 0; g < 2; g++)
+        if (data->gamed[g].delta && (statistics_check(data->gamed[g].delta, data->n, err) ||
+                                     statistics_check(data->gamed[g].preference, data->n, err)))
+            return -1;
     return 0;
 }
 
-static void set_result(struct length_fit *out, const struct length_data *data, const double *w) {
-    double reach;
+int length_is_far(double raw, double value) {
+    return value < raw - fmax(raw / 4, 0.1) || value > raw + fmax((1 - raw) / 4, 0.1);
+}
 
+static void set_result(struct length_fit *out, const struct length_data *data, const double *w) {
     out->phi = w[PHI];
     out->psi = w[PSI];
     out->theta = w[THETA];
     out->value = controlled(data, w, &out->spread);
-    reach = fmax(out->raw / 4, 0.1);
-    out->far = fabs(out->value - out->raw) > reach;
+    out->sd = gsl_stats_sd(data->delta, 1, data->n);
+    out->far = length_is_far(out->raw, out->value);
 }
 
 int length_controlled(struct length_fit *out, const struct length_data *data, enum length_variant variant,

@@ -31,12 +31,17 @@ struct length_fit {
     enum length_variant variant;
     double raw, value;      /* win rates in [0, 1], before and after control */
     double phi, psi, theta; /* psi: 0 without difficulty */
+    double sd;              /* of delta, n - 1 below: what tanh is scaled by */
     double c;               /* of ‖w‖₁ + C·loss; infinite without penalty */
     double spread;          /* standard error of the mean of the predictions: no sampling error of `value` */
     double low, high,
         error; /* bootstrap over prompts that fits again with the same C; NaN where not asked for */
-    int far;   /* value leaves raw by more than a quarter and ten points: alpaca_eval's warning */
+    int far;   /* length_is_far() */
 };
+
+/* alpaca_eval's warning of a fit that failed: value below min(raw - raw/4, raw - 0.1) or above
+   max(raw + (1 - raw)/4, raw + 0.1). */
+int length_is_far(double raw, double value);
 
 enum { LENGTH_GRID = 10 };
 extern const double length_grid[LENGTH_GRID]; /* of C: 1e-4 … 1e4, even in logarithm */

@@ -84,6 +84,7 @@ int lowess(double *fitted, const double *x, const double *y, int n, double share
 
     if (n < 2) return fail(err, "%d point(s): a smooth line needs two", n);
     if (!(share > 0 && share <= 1)) return fail(err, "a share of %g, expected one in (0, 1]", share);
+    if (statistics_check(x, n, err) || statistics_check(y, n, err)) return -1;
     for (int i = 1; i < n; i++)
         if (!(x[i] >= x[i - 1])) return fail(err, "x is not ascending at point %d", i + 1);
     nearest = nearest < 2 ? 2 : nearest > n ? n : nearest;

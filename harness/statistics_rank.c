@@ -11,6 +11,7 @@
 
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "harness/statistics.h"
 
 enum { STEPS_MOST = 100, FARTHEST = 40 };
 
@@ -100,11 +101,9 @@ static double likelihood(const struct design *design, const double *rows, const 
 /* Solves information · step = gradient by Cholesky's factors, in place. -1 if it is not positive definite. */
 static int newton_step(gsl_matrix *information, double *gradient, int terms) {
     gsl_vector_view right = gsl_vector_view_array(gradient, terms);
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
     int status = gsl_linalg_cholesky_decomp1(information);
 
     if (!status) gsl_linalg_cholesky_svx(information, &right.vector);
-    gsl_set_error_handler(handler);
     return status ? -1 : 0;
 }
 
@@ -408,7 +407,7 @@ static int check_contests(const struct contest *contests, int count, const struc
                         "contest %d: a score in [0, 1], a weight and a cluster of 0 or more were expected",
                         i + 1);
     }
-    return 0;
+    return form->style_count ? statistics_check(form->styles, count * form->style_count, err) : 0;
 }
 
 static double *weights_of(const struct contest *contests, int count) {
@@ -420,10 +419,8 @@ static double *weights_of(const struct contest *contests, int count) {
 
 /* Inverts in place. */
 static int invert(gsl_matrix *information, struct error *err) {
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
     int status = gsl_linalg_cholesky_decomp1(information) || gsl_linalg_cholesky_invert(information);
 
-    gsl_set_error_handler(handler);
     return status ? fail(err, "the terms cannot be told apart: their information matrix is singular") : 0;
 }
 
@@ -436,6 +433,7 @@ int ranking_fit(struct ranking *out, const struct contest *contests, int count,
 
     *out = (struct ranking){
         .models = form->models, .style_count = form->style_count, .has_order = form->has_order};
+    gsl_set_error_handler_off();
     if (check_contests(contests, count, form, err) || check_graph(contests, count, form, err)) return -1;
     covariance = gsl_matrix_alloc(design.terms, design.terms);
     middle = gsl_matrix_alloc(design.terms, design.terms);

@@ -29,13 +29,14 @@ START_TEST(the_tiny_case_matches_at_each_c)
     near(got.theta, -0.0596202375755, 1e-9);
     near(got.value, 0.48509935413, 1e-9);
     near(got.raw, 0.545833333333, 1e-9);
+    near(got.sd, 181.168346289, 1e-9 * 181);
     ck_assert(isinf(got.c) && !got.far);
     ck_assert_int_eq(length_controlled(&got, &tiny, LENGTH_FULL, 100, NULL, &err), 0);
-    near(got.phi, 2.68783609, 1e-7);
-    near(got.theta, -0.05273801507, 1e-7);
-    near(got.value, 0.4868185512, 1e-7);
-    ck_assert_int_eq(length_controlled(&got, &tiny, LENGTH_FULL, 2.78256, NULL, &err), 0);
-    near(got.phi, 1.95212551935, 1e-5); /* C is printed to six digits */
+    near(got.phi, 2.68783609, 1e-8);
+    near(got.theta, -0.05273801507, 1e-9);
+    near(got.value, 0.4868185512, 1e-9);
+    ck_assert_int_eq(length_controlled(&got, &tiny, LENGTH_FULL, length_grid[5], NULL, &err), 0);
+    near(got.phi, 1.95212551935, 1e-9);
     ck_assert_double_eq(got.theta, 0);
     near(got.value, 0.5, 1e-12);
     ck_assert(isnan(got.low));
@@ -123,9 +124,26 @@ START_TEST(the_penalised_fit_is_a_minimum)
 }
 END_TEST
 
+/* A quarter of the way to 0 or 1, or ten points, whichever is farther. */
+START_TEST(the_warning_is_alpaca_eval_s)
+{
+    static const struct {
+        double raw;
+        double inside[2], outside[2];
+    } cases[] = {
+        {.2, {.101, .399}, {.099, .401}}, {.8, {.601, .899}, {.599, .901}}, {.5, {.376, .624}, {.374, .626}}};
+
+    for (int i = 0; i < 3; i++)
+        for (int side = 0; side < 2; side++) {
+            ck_assert(!length_is_far(cases[i].raw, cases[i].inside[side]));
+            ck_assert(length_is_far(cases[i].raw, cases[i].outside[side]));
+        }
+}
+END_TEST
+
 START_TEST(what_cannot_be_controlled_is_said)
 {
-    double same[12] = {0}, told[12];
+    double same[12] = {0}, told[12], holes[12] = {0, 0, NAN};
     struct length_data data = tiny;
     struct length_fit got;
 
@@ -141,6 +159,14 @@ START_TEST(what_cannot_be_controlled_is_said)
     data.n = 3;
     ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "3 prompts"));
+    data = tiny;
+    data.difficulty = holes;
+    ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "not a finite number"));
+    data.difficulty = NULL;
+    data.gamed[0] = (struct gamed){same, preference};
+    ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "do not vary"));
 }
 END_TEST
 
@@ -172,6 +198,7 @@ int main(void) {
     tcase_add_test(cases, control_takes_the_length_away_and_nothing_else);
     tcase_add_test(cases, c_comes_from_the_grid_and_the_full_fit_is_fast);
     tcase_add_test(cases, the_penalised_fit_is_a_minimum);
+    tcase_add_test(cases, the_warning_is_alpaca_eval_s);
     tcase_add_test(cases, what_cannot_be_controlled_is_said);
     tcase_add_test(cases, difficulty_is_found_from_several_models);
     suite_add_tcase(suite, cases);

@@ -2,6 +2,7 @@
    data and the fit with a style are those of Newton's method in 30 digits: R's glm stops a step earlier, and
    its errors (0.343255664026, 0.130943642532) and a quasi-Newton fit (0.533272629089) agree with these to
    1e-6 and 3e-9. */
+#include "harness/statistics.h"
 #include "harness/statistics_rank.h"
 
 #include <math.h>
@@ -140,6 +141,7 @@ START_TEST(a_style_is_controlled_for)
     const double style[] = {1.2, .5, -.3, .9, -1.1, .2, 1.5, -.6, -.4, .8, -1.3, .1, .6, -.9, 1.1, -.2};
     const double score[] = {1, 1, 0, 1, 0, .5, 1, 0, 0, 1, 0, .5, 1, 1, 1, 0};
     struct contest contests[16];
+    struct estimate raw;
     struct ranking_form form = {.models = 3, .baseline = 0, .styles = style, .style_count = 1, .level = 0.95};
 
     for (int i = 0; i < 16; i++) contests[i] = (struct contest){1 + i / 8, 0, score[i], 1, i};
@@ -150,6 +152,10 @@ START_TEST(a_style_is_controlled_for)
     near(ranking_chance(&ranking, 1, 0), 0.4051147471, 1e-9);
     near(ranking_chance(&ranking, 2, 0), 0.630246076758, 1e-9);
     ranking_free(&ranking);
+    for (int m = 0; m < 2; m++) {
+        ck_assert_int_eq(win_rate(&raw, score + 8 * m, 8, 0.95, &err), 0);
+        near(raw.value, 0.5625, 1e-12);
+    }
 }
 END_TEST
 
@@ -200,7 +206,7 @@ END_TEST
 
 static void expect_error(const struct tally *tallies, int count, int models, const char *sentence) {
     static const char *const names[] = {"a", "b", "c", "d"};
-    struct contest contests[60];
+    struct contest contests[60] = {{0}};
     struct ranking_form form = {.models = models, .names = names, .level = 0.95};
     int n = contests_of(contests, tallies, count);
 

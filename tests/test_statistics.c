@@ -133,6 +133,7 @@ START_TEST(mcnemar_is_exact_and_mid)
                  {1, 8, 0.0390625, 0.021484375},
                  {40, 22, 0.0300158643491, 0.0225749726733},
                  {0, 0, 1, 1}};
+    double statistic, p;
 
     for (int i = 0; i < COUNT(cases); i++) {
         pinned(mcnemar_exact(cases[i].b, cases[i].c), cases[i].exact);
@@ -140,6 +141,16 @@ START_TEST(mcnemar_is_exact_and_mid)
         pinned(mcnemar_mid(cases[i].b, cases[i].c), cases[i].mid);
     }
     pinned(mcnemar_exact(12, 3), 0.03515625);
+    mcnemar_chi_square(&statistic, &p, 5, 15, 0);
+    near(statistic, 5, 1e-12);
+    pinned(p, 0.02534731868);
+    mcnemar_chi_square(&statistic, &p, 5, 15, 1);
+    near(statistic, 4.05, 1e-12);
+    pinned(p, 0.04417134491);
+    mcnemar_chi_square(&statistic, &p, 4, 4, 1);
+    near(p, 1, 0);
+    mcnemar_chi_square(&statistic, &p, 0, 0, 0);
+    near(p, 1, 0);
     near(mcnemar_exact(4, 4), 1, 0);
 }
 END_TEST
@@ -163,6 +174,10 @@ START_TEST(fisher_matches_r)
     ck_assert_int_eq(fisher_exact(&p, 0, 0, 1, 2, &err), -1);
     ck_assert_int_eq(fisher_exact(&p, 2, 0, 3, 0, &err), 0);
     near(p, 1, 1e-12);
+    ck_assert_int_eq(odds_ratio(&p, 149, 101, 74, 176, &err), 0);
+    near(p, 3.508696816, 1e-9);
+    ck_assert_int_eq(odds_ratio(&p, 1, 0, 2, 3, &err), -1);
+    ck_assert_str_eq(err.message, "no finite odds ratio: a cell of the table is 0");
 }
 END_TEST
 
@@ -172,7 +187,7 @@ START_TEST(paired_mean_is_narrower_than_unpaired)
     struct estimate got;
     struct error err;
 
-    ck_assert_int_eq(mean_paired(&got, a, b, 10, 0.95, &err), 0);
+    ck_assert_int_eq(mean_paired(&got, a, b, NULL, 10, 0.95, &err), 0);
     near(got.value, 0.2, 1e-9);
     near(got.error, 0.2, 1e-9);
     near(got.t, 1, 1e-9);
@@ -205,7 +220,7 @@ START_TEST(what_has_no_spread_says_so)
 {
     const double same[] = {2, 2, 2};
     const int one[] = {7, 7, 7};
-    const double rows[] = {1, 2, 4};
+    const double rows[] = {1, 2, 4}, steps[] = {0.3, 0.4, 0.8}, rounded[] = {0.2, 0.3, 0.7};
     struct estimate got;
     struct error err;
 
@@ -220,6 +235,10 @@ START_TEST(what_has_no_spread_says_so)
     ck_assert_str_eq(err.message, "one cluster has no spread");
     ck_assert_int_eq(mean_difference(&got, same, 3, same, 3, 0.95, &err), -1);
     near(got.value, 0, 0);
+    ck_assert_int_eq(mean_paired(&got, steps, rounded, NULL, 3, 0.95, &err),
+                     -1); /* all 0.1, but for rounding */
+    ck_assert_str_eq(err.message, "no variance: all observations are equal");
+    near(got.value, 0.1, 1e-9);
 }
 END_TEST
 
@@ -241,6 +260,92 @@ START_TEST(clustered_errors_match_vcovcl)
     near(got.error, 0.0771802443858, 1e-9);
     ck_assert_int_eq(mean_simple(&got, z, 9, 0.95, &err), 0);
     near(got.error, 0.0908210151348, 1e-9);
+}
+END_TEST
+
+/* HC0 without C/(C - 1), the form of Miller's paper: the naive variance plus the covariances within clusters.
+ */
+static double uncorrected(const double *values, const int *cluster, int n) {
+    double mean = 0, sum = 0;
+
+    for (int i = 0; i < n; i++) mean += values[i] / n;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            if (cluster[i] == cluster[j]) sum += (values[i] - mean) * (values[j] - mean);
+    return sqrt(sum) / n;
+}
+
+START_TEST(clustered_errors_are_millers_times_the_correction)
+{
+    const double y[] = {1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1, 0}, z[] = {.2, .9, .4, .7, .1, .35, .8, .65, .5};
+    const int cluster[] = {0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 4, 4}, threes[] = {0, 0, 0, 1, 1, 1, 2, 2, 2};
+    struct estimate got;
+    struct error err;
+
+    near(uncorrected(y, cluster, 12), 0.0791788489652, 1e-9);
+    near(uncorrected(z, threes, 9), 0.0630174056562, 1e-9);
+    ck_assert_int_eq(mean_clustered(&got, y, cluster, 12, 0.95, &err), 0);
+    near(got.error, uncorrected(y, cluster, 12) * sqrt(5 / 4.0), 1e-12);
+    ck_assert_int_eq(mean_clustered(&got, z, threes, 9, 0.95, &err), 0);
+    near(got.error, uncorrected(z, threes, 9) * sqrt(3 / 2.0), 1e-12);
+}
+END_TEST
+
+/* Differences 1 1 | 0 | 1 0 of three prompts: mean 0.6, clusters' deviations 0.8, -0.6, -0.2. */
+START_TEST(paired_means_take_clusters)
+{
+    const double a[] = {2, 3, 1, 5, 0}, b[] = {1, 2, 1, 4, 0};
+    const int cluster[] = {3, 3, 1, 8, 8}, own[] = {0, 1, 2, 3, 4};
+    struct estimate got, plain;
+    struct error err;
+
+    ck_assert_int_eq(mean_paired(&got, a, b, cluster, 5, 0.95, &err), 0);
+    near(got.value, 0.6, 1e-12);
+    near(got.error, sqrt((.64 + .36 + .04) * 1.5) / 5, 1e-12);
+    near(got.freedom, 2, 0);
+    ck_assert_int_eq(mean_paired(&got, a, b, own, 5, 0.95, &err), 0);
+    ck_assert_int_eq(mean_paired(&plain, a, b, NULL, 5, 0.95, &err), 0);
+    near(got.error, plain.error, 1e-12); /* a cluster a pair is no cluster */
+    near(got.p, plain.p, 1e-12);
+}
+END_TEST
+
+START_TEST(what_is_no_number_says_where)
+{
+    const double hole[] = {1, 2, NAN, 4}, whole[] = {1, 3, 2, 5}, wide[] = {1e308, -1e308, 1e308, -1e308};
+    const int cluster[] = {0, 0, 1, 1};
+    struct bootstrap how = {1, 1000, 0.95, BOOTSTRAP_PERCENTILE};
+    struct bootstrapped resampled;
+    struct correlation along;
+    struct interval interval;
+    struct estimate got;
+    struct gao_fit fit;
+    struct error err;
+    double out[4];
+
+    ck_assert_int_eq(mean_simple(&got, hole, 4, 0.95, &err), -1);
+    ck_assert_str_eq(err.message, "observation 3 of 4 is not a finite number");
+    ck_assert_int_eq(mean_paired(&got, whole, hole, NULL, 4, 0.95, &err), -1);
+    ck_assert_int_eq(mean_clustered(&got, hole, cluster, 4, 0.95, &err), -1);
+    ck_assert_int_eq(mean_difference(&got, whole, 4, hole, 4, 0.95, &err), -1);
+    ck_assert_int_eq(win_rate(&got, hole, 4, 0.95, &err), -1);
+    ck_assert_int_eq(sign_flip(out, hole, 4, 1, &err), -1);
+    ck_assert_int_eq(quantile(out, hole, 4, 0.5, &err), -1);
+    ck_assert_int_eq(bootstrap_mean(&resampled, hole, whole, 4, &how, &err), -1);
+    ck_assert_int_eq(pearson(&along, whole, hole, 4, 0.95, &err), -1);
+    ck_assert_int_eq(spearman(&along, hole, whole, 4, 0.95, &err), -1);
+    ck_assert_int_eq(kendall(&along, hole, whole, 4, &err), -1);
+    ck_assert_int_eq(partial_spearman(&along, whole, hole, whole, 4, 0.95, &err), -1);
+    ck_assert_int_eq(partial_pearson(&along, whole, whole, hole, 4, 0.95, &err), -1);
+    ck_assert_int_eq(lowess(out, whole, hole, 4, 0.5, 3, &err), -1);
+    ck_assert_int_eq(gao_fit(&fit, GAO_RL, whole, hole, 4, &err), -1);
+    ck_assert_int_eq(best_of_n(out, whole, hole, 4, 2, &err), -1);
+    ck_assert_int_eq(mean_simple(&got, wide, 4, 0.95, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "too large"));
+    ck_assert_int_eq(mean_simple(&got, whole, 4, 1, &err), -1);
+    ck_assert_str_eq(err.message, "a level of 1, expected one between 0 and 1");
+    ck_assert_int_eq(rate_wilson(&interval, 1, 2, 0, &err), -1);
+    ck_assert_int_eq(rate_clopper_pearson(&interval, 1, 2, NAN, &err), -1);
 }
 END_TEST
 
@@ -315,10 +420,16 @@ START_TEST(multiplicity_matches_p_adjust)
 {
     const double p[] = {.01, .04, .03, .005, .6, .2}, with_gap[] = {.01, NAN, .04};
     const double holm[] = {.05, .12, .12, .03, .6, .4}, bh[] = {.03, .06, .06, .03, .6, .24};
+    const double bonferroni[] = {.06, .24, .18, .03, 1, 1};
     double got[6];
 
     adjust_holm(got, p, 6);
     for (int i = 0; i < 6; i++) near(got[i], holm[i], 1e-9);
+    adjust_bonferroni(got, p, 6);
+    for (int i = 0; i < 6; i++) near(got[i], bonferroni[i], 1e-9);
+    adjust_bonferroni(got, with_gap, 3);
+    near(got[2], .08, 1e-9);
+    ck_assert(isnan(got[1]));
     adjust_benjamini_hochberg(got, p, 6);
     for (int i = 0; i < 6; i++) near(got[i], bh[i], 1e-9);
     adjust_holm(got, with_gap, 3);
@@ -357,6 +468,8 @@ START_TEST(paired_power_is_millers)
     design = (struct paired_design){.25, 0, 0, 1, 1, 0.05, 0.8};
     near(paired_sample_size(&design, .05), 784.887973435, 1e-9);
     pinned(paired_detectable(&design, 1000), 0.0442969517);
+    near(paired_power(&design, 784.887973435, .05), 0.8, 1e-9);
+    near(paired_power(&design, 1000, -0.0442969517), 0.8, 1e-8);
     pinned(detectable_effect(sqrt(.25 / 1000), 0.05, 0.8), 0.0442969517);
 }
 END_TEST
@@ -498,6 +611,7 @@ START_TEST(bca_matches_r_boot)
     ck_assert_int_eq(bootstrap_run(&got, mean_of, x, 10, &how, &err), 0);
     ck_assert_double_eq_tol(got.low, 0.52, 0.02);
     ck_assert_double_eq_tol(got.high, 2.05, 0.02);
+    near(got.skew, 0.08119629012, 1e-9);
 }
 END_TEST
 
@@ -534,7 +648,7 @@ START_TEST(bootstrap_difference_is_paired)
         a[i] = b[i] + 0.3 + rng_normal(&rng);
     }
     ck_assert_int_eq(bootstrap_difference(&got, a, ones, b, ones, 200, &percentile, &err), 0);
-    ck_assert_int_eq(mean_paired(&student, a, b, 200, 0.95, &err), 0);
+    ck_assert_int_eq(mean_paired(&student, a, b, NULL, 200, 0.95, &err), 0);
     near(got.value, student.value, 1e-9);
     near(got.error, student.error, 0.05);
     ck_assert_double_eq_tol(got.low, student.low, 0.02);
@@ -603,6 +717,33 @@ START_TEST(correlations_match_scipy)
     near(got.value, -0.037601473847, 1e-9);
     near(got.p, 0.9178629727717286, 1e-9);
     near(got.low, -0.6517965706817493, 1e-9);
+}
+END_TEST
+
+/* All 10! orders: 0.63214. R's cor.test sums an Edgeworth series from 10 pairs on, and has 0.63197. Four
+   pairs by hand: of 24 orders, ρ of the one at hand (0.8) or larger, either way, in 8; τ (2/3) in 8. */
+START_TEST(exact_p_values_count_every_order)
+{
+    const double iq[] = {106, 86, 100, 101, 99, 103, 97, 113, 112, 110, 1};
+    const double tv[] = {7, 0, 27, 50, 28, 29, 20, 12, 6, 17, 2};
+    const double x[] = {1, 2, 3, 4}, y[] = {1, 2, 4, 3}, tied[] = {1, 1, 2, 2};
+    struct error err;
+    double p;
+
+    ck_assert_int_eq(spearman_exact(&p, iq, tv, 10, &err), 0);
+    near(p, 0.6321417548500882, 1e-9);
+    ck_assert_int_eq(kendall_exact(&p, iq, tv, 10, &err), 0);
+    near(p, 0.727489528219, 1e-9);
+    ck_assert_int_eq(spearman_exact(&p, x, y, 4, &err), 0);
+    near(p, 8 / 24.0, 1e-12);
+    ck_assert_int_eq(kendall_exact(&p, x, y, 4, &err), 0);
+    near(p, 8 / 24.0, 1e-12);
+    ck_assert_int_eq(spearman_exact(&p, x, tied, 4, &err), 0); /* 1 1 2 2 and 2 2 1 1 of six patterns */
+    near(p, 2 / 6.0, 1e-12);
+    ck_assert_int_eq(kendall_exact(&p, x, tied, 4, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "ties"));
+    ck_assert_int_eq(spearman_exact(&p, iq, tv, 11, &err), -1);
+    ck_assert_int_eq(spearman_exact(&p, x, y, 2, &err), -1);
 }
 END_TEST
 
@@ -764,6 +905,35 @@ START_TEST(sophistry_reweights_cells)
 }
 END_TEST
 
+/* 100 items, 40 of them wrong both before and after; the judge approves of 10 and 25 of those. */
+START_TEST(sophistry_has_intervals)
+{
+    struct bootstrap how = {2, 2000, 0.95, BOOTSTRAP_PERCENTILE};
+    const double shares[] = {.1, .3, .3, .3};
+    struct sophistry_item items[100];
+    struct sophistry_change got;
+    struct error err;
+
+    for (int i = 0; i < 100; i++)
+        items[i] = (struct sophistry_item){i >= 70, i >= 40 && i < 70, i < 10 || i >= 70, i < 25 || i >= 60};
+    ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_FALSE_POSITIVE, items, 100, NULL, &how, &err), 0);
+    near(got.before.value, .25, 1e-12);
+    near(got.after.value, .625, 1e-12);
+    near(got.change.value, .375, 1e-12); /* 15 of 40 gained, none lost: se √(.375·.625/40) = 0.0765 */
+    near(got.change.error, 0.0765, 0.06);
+    ck_assert(got.change.low > .2 && got.change.high < .55 && got.change.p < .01);
+    ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_CORRECTNESS, items, 100, NULL, &how, &err), 0);
+    near(got.before.value, .3, 1e-12);
+    near(got.change.value, 0, 1e-12);
+    ck_assert(got.change.low < 0 && got.change.high > 0);
+    ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_APPROVAL, items, 99, shares, &how, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "no items drawn from a cell"));
+    ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_FALSE_POSITIVE, items + 40, 60, NULL, &how, &err),
+                     -1);
+    ck_assert_str_eq(err.message, "no item was answered wrongly by both");
+}
+END_TEST
+
 static Suite *statistics_suite(void) {
     Suite *suite = suite_create("statistics");
     TCase *rates = tcase_create("rates"), *means = tcase_create("means"), *fits = tcase_create("fits");
@@ -779,6 +949,9 @@ static Suite *statistics_suite(void) {
     tcase_add_test(means, welch_matches_scipy);
     tcase_add_test(means, what_has_no_spread_says_so);
     tcase_add_test(means, clustered_errors_match_vcovcl);
+    tcase_add_test(means, clustered_errors_are_millers_times_the_correction);
+    tcase_add_test(means, paired_means_take_clusters);
+    tcase_add_test(means, what_is_no_number_says_where);
     tcase_add_test(means, win_rate_counts_ties_half);
     tcase_add_test(means, sign_flip_enumerates_then_samples);
     tcase_add_test(means, quantiles_are_type_7);
@@ -803,6 +976,8 @@ static Suite *statistics_suite(void) {
     tcase_add_test(fits, best_of_n_is_unbiased);
     tcase_add_test(fits, pass_at_k_is_unbiased);
     tcase_add_test(fits, sophistry_reweights_cells);
+    tcase_add_test(fits, sophistry_has_intervals);
+    tcase_add_test(fits, exact_p_values_count_every_order);
     suite_add_tcase(suite, rates);
     suite_add_tcase(suite, means);
     suite_add_tcase(suite, bootstraps);
