@@ -143,21 +143,38 @@ static void percent(char buffer[40], double value, double low, double high) {
         snprintf(buffer, 40, "%.1f %% [%.1f, %.1f]", 100 * value, 100 * low, 100 * high);
 }
 
-/* How often the judge took the longer of two answers, ties and equal lengths out. */
-static void longer_preferred(char buffer[40], const struct lengths *lengths, double level) {
-    int longer = 0, decided = 0;
-    struct interval at;
+/* How often the judge took the longer of two answers. */
+static void add_longer(struct node *row, const struct lengths *lengths, double level) {
+    double *own = xmalloc((size_t)lengths->count * sizeof *own);
+    char text[40] = "–";
+    struct estimate got;
     struct error err;
 
-    for (int i = 0; i < lengths->count; i++) {
-        if (lengths->score[i] == 0.5 || lengths->delta[i] == 0) continue;
-        decided++;
-        longer += (lengths->score[i] > 0.5) == (lengths->delta[i] < 0);
+    for (int i = 0; i < lengths->count; i++) own[i] = -lengths->delta[i];
+    if (!longer_preferred(&got, lengths->score, own, lengths->count, level, &err))
+        percent(text, got.value, got.low, got.high);
+    tabular_cell(row, "%s", text);
+    free(own);
+}
+
+/* Arena-hard's estimate weighs prompts by their games: a ratio of sums, against ½. */
+static int pooled_rate(struct estimate *out, const struct match *match, const struct bootstrap *how,
+                       struct error *err) {
+    size_t bytes = (size_t)match->count * sizeof(double);
+    double *above = xmalloc(bytes), *games = xmalloc(bytes);
+    struct bootstrapped got;
+    int status;
+
+    for (int i = 0; i < match->count; i++) {
+        games[i] = match->duels[i].games;
+        above[i] = match->duels[i].pooled - games[i] / 2;
     }
-    if (!decided || rate_wilson(&at, longer, decided, level, &err))
-        snprintf(buffer, 40, "–");
-    else
-        percent(buffer, (double)longer / decided, at.low, at.high);
+    status = bootstrap_mean(&got, above, games, match->count, how, err);
+    *out =
+        (struct estimate){.value = got.value + 0.5, .low = got.low + 0.5, .high = got.high + 0.5, .p = got.p};
+    free(above);
+    free(games);
+    return status;
 }
 
 static void add_positions(struct node *row, const struct match *match, double level) {
@@ -183,7 +200,7 @@ static void add_positions(struct node *row, const struct match *match, double le
 }
 
 static void add_main(struct winrates *all, const struct match *match) {
-    double *scores = xmalloc((size_t)match->count * sizeof *scores), won = 0;
+    double *scores = xmalloc((size_t)match->count * sizeof *scores), won = 0, games = 0, missing = 0;
     int n = 0, ties = 0, unparsed = 0, failed = 0;
     struct node *row = tabular_add(&all->main);
     struct lengths lengths = lengths_of(all, match);
@@ -192,18 +209,24 @@ static void add_main(struct winrates *all, const struct match *match) {
     char text[40], p[32];
 
     for (int i = 0; i < match->count; i++) {
-        double score = duel_score(&match->duels[i], all->rule);
+        double score = duel_score(&match->duels[i], all->rule),
+               weight = all->rule == DUEL_ARENAHARD ? match->duels[i].games : 1;
 
         ties += score == 0.5;
         unparsed += match->duels[i].unparsed + match->duels[i].refused;
         failed += match->duels[i].transport;
-        if (isnan(score)) continue;
+        if (isnan(score)) {
+            missing += all->rule == DUEL_ARENAHARD ? 2 : 1;
+            continue;
+        }
         scores[n++] = score;
-        won += score;
+        won += weight * score;
+        games += weight;
     }
-    if (win_rate(&estimate, scores, n, all->bootstrap.level, &err)) {
+    if (all->rule == DUEL_ARENAHARD ? pooled_rate(&estimate, match, &all->bootstrap, &err)
+                                    : win_rate(&estimate, scores, n, all->bootstrap.level, &err)) {
         estimate.low = estimate.high = estimate.p = NAN;
-        estimate.value = n ? won / n : NAN;
+        estimate.value = n ? won / games : NAN;
     }
     tabular_cell(row, "%s", match->duels->judge);
     tabular_cell(row, "%s", match->duels->policy);
@@ -215,11 +238,10 @@ static void add_main(struct winrates *all, const struct match *match) {
     tabular_cell(row, "%d", ties);
     tabular_cell(row, "%d", unparsed);
     tabular_cell(row, "%d", failed);
-    tabular_cell(row, n < match->count ? "%.1f to %.1f %%" : "–", 100 * won / match->count,
-                 100 * (won + match->count - n) / match->count);
+    tabular_cell(row, missing > 0 ? "%.1f to %.1f %%" : "–", 100 * won / (games + missing),
+                 100 * (won + missing) / (games + missing));
     add_positions(row, match, all->bootstrap.level);
-    longer_preferred(text, &lengths, all->bootstrap.level);
-    tabular_cell(row, "%s", text);
+    add_longer(row, &lengths, all->bootstrap.level);
     free(lengths.delta);
     free(lengths.score);
     free(scores);
@@ -320,11 +342,19 @@ static void add_notes(struct winrates *all) {
     char level[16];
 
     snprintf(level, sizeof level, "%g %%", 100 * all->bootstrap.level);
-    tabular_note(
-        main,
-        "Win 1, tie 1/2, loss 0; two orders become one score by the rule %s. %s intervals: Wilson's where no "
-        "prompt is tied or split, and then the p is the exact sign test's; else Student's t over prompts.",
-        duel_rule_name(all->rule), level);
+    if (all->rule == DUEL_ARENAHARD)
+        tabular_note(main,
+                     "Win 1, tie 1/2, loss 0, pooled over games by the rule arena-hard: a verdict of much "
+                     "better counts three times. %s intervals and p: bootstrap over prompts (%d resamples, "
+                     "seed %llu).",
+                     level, all->bootstrap.resamples, (unsigned long long)all->bootstrap.seed);
+    else
+        tabular_note(main,
+                     "Win 1, tie 1/2, loss 0; two orders become one score by the rule %s. %s intervals: "
+                     "Wilson's where no "
+                     "prompt is tied or split, and then the p is the exact sign test's; else Student's t "
+                     "over prompts.",
+                     duel_rule_name(all->rule), level);
     tabular_note(main, "Judged: prompts with a verdict; the bounds count the others as all lost, or all won. "
                        "Consistency and "
                        "first slot need both orders; no bias is 50 %%.");
@@ -433,12 +463,13 @@ out:
 static const struct flag flags[] = {
     {"outputs", 'o', "[NAME=]FILE", "answers, for lengths, where the verdicts' file does not hold them"},
     {"baseline", 'b', "NAME", "whom the others are compared with (default: whoever stands in every pair)"},
-    {"rule", 'r', "NAME", "how two orders become one score: average, mt-bench, judgebench or auto-j"},
+    {"rule", 'r', "NAME",
+     "how two orders become one score: average, mt-bench, judgebench, auto-j or arena-hard"},
     {"length", 'l', "VARIANT", "of length control: full, no-regulariser or minimal"},
     {"allow-missing", 0, NULL, "print rates of policies that were judged on different prompts"},
     {"format", 'f', "NAME", "text, md, csv or json"},
     {"seed", 0, "N", "of resampling (default: 1)"},
-    {"resamples", 0, "N", "of the length-controlled rate's bootstrap (default: 2000)"},
+    {"resamples", 0, "N", "of the bootstrap (default: 2000)"},
     {0}};
 
 const struct command command_winrate = {

@@ -33,7 +33,10 @@ static struct duel one_sided(const struct verdict *verdict, const char *baseline
     duel.other = turn ? policy : other;
     *(order == 1 ? &duel.first : order == 2 ? &duel.second : &duel.plain) = turn ? 1 - score : score;
     duel.counts[order == 1 ? 0 : order == 2 ? 1 : 2] = !isnan(score);
-    duel.strong = verdict->reason && !strcmp(verdict->reason, "strong");
+    if (!isnan(score)) {
+        duel.games = verdict->reason && !strcmp(verdict->reason, "strong") ? 3 : 1;
+        duel.pooled = duel.games * (turn ? 1 - score : score);
+    }
     duel.verdicts = verdict->outcome <= OUTCOME_TIE;
     duel.ties = !isnan(score) && score == 0.5;
     duel.unparsed = verdict->outcome == OUTCOME_UNPARSED;
@@ -72,7 +75,8 @@ static void join(struct duel *duel, struct duel *more) {
     join_mean(&duel->first, &duel->counts[0], more->first, more->counts[0]);
     join_mean(&duel->second, &duel->counts[1], more->second, more->counts[1]);
     join_mean(&duel->plain, &duel->counts[2], more->plain, more->counts[2]);
-    duel->strong += more->strong;
+    duel->pooled += more->pooled;
+    duel->games += more->games;
     duel->verdicts += more->verdicts;
     duel->ties += more->ties;
     duel->unparsed += more->unparsed;
@@ -104,16 +108,17 @@ void duels_free(struct duels *duels) {
     *duels = (struct duels){0};
 }
 
-static const char *const rules[] = {"average", "mt-bench", "judgebench", "auto-j"};
+static const char *const rules[] = {"average", "mt-bench", "judgebench", "auto-j", "arena-hard"};
 
 int duel_rule_read(enum duel_rule *out, const char *name, struct error *err) {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         if (!strcmp(rules[i], name)) {
             *out = (enum duel_rule)i;
             return 0;
         }
-    return fail(err, "'%s' is no rule for two orders; there are average, mt-bench, judgebench and auto-j",
-                name);
+    return fail(
+        err, "'%s' is no rule for two orders; there are average, mt-bench, judgebench, auto-j and arena-hard",
+        name);
 }
 
 const char *duel_rule_name(enum duel_rule rule) {
@@ -127,6 +132,7 @@ static double sign(double score) {
 double duel_score(const struct duel *duel, enum duel_rule rule) {
     double mean = either(duel->first, duel->second), sum;
 
+    if (rule == DUEL_ARENAHARD) return duel->games > 0 ? duel->pooled / duel->games : NAN;
     if (isnan(duel->first) || isnan(duel->second))
         return rule == DUEL_AUTOJ ? NAN : isnan(mean) ? duel->plain : mean;
     sum = sign(duel->first) + sign(duel->second);

@@ -12,7 +12,7 @@ struct duel {
     double first, second; /* the policy was shown first, second */
     double plain;         /* an order nobody told */
     int counts[3];        /* verdicts behind first, second, plain, which are their means */
-    int strong;           /* of the first and second: a label of much better */
+    double pooled, games; /* Σ weight·score and Σ weight of the verdicts, much better weighing 3 */
     int verdicts, ties, unparsed, refused, transport;
 };
 
@@ -26,12 +26,13 @@ struct duels {
 void duels_make(struct duels *out, const struct verdicts *verdicts, const char *baseline);
 void duels_free(struct duels *duels);
 
-/* How two orders become one score. */
+/* How two orders become one score; named after those who score so (LLMBar averages). */
 enum duel_rule {
     DUEL_AVERAGE,    /* mean of what there is */
     DUEL_MTBENCH,    /* two that disagree are a tie */
     DUEL_JUDGEBENCH, /* sum of +1, 0, -1 a game: won if above 0, lost if below, else a tie */
-    DUEL_AUTOJ       /* won only if both games are won; NaN unless there are two */
+    DUEL_AUTOJ,      /* won only if both games are won; NaN unless there are two */
+    DUEL_ARENAHARD   /* every game counts, one that is much better three times: pooled / games */
 };
 int duel_rule_read(enum duel_rule *out, const char *name, struct error *err);
 const char *duel_rule_name(enum duel_rule rule);

@@ -202,6 +202,11 @@ int krippendorff_alpha(struct agreement *out, const int *labels, int items, int 
     return status;
 }
 
+/* Which side of ½ a score is on. */
+static int winner(double score) {
+    return (score > 0.5) - (score < 0.5);
+}
+
 int positions_measure(struct positions *out, const double *shown_first, const double *shown_second, int pairs,
                       double level, struct error *err) {
     int same = 0, first = 0;
@@ -210,7 +215,7 @@ int positions_measure(struct positions *out, const double *shown_first, const do
     for (int i = 0; i < pairs; i++) {
         if (isnan(shown_first[i]) || isnan(shown_second[i])) continue;
         out->pairs++;
-        same += shown_first[i] == shown_second[i];
+        same += winner(shown_first[i]) == winner(shown_second[i]);
         out->decided += (shown_first[i] != 0.5) + (shown_second[i] != 0.5);
         first += (shown_first[i] > 0.5) + (shown_second[i] < 0.5);
     }
@@ -221,6 +226,23 @@ int positions_measure(struct positions *out, const double *shown_first, const do
     out->first_slot = (double)first / out->decided;
     if (rate_wilson(&out->first_slot_at, first, out->decided, level, err)) return -1;
     return sign_test(&out->p, first, out->decided - first, err);
+}
+
+int longer_preferred(struct estimate *out, const double *score, const double *delta, int pairs, double level,
+                     struct error *err) {
+    int longer = 0, decided = 0;
+    struct interval at;
+
+    for (int i = 0; i < pairs; i++) {
+        if (isnan(score[i]) || isnan(delta[i]) || score[i] == 0.5 || delta[i] == 0) continue;
+        decided++;
+        longer += (score[i] > 0.5) == (delta[i] > 0);
+    }
+    if (!decided) return fail(err, "no pair of unequal lengths has a winner");
+    if (rate_wilson(&at, longer, decided, level, err)) return -1;
+    *out = (struct estimate){.value = (double)longer / decided, .low = at.low, .high = at.high};
+    out->freedom = decided;
+    return sign_test(&out->p, longer, decided - longer, err);
 }
 
 struct prediction {
@@ -282,5 +304,5 @@ int calibration_measure(struct calibration *out, const double *p, const int *y, 
     out->auc = area(sorted, n);
     out->ece = calibration_error(p, y, n, bins);
     free(sorted);
-    return 0;
+    return isnan(out->auc) ? fail(err, "all outcomes are alike: there is no area under the curve") : 0;
 }

@@ -29,7 +29,7 @@ int krippendorff_alpha(struct agreement *out, const int *labels, int items, int 
 
 /* A judge that saw each pair twice. Scores are of the same answer: 1 wins, ½ ties, 0 loses. */
 struct positions {
-    double consistency;             /* share of pairs whose two verdicts are the same */
+    double consistency;             /* share of pairs with the same winner, or a tie, in both */
     struct interval consistency_at; /* Wilson's */
     double first_slot;              /* share of verdicts, ties out, for whichever was shown first */
     struct interval first_slot_at;  /* Wilson's; no bias is ½ */
@@ -41,10 +41,17 @@ struct positions {
 int positions_measure(struct positions *out, const double *shown_first, const double *shown_second, int pairs,
                       double level, struct error *err);
 
+/* P(longer preferred): the share of pairs, ties and equal lengths out, whose longer answer won; Wilson's
+   interval, the exact sign test against ½. score: of an answer; delta: its length less the other's, NaN where
+   not known. freedom: the pairs that counted. */
+int longer_preferred(struct estimate *out, const double *score, const double *delta, int pairs, double level,
+                     struct error *err);
+
 /* Probabilities against outcomes of 0 or 1. */
 struct calibration {
     double brier, log_loss; /* mean (p - y)², mean -ln p(y) in nats, p clipped to [1e-15, 1 - 1e-15] */
-    double auc;             /* P(p of a 1 > p of a 0), ties half; NaN where all outcomes are alike */
+    double auc;             /* P(p of a 1 > p of a 0), ties half; -1 with the rest set where all outcomes are
+                               alike */
     double ece;             /* Σ share · |mean p - mean y| over `bins` equal bins of [0, 1] */
     int n;
 };

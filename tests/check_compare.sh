@@ -39,10 +39,16 @@ runs 0 winrate v.jsonl --baseline base --rule judgebench --format csv
 says out '70.0 %'
 runs 0 winrate v.jsonl --baseline base --rule auto-j --format csv
 says out '60.0 % [31.3, 83.2]'
+runs 0 winrate v.jsonl --baseline base --rule arena-hard --format csv # 14 of 20 games; the missing prompt is two more
+says out 'j,model,base,"70.0 % ['
+says out '63.6 to 72.7 %'
+sed '1s/"order"/"reason":"strong","order"/' v.jsonl >strong.jsonl # one won game counts three times: 16 of 22
+runs 0 winrate strong.jsonl --baseline base --rule arena-hard --format csv
+says out 'j,model,base,"72.7 % ['
 runs 2 winrate v.jsonl --baseline nobody
 says out "no verdict is about the baseline 'nobody'"
 runs 2 winrate v.jsonl --rule odd
-says out 'there are average, mt-bench, judgebench and auto-j'
+says out 'there are average, mt-bench, judgebench, auto-j and arena-hard'
 { cat v.jsonl; verdict third base q1 verdict 1 1; } >two.jsonl
 runs 2 winrate two.jsonl --baseline base
 says out 'were judged on different prompts (11 and 1 of them)'

@@ -98,6 +98,36 @@ START_TEST(positions_are_counted_by_hand)
 }
 END_TEST
 
+/* Weights of a judge's log-probabilities: the winner counts, not the weight. */
+START_TEST(consistency_is_of_winners)
+{
+    const double first[] = {.9, .2, .5}, second[] = {.6, .8, .5};
+    struct positions got;
+
+    ck_assert_int_eq(positions_measure(&got, first, second, 3, 0.95, &err), 0);
+    near(got.consistency, 2.0 / 3);
+}
+END_TEST
+
+/* Ties, equal and unknown lengths are out; of the other four the longer won three. */
+START_TEST(longer_answers_are_counted)
+{
+    const double score[] = {1, 0, .7, 1, .5, 1, NAN, 0}, delta[] = {9, -2, 3, -4, 8, 0, 5, NAN};
+    struct interval wilson;
+    struct estimate got;
+
+    ck_assert_int_eq(longer_preferred(&got, score, delta, 8, 0.95, &err), 0);
+    near(got.value, .75);
+    near(got.freedom, 4);
+    near(got.p, 10 / 16.0);
+    ck_assert_int_eq(rate_wilson(&wilson, 3, 4, 0.95, &err), 0);
+    near(got.low, wilson.low);
+    near(got.high, wilson.high);
+    ck_assert_int_eq(longer_preferred(&got, score + 4, delta + 4, 4, 0.95, &err), -1);
+    ck_assert_str_eq(err.message, "no pair of unequal lengths has a winner");
+}
+END_TEST
+
 START_TEST(calibration_matches_its_pins)
 {
     const double p[] = {.1, .2, .35, .4, .55, .6, .75, .8, .9, .95};
@@ -109,8 +139,9 @@ START_TEST(calibration_matches_its_pins)
     near(got.log_loss, 0.365239046873);
     near(got.auc, 0.958333333333);
     near(got.ece, 0.17);
-    ck_assert_int_eq(calibration_measure(&got, p, ones, 2, 5, &err), 0);
-    ck_assert(isnan(got.auc));
+    ck_assert_int_eq(calibration_measure(&got, p, ones, 2, 5, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "no area under the curve"));
+    near(got.brier, (.81 + .64) / 2);
     ck_assert_int_eq(calibration_measure(&got, (double[]){1.2}, ones, 1, 5, &err), -1);
 }
 END_TEST
@@ -126,6 +157,8 @@ int main(void) {
     tcase_add_test(cases, krippendorffs_alpha_takes_missing_labels);
     tcase_add_test(cases, agreement_without_variance_or_items_is_an_error);
     tcase_add_test(cases, positions_are_counted_by_hand);
+    tcase_add_test(cases, consistency_is_of_winners);
+    tcase_add_test(cases, longer_answers_are_counted);
     tcase_add_test(cases, calibration_matches_its_pins);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
