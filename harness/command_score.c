@@ -132,12 +132,15 @@ static int write_step(const char *folder, const char *label, const char *use, co
 
 /* FOLDER/steps/answers: one step that holds every answer, as a generate step would. */
 static int write_answers(struct scoring *scoring, const char *folder, struct error *err) {
-    char *answers = path_join(folder, "transcripts.jsonl"), *verdicts = path_join(folder, "labels.jsonl");
+    char *answers = path_join(folder, "transcripts.jsonl"), *verdicts = path_join(folder, "labels.jsonl"),
+         *questions = path_join(folder, "questions.jsonl");
     int status = folder_make(folder, err);
 
     if (!status) status = transcripts_write(answers, &scoring->outputs.transcripts, err);
     if (!status) status = verdicts_write(verdicts, &scoring->outputs.verdicts, err);
+    if (!status) status = examples_write(questions, &scoring->outputs.questions, err);
     if (!status) status = write_step(folder, "answers", "generate", NULL, err);
+    free(questions);
     free(answers);
     free(verdicts);
     return status;

@@ -150,6 +150,7 @@ static int run_evaluate(struct run *run, const struct step *step, struct error *
                            .world = gathered.world,
                            .table = &gathered.table,
                            .pairs = &gathered.pairs,
+                           .questions = &gathered.questions,
                            .trainings = gathered.trainings,
                            .training_count = gathered.training_count,
                            .rewards = gathered.rewards,

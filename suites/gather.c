@@ -34,13 +34,22 @@ out:
     return status;
 }
 
+/* questions.jsonl lies beside answers that came with their prompts' truths. */
+static int read_questions(struct gathered *out, const char *folder, struct error *err) {
+    char *path = path_join(folder, "questions.jsonl");
+    int status = file_exists(path) ? examples_read(path, &out->questions, err) : 0;
+
+    free(path);
+    return status;
+}
+
 static int read_answers(struct gathered *out, const struct gather_options *options, struct error *err) {
     for (const struct node *folder = options->answers->first; folder; folder = folder->next) {
         char *path = path_join(folder->text, "transcripts.jsonl");
         int status = transcripts_read(path, &out->transcripts, err);
 
         free(path);
-        if (status) return -1;
+        if (status || read_questions(out, folder->text, err)) return -1;
     }
     out->asked = out->transcripts.count;
     nulls_add(&out->transcripts, options->baseline);
@@ -407,6 +416,7 @@ void gathered_free(struct gathered *gathered) {
     free(gathered->pairs.gold_chosen);
     free(gathered->pairs.gold_rejected);
     free(gathered->pair_items);
+    examples_free(&gathered->questions);
     examples_free(&gathered->examples);
     verdicts_free(&gathered->verdicts);
     table_free(&gathered->table);

@@ -21,7 +21,8 @@ struct gathered {
     struct transcripts transcripts;
     int asked; /* transcripts that were read; behind them stand the null policies' */
     struct table table;
-    struct verdicts verdicts; /* of the answers that were read */
+    struct verdicts verdicts;  /* of the answers that were read */
+    struct examples questions; /* of the answers' folders: truths and meta by prompt id */
     struct examples examples;
     const struct example **pair_items;
     struct pairs_judged pairs;

@@ -37,6 +37,8 @@ struct bench {
     const struct world *world;
     const struct table *table;
     const struct pairs_judged *pairs;
+    struct examples
+        *questions; /* prompts' truths and meta, where the answers came with them; looked up by id */
     const struct training *trainings;
     int training_count;
     const char *const *rewards; /* names of those that scored answers */
