@@ -167,12 +167,18 @@ static uint32_t decode(const unsigned char *text, int *length) {
     return code;
 }
 
-/* Direction marks, zero-width characters, line separators, tags and noncharacters: seen by no reader. */
+/* Direction marks, zero-width characters, fillers, line separators, tags and noncharacters: seen by no
+   reader. The two common variation selectors stay, since emoji have them. */
 static int unseen(uint32_t code) {
-    return (code >= 0x80 && code < 0xa0) || code == 0xad || code == 0x61c || code == 0x180e ||
-           (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-           (code >= 0x2060 && code <= 0x206f) || code == 0xfeff || (code >= 0xfff0 && code <= 0xfffb) ||
-           (code & 0xfffe) == 0xfffe || (code >= 0xe0000 && code <= 0xe0fff);
+    static const uint32_t ranges[][2] = {
+        {0x80, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},    {0x61c, 0x61c},   {0x115f, 0x1160},
+        {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},  {0x2028, 0x202e}, {0x2060, 0x206f},
+        {0x3164, 0x3164},   {0xfe00, 0xfe0d},   {0xfeff, 0xfeff},  {0xffa0, 0xffa0}, {0xfff0, 0xfffb},
+        {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}};
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (code >= ranges[i][0] && code <= ranges[i][1]) return 1;
+    return (code & 0xfffe) == 0xfffe;
 }
 
 char *text_visible(const char *text) {

@@ -139,9 +139,10 @@ START_TEST(what_hides_is_shown)
     visible_is(NULL, "");
     visible_is("\x1b[31m", "␛[31m");
     visible_is("a\rb\x7f", "a␍b␡");
-    visible_is("\xe2\x80\xae", "⟨U+202E⟩");      /* right-to-left override */
-    visible_is("a\xe2\x80\x8b", "a⟨U+200B⟩");    /* zero width */
-    visible_is("\xf3\xa0\x81\x81", "⟨U+E0041⟩"); /* a tag character */
+    visible_is("\xe2\x80\xae", "⟨U+202E⟩");                 /* right-to-left override */
+    visible_is("a\xe2\x80\x8b", "a⟨U+200B⟩");               /* zero width */
+    visible_is("\xf3\xa0\x81\x81", "⟨U+E0041⟩");            /* a tag character */
+    visible_is("\xe3\x85\xa4\xcd\x8f", "⟨U+3164⟩⟨U+034F⟩"); /* a filler, a joiner */
     visible_is("\xc3\xa9\xe2\x82\xac", "é€");
 }
 END_TEST
