@@ -8,6 +8,7 @@
 #include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
+#include "reports/browser.h"
 #include "reports/findings.h"
 #include "reports/page.h"
 #include "reports/provenance.h"
@@ -197,20 +198,24 @@ static void add_section(struct text *out, const struct results *results, const c
     text_printf(out, "</section>\n");
 }
 
-static void add_browser(struct text *out, const struct results *results) {
-    struct text json = {0};
-    int shown, total;
+static void add_counts(struct text *out, const struct browser_counts *counts) {
+    text_printf(out, "<p>%d of %d responses", counts->shown, counts->total);
+    if (counts->shown < counts->total)
+        text_printf(out, ", whole prompts at even distances; the others are in the transcripts.jsonl of the "
+                         "run's folder");
+    text_printf(out, ". Key <kbd>?</kbd> tells the keys.</p>\n");
+}
 
-    samples_add_json(&json, results, &shown, &total);
-    if (total) {
-        text_printf(
-            out,
-            "<section id=\"samples\"><h2>Samples</h2>\n<p>%d of %d responses, whole prompts at even "
-            "distances. Keys: <kbd>j</kbd> and <kbd>k</kbd> next and previous, <kbd>/</kbd> search.</p>\n"
-            "<div id=\"browser\"></div>\n<noscript><p>The browser of samples needs "
-            "JavaScript.</p></noscript>\n"
-            "<script type=\"application/json\" id=\"data\">",
-            shown, total);
+static void add_browser(struct text *out, const struct results *results) {
+    struct browser_counts counts;
+    struct text json = {0};
+
+    browser_add_data(&json, results, &counts);
+    if (counts.total) {
+        text_printf(out, "<section id=\"samples\"><h2>Samples</h2>\n");
+        add_counts(out, &counts);
+        text_printf(out, "<div id=\"browser\"></div>\n<noscript><p>The browser of samples needs "
+                         "JavaScript.</p></noscript>\n<script type=\"application/json\" id=\"data\">");
         text_add(out, json.data, json.length);
         text_printf(out, "</script>\n</section>\n");
     }
@@ -292,7 +297,10 @@ static int write_html(const struct results *results, FILE *file, struct error *e
     add_browser(&out, results);
     add_limitations(&out, results);
     add_provenance(&out, results);
-    text_printf(&out, "</main>\n<script>\n%s</script>\n</body>\n</html>\n", page_js);
+    text_printf(
+        &out,
+        "</main>\n<script>\n(function () {\n\"use strict\";\n%s%s%s})();\n</script>\n</body>\n</html>\n",
+        records_js, words_js, page_js);
     fwrite(out.data, 1, out.length, file);
     free(out.data);
     free(sections);

@@ -1,8 +1,9 @@
-/* The page's style sheet and script, made into C strings from page.css and page.js by embed.sh at build. */
+/* The page's style sheet and its script's parts, made into C strings from the files of these names by
+   embed.sh at build. */
 #ifndef REPORTS_PAGE_H
 #define REPORTS_PAGE_H
 
 extern const char page_css[];
-extern const char page_js[];
+extern const char records_js[], words_js[], page_js[];
 
 #endif

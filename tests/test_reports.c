@@ -7,11 +7,11 @@
 #include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
+#include "reports/browser.h"
 #include "reports/figures.h"
 #include "reports/findings.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
-#include "reports/samples.h"
 #include "reports/sheet.h"
 
 #include <check.h> /* last: it defines a macro named fail */
@@ -176,7 +176,13 @@ static void make_verdicts(const char *step) {
         "\"verdict\", "
         "\"score\": 1}\n"
         "{\"transcript\": \"sft/2/p01\", \"judge\": \"gold\", \"what\": \"gold\", \"outcome\": "
-        "\"unparsed\"}\n";
+        "\"unparsed\"}\n"
+        "{\"transcript\": \"ppo-scalar/1/p02\", \"other\": \"sft/1/p02\", \"judge\": \"llm\", \"what\": "
+        "\"preference\", \"outcome\": \"verdict\", \"score\": 0.731, \"order\": 2, \"reason\": "
+        "\"<shorter>\", "
+        "\"raw\": \"I say\\u200b B\"}\n"
+        "{\"transcript\": \"ppo-scalar/1/p02\", \"other\": \"elsewhere\", \"judge\": \"llm\", \"what\": "
+        "\"preference\", \"outcome\": \"tie\", \"score\": 0.5, \"order\": 1}\n";
 
     must(file_write(path, text, strlen(text), &err));
     free(path);
@@ -260,7 +266,7 @@ START_TEST(a_run_is_gathered_in_the_recipes_order)
     ck_assert_str_eq(results.evaluations[0].name, "zebra");
     ck_assert_str_eq(results.evaluations[1].task, "ant");
     ck_assert_int_eq(results.evaluations[1].transcripts.count, 80);
-    ck_assert_int_eq(results.evaluations[0].verdicts.count, 4);
+    ck_assert_int_eq(results.evaluations[0].verdicts.count, 6);
     ck_assert_int_eq(results.curve_count, 4);
     ck_assert_str_eq(results.curves[0].policy, "ppo-scalar");
     ck_assert_int_eq(results.curves[1].seed, 2);
@@ -522,32 +528,132 @@ START_TEST(token_rewards_are_shaded_by_their_share)
 }
 END_TEST
 
+static struct node *browser_data(const struct results *results, struct browser_counts *counts) {
+    struct text text = {0};
+    struct node *data;
+
+    browser_add_data(&text, results, counts);
+    ck_assert_ptr_null(strchr(text.data, '<'));
+    data = document_parse_json(text.data, text.length, "browser", 1, &err);
+    ck_assert_msg(data, "%s", err.message);
+    free(text.data);
+    return data;
+}
+
+static const struct node *item(const struct node *list, int place) {
+    const struct node *at = list->first;
+
+    while (place--) at = at->next;
+    return at;
+}
+
+/* The field of a row; of a row that names a text or a name by its place, that. */
+static const char *named(const struct node *data, const char *list, const struct node *row, int field) {
+    return item(node_get(data, list), (int)item(row, field)->number)->text;
+}
+
 START_TEST(the_browser_gets_answers_with_their_verdicts)
 {
     struct results results = gathered();
-    struct text text = {0};
-    struct node *data;
-    int shown, total, refused_and_wrong = 0, approved = 0;
+    struct browser_counts counts;
+    struct node *data = browser_data(&results, &counts);
+    const struct node *verdicts = node_get(data, "verdicts"), *row = verdicts->first, *answer;
 
-    samples_add_json(&text, &results, &shown, &total);
-    ck_assert_int_eq(shown, 160);
-    ck_assert_int_eq(total, 160);
-    data = document_parse_json(text.data, text.length, "samples", 1, &err);
-    ck_assert_msg(data, "%s", err.message);
+    ck_assert_int_eq(counts.shown, 160);
+    ck_assert_int_eq(counts.total, 160);
     ck_assert_int_eq(node_get(data, "prompts")->count, 40);
-    for (const struct node *row = node_get(data, "answers")->first; row; row = row->next) {
-        double flags = row->first->next->next->next->number;
-
-        refused_and_wrong += flags == 3;
-        approved += flags == 4;
-        if (flags == 3) ck_assert_str_eq(row->last->text, "refused 1 · correct 0");
-        if (flags == 4) ck_assert_str_eq(row->last->text, "approval 1 · gold unparsed");
-    }
-    ck_assert_int_eq(refused_and_wrong, 2); /* one in each evaluation */
-    ck_assert_int_eq(approved, 2);
+    ck_assert_int_eq(verdicts->count, 12); /* six in each evaluation */
+    answer = item(node_get(data, "answers"), (int)row->first->number);
+    ck_assert_str_eq(answer->last->text, "ppo-scalar/1/p02");
+    ck_assert_str_eq(named(data, "texts", answer, 5), "an answer");
+    ck_assert_str_eq(named(data, "policies", answer, 1), "ppo-scalar");
+    ck_assert_str_eq(named(data, "judges", row, 2), "detector");
+    ck_assert_str_eq(named(data, "whats", row, 3), "refused");
+    ck_assert_double_eq(item(row, 5)->number, 1);
+    ck_assert_int_eq(item(row, 1)->kind, NODE_NULL);
+    row = item(verdicts, 3);
+    ck_assert_double_eq(item(row, 4)->number, OUTCOME_UNPARSED);
+    ck_assert_int_eq(item(row, 5)->kind, NODE_NULL);
     node_free(data);
-    free(text.data);
     results_free(&results);
+}
+END_TEST
+
+START_TEST(the_browser_gets_pairs_with_order_reason_and_reply)
+{
+    struct results results = gathered();
+    struct browser_counts counts;
+    struct node *data = browser_data(&results, &counts);
+    const struct node *row = item(node_get(data, "verdicts"), 4), *other;
+
+    other = item(node_get(data, "answers"), (int)item(row, 1)->number);
+    ck_assert_str_eq(other->last->text, "sft/1/p02");
+    ck_assert_str_eq(item(row, 5)->text, "0.731");
+    ck_assert_double_eq(item(row, 6)->number, 2);
+    ck_assert_str_eq(named(data, "texts", row, 7), "<shorter>");
+    ck_assert_str_eq(named(data, "texts", row, 8), "I say⟨U+200B⟩ B");
+    ck_assert_str_eq(item(item(node_get(data, "verdicts"), 5), 1)->text, "elsewhere");
+    ck_assert_double_eq(node_get(data, "baselines")->first->number, 0); /* sft */
+    node_free(data);
+    results_free(&results);
+}
+END_TEST
+
+/* Every text stands there once: 20 questions, an answer and a hostile one, a reason and a reply. */
+START_TEST(the_browser_keeps_each_text_once)
+{
+    struct results results = gathered();
+    struct browser_counts counts;
+    struct node *data = browser_data(&results, &counts);
+
+    ck_assert_int_eq(node_get(data, "texts")->count, 24);
+    ck_assert_int_eq(node_get(data, "maps")->count, 2);
+    ck_assert_str_eq(item(node_get(data, "maps")->first, 3)->last->text, "−0.250");
+    node_free(data);
+    results_free(&results);
+}
+END_TEST
+
+/* 12,000 prompts of two policies in one evaluation: 24,000 answers, of which the page takes whole prompts. */
+START_TEST(the_browser_leaves_out_whole_prompts_beyond_its_limits)
+{
+    char *step = make_step("bee/1/answers/sft", "generate", "answers", "{\"world\": \"bee\"}"),
+         *path = path_join(step, "transcripts.jsonl"), *giant = xmalloc(2 * BROWSER_TEXT + 1);
+    struct transcripts list = {0};
+    struct browser_counts counts;
+    struct results results;
+    struct node *data;
+
+    free(make_step("bee/evaluate", "evaluate", "evaluate", "{\"world\": \"bee\"}"));
+    for (int i = 0; i < 24000; i++) {
+        struct transcript *one = transcripts_add(&list);
+
+        one->id = xprintf("%d", i);
+        one->prompt_id = xprintf("p%05d", i / 2);
+        one->policy = xstrdup(i % 2 ? "ppo" : "sft");
+        one->prompt = xstrdup("why");
+        one->response = xstrdup("so");
+    }
+    for (int i = 0; i < 2 * BROWSER_TEXT; i += 2) memcpy(giant + i, "é", 2);
+    giant[2 * BROWSER_TEXT] = 0;
+    free(list.items[0].response);
+    list.items[0].response = xprintf("a%s", giant); /* the limit falls inside a character */
+    must(transcripts_write(path, &list, &err));
+    results = gathered();
+    data = browser_data(&results, &counts);
+    ck_assert_int_eq(counts.total, 24160);
+    ck_assert_int_le(counts.shown, BROWSER_ANSWERS);
+    ck_assert_int_gt(counts.shown, BROWSER_ANSWERS - 100);
+    ck_assert_int_eq(node_get(data, "answers")->count, counts.shown);
+    for (const struct node *row = node_get(data, "answers")->first; row; row = row->next)
+        if (!strcmp(row->last->text, "0"))
+            holds(named(data, "texts", row, 5), "é\n[20002 more bytes are in the run's folder]");
+    node_free(data);
+    results_free(&results);
+    transcripts_free(&list);
+    free(giant);
+    free(path);
+    free(step);
 }
 END_TEST
 
@@ -682,6 +788,8 @@ static Suite *reports_suite(void) {
     tcase_add_test(read, limitations_are_counted_from_the_files);
     tcase_add_test(read, provenance_tells_scalars_and_the_command);
     tcase_add_test(read, the_browser_gets_answers_with_their_verdicts);
+    tcase_add_test(read, the_browser_gets_pairs_with_order_reason_and_reply);
+    tcase_add_test(read, the_browser_keeps_each_text_once);
     tcase_add_test(read, figures_show_curves_and_the_fit);
     tcase_add_test(read, only_the_formats_asked_for_are_written);
     tcase_add_test(read, all_formats_print_the_same_digits);
@@ -692,6 +800,7 @@ static Suite *reports_suite(void) {
     tcase_add_test(changed, broken_records_name_file_and_line);
     tcase_add_test(changed, a_dose_is_drawn_against_the_response);
     tcase_add_test(changed, training_alone_can_be_reported);
+    tcase_add_test(changed, the_browser_leaves_out_whole_prompts_beyond_its_limits);
     suite_add_tcase(suite, read);
     suite_add_tcase(suite, changed);
     return suite;
