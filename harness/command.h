@@ -30,8 +30,8 @@ struct command {
     const char *description;     /* paragraphs */
     const struct flag *flags;    /* ends with {0} */
     int least_words, most_words; /* most_words -1: any */
-    /* The exit code: 0 done; 1 a check failed; 2 usage or bad input (err set). -1 with err set is exit
-     * code 2. */
+    /* The exit code: 0 done; 1 a check failed; 2 usage or bad input (err set); 3 done, but too many judgments
+     * failed (err set). -1 with err set is exit code 2. */
     int (*run)(const struct arguments *arguments, struct error *err);
 };
 

@@ -19,6 +19,7 @@ static const struct {
     {0, "done"},
     {1, "a step failed, or a check did not pass"},
     {2, "the command, the recipe or another input was wrong; nothing was run"},
+    {3, "done and written, but a judge failed on more judgments than its evaluation allows"},
     {70, "memory ran out"},
     {130, "interrupted; the same command goes on from there"},
 };

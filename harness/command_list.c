@@ -10,7 +10,8 @@ static const char *type_name(const struct option *option) {
     static const char *const names[] = {
         [OPTION_INT] = "whole number", [OPTION_REAL] = "number",   [OPTION_BOOL] = "true or false",
         [OPTION_TEXT] = "text",        [OPTION_CHOICE] = "choice", [OPTION_STEP] = "step",
-        [OPTION_STEPS] = "steps",      [OPTION_FILE] = "file",     [OPTION_MAP] = "map"};
+        [OPTION_STEPS] = "steps",      [OPTION_FILE] = "file",     [OPTION_MAP] = "map",
+        [OPTION_JUDGES] = "judges"};
 
     return names[option->kind];
 }

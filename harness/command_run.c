@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "harness/command.h"
+#include "harness/failures.h"
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/pipeline.h"
@@ -167,6 +168,18 @@ static void print_report(const struct pipeline *pipeline, FILE *out) {
     if (!recipe->formats->count) fprintf(out, "%s\n", pipeline->folder);
 }
 
+static int check_failures(const struct pipeline *pipeline, struct error *err) {
+    for (int i = 0; i < pipeline->recipe->count; i++) {
+        int status = failures_check(pipeline->tasks[i].folder, err);
+
+        if (status < 0) return 1;
+        if (!status) continue;
+        fail_within(err, "step %s", pipeline->tasks[i].instance->name);
+        return TOO_MANY_FAILURES;
+    }
+    return 0;
+}
+
 /* Exit code 1 for what went wrong in a step: the input was right. */
 static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err) {
     int total = pipeline->recipe->count + (pipeline->recipe->formats->count > 0);
@@ -180,7 +193,7 @@ static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err)
     if (status) return pipeline->interrupted ? INTERRUPTED : 1;
     if (!pending) fprintf(out, "Everything was done already.\n");
     print_report(pipeline, out);
-    return 0;
+    return check_failures(pipeline, err);
 }
 
 static int run(const struct arguments *arguments, struct error *err) {

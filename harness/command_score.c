@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "harness/command.h"
+#include "harness/failures.h"
 #include "harness/file.h"
 #include "harness/format.h"
+#include "harness/judge_list.h"
 #include "harness/manifest.h"
 #include "harness/memory.h"
 #include "harness/names.h"
@@ -18,6 +20,7 @@ struct scoring {
     const struct arguments *arguments;
     struct outputs outputs;
     struct names policies;
+    struct node *judges; /* a list */
     const char *folder, *baseline;
     int missing, counted_words;
 };
@@ -57,6 +60,41 @@ static int read_flags(struct scoring *scoring, const char *flag, struct error *e
         if (status) return -1;
     }
     return 0;
+}
+
+static int add_judges_of(struct scoring *scoring, const char *path, struct error *err) {
+    struct node *document = document_read(path, err);
+    const struct node *list = document;
+
+    if (!document) return -1;
+    if (document->kind == NODE_MAP) list = node_get(document, "judges");
+    if (!list || judge_list_check(list, path, err)) {
+        if (!list) fail(err, "%s: a list of judges was expected, or a map with \"judges\"", path);
+        node_free(document);
+        return -1;
+    }
+    judge_list_locate((struct node *)list, path);
+    for (const struct node *one = list->first; one; one = one->next)
+        node_add_copy(scoring->judges, NULL, one);
+    node_free(document);
+    return 0;
+}
+
+static int read_judges(struct scoring *scoring, struct error *err) {
+    const struct arguments *arguments = scoring->arguments;
+
+    for (int i = 0; i < arguments->flag_count; i++) {
+        const char *flag = arguments->flags[i]->name, *value = arguments->values[i];
+        struct node *entry;
+
+        if (!strcmp(flag, "judges") && add_judges_of(scoring, value, err)) return -1;
+        if (strcmp(flag, "judge")) continue;
+        entry = judge_entry_parse(value, "--judge", err);
+        if (!entry) return -1;
+        node_add_copy(scoring->judges, NULL, entry);
+        node_free(entry);
+    }
+    return judge_list_check(scoring->judges, "--judge", err);
 }
 
 static int choose_baseline(struct scoring *scoring, struct error *err) {
@@ -177,9 +215,13 @@ static struct node *evaluate_options(const struct scoring *scoring, const char *
     node_add_text(node_add(options, "answers", NODE_LIST), NULL, answers);
     if (scoring->outputs.verdicts.count)
         node_add_text(node_add(options, "verdicts", NODE_LIST), NULL, verdicts);
+    if (scoring->judges->count) node_add_copy(options, "judges", scoring->judges);
     if (wanted) add_list(options, "suites", wanted);
     node_add_text(options, "baseline", scoring->baseline);
     node_add_text(options, "task", argument_value(arguments, "task", "outputs"));
+    if (argument_given(arguments, "most-failures"))
+        node_add_number(options, "most_failures",
+                        strtod(argument_value(arguments, "most-failures", "0"), NULL));
     add_number(options, arguments, "seed");
     add_number(options, arguments, "resamples");
     add_number(options, arguments, "level");
@@ -218,14 +260,28 @@ static void add_hashes(struct node *manifest, const struct arguments *arguments)
         char hex[65];
         struct error ignored;
 
-        if (strcmp(flag, "outputs") && strcmp(flag, "labels") && strcmp(flag, "questions")) continue;
+        if (strcmp(flag, "outputs") && strcmp(flag, "labels") && strcmp(flag, "questions") &&
+            strcmp(flag, "judges"))
+            continue;
         equals = strchr(value, '=');
         if (!hash_file(hex, equals ? equals + 1 : value, &ignored))
             node_set_text(inputs, equals ? equals + 1 : value, hex);
     }
 }
 
-static int write_manifest(const struct scoring *scoring, struct error *err) {
+/* What the evaluation wrote of its judges. */
+static int add_judging(struct node *manifest, const char *evaluated, struct error *err) {
+    char *path = path_join(evaluated, "judging.json");
+    struct node *judging = file_exists(path) ? document_read(path, err) : NULL;
+    int status = file_exists(path) && !judging ? -1 : 0;
+
+    if (judging) node_add_copy(manifest, "judging", judging);
+    node_free(judging);
+    free(path);
+    return status;
+}
+
+static int write_manifest(const struct scoring *scoring, const char *evaluated, struct error *err) {
     const struct arguments *arguments = scoring->arguments;
     struct node *manifest = node_new(NODE_MAP), *command, *notes;
     char *path = path_join(scoring->folder, "manifest.json"), *json;
@@ -249,8 +305,9 @@ static int write_manifest(const struct scoring *scoring, struct error *err) {
     for (int i = 0; i < scoring->outputs.file_count; i++)
         node_add_text(notes, NULL, scoring->outputs.understood[i]);
     if (scoring->missing) node_add_number(manifest, "missing_answers", scoring->missing);
+    status = add_judging(manifest, evaluated, err);
     json = node_json(manifest, 2);
-    status = file_write(path, json, strlen(json), err);
+    if (!status) status = file_write(path, json, strlen(json), err);
     free(json);
     free(path);
     node_free(manifest);
@@ -301,6 +358,10 @@ static void print_metric(const struct metric *metric, FILE *out) {
     if (!isnan(metric->worst))
         fprintf(out, "  missing ones could make it %.1f to %.1f %%", 100 * fmin(metric->worst, metric->best),
                 100 * fmax(metric->worst, metric->best));
+    if (metric->judge) fprintf(out, "  by %s", metric->judge);
+    if (metric->refused + metric->unparsed + metric->transport)
+        fprintf(out, "  (%d refused, %d unparsed, %d transport)", metric->refused, metric->unparsed,
+                metric->transport);
     if (metric->reason) fprintf(out, "  (%s)", metric->reason);
     fputc('\n', out);
     free(estimate);
@@ -394,17 +455,20 @@ static int score(struct scoring *scoring, FILE *out, struct error *err) {
 
     complete(scoring);
     if (!status) status = write_answers(scoring, answers, err);
-    if (!status) status = write_manifest(scoring, err);
     if (!status) status = evaluate(scoring, answers, measured, err);
+    if (!status) status = write_manifest(scoring, measured, err);
     if (!status) status = write_report(scoring, err);
     if (!status) status = print_results(scoring, measured, out, err);
+    if (!status) status = failures_check(measured, err) > 0 ? TOO_MANY_FAILURES : 0;
     free(answers);
     free(measured);
     return status;
 }
 
 static int run(const struct arguments *arguments, struct error *err) {
-    struct scoring scoring = {.arguments = arguments, .folder = argument_value(arguments, "out", "scores")};
+    struct scoring scoring = {.arguments = arguments,
+                              .judges = node_new(NODE_LIST),
+                              .folder = argument_value(arguments, "out", "scores")};
     int status = -1;
 
     if (!argument_given(arguments, "outputs")) {
@@ -412,7 +476,7 @@ static int run(const struct arguments *arguments, struct error *err) {
         goto out;
     }
     if (read_flags(&scoring, "outputs", err) || read_flags(&scoring, "questions", err) ||
-        read_flags(&scoring, "labels", err))
+        read_flags(&scoring, "labels", err) || read_judges(&scoring, err))
         goto out;
     if (!scoring.outputs.transcripts.count) {
         fail(err, "the files hold judgments and no answers; 'pyrite winrate' and 'pyrite rank' read those");
@@ -425,6 +489,7 @@ static int run(const struct arguments *arguments, struct error *err) {
     status = score(&scoring, arguments->out, err);
 out:
     outputs_free(&scoring.outputs);
+    node_free(scoring.judges);
     free(scoring.policies.items);
     return status;
 }
@@ -435,7 +500,13 @@ static const struct flag flags[] = {
     {"baseline", 'b', "NAME", "the policy that others are compared with (default: the first)"},
     {"labels", 'l', "[NAME=]FILE", "people's labels of answers: label, refused, correct, approval by id"},
     {"questions", 'q', "FILE",
-     "categories, truths and splits of prompts by id; or a public data set as it is published"},
+     "categories, truths, splits and what else judges need of prompts, by id; or a public data set as it is "
+     "published"},
+    {"judge", 'j', "NAME[,KEY=VALUE]...",
+     "a judge of every answer, and its options (pyrite list judge NAME); several times"},
+    {"judges", 0, "FILE", "a YAML or JSON list of judges: {use: NAME, name: ..., and its options}"},
+    {"most-failures", 0, "SHARE",
+     "of a judge's judgments that may be refused, unparsed or lost, else the exit code is 3 (default: 0.05)"},
     {"out", 0, "DIR", "folder that receives answers, metrics and report (default: scores)"},
     {"format", 'f', "NAME[,NAME]...", "formats of the report (default: all)"},
     {"task", 't', "NAME", "what tables call the data (default: outputs)"},
@@ -464,7 +535,8 @@ const struct command command_score = {
                    "report' and 'pyrite "
                    "check' work on it, and prints the figures. Refusals are told by the detector; --labels "
                    "says how far it agrees "
-                   "with people. A policy that gives one answer to everything, copies the prompt or the "
+                   "with people. --judge asks more judges, in the order given. A policy that gives one "
+                   "answer to everything, copies the prompt or the "
                    "baseline is pointed out.",
     .flags = flags,
     .least_words = 0,

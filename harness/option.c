@@ -156,6 +156,10 @@ static int read_value(const struct option *option, const struct node *value, con
             return fail_kind(option, value, where, "a map or a list", err);
         *(const struct node **)at = value;
         return 0;
+    case OPTION_JUDGES:
+        if (value->kind != NODE_LIST) return fail_kind(option, value, where, "a list of judges", err);
+        *(const struct node **)at = value;
+        return 0;
     default:
         if (!value->text) return fail_kind(option, value, where, "a text", err);
         *(const char **)at = value->text;
@@ -178,6 +182,7 @@ static int read_spelling(const struct option *option, const char *spelling, cons
         return 0;
     case OPTION_STEPS:
     case OPTION_MAP:
+    case OPTION_JUDGES:
         *(const struct node **)at = NULL;
         return 0;
     default:
@@ -264,6 +269,14 @@ int options_read(const struct option *table, const struct preset *presets, const
     return 0;
 }
 
+size_t options_size(const struct option *table) {
+    size_t most = 0;
+
+    for (; table->name; table++)
+        if (table->offset > most) most = table->offset;
+    return most + sizeof(double) + sizeof(void *);
+}
+
 static void describe_choice(struct node *map, const struct option *option, int index) {
     char *store;
     int count;
@@ -295,6 +308,7 @@ struct node *options_describe(const struct option *table, const void *settings) 
             break;
         case OPTION_STEPS:
         case OPTION_MAP:
+        case OPTION_JUDGES:
             if (*(const struct node *const *)at)
                 node_add_copy(map, table->name, *(const struct node *const *)at);
             else

@@ -18,15 +18,17 @@ enum option_kind {
                       folder */
     OPTION_STEPS,  /* const struct node *: list of such */
     OPTION_FILE,   /* const char *: a path, relative to the recipe; its content enters the step's hash */
-    OPTION_MAP     /* const struct node *: read by the plug-in with a table of its own */
+    OPTION_MAP,    /* const struct node *: read by the plug-in with a table of its own */
+    OPTION_JUDGES  /* const struct node *: list of judges and their options, which harness/judge_list.h checks
+                    */
 };
 
 struct option {
     const char *name;
     enum option_kind kind;
     size_t offset;        /* of the field in the settings struct */
-    const char *fallback; /* as it would be written in a recipe; NULL: required; "" for TEXT, STEP, FILE, MAP:
-                             absent */
+    const char *fallback; /* as it would be written in a recipe; NULL: required; "" for TEXT, STEP, FILE, MAP,
+                             JUDGES: absent */
     double low, high;     /* inclusive range of a number; both 0: any */
     const char *choices;
     const char *help; /* one line; units */
@@ -42,6 +44,9 @@ struct preset {
    nearest valid name. `where` is the file's name. */
 int options_read(const struct option *table, const struct preset *presets, const struct node *given,
                  const char *where, void *settings, struct error *err);
+
+/* Bytes that hold the struct that the table fills. */
+size_t options_size(const struct option *table);
 
 /* Every option with the value it resolved to, as a map (for manifest and --dry-run). */
 struct node *options_describe(const struct option *table, const void *settings);

@@ -77,6 +77,13 @@ static void keep_field(char **kept, char **other) {
     *other = NULL;
 }
 
+static void keep_meta(struct example *question, const struct node *more) {
+    for (const struct node *field = more ? more->first : NULL; field; field = field->next) {
+        if (!question->meta) question->meta = node_new(NODE_MAP);
+        if (!node_get(question->meta, field->key)) node_add_copy(question->meta, field->key, field);
+    }
+}
+
 /* One question an id, in the order of ids; what a later file adds is kept. Two texts for one id are an error.
  */
 static int merge_questions(struct examples *questions, const char *path, struct error *err) {
@@ -102,10 +109,7 @@ static int merge_questions(struct examples *questions, const char *path, struct 
         keep_field(&same->category, &next->category);
         keep_field(&same->truth, &next->truth);
         keep_field(&same->split, &next->split);
-        if (!same->meta) {
-            same->meta = next->meta;
-            next->meta = NULL;
-        }
+        keep_meta(same, next->meta);
         node_free(next->meta);
         free(next->id);
         free(next->prompt);

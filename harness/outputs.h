@@ -28,8 +28,13 @@ int outputs_read(struct outputs *out, const char *path, const struct outputs_how
 void outputs_free(struct outputs *outputs);
 
 /* Appends questions alone: a public data set as it is published (harness/questions.h), or rows with an id or
-   a prompt, and category, truth, split. Answers join them by id. */
+   a prompt, and category, truth, split; their other columns are what judges read in meta. Answers join them
+   by id. */
 int outputs_read_questions(struct outputs *out, const char *path, struct error *err);
+
+/* Takes a row's truth (truth, gold, reference, target, correct_answer, answer, …) and, in meta, all its other
+   columns but the prompt. What is known already stays. */
+void question_take(struct example *question, const struct node *record);
 
 /* Appends verdicts of the judge "label" from a file of labels: rows with an id, or with a policy and an id,
    and the columns "refused", "correct", "approval", or "label" with answered, refused or undetermined (also

@@ -327,6 +327,19 @@ static char *category_of(const struct node *record) {
     return field_text(first_of(record, names, NULL));
 }
 
+/* What a judge may need of a question that stands beside each answer to it. */
+static void take_meta(struct example *question, const struct node *record) {
+    static const char *const names[] = {"choices", "options",     "test",    "tests",   "inputs",   "outputs",
+                                        "story",   "entry_point", "passage", "article", "document", NULL};
+    const struct node *field;
+
+    for (int i = 0; names[i]; i++) {
+        if (!(field = node_get(record, names[i])) || field->kind == NODE_NULL) continue;
+        if (!question->meta) question->meta = node_new(NODE_MAP);
+        node_add_copy(question->meta, names[i], field);
+    }
+}
+
 static void set_facts(struct example *question, const struct node *record) {
     static const char *const truths[] = {"truth",          "gold",        "reference", "target",
                                          "correct_answer", "Best Answer", NULL};
@@ -354,6 +367,7 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
     if (!status) {
         question = add_question(in, id, prompt);
         set_facts(question, record);
+        take_meta(question, record);
         add_labels(in, record, policy, id);
         if (in->out->transcripts.count > before) {
             struct transcript *answer = &in->out->transcripts.items[before];
@@ -374,13 +388,28 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
     return status;
 }
 
+void question_take(struct example *question, const struct node *record) {
+    static const char *const truths[] = {"truth",  "gold",      "reference",  "target", "correct_answer",
+                                         "answer", "answerKey", "gold_label", NULL};
+
+    if (!question->truth) question->truth = field_text(first_of(record, truths, NULL));
+    if (!question->meta) question->meta = node_new(NODE_MAP);
+    for (const struct node *field = record->first; field; field = field->next) {
+        if (!strcmp(field->key, "prompt") || node_get(question->meta, field->key)) continue;
+        node_add_copy(question->meta, field->key, field);
+    }
+}
+
 int add_question_row(struct outputs_reading *in, const struct node *record, struct error *err) {
     const char *column = NULL;
     const struct node *found = first_of(record, prompt_names, &column);
     char *prompt = field_text(found), *id = record_id(record, id_names, prompt);
+    struct example *question;
 
     if (!id) return fail(err, "a question needs an id or a prompt");
-    set_facts(add_question(in, id, prompt), record);
+    question = add_question(in, id, prompt);
+    set_facts(question, record);
+    question_take(question, record);
     free(prompt);
     free(id);
     return 0;

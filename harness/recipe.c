@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/file.h"
+#include "harness/judge_list.h"
 #include "harness/matrix.h"
 #include "harness/memory.h"
 #include "harness/names.h"
@@ -428,6 +429,46 @@ char *input_name(void *context, const struct input *input) {
     return xstrdup(input->text);
 }
 
+/* What spell() says of files that judges' options name. */
+struct respelling {
+    const struct instance *instance;
+    char *(*spell)(void *context, const struct input *input);
+    void *context;
+};
+
+static int respell(void *context, const struct option *option, struct node *value, struct error *err) {
+    const struct respelling *all = context;
+
+    (void)err;
+    for (int i = 0; i < all->instance->input_count; i++) {
+        const struct input *input = &all->instance->inputs[i];
+
+        if (input->option != option || !input->nested || strcmp(input->text, value->text)) continue;
+        free(value->text);
+        value->text = all->spell(all->context, input);
+        break;
+    }
+    return 0;
+}
+
+static const struct option *find_option(const struct stage *stage, const char *name) {
+    for (const struct option *option = stage->options; option->name; option++)
+        if (!strcmp(option->name, name)) return option;
+    return NULL;
+}
+
+/* An option that names no input itself; judges may. */
+static void add_plain(struct node *out, const struct instance *instance, const struct node *value,
+                      char *(*spell)(void *context, const struct input *input), void *context) {
+    const struct option *option = find_option(instance->stage, value->key);
+    struct respelling all = {instance, spell, context};
+    struct node *copy = node_add_copy(out, value->key, value);
+    struct error ignored;
+
+    if (option && option->kind == OPTION_JUDGES && copy->kind == NODE_LIST)
+        judge_list_files(copy, respell, &all, &ignored);
+}
+
 static void add_inputs(struct node *out, const struct instance *instance, const struct node *value,
                        char *(*spell)(void *context, const struct input *input), void *context) {
     struct node *list = NULL;
@@ -436,7 +477,7 @@ static void add_inputs(struct node *out, const struct instance *instance, const 
         const struct input *input = &instance->inputs[i];
         char *text;
 
-        if (strcmp(input->option->name, value->key)) continue;
+        if (input->nested || strcmp(input->option->name, value->key)) continue;
         text = spell(context, input);
         if (input->option->kind == OPTION_STEPS && !list) {
             list = node_add(out, value->key, NODE_LIST);
@@ -449,7 +490,7 @@ static void add_inputs(struct node *out, const struct instance *instance, const 
 
 static int has_inputs(const struct instance *instance, const char *option) {
     for (int i = 0; i < instance->input_count; i++)
-        if (!strcmp(instance->inputs[i].option->name, option)) return 1;
+        if (!instance->inputs[i].nested && !strcmp(instance->inputs[i].option->name, option)) return 1;
     return 0;
 }
 
@@ -462,27 +503,19 @@ struct node *instance_options(const struct instance *instance,
         if (has_inputs(instance, value->key))
             add_inputs(out, instance, value, spell, context);
         else
-            node_add_copy(out, value->key, value);
+            add_plain(out, instance, value, spell, context);
     return out;
-}
-
-/* Bytes of the struct that the table fills. */
-static size_t settings_size(const struct option *table) {
-    size_t most = 0;
-
-    for (; table->name; table++)
-        if (table->offset > most) most = table->offset;
-    return most + sizeof(double) + sizeof(void *);
 }
 
 struct node *instance_resolve(const struct instance *instance, const char *where,
                               char *(*spell)(void *context, const struct input *input), void *context,
                               struct error *err) {
     const struct stage *stage = instance->stage;
-    void *settings = xcalloc(1, settings_size(stage->options));
+    void *settings = xcalloc(1, options_size(stage->options));
     struct node *given = instance_options(instance, spell, context), *all = NULL;
 
-    if (!options_read(stage->options, stage->presets, given, where, settings, err))
+    if (!options_read(stage->options, stage->presets, given, where, settings, err) &&
+        !judge_lists_check(stage->options, given, where, err))
         all = options_describe(stage->options, settings);
     node_free(given);
     free(settings);

@@ -14,6 +14,7 @@ struct input {
     int step;   /* which of the recipe's; -1: a path */
     char *text; /* the step's name, or the path as the recipe has it */
     char *path; /* of a file or folder, from here; NULL for a step */
+    int nested; /* the option is one of a judge's, in a list of judges */
 };
 
 /* A step in one cell of the matrix. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "harness/file.h"
+#include "harness/judge_list.h"
 #include "harness/matrix.h"
 #include "harness/memory.h"
 #include "harness/names.h"
@@ -45,7 +46,7 @@ static void add_input(struct instance *instance, const struct option *option, in
         if (instance->inputs[i].option == option && instance->inputs[i].step == step) return;
     instance->inputs =
         xrealloc(instance->inputs, (size_t)instance->input_count + 1, sizeof *instance->inputs);
-    instance->inputs[instance->input_count++] = (struct input){option, step, xstrdup(text), path};
+    instance->inputs[instance->input_count++] = (struct input){option, step, xstrdup(text), path, 0};
 }
 
 /* Adds every step whose label the pattern matches, in this cell; their number. */
@@ -138,11 +139,35 @@ static int is_reference(const struct option *option) {
     return option->kind == OPTION_STEP || option->kind == OPTION_STEPS || option->kind == OPTION_FILE;
 }
 
+/* What link_judge_file() needs. */
+struct linking {
+    struct recipe *recipe;
+    struct instance *instance;
+};
+
+static int link_judge_file(void *context, const struct option *option, struct node *value,
+                           struct error *err) {
+    const struct linking *linking = context;
+
+    if (link_one(linking->recipe, linking->instance, option, value, err)) return -1;
+    linking->instance->inputs[linking->instance->input_count - 1].nested = 1;
+    return 0;
+}
+
+static int link_judges(struct recipe *recipe, struct instance *instance, const struct node *value,
+                       struct error *err) {
+    struct linking linking = {recipe, instance};
+
+    if (!value || value->kind != NODE_LIST) return 0;
+    return judge_list_files((struct node *)value, link_judge_file, &linking, err);
+}
+
 static int link_instance(struct recipe *recipe, struct instance *instance, struct error *err) {
     for (const struct option *option = instance->stage->options; option->name; option++) {
         const struct node *value = node_get(instance->options, option->name);
         int is_list;
 
+        if (option->kind == OPTION_JUDGES && link_judges(recipe, instance, value, err)) return -1;
         if (!value || !is_reference(option) || value->kind == NODE_NULL) continue;
         if (value->text && !*value->text) continue;
         is_list = option->kind == OPTION_STEPS && value->kind == NODE_LIST;

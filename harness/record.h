@@ -44,6 +44,7 @@ struct metric {
     double p, p_adjusted;    /* NaN if no test; adjusted within `family` */
     char *unit, *method, *family, *reason;
     int n, n_missing, seeds;
+    int ties, refused, unparsed, transport; /* judgments behind it, by outcome; of verdicts only the ties */
     double worst,
         best;         /* value had all missing judgments gone against the policy, or for it; NaN: not told */
     double *per_seed; /* [seeds] or NULL */

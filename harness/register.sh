@@ -47,7 +47,7 @@ echo "const struct listing listings[] = {"
 for kind in stage world reward judge suite report; do
     case $kind in
     stage | reward) fields='options presets' ;;
-    world) fields=options ;;
+    world | judge) fields=options ;;
     *) fields= ;;
     esac
     for variable in $(variables_of "$kind" "$@"); do

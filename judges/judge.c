@@ -1,5 +1,6 @@
 #include "judges/judge.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "harness/memory.h"
@@ -19,4 +20,11 @@ void verdict_add(struct verdicts *out, const struct transcript *answer, const ch
     verdict->what = xstrdup(what);
     verdict->outcome = OUTCOME_VERDICT;
     verdict->score = score;
+}
+
+void verdict_add_failure(struct verdicts *out, const struct transcript *answer, const char *judge,
+                         const char *what, enum outcome outcome, const char *reason) {
+    verdict_add(out, answer, judge, what, NAN);
+    out->items[out->count - 1].outcome = outcome;
+    out->items[out->count - 1].reason = xstrdup(reason);
 }

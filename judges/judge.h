@@ -23,12 +23,15 @@ struct judging; /* an opened judge */
 struct judge {
     const char *name, *summary;
     const struct option *options; /* NULL where it has none */
+    int costly; /* a judgment costs money or time: null policies are judged only where that is asked for */
     int (*open)(struct judging **out, const struct judge_setup *setup, struct error *err);
-    /* Appends verdicts, one a thing judged, for each answer; the same for an answer in any company. */
+    /* Appends verdicts, one a thing judged, for each answer; the same for an answer in any company. An answer
+       that cannot be judged gets a verdict whose outcome says why. None, where it is set to judge pairs. */
     int (*judge)(struct judging *judging, const struct transcript *const *answers, int count,
                  struct verdicts *out, struct error *err);
     /* Appends verdicts of "preference" for each pair a[i], b[i] of answers to one prompt, in both orders
-       where a judge could see an order; transcript is a's, other b's. NULL where a judge sees no pairs. */
+       where a judge could see an order; transcript is a's, other b's. None, where it is set to judge single
+       answers. NULL where a judge sees no pairs. */
     int (*compare)(struct judging *judging, const struct transcript *const *a,
                    const struct transcript *const *b, int count, struct verdicts *out, struct error *err);
     /* Adds to the map what the manifest should say: model, rubric's hash, requests, cost, canaries. NULL:
@@ -46,5 +49,8 @@ const struct judge *judge_find(const char *name); /* NULL if there is none */
 /* Appends a verdict with a score. */
 void verdict_add(struct verdicts *out, const struct transcript *answer, const char *judge, const char *what,
                  double score);
+/* Appends a judgment without a score; reason may be NULL. */
+void verdict_add_failure(struct verdicts *out, const struct transcript *answer, const char *judge,
+                         const char *what, enum outcome outcome, const char *reason);
 
 #endif

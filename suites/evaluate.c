@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "harness/file.h"
+#include "harness/judge_list.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "suites/gather.h"
+#include "suites/judgments.h"
 #include "suites/measure.h"
 
 struct settings {
@@ -13,7 +15,7 @@ struct settings {
     const struct node *suites;
     const char *task;
     int seed, resamples;
-    double level;
+    double level, most_failures;
 };
 
 #define AT(field) offsetof(struct settings, field)
@@ -25,6 +27,10 @@ static const struct option options[] = {
     {"training", OPTION_STEPS, AT(gather.training), "", 0, 0, NULL, "PPO steps whose logs are read"},
     {"verdicts", OPTION_MAP, AT(gather.verdicts), "", 0, 0, NULL,
      "list of verdicts.jsonl with labels and judgments made elsewhere"},
+    {"judges", OPTION_JUDGES, AT(gather.judges), "", 0, 0, NULL,
+     "list of judges of every answer, and of pairs with the baseline's: {use: NAME, and its options}"},
+    {"most_failures", OPTION_REAL, AT(most_failures), "0.05", 0, 1, NULL,
+     "share of a judge's judgments that may be refused, unparsed or lost; beyond it pyrite ends in code 3"},
     {"suites", OPTION_MAP, AT(suites), "", 0, 0, NULL, "list of suites; all if not given"},
     {"baseline", OPTION_TEXT, AT(gather.baseline), "sft", 0, 0, NULL,
      "the policy that others are compared with"},
@@ -144,6 +150,8 @@ static int run_evaluate(struct run *run, const struct step *step, struct error *
 
     if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
     if (check_suites(settings.suites, run->recipe, err)) return -1;
+    if (judge_lists_check(options, step->options, run->recipe, err)) return -1;
+    settings.gather.where = run->recipe;
     if (gather(&gathered, &settings.gather, run, err)) goto out;
     task = task_name(&settings, &gathered);
     bench = (struct bench){.task = task,
@@ -155,11 +163,14 @@ static int run_evaluate(struct run *run, const struct step *step, struct error *
                            .training_count = gathered.training_count,
                            .rewards = gathered.rewards,
                            .reward_count = gathered.reward_count,
+                           .judges = gathered.judges,
+                           .judge_count = gathered.judge_count,
                            .seed = (uint64_t)settings.seed,
                            .resamples = settings.resamples,
                            .level = settings.level};
     if (measure(&bench, settings.suites, &metrics, err)) goto out;
-    status = write_outputs(step, &gathered, &metrics, task, err);
+    if (write_outputs(step, &gathered, &metrics, task, err)) goto out;
+    status = judgments_write(&gathered, settings.most_failures, step->folder, err);
 out:
     free(task);
     metrics_free(&metrics);

@@ -8,6 +8,7 @@
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "judges/judge.h"
+#include "suites/judgments.h"
 #include "suites/refusal_detector.h"
 
 static int read_world(struct gathered *out, const struct node *data, struct error *err) {
@@ -34,9 +35,8 @@ out:
     return status;
 }
 
-/* questions.jsonl lies beside answers that came with their prompts' truths. */
-static int read_questions(struct gathered *out, const char *folder, struct error *err) {
-    char *path = path_join(folder, "questions.jsonl");
+static int read_questions(struct gathered *out, const char *folder, const char *name, struct error *err) {
+    char *path = path_join(folder, name);
     int status = file_exists(path) ? examples_read(path, &out->questions, err) : 0;
 
     free(path);
@@ -49,8 +49,11 @@ static int read_answers(struct gathered *out, const struct gather_options *optio
         int status = transcripts_read(path, &out->transcripts, err);
 
         free(path);
-        if (status || read_questions(out, folder->text, err)) return -1;
+        if (status || read_questions(out, folder->text, "questions.jsonl", err)) return -1;
     }
+    for (const struct node *folder = options->data ? options->data->first : NULL; folder;
+         folder = folder->next)
+        if (read_questions(out, folder->text, "prompts.jsonl", err)) return -1;
     out->asked = out->transcripts.count;
     nulls_add(&out->transcripts, options->baseline);
     return table_build(&out->table, &out->transcripts, options->baseline, err);
@@ -69,7 +72,7 @@ static void add_plain_columns(struct gathered *out) {
     }
 }
 
-static void keep_verdicts(struct gathered *out, struct verdicts *verdicts) {
+void gathered_keep(struct gathered *out, struct verdicts *verdicts) {
     table_add_verdicts(&out->table, verdicts);
     for (int i = 0; i < verdicts->count; i++) {
         struct verdict *verdict = &verdicts->items[i];
@@ -116,7 +119,7 @@ static int judge_by(struct gathered *out, const char *name, const struct run *ru
     }
     if (judge->open(&judging, &setup, err)) goto out;
     if (judge->judge(judging, list, out->transcripts.count, &verdicts, err)) goto out;
-    keep_verdicts(out, &verdicts);
+    gathered_keep(out, &verdicts);
     status = 0;
 out:
     if (judging) judge->close(judging);
@@ -135,7 +138,7 @@ static int read_verdicts(struct gathered *out, const struct gather_options *opti
             verdicts_free(&verdicts);
             return -1;
         }
-        keep_verdicts(out, &verdicts);
+        gathered_keep(out, &verdicts);
     }
     return 0;
 }
@@ -310,7 +313,7 @@ static int judge_by_reward(struct gathered *out, const struct gather_options *op
     if (judge->open(&judging, &setup, err)) goto out;
     list = choose_answers(out, fitted, options->reward_prompts, &count);
     if (judge->judge(judging, list, count, &verdicts, err)) goto out;
-    keep_verdicts(out, &verdicts);
+    gathered_keep(out, &verdicts);
     if (score_pairs(out, judge, judging, fitted, err)) goto out;
     status = judge->explain ? explain_answers(out, judge, judging, fitted, options->samples, err) : 0;
 out:
@@ -388,11 +391,11 @@ static int read_trainings(struct gathered *out, const struct gather_options *opt
 
 int gather(struct gathered *out, const struct gather_options *options, const struct run *run,
            struct error *err) {
-    *out = (struct gathered){.token_rewards = node_new(NODE_LIST)};
+    *out = (struct gathered){.token_rewards = node_new(NODE_LIST), .accounts = node_new(NODE_MAP)};
     if (read_world(out, options->data, err) || read_answers(out, options, err)) return -1;
     add_plain_columns(out);
-    if (judge_answers(out, run, err) || read_verdicts(out, options, err) || read_pairs(out, options, err))
-        return -1;
+    if (judge_answers(out, run, err) || judgments_make(out, options, run, err)) return -1;
+    if (read_verdicts(out, options, err) || read_pairs(out, options, err)) return -1;
     if (judge_by_rewards(out, options, run, err)) return -1;
     return read_trainings(out, options, err);
 }
@@ -410,13 +413,16 @@ void gathered_free(struct gathered *gathered) {
         free(gathered->trainings[i].kl);
     }
     for (int i = 0; i < gathered->reward_count; i++) free((char *)gathered->rewards[i]);
+    for (int i = 0; i < gathered->judge_count; i++) free((char *)gathered->judges[i]);
+    free(gathered->judges);
+    examples_free(&gathered->questions);
+    node_free(gathered->accounts);
     free(gathered->rewards);
     free(gathered->trainings);
     free(gathered->pairs.scores);
     free(gathered->pairs.gold_chosen);
     free(gathered->pairs.gold_rejected);
     free(gathered->pair_items);
-    examples_free(&gathered->questions);
     examples_free(&gathered->examples);
     verdicts_free(&gathered->verdicts);
     table_free(&gathered->table);

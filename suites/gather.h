@@ -9,6 +9,8 @@ struct gather_options {
     const struct node *data, *answers, *rewards,
         *training;               /* lists of folders; all but answers may be NULL */
     const struct node *verdicts; /* list of verdicts.jsonl made elsewhere, or NULL */
+    const struct node *judges;   /* list of judges (harness/judge_list.h), or NULL */
+    const char *where;           /* the file that names them */
     const char *baseline;
     int reward_prompts, reward_pairs; /* a split; 0: all */
     int samples;                      /* prompts whose token rewards are kept */
@@ -21,9 +23,12 @@ struct gathered {
     struct transcripts transcripts;
     int asked; /* transcripts that were read; behind them stand the null policies' */
     struct table table;
-    struct verdicts verdicts;  /* of the answers that were read */
-    struct examples questions; /* of the answers' folders: truths and meta by prompt id */
+    struct verdicts verdicts; /* of the answers that were read */
     struct examples examples;
+    struct examples questions; /* what was asked, as far as the data and the answers' folders tell */
+    struct node *accounts;     /* of the judges named, a map by their names */
+    const char **judges;       /* their names */
+    int judge_count;
     const struct example **pair_items;
     struct pairs_judged pairs;
     struct training *trainings;
@@ -35,6 +40,8 @@ struct gathered {
 
 int gather(struct gathered *out, const struct gather_options *options, const struct run *run,
            struct error *err);
+/* Adds verdicts to the table and, null policies' apart, to the verdicts, and empties the list. */
+void gathered_keep(struct gathered *out, struct verdicts *verdicts);
 void gathered_free(struct gathered *gathered);
 
 #endif

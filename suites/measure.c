@@ -107,15 +107,28 @@ static void set_interval(struct metric *metric, int status, double low, double h
     metric->high = high;
 }
 
-/* A share of n judged prompts, had the missing ones all gone against the policy, or all for it; where neither
-   is good, all 0 or all 1. */
-static void set_bounds(struct metric *metric) {
-    double all = metric->n + metric->n_missing, none = metric->value * metric->n / all;
-    double every = none + metric->n_missing / all;
-
-    if (!metric->n || !metric->n_missing || !metric->unit || strcmp(metric->unit, "percent")) return;
+/* What the value would be, had every missing judgment been a 0, and had it been a 1. */
+static void set_bounds(struct metric *metric, double none, double every) {
+    if (!metric->n || !(none < every) || !metric->unit || strcmp(metric->unit, "percent")) return;
     metric->worst = metric->lower_is_better == 1 ? every : none;
     metric->best = metric->lower_is_better == 1 ? none : every;
+}
+
+void measure_failures(const struct bench *bench, const struct measure *what, const double *value,
+                      struct metric *metric) {
+    const struct table *table = bench->table;
+    const struct column *column = table_column_of(table, value);
+
+    for (int q = 0; q < table->question_count && column && column->failure; q++) {
+        if (!measure_takes(bench, what, q)) continue;
+        for (int s = 0; s < table->seed_count; s++) {
+            int failure = column->failure[table_cell(table, what->policy, s, q)];
+
+            metric->refused += failure == OUTCOME_REFUSED;
+            metric->unparsed += failure == OUTCOME_UNPARSED;
+            metric->transport += failure == OUTCOME_TRANSPORT;
+        }
+    }
 }
 
 void metric_of_values(const struct bench *bench, struct metric *metric, const double *values, int count) {
@@ -141,7 +154,6 @@ void metric_of_values(const struct bench *bench, struct metric *metric, const do
         status = bootstrap_mean(&resampled, kept, weight, n, &settings, &err);
         set_interval(metric, status, resampled.low, resampled.high, &err);
     }
-    set_bounds(metric);
     free(weight);
     free(kept);
 }
@@ -240,6 +252,7 @@ static double win(const struct bench *bench, const struct measure *what, int oth
     int a = table_cell(bench->table, what->policy, seed, question),
         b = table_cell(bench->table, other, seed, question);
 
+    if (what->are_wins) return what->value[a];
     if (isnan(what->value[a]) || isnan(what->value[b])) return NAN;
     if (tokens && !nearly_equal(tokens[a], tokens[b])) return NAN;
     return what->value[a] > what->value[b] ? 1 : what->value[a] == what->value[b] ? 0.5 : 0;
@@ -262,8 +275,35 @@ static void set_wins(const struct bench *bench, struct metric *metric, const dou
         set_interval(metric, status, estimate.low, estimate.high, &err);
         if (!status) metric->p = estimate.p;
     }
-    set_bounds(metric);
     free(kept);
+}
+
+/* A prompt's wins under all seeds. */
+struct prompt_wins {
+    double mean;        /* NaN: none was judged */
+    double none, every; /* had those that were not judged been lost, or won */
+    int ties;
+};
+
+static struct prompt_wins wins_of(const struct bench *bench, const struct measure *what, int other,
+                                  const double *tokens, int question) {
+    const struct table *table = bench->table;
+    struct prompt_wins out = {0};
+    double sum = 0, judged = 0, open = 0;
+
+    for (int s = 0; s < table->seed_count; s++) {
+        double one = win(bench, what, other, tokens, s, question);
+
+        open += isnan(one) && table->answers[table_cell(table, what->policy, s, question)];
+        if (isnan(one)) continue;
+        sum += one;
+        out.ties += one == 0.5;
+        judged++;
+    }
+    out.mean = sum / judged;
+    out.none = judged + open ? sum / (judged + open) : 0;
+    out.every = judged + open ? (sum + open) / (judged + open) : 1;
+    return out;
 }
 
 void measure_wins(const struct bench *bench, const struct measure *what, int other, const double *tokens,
@@ -271,7 +311,7 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
     const struct table *table = bench->table;
     struct metric *metric = measure_metric(bench, what, table->policies[other], out);
     double *wins = xmalloc((size_t)table->question_count * sizeof *wins);
-    double *kept = xmalloc((size_t)table->question_count * sizeof *kept);
+    double *kept = xmalloc((size_t)table->question_count * sizeof *kept), none = 0, every = 0;
     int count = 0;
 
     metric->seeds = table->seed_count;
@@ -285,19 +325,17 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
     }
     count = 0;
     for (int q = 0; q < table->question_count; q++) {
-        double seeds = 0, sum = 0;
+        struct prompt_wins prompt;
 
         if (!measure_takes(bench, what, q)) continue;
-        for (int s = 0; s < table->seed_count; s++) {
-            double one = win(bench, what, other, tokens, s, q);
-
-            if (isnan(one)) continue;
-            sum += one;
-            seeds++;
-        }
-        wins[count++] = sum / seeds; /* NaN where no seed counts */
+        prompt = wins_of(bench, what, other, tokens, q);
+        none += prompt.none;
+        every += prompt.every;
+        metric->ties += prompt.ties;
+        wins[count++] = prompt.mean;
     }
     set_wins(bench, metric, wins, count);
+    set_bounds(metric, none / count, every / count);
     if (!metric->n)
         metric_reason(metric, tokens ? "no two judged answers are of nearly one length"
                                      : "no prompt has a judged answer of both");
@@ -361,6 +399,31 @@ static void set_per_seed(const struct bench *bench, const struct measure *what, 
     }
 }
 
+/* The mean over the prompts that are measured, with `fill` for answers that were not judged and for prompts
+   that were not answered. */
+static double filled_mean(const struct bench *bench, const struct measure *what, int policy, double fill) {
+    const struct table *table = bench->table;
+    double total = 0;
+    int count = 0;
+
+    for (int q = 0; q < table->question_count; q++) {
+        double sum = 0;
+        int answers = 0;
+
+        if (!measure_takes(bench, what, q)) continue;
+        for (int s = 0; s < table->seed_count; s++) {
+            int cell = table_cell(table, policy, s, q);
+
+            if (isnan(what->value[cell]) && !table->answers[cell]) continue;
+            sum += isnan(what->value[cell]) ? fill : what->value[cell];
+            answers++;
+        }
+        total += answers ? sum / answers : fill;
+        count++;
+    }
+    return count ? total / count : NAN;
+}
+
 void measure_level(const struct bench *bench, const struct measure *what, struct metrics *out) {
     double *mine = xmalloc((size_t)bench->table->question_count * sizeof *mine);
     int count = gather(bench, what, what->policy, mine);
@@ -368,25 +431,39 @@ void measure_level(const struct bench *bench, const struct measure *what, struct
 
     set_per_seed(bench, what, -1, metric);
     metric_of_values(bench, metric, mine, count);
+    set_bounds(metric, filled_mean(bench, what, what->policy, 0), filled_mean(bench, what, what->policy, 1));
+    measure_failures(bench, what, what->value, metric);
     free(mine);
+}
+
+static void measure_change(const struct bench *bench, const struct measure *what, const double *mine,
+                           int count, struct metrics *out) {
+    const struct table *table = bench->table;
+    double *theirs = xmalloc((size_t)table->question_count * sizeof *theirs);
+    struct metric *metric = measure_metric(bench, what, table->policies[table->baseline], out);
+    struct measure baseline = *what;
+
+    gather(bench, what, table->baseline, theirs);
+    set_per_seed(bench, what, table->baseline, metric);
+    metric_of_difference(bench, metric, mine, theirs, count);
+    set_bounds(metric,
+               filled_mean(bench, what, what->policy, 0) - filled_mean(bench, what, table->baseline, 1),
+               filled_mean(bench, what, what->policy, 1) - filled_mean(bench, what, table->baseline, 0));
+    measure_failures(bench, what, what->value, metric);
+    baseline.policy = table->baseline;
+    measure_failures(bench, &baseline, what->value, metric);
+    free(theirs);
 }
 
 void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out) {
     const struct table *table = bench->table;
     double *mine = xmalloc((size_t)table->question_count * sizeof *mine);
-    double *theirs = xmalloc((size_t)table->question_count * sizeof *theirs);
     int count = gather(bench, what, what->policy, mine);
-    struct metric *metric;
 
     measure_level(bench, what, out);
-    if (what->policy != table->baseline && !is_null_policy(table->policies[what->policy])) {
-        gather(bench, what, table->baseline, theirs);
-        metric = measure_metric(bench, what, table->policies[table->baseline], out);
-        set_per_seed(bench, what, table->baseline, metric);
-        metric_of_difference(bench, metric, mine, theirs, count);
-    }
+    if (what->policy != table->baseline && !is_null_policy(table->policies[what->policy]))
+        measure_change(bench, what, mine, count, out);
     free(mine);
-    free(theirs);
 }
 
 /* Null policies are not judged by everything. */

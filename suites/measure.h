@@ -12,6 +12,7 @@ struct measure {
     const double *value;           /* a table's column */
     const char *const *categories; /* NULL-terminated; NULL: all */
     int policy, lower_is_better;
+    int are_wins; /* the values are scores of pairs with the baseline: 1 wins, 1/2 ties, 0 loses */
 };
 
 /* A metric with its names set, to be filled. */
@@ -38,7 +39,8 @@ void metric_of_difference(const struct bench *bench, struct metric *metric, cons
 /* Unpaired: mean of a less mean of b, over different prompts; Welch's t. */
 void metric_of_gap(const struct bench *bench, struct metric *metric, const double *a, int a_count,
                    const double *b, int b_count);
-/* How often the policy's answer has the higher value than the other policy's, ties half, against a half. With
+/* How often the policy's answer has the higher value than the other policy's, ties half, against a half; the
+   mean of the values themselves where they are wins. With
    tokens (a column): only where the two are of nearly one length, within a tenth or a token. Null policies
    have no p. */
 void measure_wins(const struct bench *bench, const struct measure *what, int other, const double *tokens,
@@ -46,6 +48,10 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
 /* Mean over the seeds of per_seed, which is set already, with Student's t over seeds. zero: test against 0.
  */
 void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero);
+
+/* Counts the failed judgments of a column's policy on what is measured into the metric, by outcome. */
+void measure_failures(const struct bench *bench, const struct measure *what, const double *column,
+                      struct metric *metric);
 
 /* The policy's level. */
 void measure_level(const struct bench *bench, const struct measure *what, struct metrics *out);

@@ -43,6 +43,8 @@ struct bench {
     int training_count;
     const char *const *rewards; /* names of those that scored answers */
     int reward_count;
+    const char *const *judges; /* names of those that the evaluation asked */
+    int judge_count;
     uint64_t seed; /* of resampling */
     int resamples;
     double level; /* of intervals */

@@ -178,6 +178,8 @@ void table_free(struct table *table) {
         free(table->columns[i].what);
         free(table->columns[i].judge);
         free(table->columns[i].value);
+        free(table->columns[i].verdicts);
+        free(table->columns[i].failure);
     }
     free(table->policies);
     free(table->seeds);
@@ -212,7 +214,8 @@ double *table_add_column(struct table *table, const char *what, const char *judg
     if (column) return column->value;
     table->columns = xrealloc(table->columns, (size_t)table->column_count + 1, sizeof *table->columns);
     column = &table->columns[table->column_count++];
-    *column = (struct column){xstrdup(what), xstrdup(judge), xmalloc((size_t)cells * sizeof(double))};
+    *column = (struct column){
+        .what = xstrdup(what), .judge = xstrdup(judge), .value = xmalloc((size_t)cells * sizeof(double))};
     for (int i = 0; i < cells; i++) column->value[i] = NAN;
     return column->value;
 }
@@ -231,12 +234,62 @@ static int cell_of(const struct table *table, const char *id) {
     return low < table->place_count && !strcmp(table->places[low], id) ? table->cells[low] : -1;
 }
 
+const struct column *table_column_of(const struct table *table, const double *value) {
+    for (int i = 0; i < table->column_count; i++)
+        if (table->columns[i].value == value) return &table->columns[i];
+    return NULL;
+}
+
+/* A verdict as a score of one cell; cell -1: of nothing here. */
+struct placed {
+    const char *what;
+    int cell;
+    double score;
+};
+
+static int is_baselines(const struct table *table, int cell) {
+    return cell >= 0 && cell / (table->seed_count * table->question_count) == table->baseline;
+}
+
+static struct placed place_pair(const struct table *table, const struct verdict *verdict) {
+    static const char *const names[] = {"preference", "preference_first", "preference_second"};
+    int cell = cell_of(table, verdict->transcript), other = cell_of(table, verdict->other);
+    int turn = is_baselines(table, cell), order = verdict->order;
+    struct placed out = {.cell = -1, .score = turn ? 1 - verdict->score : verdict->score};
+
+    if (cell < 0 || other < 0 || strcmp(verdict->what, "preference")) return out;
+    if (is_baselines(table, cell) == is_baselines(table, other)) return out;
+    if (turn && order) order = 3 - order;
+    out.what = names[order == 1 || order == 2 ? order : 0];
+    out.cell = turn ? other : cell;
+    return out;
+}
+
+static void add_verdict(struct table *table, const struct placed *placed, const struct verdict *verdict) {
+    double *value = table_add_column(table, placed->what, verdict->judge);
+    struct column *column = find_column(table, placed->what, verdict->judge);
+    int cells = table_cells(table), *count;
+
+    if (!column->verdicts) {
+        column->verdicts = xcalloc((size_t)cells, sizeof *column->verdicts);
+        column->failure = xcalloc((size_t)cells, sizeof *column->failure);
+    }
+    count = &column->verdicts[placed->cell];
+    if (verdict->outcome > OUTCOME_TIE || isnan(verdict->score)) {
+        column->failure[placed->cell] = (unsigned char)verdict->outcome;
+        return;
+    }
+    value[placed->cell] =
+        *count ? (value[placed->cell] * *count + placed->score) / (*count + 1) : placed->score;
+    ++*count;
+}
+
 void table_add_verdicts(struct table *table, const struct verdicts *verdicts) {
     for (int i = 0; i < verdicts->count; i++) {
         const struct verdict *verdict = &verdicts->items[i];
-        int cell = cell_of(table, verdict->transcript);
+        struct placed placed = {verdict->what, cell_of(table, verdict->transcript), verdict->score};
 
-        if (verdict->other || cell < 0 || verdict->outcome != OUTCOME_VERDICT) continue;
-        table_add_column(table, verdict->what, verdict->judge)[cell] = verdict->score;
+        if (verdict->other) placed = place_pair(table, verdict);
+        if (placed.cell >= 0) add_verdict(table, &placed, verdict);
     }
 }

@@ -11,6 +11,9 @@ struct question {
 struct column {
     char *what, *judge; /* judge: NULL for what the transcript itself tells */
     double *value;      /* [policies][seeds][questions]; NaN: not known */
+    int *verdicts;      /* as value: how many verdicts it is the mean of; NULL: it comes from none */
+    unsigned char
+        *failure; /* as value: the outcome of a judgment that gave no verdict, 0 where there was none */
 };
 
 /* Borrows the transcripts, which must stay where they are. */
@@ -36,9 +39,13 @@ void table_free(struct table *table);
 int table_cells(const struct table *table);
 int table_cell(const struct table *table, int policy, int seed, int question);
 
-/* Adds the scores of verdicts that are no pairs, a column each for judge and what; those of unknown answers
-   are left out, as are failed ones (NaN stays). */
+/* Adds the scores of verdicts, a column each for judge and what: several on one answer are averaged, failed
+   ones leave NaN and their outcome, those of unknown answers are left out. A pair with the baseline's answer
+   scores the other: in the column "preference_first" where that was shown first, "preference_second", or
+   "preference" where no order was; other pairs are left out. */
 void table_add_verdicts(struct table *table, const struct verdicts *verdicts);
+/* The column that a value belongs to, or NULL. */
+const struct column *table_column_of(const struct table *table, const double *value);
 /* A column of NaN to fill, or the one that is there. */
 double *table_add_column(struct table *table, const char *what, const char *judge);
 /* The column, or NULL; judge NULL: the first of that name. */

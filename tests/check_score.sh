@@ -47,6 +47,20 @@ cp scores/steps/evaluate/metrics.jsonl before
 "$pyrite" score -o careful=careful.jsonl -o constant=constant.jsonl -o copy=copy.jsonl --labels careful=labels.csv >out 2>&1
 cmp -s before scores/steps/evaluate/metrics.jsonl || complain "the same command gave other figures"
 
+for i in $(seq 1 20); do echo "{\"id\":$i,\"truth\":\"answer number $i is here\"}"; done >truths.jsonl
+"$pyrite" score -o careful=careful.jsonl -o copy=copy.jsonl --questions truths.jsonl --judge exact --judge exact,name=cased,keep_case=true \
+    --suite judged >out 2>&1 || complain "--judge failed: $(cat out)"
+says out "100.0 % [83.9, 100.0]       n 20  by exact"
+says out "0.0 % [0.0, 16.1]           n 20  by cased"
+says scores/manifest.json '"judgments": 40'
+printf 'judges:\n  - {use: exact, rule: contains}\n' >judges.yaml
+head -18 truths.jsonl >fewer.jsonl
+refuses 3 "judge exact: 2 of 20 judgments failed (0 refused, 2 unparsed, 0 transport)" -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml
+says out "n 18 of 20  missing ones could make it 90.0 to 100.0 %  by exact  (0 refused, 2 unparsed, 0 transport)"
+"$pyrite" score -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml --most-failures 0.1 >out 2>&1 || complain "--most-failures 0.1: $(cat out)"
+refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
+refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
+refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact
 refuses 2 "short has no answer to 1 of 20 prompts (1)" -o careful=careful.jsonl -o short=short.jsonl
 "$pyrite" score -o careful=careful.jsonl -o short=short.jsonl --allow-missing >out 2>&1 || complain "--allow-missing failed"
 says out "1 answers are missing"

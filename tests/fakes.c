@@ -41,7 +41,7 @@ struct count_settings {
     int rows, pause, seed;
     double rate;
     const char *word, *from, *file;
-    const struct node *dials;
+    const struct node *dials, *judges;
     int trouble;
 };
 
@@ -53,6 +53,7 @@ static const struct option count_options[] = {
     {"word", OPTION_TEXT, AT(word), "", 0, 0, NULL, "what to write"},
     {"from", OPTION_STEP, AT(from), "", 0, 0, NULL, "a step whose out.txt goes in front"},
     {"file", OPTION_FILE, AT(file), "", 0, 0, NULL, "a file whose text goes in front"},
+    {"judges", OPTION_JUDGES, AT(judges), "", 0, 0, NULL, "judges that nobody asks"},
     {"dials", OPTION_MAP, AT(dials), "", 0, 0, NULL, "anything"},
     {"trouble", OPTION_CHOICE, AT(trouble), "none", 0, 0, "none|fail|crash|kill", "what goes wrong"},
     {0},
@@ -244,6 +245,13 @@ static const struct world world_echo = {
     "echo",           "says it again", echo_dials,    sizeof(double), echo_splits, echo_prompt,
     echo_demonstrate, echo_ideal,      echo_annotate, echo_inspect,   NULL};
 
+static const struct option judge_options_of[] = {
+    {"notes", OPTION_FILE, 0, "", 0, 0, NULL, "a file"},
+    {"of", OPTION_JUDGES, sizeof(char *), "", 0, 0, NULL, "judges within"},
+    {0}};
+static const char *const judge_name = "critic", *const judge_summary = "finds fault";
+static const struct option *const judge_table = judge_options_of;
+
 const struct stage *const stages[] = {&stage_count, &stage_join, NULL};
 const struct world *const worlds[] = {&world_echo, NULL};
 const struct report *const reports[] = {&report_markdown, NULL};
@@ -251,6 +259,7 @@ const struct listing listings[] = {
     {"stage", &stage_count.name, &stage_count.summary, &stage_count.options, &stage_count.presets},
     {"stage", &stage_join.name, &stage_join.summary, &stage_join.options, NULL},
     {"world", &world_echo.name, &world_echo.summary, &world_echo.options, NULL},
+    {"judge", &judge_name, &judge_summary, &judge_table, NULL},
     {"report", &report_markdown.name, &report_markdown.summary, NULL, NULL},
     {0},
 };

@@ -17,14 +17,17 @@ enum { ANSWERS = 30 };
 static struct error err;
 static struct transcripts transcripts;
 static struct verdicts verdicts;
+static struct examples questions;
 static const struct world *world;
 static void *dials;
 
 static void clean(void) {
     transcripts_free(&transcripts);
     verdicts_free(&verdicts);
+    examples_free(&questions);
     free(dials);
     dials = NULL;
+    world = NULL;
     ck_assert_int_eq(folder_remove(FOLDER, &err), 0);
 }
 
@@ -48,7 +51,7 @@ static void use_world(const char *name) {
 
 static int judge_by(const char *name, const char *folder, int first, int count) {
     struct run run = {.recipe = "recipe.yaml", .folder = FOLDER, .device = "cpu", .threads = 1};
-    struct judge_setup setup = {&run, world, dials, folder, NULL};
+    struct judge_setup setup = {.run = &run, .world = world, .dials = dials, .folder = folder};
     const struct transcript *list[ANSWERS];
     const struct judge *judge = judge_find(name);
     struct judging *judging = NULL;
@@ -168,6 +171,127 @@ START_TEST(a_judge_that_lacks_its_means_says_so)
 }
 END_TEST
 
+/* An answer to question `id`, which is made with the first. */
+static void ask(const char *id, const char *truth, const char *response) {
+    struct transcript *t = transcripts_add(&transcripts);
+
+    if (!examples_find(&questions, id)) {
+        struct example *question = examples_add(&questions);
+
+        question->id = xstrdup(id);
+        question->prompt = xprintf("question %s", id);
+        question->truth = xstrdup(truth);
+    }
+    t->id = xprintf("t%d", transcripts.count - 1);
+    t->prompt_id = xstrdup(id);
+    t->policy = xstrdup("sft");
+    t->prompt = xprintf("question %s", id);
+    t->response = xstrdup(response);
+}
+
+/* Every answer, by a judge with options in YAML. */
+static int judge_with(const char *name, const char *yaml) {
+    struct run run = {.recipe = "recipe.yaml", .folder = FOLDER, .device = "cpu", .threads = 2};
+    struct node *options = document_parse_yaml(yaml, strlen(yaml), "options", &err);
+    struct judge_setup setup = {.run = &run, .questions = &questions, .options = options, .where = "options"};
+    const struct transcript **list = xmalloc(((size_t)transcripts.count + 1) * sizeof *list);
+    const struct judge *judge = judge_find(name);
+    struct judging *judging = NULL;
+    int status;
+
+    ck_assert_ptr_nonnull(judge);
+    ck_assert_ptr_nonnull(options);
+    verdicts_free(&verdicts);
+    for (int i = 0; i < transcripts.count; i++) list[i] = &transcripts.items[i];
+    status = judge->open(&judging, &setup, &err);
+    if (!status) {
+        status = judge->judge(judging, list, transcripts.count, &verdicts, &err);
+        judge->close(judging);
+    }
+    free(list);
+    node_free(options);
+    return status;
+}
+
+/* 1 right, 0 wrong, ? no verdict: of every answer in order. */
+static const char *marks(void) {
+    static char out[100];
+
+    ck_assert_int_lt(verdicts.count, 100);
+    for (int i = 0; i < verdicts.count; i++) {
+        const struct verdict *verdict = &verdicts.items[i];
+
+        ck_assert_str_eq(verdict->transcript, transcripts.items[i].id);
+        ck_assert(verdict->outcome == OUTCOME_VERDICT || verdict->reason);
+        out[i] = verdict->outcome != OUTCOME_VERDICT ? '?' : verdict->score == 1 ? '1' : '0';
+    }
+    out[verdicts.count] = 0;
+    return out;
+}
+
+static void expect_marks(const char *judge, const char *yaml, const char *wanted) {
+    ck_assert_msg(!judge_with(judge, yaml), "%s", err.message);
+    ck_assert_msg(!strcmp(marks(), wanted), "%s %s: %s, expected %s", judge, yaml, marks(), wanted);
+}
+
+START_TEST(exact_compares_by_the_rule_that_is_named)
+{
+    ask("paris", "Paris", "Paris");
+    ask("paris", NULL, "  paris.\n");
+    ask("paris", NULL, "It is Paris, in France.");
+    ask("paris", NULL, "Parisian");
+    ask("paris", NULL, "Let me think.\n\nParis\n");
+    ask("paris", NULL, "");
+    ask("none", NULL, "Paris");
+    expect_marks("exact", "{}", "110000?");
+    expect_marks("exact", "{keep_case: true}", "100000?");
+    expect_marks("exact", "{keep_punctuation: true}", "100000?");
+    expect_marks("exact", "{rule: contains}", "111010?");
+    expect_marks("exact", "{rule: last_line}", "110010?");
+    expect_marks("exact", "{rule: first_line}", "110000?");
+    ck_assert_str_eq(verdicts.items[6].reason, "the question has no reference answer");
+    ck_assert_str_eq(verdicts.items[0].what, "correct");
+    ck_assert_str_eq(verdicts.items[0].judge, "exact");
+}
+END_TEST
+
+START_TEST(exact_takes_any_of_several_references)
+{
+    ask("who", "the Beatles; Beatles, The", "Beatles the");
+    ask("who", NULL, "The Beatles");
+    ask("who", NULL, "beatles");
+    ask("list", "[\"one\", \"1\"]", "1");
+    ask("list", NULL, "two");
+    expect_marks("exact", "{separator: ;}", "11010");
+    expect_marks("exact", "{separator: ;, drop_articles: true}", "11110");
+    expect_marks("exact", "{}", "00010");
+}
+END_TEST
+
+START_TEST(exact_reads_the_last_number)
+{
+    ask("sum", "#### 1,234.50", "First 17, then it is $1,234.5.");
+    ask("sum", NULL, "1234.5 or 1235");
+    ask("sum", NULL, "-1234.5");
+    ask("sum", NULL, "none");
+    ask("sum", NULL, "1,23,4.5"); /* no groups of three: the last number is 4.5 */
+    ask("zero", "0", "It is 0.");
+    ask("word", "many", "3");
+    expect_marks("exact", "{rule: number}", "100001?");
+    expect_marks("exact", "{rule: number, tolerance: 0.001}", "110001?");
+}
+END_TEST
+
+START_TEST(a_judge_says_what_it_was_not_given)
+{
+    ask("none", NULL, "x");
+    ck_assert_int_eq(judge_with("exact", "{}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "no question has a reference answer"));
+    ck_assert_int_eq(judge_with("exact", "{ruel: equal}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "did you mean \"rule\"?"));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("judges");
     TCase *cases = tcase_create("judges");
@@ -180,6 +304,10 @@ int main(void) {
     tcase_add_test(cases, correctness_is_judged_where_there_is_any);
     tcase_add_test(cases, a_reward_scores_alike_in_any_company);
     tcase_add_test(cases, a_judge_that_lacks_its_means_says_so);
+    tcase_add_test(cases, exact_compares_by_the_rule_that_is_named);
+    tcase_add_test(cases, exact_takes_any_of_several_references);
+    tcase_add_test(cases, exact_reads_the_last_number);
+    tcase_add_test(cases, a_judge_says_what_it_was_not_given);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);

@@ -136,6 +136,49 @@ START_TEST(references_stay_in_their_cell_and_over_opens_it)
 }
 END_TEST
 
+static char *spell_path(void *context, const struct input *input) {
+    (void)context;
+    return xprintf("<%s>", input->path ? input->path : "a step");
+}
+
+START_TEST(files_of_judges_are_inputs_wherever_they_stand)
+{
+    static const char yaml[] =
+        "name: t\nsteps:\n  a: {use: count, file: in.txt, judges: [{use: critic, notes: in.txt},"
+        " {use: critic, name: two, nulls: false, of: [{use: critic, notes: in.txt}]}]}\n";
+    struct recipe recipe;
+    struct error err = {0};
+    struct node *options;
+    const struct node *list;
+
+    ck_assert_msg(!read_with(&recipe, yaml, NULL, 0, &err), "%s", err.message);
+    ck_assert_int_eq(recipe.steps[0].input_count, 3);
+    ck_assert(!recipe.steps[0].inputs[0].nested && recipe.steps[0].inputs[1].nested);
+    options = instance_options(&recipe.steps[0], spell_path, NULL);
+    list = node_get(options, "judges");
+    ck_assert_ptr_nonnull(strstr(node_text(list->first, "notes", ""), "in.txt>"));
+    ck_assert_ptr_nonnull(strstr(node_text(node_get(list->last, "of")->first, "notes", ""), "in.txt>"));
+    ck_assert_ptr_nonnull(strstr(node_text(options, "file", ""), "in.txt>"));
+    node_free(options);
+    recipe_free(&recipe);
+}
+END_TEST
+
+START_TEST(judges_are_checked_before_anything_runs)
+{
+#define JUDGES(list) "name: t\nsteps:\n  a: {use: count, judges: " list "}\n"
+    refuse(JUDGES("[critic]"), "r.yaml:3: a judge must be a map with its name in \"use\"");
+    refuse(JUDGES("[{use: critik}]"), "there is no judge 'critik'; did you mean 'critic'?");
+    refuse(JUDGES("[{use: critic}, {use: critic}]"), "two judges are called 'critic'");
+    refuse(JUDGES("[{use: critic, note: in.txt}]"), "did you mean \"notes\"?");
+    refuse(JUDGES("[{use: critic, notes: none.txt}]"), "notes: there is no file or folder 'none.txt'");
+    refuse(JUDGES("[{use: critic, of: [{use: nobody}]}]"), "there is no judge 'nobody'");
+    refuse(JUDGES("[{use: critic, nulls: 2}]"), "\"nulls\" must be true or false");
+    refuse(JUDGES("{use: critic}"), "a list of judges");
+#undef JUDGES
+}
+END_TEST
+
 START_TEST(a_seed_is_the_steps_or_the_matrixs_or_one)
 {
     struct recipe recipe;
@@ -321,6 +364,8 @@ int main(void) {
     tcase_add_test(cases, a_step_exists_once_a_cell_after_what_it_needs);
     tcase_add_test(cases, variables_become_values_of_their_own_kind);
     tcase_add_test(cases, references_stay_in_their_cell_and_over_opens_it);
+    tcase_add_test(cases, files_of_judges_are_inputs_wherever_they_stand);
+    tcase_add_test(cases, judges_are_checked_before_anything_runs);
     tcase_add_test(cases, a_seed_is_the_steps_or_the_matrixs_or_one);
     tcase_add_test(cases, resolved_options_have_presets_and_fallbacks);
     tcase_add_test(cases, what_is_misspelt_is_named_with_its_line_and_the_nearest_name);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/failures.h"
 #include "harness/file.h"
 #include "harness/memory.h"
 
@@ -147,6 +148,127 @@ START_TEST(answers_are_joined_by_id_in_any_order)
     ck_assert_ptr_eq(table_column(&table, "w", NULL), column);
     ck_assert_ptr_null(table_column(&table, "w", "other"));
     verdicts_free(&verdicts);
+}
+END_TEST
+
+static void add_verdict(struct verdicts *list, const char *transcript, const char *other, const char *what,
+                        enum outcome outcome, double score, int order) {
+    *verdicts_add(list) = (struct verdict){.transcript = xstrdup(transcript),
+                                           .other = xstrdup(other),
+                                           .judge = xstrdup("j"),
+                                           .what = xstrdup(what),
+                                           .outcome = outcome,
+                                           .score = score,
+                                           .order = order};
+}
+
+static void name_judge(void) {
+    static const char *const names[] = {"j"};
+
+    bench.judges = names;
+    bench.judge_count = 1;
+}
+
+/* ppo: right, wrong, unparsed, refused; sft: right, right, wrong, transport. */
+START_TEST(failed_judgments_are_counted_and_bound_the_rate)
+{
+    static const char *const ppo[] = {"ppo-1-p0", "ppo-1-p1", "ppo-1-p2", "ppo-1-p3"};
+    static const char *const sft[] = {"sft-1-p0", "sft-1-p1", "sft-1-p2", "sft-1-p3"};
+    static const enum outcome mine[] = {OUTCOME_VERDICT, OUTCOME_VERDICT, OUTCOME_UNPARSED, OUTCOME_REFUSED},
+                              theirs[] = {OUTCOME_VERDICT, OUTCOME_VERDICT, OUTCOME_VERDICT,
+                                          OUTCOME_TRANSPORT};
+    struct verdicts list = {0};
+    const struct metric *metric;
+
+    build(4, 1);
+    name_judge();
+    for (int i = 0; i < 4; i++) {
+        add_verdict(&list, ppo[i], NULL, "correct", mine[i], i < 2 ? 1 - i : NAN, 0);
+        add_verdict(&list, sft[i], NULL, "correct", theirs[i], i < 3 ? i < 2 : NAN, 0);
+    }
+    table_add_verdicts(&table, &list);
+    verdicts_free(&list);
+    measure_by("judged");
+    metric = find_judged("correct", "ppo", NULL, "j");
+    expect(metric->value, 0.5);
+    ck_assert_int_eq(metric->n, 2);
+    ck_assert_int_eq(metric->n_missing, 2);
+    ck_assert_int_eq(metric->refused, 1);
+    ck_assert_int_eq(metric->unparsed, 1);
+    ck_assert_int_eq(metric->transport, 0);
+    expect(metric->worst, 0.25);
+    expect(metric->best, 0.75);
+    metric = find_judged("correct", "ppo", "sft", "j"); /* of two prompts: (1 + 0) / 2 - (1 + 1) / 2 */
+    expect(metric->value, -0.5);
+    ck_assert_int_eq(metric->n, 2);
+    ck_assert_int_eq(metric->transport, 1);
+    expect(metric->worst, 0.25 - 0.75); /* of all four */
+    expect(metric->best, 0.75 - 0.5);
+}
+END_TEST
+
+START_TEST(a_missing_seed_of_an_answer_bounds_its_prompt)
+{
+    struct verdicts list = {0};
+    const struct metric *metric;
+
+    build(1, 2);
+    name_judge();
+    add_verdict(&list, "ppo-1-p0", NULL, "correct", OUTCOME_VERDICT, 1, 0);
+    add_verdict(&list, "ppo-2-p0", NULL, "correct", OUTCOME_UNPARSED, NAN, 0);
+    add_verdict(&list, "sft-1-p0", NULL, "correct", OUTCOME_VERDICT, 0, 0);
+    add_verdict(&list, "sft-1-p0", NULL, "correct", OUTCOME_VERDICT, 1, 0); /* asked twice: 1/2 */
+    table_add_verdicts(&table, &list);
+    verdicts_free(&list);
+    measure_by("judged");
+    metric = find_judged("correct", "ppo", NULL, "j");
+    expect(metric->value, 1);
+    ck_assert_int_eq(metric->n_missing, 0);
+    ck_assert_int_eq(metric->unparsed, 1);
+    expect(metric->worst, 0.5);
+    expect(metric->best, 1);
+    expect(find_judged("correct", "sft", NULL, "j")->value, 0.5);
+}
+END_TEST
+
+/* p0: won in both orders. p1: the first answer wins in both orders. p2: a tie, and lost. p3: one failed, one
+   won; the verdict is told of the baseline's answer. p4: failed in both. */
+START_TEST(preferences_become_a_win_rate_and_show_the_order)
+{
+    struct verdicts list = {0};
+    const struct metric *metric;
+
+    build(5, 1);
+    name_judge();
+    add_verdict(&list, "ppo-1-p0", "sft-1-p0", "preference", OUTCOME_VERDICT, 1, 1);
+    add_verdict(&list, "ppo-1-p0", "sft-1-p0", "preference", OUTCOME_VERDICT, 1, 2);
+    add_verdict(&list, "ppo-1-p1", "sft-1-p1", "preference", OUTCOME_VERDICT, 1, 1);
+    add_verdict(&list, "ppo-1-p1", "sft-1-p1", "preference", OUTCOME_VERDICT, 0, 2);
+    add_verdict(&list, "ppo-1-p2", "sft-1-p2", "preference", OUTCOME_TIE, 0.5, 1);
+    add_verdict(&list, "ppo-1-p2", "sft-1-p2", "preference", OUTCOME_VERDICT, 0, 2);
+    add_verdict(&list, "sft-1-p3", "ppo-1-p3", "preference", OUTCOME_VERDICT, 0, 1);
+    add_verdict(&list, "sft-1-p3", "ppo-1-p3", "preference", OUTCOME_UNPARSED, NAN, 2);
+    add_verdict(&list, "ppo-1-p4", "sft-1-p4", "preference", OUTCOME_TRANSPORT, NAN, 1);
+    add_verdict(&list, "ppo-1-p4", "sft-1-p4", "preference", OUTCOME_REFUSED, NAN, 2);
+    table_add_verdicts(&table, &list);
+    verdicts_free(&list);
+    measure_by("win_rate");
+    metric = find_judged("win_rate_judged", "ppo", "sft", "j");
+    expect(metric->value, (1 + 0.5 + 0.25 + 1) / 4);
+    ck_assert_int_eq(metric->n, 4);
+    ck_assert_int_eq(metric->n_missing, 1);
+    ck_assert_int_eq(metric->unparsed, 1);
+    ck_assert_int_eq(metric->transport, 1);
+    ck_assert_int_eq(metric->refused, 1);
+    ck_assert_int_eq(metric->ties, 1); /* p1, over both orders */
+    expect(metric->worst, 2.75 / 5);
+    expect(metric->best, 3.75 / 5);
+    metric = find_judged("first_slot", "ppo", NULL, "j"); /* p0: 1 of 2, p1: 2 of 2, p2: 1 of 1 */
+    expect(metric->value, 4.0 / 5);
+    ck_assert_int_eq(metric->n, 5);
+    metric = find_judged("consistency", "ppo", NULL, "j");
+    expect(metric->value, 1.0 / 3);
+    ck_assert_int_eq(metrics.count, 3);
 }
 END_TEST
 
@@ -797,11 +919,54 @@ START_TEST(real_data_is_evaluated_without_truth)
 }
 END_TEST
 
+START_TEST(judges_that_are_named_are_asked_and_accounted)
+{
+    struct node *judging;
+    const struct node *exact;
+    struct verdicts verdicts = {0};
+
+    write_run("debate");
+    write(FOLDER "/data/prompts.jsonl", "{\"id\":\"prompt-0\",\"prompt\":\"p\",\"truth\":\"no such thing\"}\n"
+                                        "{\"id\":\"prompt-1\",\"prompt\":\"q\",\"truth\":\"nor this\"}\n");
+    ck_assert_msg(!evaluate(", judges: [{use: exact, name: strict}, {use: exact, nulls: false}]"), "%s",
+                  err.message);
+    ck_assert_int_eq(metrics_read(FOLDER "/out/metrics.jsonl", &metrics, &err), 0);
+    ck_assert_int_eq(find_judged("correct", "ppo", NULL, "strict")->n, 2);
+    ck_assert_int_eq(find_judged("correct", "ppo", NULL, "strict")->n_missing, 10); /* of 12 held out */
+    ck_assert_int_eq(find_judged("correct", "ppo", NULL, "strict")->unparsed, 20);  /* under two seeds */
+    ck_assert_int_eq(find_judged("correct", "null-copy", NULL, "strict")->n, 2);
+    for (int i = 0; i < metrics.count; i++)
+        if (same(metrics.items[i].judge, "exact")) ck_assert(strncmp(metrics.items[i].policy, "null-", 5));
+    judging = document_read(FOLDER "/out/judging.json", &err);
+    exact = node_get(node_get(judging, "judges"), "exact");
+    ck_assert_str_eq(node_text(exact, "use", ""), "exact");
+    expect(node_number(exact, "judgments", 0), 80);
+    expect(node_number(exact, "verdicts", 0), 8);
+    expect(node_number(exact, "unparsed", 0), 72);
+    expect(node_number(exact, "failed", 0), 0.9);
+    ck_assert_int_eq(failures_check(FOLDER "/out", &err), 1);
+    ck_assert_ptr_nonnull(
+        strstr(err.message, "72 of 80 judgments failed (0 refused, 72 unparsed, 0 transport)"));
+    ck_assert_int_eq(evaluate(", judges: [{use: exact}], most_failures: 0.9"), 0);
+    ck_assert_int_eq(failures_check(FOLDER "/out", &err), 0);
+    ck_assert_int_eq(verdicts_read(FOLDER "/out/verdicts.jsonl", &verdicts, &err), 0);
+    ck_assert_int_eq(verdicts.count, 80 * 6); /* gold, correct, two of approval, reward, correct by exact */
+    verdicts_free(&verdicts);
+    node_free(judging);
+}
+END_TEST
+
 START_TEST(what_evaluate_cannot_use_is_named)
 {
     write_run("debate");
     ck_assert_int_eq(evaluate(", suites: [refusals]"), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "did you mean \"refusal\"?"));
+    ck_assert_int_eq(evaluate(", judges: [{use: exac}]"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "there is no judge 'exac'; did you mean 'exact'?"));
+    ck_assert_int_eq(evaluate(", judges: [{use: exact, rule: same}]"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "unknown rule \"same\""));
+    ck_assert_int_eq(evaluate(", judges: [{use: exact}, {use: exact}]"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "two judges are called 'exact'"));
     ck_assert_int_eq(evaluate(", baseline: base"), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "the baseline \"base\" has no answers; there are: sft, ppo"));
     write(FOLDER "/data/world.json", "{\"world\":\"nowhere\"}");
@@ -818,6 +983,9 @@ int main(void) {
 
     tcase_add_checked_fixture(cases, prepare, clean);
     tcase_add_test(cases, answers_are_joined_by_id_in_any_order);
+    tcase_add_test(cases, failed_judgments_are_counted_and_bound_the_rate);
+    tcase_add_test(cases, a_missing_seed_of_an_answer_bounds_its_prompt);
+    tcase_add_test(cases, preferences_become_a_win_rate_and_show_the_order);
     tcase_add_test(cases, what_cannot_be_joined_is_said);
     tcase_add_test(cases, null_policies_read_no_prompt);
     tcase_add_test(cases, one_seed_of_shares_is_tested_exactly);
@@ -842,6 +1010,7 @@ int main(void) {
     tcase_add_test(cases, suites_that_have_nothing_to_say_say_nothing);
     tcase_add_test(cases, a_world_is_evaluated_from_its_files);
     tcase_add_test(cases, real_data_is_evaluated_without_truth);
+    tcase_add_test(cases, judges_that_are_named_are_asked_and_accounted);
     tcase_add_test(cases, what_evaluate_cannot_use_is_named);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);

@@ -4,6 +4,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/outputs.h"
 #include "harness/questions.h"
 #include "harness/record.h"
 #include "harness/registry.h"
@@ -77,6 +78,7 @@ static int read_plain(const struct settings *settings, const struct node *record
                     settings->prompt_key ? settings->prompt_key : "prompt");
     example = examples_add(out);
     example->id = id ? xstrdup(id) : xprintf("row-%d", row);
+    question_take(example, record);
     if (found->kind == NODE_NULL) return 0;
     example->prompt = dialogue_text(found, err);
     if (!example->prompt) return -1;
