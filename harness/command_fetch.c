@@ -3,64 +3,121 @@
 #include <string.h>
 
 #include "harness/command.h"
-#include "harness/file.h"
-#include "harness/http.h"
+#include "harness/fetch.h"
 #include "harness/memory.h"
-#include "harness/option.h"
-#include "harness/public_files.h"
+#include "harness/names.h"
 
-static const struct public_file *find(const char *name, struct error *err) {
-    const char *names[8];
-    const char *near;
-    int count = 0;
+static const struct public_set *find(const char *name, struct error *err) {
+    struct names names = {0};
+    char *hint;
 
-    for (; public_files[count].name && count < 8; count++) {
-        if (!strcmp(public_files[count].name, name)) return &public_files[count];
-        names[count] = public_files[count].name;
+    for (const struct public_set *set = public_sets; set->name; set++) {
+        if (!strcmp(set->name, name)) {
+            free(names.items);
+            return set;
+        }
+        names_add(&names, set->name);
     }
-    near = nearest_name(name, names, count);
-    fail(err, "there is no data set '%s'%s%s%s; 'pyrite fetch' without a name lists them", name,
-         near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    hint = names_hint(&names, name);
+    fail(err, "there is no data set '%s'%s; 'pyrite fetch' without a name lists them", name, hint);
+    free(hint);
+    free(names.items);
     return NULL;
 }
 
-static int fetch_one(const struct public_file *set, const char *folder, FILE *out, struct error *err) {
-    char *path = path_join(folder, set->file);
-    char *parent = xstrdup(path);
-    int status;
+/* "7.6 MB", or what is known of it. */
+static void print_size(const struct public_set *set, FILE *out) {
+    double bytes = 0;
+    int files = 0, unknown = 0;
 
-    *strrchr(parent, '/') = 0;
-    status = folder_make(parent, err);
-    if (!status) status = http_download(set->url, path, set->sha256, err);
-    if (!status) fprintf(out, "%s\n  licence: %s\n", path, set->licence);
-    free(parent);
-    free(path);
-    return status;
+    for (const struct public_file *file = set->files; file->file; file++) {
+        files++;
+        unknown += !file->bytes;
+        bytes += (double)file->bytes;
+    }
+    fprintf(out, "%d file%s, ", files, files > 1 ? "s" : "");
+    if (bytes > 0) fprintf(out, "%.2g MB", bytes / 1e6);
+    if (unknown && unknown < files) fprintf(out, " and %d of unknown size", unknown);
+    if (unknown == files) fprintf(out, "size not known");
 }
 
-static int run(const struct arguments *arguments, struct error *err) {
-    const char *folder = argument_value(arguments, "to", "data");
-
-    if (arguments->count == 0)
-        for (const struct public_file *set = public_files; set->name; set++)
-            fprintf(arguments->out, "%-10s %s\n", set->name, set->licence);
-    for (int i = 0; i < arguments->count; i++) {
-        const struct public_file *set = find(arguments->words[i], err);
-
-        if (!set || fetch_one(set, folder, arguments->out, err)) return -1;
+static void list_sets(FILE *out) {
+    for (const struct public_set *set = public_sets; set->name; set++) {
+        fprintf(out, "%-19s %s (", set->name, set->licence);
+        print_size(set, out);
+        fprintf(out, ")\n");
     }
+}
+
+static void print_fetched(const struct fetching *how, const struct public_file *file,
+                          const struct fetched *got, FILE *out) {
+    static const char *const from[] = {"was there", "from the cache", "downloaded"};
+
+    fprintf(out, "%s/%s  %s\n", how->folder, file->file, from[got->from]);
+    if (got->first_use)
+        fprintf(out, "  trusted on first use, remembered in the cache: SHA-256 %s\n", got->sha256);
+}
+
+static int fetch_set(const struct fetching *how, const struct public_set *set, FILE *out, struct error *err) {
+    for (const struct public_file *file = set->files; file->file; file++) {
+        struct fetched got;
+
+        if (fetch_file(how, file, &got, err)) return -1;
+        print_fetched(how, file, &got, out);
+    }
+    fprintf(out, "  %s: %s\n", set->name, set->licence);
     return 0;
 }
 
-static const struct flag flags[] = {{"to", 0, "DIR", "folder that receives the files (default: data)"}, {0}};
+static void read_mirrors(struct names *mirrors, const struct arguments *arguments) {
+    for (int i = 0; i < arguments->flag_count; i++)
+        if (!strcmp(arguments->flags[i]->name, "mirror")) names_add(mirrors, arguments->values[i]);
+}
+
+static int run(const struct arguments *arguments, struct error *err) {
+    char *usual = fetch_cache();
+    struct names mirrors = {0};
+    struct fetching how = {.folder = argument_value(arguments, "to", "data"),
+                           .cache = argument_value(arguments, "cache", usual),
+                           .offline = argument_given(arguments, "offline")};
+    int status = 0;
+
+    read_mirrors(&mirrors, arguments);
+    how.mirrors = mirrors.items;
+    how.mirror_count = mirrors.count;
+    if (!arguments->count) list_sets(arguments->out);
+    if (arguments->count && !how.cache)
+        status = fail(err, "there is no folder for a cache: HOME is not set; --cache DIR names one");
+    for (int i = 0; i < arguments->count && !status; i++) {
+        const struct public_set *set = find(arguments->words[i], err);
+
+        status = set ? fetch_set(&how, set, arguments->out, err) : -1;
+    }
+    free(mirrors.items);
+    free(usual);
+    return status;
+}
+
+static const struct flag flags[] = {
+    {"to", 0, "DIR", "folder that receives the files (default: data)"},
+    {"cache", 0, "DIR",
+     "folder that keeps them for every other one (default: $PYRITE_CACHE, ~/.cache/pyrite)"},
+    {"offline", 0, NULL, "take files from the cache alone, ask no server"},
+    {"mirror", 'm', "URL",
+     "a server in the public ones' place, laid out as raw.githubusercontent.com: "
+     "URL/OWNER/REPOSITORY/COMMIT/PATH; "
+     "several are tried in turn"},
+    {0}};
 
 const struct command command_fetch = {
     .name = "fetch",
-    .summary = "download public data sets that recipes use",
-    .usage = "[NAME]...",
-    .description = "Without a name, lists the data sets and their licences. A download that breaks off is "
-                   "continued by the same "
-                   "command; the file appears only when it is whole and its SHA-256 is right.",
+    .summary = "download public data sets",
+    .usage = "[NAME]... [--to DIR]",
+    .description =
+        "Without a name, lists the data sets, their licences and sizes. Every file is pinned to a commit and "
+        "tried at two public addresses. It appears only when it is whole and its SHA-256 is right; where no "
+        "SHA-256 was published, that of the first download is printed and holds from then on. A download "
+        "that breaks off is continued by the same command, and what was fetched once comes from the cache.",
     .flags = flags,
     .least_words = 0,
     .most_words = -1,

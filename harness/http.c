@@ -4,36 +4,50 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
-#include "harness/file.h"
-#include "harness/memory.h"
 #include "harness/progress.h"
+
+struct transfer {
+    const char *url;
+    CURL *curl;
+    FILE *file;
+    curl_off_t before, most; /* bytes that were there; that are accepted */
+    int too_long;
+    char reason[CURL_ERROR_SIZE];
+};
 
 static int report_progress(void *context, curl_off_t total, curl_off_t done, curl_off_t up_total,
                            curl_off_t up) {
-    curl_off_t *before = context;
+    struct transfer *transfer = context;
 
     (void)up_total;
     (void)up;
-    if (total > 0) progress_update((double)(*before + done) / (double)(*before + total), "%s", "");
-    return 0;
+    transfer->too_long = transfer->before + done > transfer->most;
+    if (total > 0)
+        progress_update((double)(transfer->before + done) / (double)(transfer->before + total), "%s", "");
+    return transfer->too_long;
 }
 
-static void set_options(CURL *curl, const char *url, FILE *file, curl_off_t *before, char *reason) {
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, file);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
-    curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, *before);
+static void set_options(struct transfer *transfer) {
+    CURL *curl = transfer->curl;
+    int secure = !strncasecmp(transfer->url, "https:", 6);
+
+    curl_easy_setopt(curl, CURLOPT_URL, transfer->url);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer->file);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->reason);
+    curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, transfer->before);
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
 #if LIBCURL_VERSION_NUM >= 0x075500
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https,http");
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "https,http");
 #else
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTPS | CURLPROTO_HTTP));
-    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS, (long)CURLPROTO_HTTPS);
+    curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS,
+                     (long)(secure ? CURLPROTO_HTTPS : CURLPROTO_HTTPS | CURLPROTO_HTTP));
 #endif
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 20L);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 100L);
@@ -41,69 +55,69 @@ static void set_options(CURL *curl, const char *url, FILE *file, curl_off_t *bef
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "pyrite/" PYRITE_VERSION);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, report_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, before);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
 }
 
-/* Into `part`, after the bytes that are there. A server that cannot resume makes it start again. */
-static int transfer(const char *url, const char *part, struct error *err) {
-    char reason[CURL_ERROR_SIZE] = "";
-    CURL *curl = curl_easy_init();
-    FILE *file = fopen(part, "ab");
-    curl_off_t before;
-    CURLcode code;
+/* The server cannot go on from there, or has nothing beyond it. */
+static int cannot_continue(const struct transfer *transfer, CURLcode code) {
+    long answer = 0;
+
+    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &answer);
+    return transfer->before > 0 && (code == CURLE_RANGE_ERROR || code == CURLE_BAD_DOWNLOAD_RESUME ||
+                                    (code == CURLE_HTTP_RETURNED_ERROR && answer == 416));
+}
+
+static CURLcode perform(struct transfer *transfer) {
+    CURLcode code = curl_easy_perform(transfer->curl);
+
+    if (!cannot_continue(transfer, code)) return code;
+    transfer->before = 0;
+    if (ftruncate(fileno(transfer->file), 0)) return CURLE_WRITE_ERROR;
+    rewind(transfer->file);
+    curl_easy_setopt(transfer->curl, CURLOPT_RESUME_FROM_LARGE, transfer->before);
+    transfer->reason[0] = 0;
+    return curl_easy_perform(transfer->curl);
+}
+
+static int is_web_page(const struct transfer *transfer) {
+    const char *type = NULL;
+
+    curl_easy_getinfo(transfer->curl, CURLINFO_CONTENT_TYPE, &type);
+    return type && !strncasecmp(type, "text/html", 9);
+}
+
+static int judge_outcome(const struct transfer *transfer, CURLcode code, const char *part,
+                         struct error *err) {
+    if (transfer->too_long) {
+        unlink(part);
+        return fail(err, "%s: more than the %lld bytes that the file may have", transfer->url,
+                    (long long)transfer->most);
+    }
+    if (code != CURLE_OK)
+        return fail(err, "%s: %s", transfer->url,
+                    transfer->reason[0] ? transfer->reason : curl_easy_strerror(code));
+    if (!is_web_page(transfer)) return 0;
+    unlink(part);
+    return fail(err, "%s: a web page came in the file's place", transfer->url);
+}
+
+int http_download(const char *url, const char *part, long most, struct error *err) {
+    struct transfer transfer = {
+        .url = url, .curl = curl_easy_init(), .file = fopen(part, "ab"), .most = most};
     int status = -1;
 
-    if (!curl || !file) {
+    if (!transfer.curl || !transfer.file) {
         fail(err, "%s: cannot be written", part);
         goto out;
     }
-    before = ftello(file);
-    set_options(curl, url, file, &before, reason);
-    code = curl_easy_perform(curl);
-    if (code == CURLE_RANGE_ERROR || code == CURLE_BAD_DOWNLOAD_RESUME) {
-        before = 0;
-        if (ftruncate(fileno(file), 0)) goto out;
-        rewind(file);
-        curl_easy_setopt(curl, CURLOPT_RESUME_FROM_LARGE, before);
-        code = curl_easy_perform(curl);
-    }
-    if (code != CURLE_OK)
-        fail(err, "%s: %s; the same command continues the download", url,
-             *reason ? reason : curl_easy_strerror(code));
-    else
-        status = 0;
-out:
-    if (file && fclose(file) && !status) status = fail(err, "%s: cannot be written", part);
-    if (curl) curl_easy_cleanup(curl);
-    return status;
-}
-
-static int check_sum(const char *part, const char *url, const char *sha256, struct error *err) {
-    char hex[65];
-
-    if (!sha256) return 0;
-    if (hash_file(hex, part, err)) return -1;
-    if (!strcmp(hex, sha256)) return 0;
-    unlink(part);
-    return fail(err,
-                "%s: the file's SHA-256 is %s, expected %s; it was removed, try again or use another mirror",
-                url, hex, sha256);
-}
-
-int http_download(const char *url, const char *path, const char *sha256, struct error *err) {
-    char *part = xprintf("%s.part", path);
-    int status = -1;
-
-    if (file_exists(path)) {
-        status = 0;
-        goto out;
-    }
+    fseeko(transfer.file, 0, SEEK_END);
+    transfer.before = ftello(transfer.file);
     progress_begin(url, 1, "file");
-    status = transfer(url, part, err);
+    set_options(&transfer);
+    status = judge_outcome(&transfer, perform(&transfer), part, err);
     progress_end();
-    if (!status) status = check_sum(part, url, sha256, err);
-    if (!status && rename(part, path)) status = fail(err, "%s: cannot be renamed to %s", part, path);
 out:
-    free(part);
+    if (transfer.file && fclose(transfer.file) && !status) status = fail(err, "%s: cannot be written", part);
+    if (transfer.curl) curl_easy_cleanup(transfer.curl);
     return status;
 }
