@@ -416,12 +416,13 @@ static void add_row(struct tabular *table, const struct comparison *one) {
 }
 
 static void add_notes(struct tabular *table, const struct comparisons *all, double effect, int seed) {
-    int below = 0, weak = 0, confirmatory = 0;
+    int below = 0, weak = 0, confirmatory = 0, missing = 0;
 
     for (int i = 0; i < all->count; i++) {
         const struct comparison *one = &all->items[i];
 
         confirmatory += one->confirmatory;
+        missing = one->missing > missing ? one->missing : missing;
         below += one->confirmatory && one->adjusted < 0.05;
         weak += !isnan(one->detectable) && one->detectable > effect;
     }
@@ -437,6 +438,12 @@ static void add_notes(struct tabular *table, const struct comparisons *all, doub
                  "seen with a power "
                  "of 80 %%; a row is not powered to see less.",
                  below, confirmatory);
+    if (missing)
+        tabular_note(
+            table,
+            "Up to %d prompts a row are left out: only one of the runs has them (--allow-missing), or "
+            "their judgment failed.",
+            missing);
     if (effect > 0)
         tabular_note(table, "%d rows are not powered to see the effect of %g that was asked for.", weak,
                      effect);

@@ -22,7 +22,8 @@ struct scoring {
     struct names policies;
     struct node *judges; /* a list */
     const char *folder, *baseline;
-    int missing, counted_words;
+    char *gaps; /* what --allow-missing let pass, or NULL */
+    int counted_words;
 };
 
 static int read_one(struct scoring *scoring, const char *word, struct error *err) {
@@ -304,7 +305,7 @@ static int write_manifest(const struct scoring *scoring, const char *evaluated, 
     notes = node_add(manifest, "understood", NODE_LIST);
     for (int i = 0; i < scoring->outputs.file_count; i++)
         node_add_text(notes, NULL, scoring->outputs.understood[i]);
-    if (scoring->missing) node_add_number(manifest, "missing_answers", scoring->missing);
+    if (scoring->gaps) node_add_text(manifest, "gaps", scoring->gaps);
     status = add_judging(manifest, evaluated, err);
     json = node_json(manifest, 2);
     if (!status) status = file_write(path, json, strlen(json), err);
@@ -375,7 +376,7 @@ static int is_shown(const struct metric *metric) {
     return strcmp(metric->suite, "degenerate") && (metric->n || !metric->n_missing);
 }
 
-static void print_metrics(const struct metrics *metrics, FILE *out) {
+static void print_metrics(const struct metrics *metrics, const char *gaps, FILE *out) {
     const char *suite = "", *split = "";
 
     for (int i = 0; i < metrics->count; i++) {
@@ -387,6 +388,7 @@ static void print_metrics(const struct metrics *metrics, FILE *out) {
             suite = metric->suite;
             split = its;
             fprintf(out, "%s%s%s\n", suite, split[0] ? ", " : "", split);
+            if (gaps) fprintf(out, "  %s\n", gaps);
         }
         print_metric(metric, out);
     }
@@ -425,10 +427,7 @@ static int print_results(const struct scoring *scoring, const char *evaluate, FI
         for (int i = 0; i < scoring->outputs.file_count; i++)
             fprintf(out, "%s\n", scoring->outputs.understood[i]);
         if (scoring->counted_words) fprintf(out, "lengths are words: no file counts tokens\n");
-        if (scoring->missing)
-            fprintf(out, "%d answers are missing; what is compared is what both answered\n",
-                    scoring->missing);
-        print_metrics(&metrics, out);
+        print_metrics(&metrics, scoring->gaps, out);
         print_flags(&metrics, out);
         fprintf(out, "%s/report/report.md\n", scoring->folder);
     }
@@ -483,14 +482,14 @@ static int run(const struct arguments *arguments, struct error *err) {
         goto out;
     }
     if (choose_baseline(&scoring, err)) goto out;
-    if (outputs_check_joint(&scoring.outputs, argument_given(arguments, "allow-missing"), &scoring.missing,
-                            err))
+    if (outputs_check_joint(&scoring.outputs, argument_given(arguments, "allow-missing"), &scoring.gaps, err))
         goto out;
     status = score(&scoring, arguments->out, err);
 out:
     outputs_free(&scoring.outputs);
     node_free(scoring.judges);
     free(scoring.policies.items);
+    free(scoring.gaps);
     return status;
 }
 

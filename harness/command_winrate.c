@@ -21,6 +21,7 @@ struct winrates {
     enum length_variant variant;
     struct bootstrap bootstrap;
     const char *baseline;
+    int uneven; /* policies were judged on different prompts */
     struct tabular main, length;
 };
 
@@ -355,6 +356,9 @@ static void add_notes(struct winrates *all) {
                      "prompt is tied or split, and then the p is the exact sign test's; else Student's t "
                      "over prompts.",
                      duel_rule_name(all->rule), level);
+    for (int i = 0; i < 2 && all->uneven; i++)
+        tabular_note(i ? length : main, "Policies were judged on different prompts, and --allow-missing was "
+                                        "given: their rates are not comparable.");
     tabular_note(main, "Judged: prompts with a verdict; the bounds count the others as all lost, or all won. "
                        "Consistency and "
                        "first slot need both orders; no bias is 50 %%.");
@@ -386,10 +390,10 @@ static int same_prompts(const struct match *a, const struct match *b) {
 }
 
 /* Policies compared with one baseline by one judge must have been judged on the same prompts. */
-static int check_prompts(const struct winrates *all, struct error *err) {
+static int check_prompts(struct winrates *all, struct error *err) {
     struct match first = {0};
 
-    if (argument_given(all->arguments, "allow-missing") || !all->baseline) return 0;
+    if (!all->baseline) return 0;
     for (int i = 0, end; i < all->duels.count; i = end) {
         struct match match = {&all->duels.items[i], 0};
 
@@ -397,11 +401,13 @@ static int check_prompts(const struct winrates *all, struct error *err) {
              end++)
             match.count++;
         if (!first.count || strcmp(first.duels->judge, match.duels->judge)) first = match;
-        if (!same_prompts(&first, &match))
+        if (same_prompts(&first, &match)) continue;
+        all->uneven = 1;
+        if (!argument_given(all->arguments, "allow-missing"))
             return fail(err,
                         "%s and %s were judged on different prompts (%d and %d of them); win rates against "
                         "one baseline "
-                        "need the same ones, --allow-missing prints them all the same",
+                        "need the same ones, --allow-missing prints them all the same and says so",
                         first.duels->policy, match.duels->policy, first.count, match.count);
     }
     return 0;

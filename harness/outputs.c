@@ -84,38 +84,46 @@ static void keep_meta(struct example *question, const struct node *more) {
     }
 }
 
+/* What `other` adds to the question that is kept; empties it. */
+static void merge_question(struct example *kept, struct example *other) {
+    if (!kept->prompt[0]) {
+        char *prompt = kept->prompt;
+
+        kept->prompt = other->prompt;
+        other->prompt = prompt;
+    }
+    keep_field(&kept->category, &other->category);
+    keep_field(&kept->truth, &other->truth);
+    keep_field(&kept->split, &other->split);
+    keep_meta(kept, other->meta);
+    node_free(other->meta);
+    free(other->id);
+    free(other->prompt);
+}
+
 /* One question an id, in the order of ids; what a later file adds is kept. Two texts for one id are an error.
  */
 static int merge_questions(struct examples *questions, const char *path, struct error *err) {
-    int kept = 0;
+    int kept = 0, status = 0;
 
     qsort(questions->items, questions->count, sizeof *questions->items, by_question);
     for (int i = 0; i < questions->count; i++) {
         struct example *next = &questions->items[i], *same = kept ? &questions->items[kept - 1] : NULL;
+        int again = same && !strcmp(same->id, next->id);
 
-        if (!same || strcmp(same->id, next->id)) {
-            questions->items[kept++] = *next;
-            continue;
-        }
-        if (same->prompt[0] && next->prompt[0] && strcmp(same->prompt, next->prompt))
-            return fail(
+        if (again && same->prompt[0] && next->prompt[0] && strcmp(same->prompt, next->prompt)) {
+            status = fail(
                 err, "%s: the id %s stands for two prompts, \"%.60s\" and \"%.60s\"; files are joined by id",
                 path, same->id, same->prompt, next->prompt);
-        if (!same->prompt[0]) {
-            char *prompt = same->prompt;
-            same->prompt = next->prompt;
-            next->prompt = prompt;
+            again = 0;
         }
-        keep_field(&same->category, &next->category);
-        keep_field(&same->truth, &next->truth);
-        keep_field(&same->split, &next->split);
-        keep_meta(same, next->meta);
-        node_free(next->meta);
-        free(next->id);
-        free(next->prompt);
+        if (again)
+            merge_question(same, next);
+        else
+            questions->items[kept++] = *next;
     }
     questions->count = kept;
-    return 0;
+    return status;
 }
 
 static char *stem_of(const char *path) {
@@ -230,19 +238,36 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorted ids of the prompts that a policy answered; borrowed texts. policy NULL: all, each once. */
+/* Sorted texts, each once; the number left. */
+static int sort_once(const char **ids, int count) {
+    int kept = 0;
+
+    qsort(ids, (size_t)count, sizeof *ids, by_text);
+    for (int i = 0; i < count; i++)
+        if (!kept || strcmp(ids[kept - 1], ids[i])) ids[kept++] = ids[i];
+    return kept;
+}
+
+/* Sorted ids of the prompts that a policy answered; borrowed texts. */
 static const char **ids_of(const struct outputs *outputs, const char *policy, int *count) {
     const char **ids = xmalloc(((size_t)outputs->transcripts.count + 1) * sizeof *ids);
-    int kept = 0;
 
     *count = 0;
     for (int i = 0; i < outputs->transcripts.count; i++)
-        if (!policy || !strcmp(outputs->transcripts.items[i].policy, policy))
+        if (!strcmp(outputs->transcripts.items[i].policy, policy))
             ids[(*count)++] = outputs->transcripts.items[i].prompt_id;
-    qsort(ids, *count, sizeof *ids, by_text);
-    for (int i = 0; i < *count; i++)
-        if (!kept || strcmp(ids[kept - 1], ids[i])) ids[kept++] = ids[i];
-    *count = kept;
+    *count = sort_once(ids, *count);
+    return ids;
+}
+
+/* Of every prompt: those answered by any policy, and those that a file of questions asks. */
+static const char **ids_asked(const struct outputs *outputs, int *count) {
+    int answers = outputs->transcripts.count, questions = outputs->questions.count;
+    const char **ids = xmalloc(((size_t)answers + (size_t)questions + 1) * sizeof *ids);
+
+    for (int i = 0; i < answers; i++) ids[i] = outputs->transcripts.items[i].prompt_id;
+    for (int i = 0; i < questions; i++) ids[answers + i] = outputs->questions.items[i].id;
+    *count = sort_once(ids, answers + questions);
     return ids;
 }
 
@@ -252,32 +277,43 @@ static int check_policy(const struct outputs *outputs, const char *policy, const
     const char **own = ids_of(outputs, policy, &count);
 
     for (int i = 0; i < all_count; i++) {
-        if (bsearch(&all[i], own, count, sizeof *own, by_text)) continue;
+        if (bsearch(&all[i], own, (size_t)count, sizeof *own, by_text)) continue;
         if (missing++ < 3) text_printf(lacks, "%s%s", missing > 1 ? ", " : "", all[i]);
     }
+    if (missing > 3) text_printf(lacks, ", …");
     free(own);
     return missing;
 }
 
-int outputs_check_joint(const struct outputs *outputs, int allow_missing, int *missing, struct error *err) {
-    int policies, count, status = 0;
-    const char **names = outputs_policies(outputs, &policies), **all = ids_of(outputs, NULL, &count);
+static void add_gap(struct text *gaps, const char *policy, int missing, int count, const char *lacks) {
+    text_printf(gaps, "%s%s lacks %d of %d answers (%s)",
+                gaps->length ? "; " : "Answers are missing, and --allow-missing was given: ", policy, missing,
+                count, lacks);
+}
 
-    *missing = 0;
+int outputs_check_joint(const struct outputs *outputs, int allow_missing, char **gaps, struct error *err) {
+    int policies, count, status = 0;
+    const char **names = outputs_policies(outputs, &policies), **all = ids_asked(outputs, &count);
+    struct text found = {0};
+
     for (int p = 0; p < policies && !status; p++) {
         struct text lacks = {0};
-        int lacking = check_policy(outputs, names[p], all, count, &lacks);
+        int missing = check_policy(outputs, names[p], all, count, &lacks);
 
-        *missing += lacking;
-        if (lacking && !allow_missing)
-            status = fail(
-                err,
-                "%s has no answer to %d of %d prompts (%s%s); policies are compared on the same prompts, "
-                "--allow-missing compares them on those that both answered and says so",
-                names[p], lacking, count, lacks.data, lacking > 3 ? ", …" : "");
+        if (missing && !allow_missing)
+            status =
+                fail(err,
+                     "%s has no answer to %d of %d prompts (%s); policies are compared on the same prompts, "
+                     "--allow-missing compares them on those that both answered and says so in every table",
+                     names[p], missing, count, lacks.data);
+        else if (missing)
+            add_gap(&found, names[p], missing, count, lacks.data);
         free(lacks.data);
     }
+    if (found.length) text_printf(&found, ". Policies are compared on the prompts that both answered.");
     free(names);
     free(all);
+    *gaps = status ? NULL : found.data;
+    if (status) free(found.data);
     return status;
 }

@@ -46,8 +46,9 @@ int outputs_read_labels(struct outputs *out, const char *path, const char *polic
 /* The policies' names in the order of their first answer; borrowed, caller frees the array. */
 const char **outputs_policies(const struct outputs *outputs, int *count);
 
-/* Fails where policies were not asked the same prompts, naming the first ids that one lacks. allow_missing:
-   counts them in *missing instead. */
-int outputs_check_joint(const struct outputs *outputs, int allow_missing, int *missing, struct error *err);
+/* Fails where a policy has no answer to a prompt that another answered or that a file of questions asks,
+   naming the first ids. allow_missing: *gaps is the sentence that says so in every table, NULL where nothing
+   is missing; caller frees. */
+int outputs_check_joint(const struct outputs *outputs, int allow_missing, char **gaps, struct error *err);
 
 #endif

@@ -53,6 +53,7 @@ says out 'there are average, mt-bench, judgebench, auto-j and arena-hard'
 runs 2 winrate two.jsonl --baseline base
 says out 'were judged on different prompts (11 and 1 of them)'
 runs 0 winrate two.jsonl --baseline base --allow-missing
+says out 'Policies were judged on different prompts, and --allow-missing was given'
 
 # Two models that tie on balance: abilities 0; and one that never lost.
 for i in 1 2 3 4; do verdict a b p$i verdict $((i % 2)) $((i / 3 + 1)); done >even.jsonl
@@ -106,6 +107,9 @@ runs 2 compare before fewer
 says out 'the runs asked different prompts (20 and 19, 19 in both)'
 runs 0 compare before fewer --allow-missing --format csv
 says out '"19, 1 missing"'
+runs 0 compare before fewer --allow-missing
+says out 'Up to 1 prompts a row are left out: only one of the runs has them (--allow-missing)'
+says out 'a row is not powered to see less'
 runs 2 compare before nowhere
 says out 'nowhere holds no run'
 

@@ -63,7 +63,7 @@ refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
 refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact
 refuses 2 "short has no answer to 1 of 20 prompts (1)" -o careful=careful.jsonl -o short=short.jsonl
 "$pyrite" score -o careful=careful.jsonl -o short=short.jsonl --allow-missing >out 2>&1 || complain "--allow-missing failed"
-says out "1 answers are missing"
+says out "Answers are missing, and --allow-missing was given: short lacks 1 of 20 answers (1). Policies are compared"
 says out "n 19 of 20"
 refuses 2 "--outputs NAME=FILE"
 refuses 2 "did you mean 'careful'" -o careful=careful.jsonl --baseline carful

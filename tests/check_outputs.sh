@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# Files of other tools through the program: what each is understood as, figures that one can work by hand, what is
+# refused and with which rows, and that no file, however broken, brings the program down.
+set -u
+pyrite=$(realpath "${PYRITE:-./pyrite}")
+here=$(mktemp -d)
+trap 'rm -rf "$here"' EXIT
+cd "$here" || exit 99
+failed=0
+
+complain() {
+    echo "FAIL: $*"
+    failed=1
+}
+says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
+# runs CODE ARGUMENT…: its output in the file out.
+runs() {
+    local code=$1 got
+    shift
+    "$pyrite" "$@" >out 2>&1
+    got=$?
+    [ $got -eq "$code" ] || complain "pyrite $*: exit code $got, expected $code"$'\n'"$(cat out)"
+}
+# twelve FORMAT: lines 1 to 12, with the number for each %d.
+twelve() { for i in $(seq 1 12); do echo "${1//%d/$i}"; done; }
+
+# Tables: .jsonl, .csv, .json, each .gz or not, joined by id in any order.
+twelve '{"id":"q%d","prompt":"question %d","response":"The answer is %d."}' >a.jsonl
+{ echo id,response; for i in $(seq 12 -1 1); do echo "q$i,\"I can't help, sorry.\""; done; } >b.csv
+{ echo '['; twelve '{"id":"q%d","response":"Sure: %d."},' | sed '$s/,$//'; echo ']'; } >c.json
+gzip -k a.jsonl b.csv c.json
+for ending in '' .gz; do
+    runs 0 score -o a=a.jsonl$ending -o b=b.csv$ending -o c=c.json$ending --suite refusal -f markdown
+    says out "a.jsonl$ending: a table of responses, 12 rows; response from \"response\", prompt from \"prompt\", id from \"id\""
+    says out '100.0 % [75.8, 100.0]' # Wilson of 12 of 12: b refuses
+    says out '0.0 % [0.0, 24.2]'
+    says out '+100.0 pp'
+done
+
+# Other tools' files, each as it is written there.
+twelve '{"instruction":"question %d","output":"Answer %d","generator":"m"}' | { echo '['; paste -sd, ; echo ']'; } >alpaca.json
+runs 0 score -o alpaca.json --suite refusal -f csv
+says out 'alpaca.json: a table of responses, 12 rows; response from "output", prompt from "instruction", id: the prompt'"'"'s hash'
+says out ' m '
+twelve '{"instruction":"question %d","output_1":"b %d","output_2":"a longer m %d","generator_1":"b","generator_2":"m","preference":1.75,"annotator":"g"}' |
+    { echo '['; paste -sd, ; echo ']'; } >annotations.json
+runs 0 winrate annotations.json --baseline b
+says out 'annotations.json: alpaca_eval annotations (preference 2: output_2 wins), 12 rows'
+says out '75.0 %'
+runs 0 score -o annotations.json --suite degenerate -f csv
+says out 'alpaca_eval annotations'
+twelve '{"question_id":"q%d","model_id":"m","choices":[{"index":0,"turns":[{"content":"turn %d"}]}]}' >arena_answers.jsonl
+runs 0 score -o arena_answers.jsonl --suite degenerate -f csv
+says out 'arena_answers.jsonl: MT-bench or arena-hard answers (first turn of the first choice), 12 rows'
+twelve '{"question_id":"q%d","model":"m","judge":"g","games":[{"score":"B>A"},{"score":"A>>B"}]}' >arena.jsonl
+runs 0 winrate arena.jsonl
+says out 'arena-hard judgments (game 1: the baseline is A, game 2: the model), 12 rows'
+says out '100.0 % [75.8, 100.0]'
+says out '12/12'
+twelve '{"question_id":%d,"model_1":"x","model_2":"y","judge":["g","pair-v2"],"g1_winner":"model_1","g2_winner":"model_2"}' >mt.jsonl
+runs 0 winrate mt.jsonl --baseline y --rule mt-bench
+says out 'MT-bench judgments (g1: model_1 first; a score of -1 is none), 12 rows'
+says out '50.0 %' # the judge takes whoever is first: a tie by that rule
+runs 2 score -o mt.jsonl
+says out "the files hold judgments and no answers; 'pyrite winrate' and 'pyrite rank' read those"
+twelve '{"doc_id":%d,"doc":{"question":"Q%d"},"target":"B","arguments":[["Q%d?"," A"]],"resps":[["B"]],"filtered_resps":["B"],"exact_match":1.0}' >samples.jsonl
+runs 0 score -o m=samples.jsonl -f json
+says out 'samples.jsonl: lm-eval samples, 12 rows'
+says out 'WARNING: m gives one answer to 12 of 12 prompts'
+twelve '{"id":"s%d","epoch":1,"input":[{"role":"user","content":"Q%d"}],"target":"T","output":{"model":"m","choices":[{"message":{"role":"assistant","content":"A%d"}}]},"scores":{"match":{"value":"C"}}}' |
+    { echo '{"version":2,"samples":['; paste -sd, ; echo ']}'; } >inspect.json
+runs 0 score -o inspect.json --suite degenerate -f csv
+says out 'inspect.json: inspect samples (scores C, I, P), 12 rows'
+twelve '{"chosen":"\n\nHuman: Hi %d\n\nAssistant: Hello %d","rejected":"\n\nHuman: Hi %d\n\nAssistant: I cannot help with that."}' >hh.jsonl
+runs 0 score -o hh.jsonl --suite refusal -f csv
+says out 'hh.jsonl: preference pairs (HH, TRL): policies chosen and rejected, 12 rows'
+runs 0 winrate hh.jsonl --baseline rejected
+says out '100.0 % [75.8, 100.0]'
+twelve '{"prompt":[{"role":"user","content":"Q%d"}],"chosen":[{"role":"assistant","content":"Yes %d"}],"rejected":[{"role":"assistant","content":"No %d"}]}' >trl.jsonl
+runs 0 score -o trl.jsonl --suite degenerate -f csv
+says out 'preference pairs (HH, TRL)'
+twelve '{"prompt":"Q%d","completion":"A %d"}' >completion.jsonl
+runs 0 score -o m=completion.jsonl --suite degenerate -f csv
+says out 'response from "completion", prompt from "prompt"'
+
+# Strictness: each refusal names its rows.
+{ cat a.jsonl; sed -n 3p a.jsonl; } >twice.jsonl
+runs 2 score -o a=twice.jsonl
+says out 'twice.jsonl: 1 answer stands twice: a/q3 (lines 3 and 13)'
+sed '5d;7d' a.jsonl >lacks.jsonl
+runs 2 score -o a=a.jsonl -o b=lacks.jsonl
+says out 'b has no answer to 2 of 12 prompts (q5, q7)'
+sed '4s/"The answer is 4."/null/' a.jsonl >null.jsonl
+runs 2 score -o a=null.jsonl
+says out 'null.jsonl:4: a has no answer to the prompt q4'
+sed '2s/question 2/another question/' a.jsonl >other.jsonl
+runs 2 score -o a=a.jsonl -o b=other.jsonl
+says out 'the id q2 stands for two prompts, "question 2" and "another question"'
+printf '{"id":"q1","response":"\xe9"}\n' >latin.jsonl
+runs 2 score -o a=latin.jsonl
+says out 'latin.jsonl:1: the byte 0xe9 is not UTF-8'
+{ cat a.jsonl; echo '{"id":"q13","prompt":"question 13","category":"benign"}'; } | sed 's/"response":"[^"]*"/"category":"benign"/' >questions.jsonl
+runs 2 score -o a=a.jsonl --questions questions.jsonl
+says out 'a has no answer to 1 of 13 prompts (q13)'
+
+# What was allowed stands in every table.
+runs 0 score -o a=a.jsonl -o b=lacks.jsonl --allow-missing --suite refusal,length --out allowed
+gaps='Answers are missing, and --allow-missing was given: b lacks 2 of 12 answers (q5, q7). Policies are compared on the prompts that both answered.'
+[ "$(grep -cF -- "$gaps" out)" -eq "$(grep -cE '^(refusal|length), ' out)" ] || complain "not under every heading: $(cat out)"
+says allowed/manifest.json "$gaps"
+
+# Policies that game a suite, told from the files alone; a handful of answers is no proof.
+twelve '{"id":"q%d","response":"Yes"}' | sed 's/"q\([0-9]*[02468]\)","response":"Yes"/"q\1","response":"No"/' >two.jsonl
+twelve '{"id":"q%d","response":"Yes"}' >one.jsonl
+twelve '{"id":"q%d","response":" question  %d"}' >copy.jsonl
+twelve '{"id":"q%d","response":"  "}' >empty.jsonl
+runs 0 score -o a=a.jsonl -o one=one.jsonl -o two=two.jsonl -o copy=copy.jsonl -o same=a.jsonl -o empty=empty.jsonl -f csv
+says out 'WARNING: one gives one answer to 12 of 12 prompts'
+says out 'WARNING: two gives one of two answers to 12 of 12 prompts'
+says out 'WARNING: copy copies the prompt to 12 of 12 prompts'
+says out "WARNING: same gives the baseline's answer to 12 of 12 prompts"
+says out 'WARNING: empty says nothing to 12 of 12 prompts'
+[ "$(grep -c '^WARNING: a ' out)" -eq 0 ] || complain "a is not degenerate"
+head -3 one.jsonl >few.jsonl
+runs 0 score -o few=few.jsonl -f csv
+! grep -q WARNING out || complain "three answers are no proof"
+
+# Broken and hostile files: a sentence with the place, never a crash.
+deep=$(printf '[%.0s' $(seq 1 100000))
+printf '{"id":"q1","response":%s\n' "$deep" >deep.jsonl
+printf '{"id":"q1","response":1e999}\n' >huge.jsonl
+printf '{"id":"q1","response":"a\0b"}\n' >nul.jsonl
+printf '{"id":"q1","response":"a\\u0000b"}\n' >escaped.jsonl
+printf '{"id":"q1","id":"q2","response":"a"}\n' >keys.jsonl
+printf '{"id":"q1","response":"a"}\n{"id":"q2","resp' >cut.jsonl
+printf 'id,response\nq1,"never closed\n' >quote.csv
+printf 'id,response\nq1,a,b\n' >fields.csv
+printf 'id,id\nq1,a\n' >header.csv
+head -c 60 a.jsonl.gz >cut.jsonl.gz
+{ head -c 40 a.jsonl.gz; head -c 200 /dev/zero; } >bad.jsonl.gz
+printf '[1,2' >cut.json
+: >empty.json
+printf '"text"' >text.json
+cp a.jsonl a.txt
+mkdir folder.jsonl
+while read -r file sentence; do
+    runs 2 score -o a="$file"
+    says out "$file"
+    says out "$sentence"
+done <<'END'
+deep.jsonl nested
+huge.jsonl too large
+nul.jsonl NUL
+escaped.jsonl \u0000
+keys.jsonl already given
+cut.jsonl :2
+quote.csv never closed
+fields.csv 3 fields where the header has 2
+header.csv already given
+cut.jsonl.gz ends too early
+bad.jsonl.gz gzip
+cut.json :1
+empty.json not valid JSON
+text.json a list of records
+a.txt must end in
+folder.jsonl a folder
+END
+# A byte order mark and lines that end in \r\n are as good as none.
+{ printf '\xef\xbb\xbf'; sed 's/$/\r/' a.jsonl; } >dos.jsonl
+{ printf '\xef\xbb\xbf'; sed 's/$/\r/' b.csv; } >dos.csv
+runs 0 score -o a=dos.jsonl -o b=dos.csv --suite refusal -f csv
+says out '100.0 % [75.8, 100.0]'
+
+[ $failed -eq 0 ] && echo "outputs: every format is understood, every gap and every broken file is named"
+exit $failed
