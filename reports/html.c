@@ -199,11 +199,14 @@ static void add_section(struct text *out, const struct results *results, const c
 }
 
 static void add_counts(struct text *out, const struct browser_counts *counts) {
-    text_printf(out, "<p>%d of %d responses", counts->shown, counts->total);
-    if (counts->shown < counts->total)
-        text_printf(out, ", whole prompts at even distances; the others are in the transcripts.jsonl of the "
-                         "run's folder");
-    text_printf(out, ". Key <kbd>?</kbd> tells the keys.</p>\n");
+    if (counts->shown == counts->total)
+        text_printf(out, "<p>All %d responses.", counts->total);
+    else
+        text_printf(out,
+                    "<p>%d of %d responses, whole prompts at even distances; the others are in the "
+                    "transcripts.jsonl of the run's folder.",
+                    counts->shown, counts->total);
+    text_printf(out, " Key <kbd>?</kbd> tells the keys.</p>\n");
 }
 
 static void add_browser(struct text *out, const struct results *results) {
@@ -283,6 +286,15 @@ static void add_head(struct text *out, const struct results *results) {
     text_printf(out, "</header>\n");
 }
 
+/* The parts share one function's names. */
+static void add_script(struct text *out) {
+    const char *const parts[] = {records_js, words_js, filters_js, boxes_js, list_js, page_js};
+
+    text_printf(out, "</main>\n<script>\n(function () {\n\"use strict\";\n");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) text_add(out, parts[i], strlen(parts[i]));
+    text_printf(out, "})();\n</script>\n</body>\n</html>\n");
+}
+
 static int write_html(const struct results *results, FILE *file, struct error *err) {
     struct text out = {0};
     const char **sections;
@@ -297,10 +309,7 @@ static int write_html(const struct results *results, FILE *file, struct error *e
     add_browser(&out, results);
     add_limitations(&out, results);
     add_provenance(&out, results);
-    text_printf(
-        &out,
-        "</main>\n<script>\n(function () {\n\"use strict\";\n%s%s%s})();\n</script>\n</body>\n</html>\n",
-        records_js, words_js, page_js);
+    add_script(&out);
     fwrite(out.data, 1, out.length, file);
     free(out.data);
     free(sections);

@@ -4,6 +4,6 @@
 #define REPORTS_PAGE_H
 
 extern const char page_css[];
-extern const char records_js[], words_js[], page_js[];
+extern const char records_js[], words_js[], filters_js[], boxes_js[], list_js[], page_js[];
 
 #endif

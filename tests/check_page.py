@@ -112,7 +112,8 @@ class Reader:
     def open(self, link):
         self.page.goto("about:blank")
         self.page.goto(self.address + link)
-        self.page.wait_for_selector(".row")
+        if not self.page.locator(".row").count():
+            sys.exit("FAIL: no sample is shown; the console says %r" % self.complaints)
 
     def close(self):
         equal("console errors", self.complaints, [])
