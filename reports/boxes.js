@@ -131,7 +131,9 @@ function makeBoxes(data, records, view) {
         else makeQuoted("p", box, textOf(answer.text) || "(empty)", "said");
         if (view.rewards && !map) make("p", box, "No token rewards of " + view.rewards + " for this answer.", "key");
         verdicts = make("ul", box, undefined, "verdicts");
-        answer.verdicts.forEach(function (v) { addVerdict(verdicts, v); });
+        answer.verdicts.forEach(function (v) {
+            if (data.whats[v.what] !== "undetermined" || v.side >= 0) addVerdict(verdicts, v);
+        });
         make("footer", box, "length " + answer.tokens.toLocaleString("en") + (answer.cut ? ", cut at the limit" : ""));
     }
 

@@ -99,8 +99,12 @@ static void detect_refusals(struct gathered *out) {
         undetermined[i] = found == REFUSAL_UNDETERMINED;
         if (is_null_policy(answer->policy)) continue;
         verdict_add(&out->verdicts, answer, "detector", "refused", found == REFUSAL_REFUSED);
-        if (found == REFUSAL_UNDETERMINED)
-            out->verdicts.items[out->verdicts.count - 1].outcome = OUTCOME_UNPARSED;
+        if (found == REFUSAL_UNDETERMINED) {
+            struct verdict *verdict = &out->verdicts.items[out->verdicts.count - 1];
+
+            verdict->outcome = OUTCOME_UNPARSED;
+            verdict->reason = xstrdup("undetermined: neither answered nor refused");
+        }
     }
 }
 
