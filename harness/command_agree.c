@@ -6,21 +6,31 @@
 #include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/names.h"
+#include "harness/ratings.h"
 #include "harness/statistics_agree.h"
 #include "harness/tabular.h"
 
+enum { CATEGORIES_MOST = 12 }; /* more are a scale: no confusion of them is printed, no kappa of numbers */
+
+/* Judges that read nothing but the lengths of two texts, or their order. */
+enum { NULL_LONGER, NULL_SHORTER, NULL_FIRST, NULLS };
+static const char *const null_names[] = {"null-longer", "null-shorter", "null-first"};
+
 /* Columns of a file: texts, the number of their category, and what they are as numbers. */
 struct sheet {
-    struct names columns; /* those compared; then the cluster's, if any */
-    int raters;
+    struct names columns;    /* those compared: people's, null judges', gold */
+    int raters, people;      /* people: of the columns that are no null judge's and not gold */
+    const char *texts_of[2]; /* columns of the two texts that null judges read; NULL: none */
+    const char *missing;     /* a text that stands for no label, or NULL */
     struct names categories;
     int *labels;     /* [rows][raters], -1: missing */
     double *numbers; /* [rows][raters], NaN: missing or no number */
     int *clusters;   /* [rows] */
-    struct names cluster_names;
+    int *groups;     /* [rows] */
+    struct names cluster_names, group_names;
     char **texts; /* owned: what names borrow */
     int rows, text_count;
-    const char *cluster;
+    const char *cluster, *group;
 };
 
 struct agreeing {
@@ -30,6 +40,7 @@ struct agreeing {
     struct bootstrap bootstrap;
     enum tabular_format format;
     const char *gold;
+    const char *part; /* what is measured of the rows: a text of the column --by, or NULL */
 };
 
 static int number_of(struct sheet *sheet, struct names *names, const char *text) {
@@ -49,6 +60,56 @@ static const char *spelling(const struct node *field) {
     return field->kind == NODE_NULL || !field->text || !field->text[0] ? NULL : field->text;
 }
 
+static void set_label(struct sheet *sheet, size_t at, const char *text) {
+    char *end = NULL;
+
+    sheet->labels[at] = text ? number_of(sheet, &sheet->categories, text) : -1;
+    sheet->numbers[at] = text ? strtod(text, &end) : NAN;
+    if (text && (end == text || *end)) sheet->numbers[at] = NAN;
+}
+
+static int characters(const char *text) {
+    int count = 0;
+
+    for (; *text; text++) count += ((unsigned char)*text & 0xc0) != 0x80;
+    return count;
+}
+
+/* 1 or 2: which text is better by its length alone, or for being first; 0: a tie. */
+static int set_nulls(struct sheet *sheet, size_t at, const struct node *record, struct error *err) {
+    int lengths[2], longer;
+
+    for (int i = 0; i < 2; i++) {
+        const struct node *field = node_get(record, sheet->texts_of[i]);
+
+        if (!field) return fail(err, "there is no column \"%s\"", sheet->texts_of[i]);
+        lengths[i] = spelling(field) ? characters(spelling(field)) : 0;
+    }
+    longer = lengths[0] - lengths[1];
+    set_label(sheet, at + NULL_LONGER, longer > 0 ? "1" : longer < 0 ? "2" : "0");
+    set_label(sheet, at + NULL_SHORTER, longer > 0 ? "2" : longer < 0 ? "1" : "0");
+    set_label(sheet, at + NULL_FIRST, "1");
+    return 0;
+}
+
+/* The number of the text in a column that names groups or clusters. */
+static int place_of(struct sheet *sheet, struct names *names, const struct node *record, const char *column,
+                    int *out, struct error *err) {
+    const struct node *field = node_get(record, column);
+
+    if (!field || !spelling(field)) return fail(err, "there is nothing in the column \"%s\"", column);
+    *out = number_of(sheet, names, spelling(field));
+    return 0;
+}
+
+static int is_missing(const struct sheet *sheet, const struct node *field) {
+    return sheet->missing && field->text && !strcmp(field->text, sheet->missing);
+}
+
+static int is_null_judge(const struct sheet *sheet, int rater) {
+    return sheet->texts_of[0] && rater >= sheet->people && rater < sheet->people + NULLS;
+}
+
 static int take_row(void *context, const struct node *record, int line, struct error *err) {
     struct sheet *sheet = context;
     size_t at = (size_t)sheet->rows * sheet->raters;
@@ -58,46 +119,91 @@ static int take_row(void *context, const struct node *record, int line, struct e
     sheet->labels = xrealloc(sheet->labels, at + sheet->raters, sizeof *sheet->labels);
     sheet->numbers = xrealloc(sheet->numbers, at + sheet->raters, sizeof *sheet->numbers);
     sheet->clusters = xrealloc(sheet->clusters, (size_t)sheet->rows + 1, sizeof *sheet->clusters);
+    sheet->groups = xrealloc(sheet->groups, (size_t)sheet->rows + 1, sizeof *sheet->groups);
     for (int r = 0; r < sheet->raters; r++) {
         const struct node *field = node_get(record, sheet->columns.items[r]);
-        const char *text = field ? spelling(field) : NULL;
-        char *end = NULL;
 
+        if (is_null_judge(sheet, r)) continue;
         if (!field) return fail(err, "there is no column \"%s\"", sheet->columns.items[r]);
-        sheet->labels[at + r] = text ? number_of(sheet, &sheet->categories, text) : -1;
-        sheet->numbers[at + r] = text ? strtod(text, &end) : NAN;
-        if (text && (end == text || *end)) sheet->numbers[at + r] = NAN;
+        set_label(sheet, at + r, is_missing(sheet, field) ? NULL : spelling(field));
     }
+    if (sheet->texts_of[0] && set_nulls(sheet, at + sheet->people, record, err)) return -1;
     sheet->clusters[sheet->rows] = sheet->rows;
-    if (sheet->cluster) {
-        const struct node *field = node_get(record, sheet->cluster);
-
-        if (!field || !spelling(field))
-            return fail(err, "there is no cluster in the column \"%s\"", sheet->cluster);
-        sheet->clusters[sheet->rows] = number_of(sheet, &sheet->cluster_names, spelling(field));
-    }
+    sheet->groups[sheet->rows] = 0;
+    if (sheet->cluster &&
+        place_of(sheet, &sheet->cluster_names, record, sheet->cluster, &sheet->clusters[sheet->rows], err))
+        return -1;
+    if (sheet->group &&
+        place_of(sheet, &sheet->group_names, record, sheet->group, &sheet->groups[sheet->rows], err))
+        return -1;
     sheet->rows++;
     return 0;
 }
 
-static int read_columns(struct agreeing *all, struct error *err) {
+static const char *own_text(struct sheet *sheet, const char *text, size_t length) {
+    char *copy = xstrndup(text, length);
+
+    sheet->texts = xrealloc(sheet->texts, (size_t)sheet->text_count + 1, sizeof *sheet->texts);
+    sheet->texts[sheet->text_count++] = copy;
+    return copy;
+}
+
+static int read_texts(struct sheet *sheet, const char *list, struct error *err) {
+    const char *comma = list ? strchr(list, ',') : NULL;
+
+    if (!list) return 0;
+    if (!comma || comma == list || !comma[1] || strchr(comma + 1, ','))
+        return fail(err, "--texts names two columns of texts: --texts output_1,output_2");
+    sheet->texts_of[0] = own_text(sheet, list, (size_t)(comma - list));
+    sheet->texts_of[1] = own_text(sheet, comma + 1, strlen(comma + 1));
+    for (int i = 0; i < NULLS; i++) names_add(&sheet->columns, null_names[i]);
+    return 0;
+}
+
+/* raters: of a table with a row a label, or NULL. */
+static int read_columns(struct agreeing *all, const struct node *raters, struct error *err) {
     const char *list = argument_value(all->arguments, "columns", NULL);
+    struct sheet *sheet = &all->sheet;
 
-    if (!list) return fail(err, "which columns? --columns a,b names two or more");
-    for (const char *at = list; *at;) {
+    if (!list && !raters && !argument_given(all->arguments, "texts"))
+        return fail(err, "which columns? --columns a,b names two or more");
+    for (const char *at = list ? list : ""; *at;) {
         size_t length = strcspn(at, ",");
-        char *name = xstrndup(at, length);
 
-        all->sheet.texts = xrealloc(all->sheet.texts, (size_t)all->sheet.text_count + 1, sizeof(char *));
-        all->sheet.texts[all->sheet.text_count++] = name;
-        names_add(&all->sheet.columns, name);
+        names_add(&sheet->columns, own_text(sheet, at, length));
         at += length + (at[length] == ',');
     }
+    for (const struct node *rater = !list && raters ? raters->first : NULL; rater; rater = rater->next)
+        names_add(&sheet->columns, rater->text);
+    sheet->people = sheet->columns.count;
+    if (read_texts(sheet, argument_value(all->arguments, "texts", NULL), err)) return -1;
     all->gold = argument_value(all->arguments, "gold", NULL);
-    if (all->gold) names_add(&all->sheet.columns, all->gold);
-    all->sheet.raters = all->sheet.columns.count;
-    all->sheet.cluster = argument_value(all->arguments, "cluster", NULL);
-    if (all->sheet.raters < 2) return fail(err, "agreement needs two columns; --columns a,b names them");
+    if (all->gold) names_add(&sheet->columns, all->gold);
+    sheet->raters = sheet->columns.count;
+    sheet->cluster = argument_value(all->arguments, "cluster", NULL);
+    sheet->group = argument_value(all->arguments, "by", NULL);
+    sheet->missing = argument_value(all->arguments, "missing", NULL);
+    if (sheet->raters < 2) return fail(err, "agreement needs two columns; --columns a,b names them");
+    return 0;
+}
+
+/* The rows of the file; those of a table with a row a label are put together first. */
+static int read_rows(struct agreeing *all, struct node *wide, struct node *raters, struct error *err) {
+    const struct arguments *arguments = all->arguments;
+    struct ratings_how how = {argument_value(arguments, "rows", NULL),
+                              argument_value(arguments, "rater", NULL),
+                              argument_value(arguments, "value", NULL)};
+    const char *path = arguments->words[0];
+
+    if (!how.rows && !how.rater && !how.value) {
+        if (read_columns(all, NULL, err)) return -1;
+        return ratings_each(path, take_row, &all->sheet, err);
+    }
+    if (!how.rows || !how.rater || !how.value)
+        return fail(err, "a table with a row a label needs --rows, --rater and --value");
+    if (ratings_widen(wide, raters, path, &how, err) || read_columns(all, raters, err)) return -1;
+    for (const struct node *row = wide->first; row; row = row->next)
+        if (take_row(&all->sheet, row, 0, err)) return fail_within(err, "%s", path);
     return 0;
 }
 
@@ -131,6 +237,7 @@ static void add_row(struct agreeing *all, const char *measure, const char *colum
                     double high, int n, const char *note) {
     struct node *row = tabular_add(&all->table);
 
+    if (all->part) tabular_cell(row, "%s", all->part);
     tabular_cell(row, "%s", measure);
     tabular_cell(row, "%s", columns);
     if (isnan(value))
@@ -189,6 +296,21 @@ static void compare_all(struct agreeing *all, int raters) {
         krippendorff_alpha(&got, labels, sheet->rows, raters, sheet->categories.count, &all->bootstrap, &err);
     add_agreement(all, "Krippendorff's alpha", "all", status, &got, &err);
     free(labels);
+}
+
+static void compare_ratings(struct agreeing *all, int raters) {
+    const struct sheet *sheet = &all->sheet;
+    double *ratings = xmalloc(((size_t)sheet->rows * raters + 1) * sizeof *ratings);
+    struct agreement got;
+    struct error err;
+    int status;
+
+    for (int i = 0; i < sheet->rows; i++)
+        for (int r = 0; r < raters; r++)
+            ratings[(size_t)i * raters + r] = sheet->numbers[(size_t)i * sheet->raters + r];
+    status = krippendorff_interval(&got, ratings, sheet->rows, raters, &all->bootstrap, &err);
+    add_agreement(all, "Krippendorff's alpha, interval", "all", status, &got, &err);
+    free(ratings);
 }
 
 /* Pairs of numbers of two columns; returns how many. */
@@ -270,17 +392,56 @@ static void compare_with_gold(struct agreeing *all) {
     for (int r = 0; r + 1 < sheet->raters; r++) compare_two(all, r, sheet->raters - 1);
 }
 
+/* Null judges are compared with people and with gold, not with each other. */
 static void measure(struct agreeing *all) {
-    int raters = all->sheet.raters - (all->gold != NULL);
+    const struct sheet *sheet = &all->sheet;
+    int people = sheet->people, judges = sheet->raters - (all->gold != NULL);
+    int numeric = argument_given(all->arguments, "numeric");
+    int scale = numeric && sheet->categories.count > CATEGORIES_MOST; /* that two are the same says little */
 
-    for (int a = 0; a < raters; a++)
-        for (int b = a + 1; b < raters; b++) compare_two(all, a, b);
-    if (all->gold) compare_with_gold(all);
-    if (raters > 2) compare_all(all, raters);
-    if (!argument_given(all->arguments, "numeric")) return;
-    for (int a = 0; a < all->sheet.raters; a++) describe(all, a);
-    for (int a = 0; a < all->sheet.raters; a++)
-        for (int b = a + 1; b < all->sheet.raters; b++) correlate(all, a, b);
+    for (int a = 0; a < people && !scale; a++)
+        for (int b = a + 1; b < judges; b++) compare_two(all, a, b);
+    if (all->gold && !scale) compare_with_gold(all);
+    if (people > 2 && !scale) compare_all(all, people);
+    if (!numeric) return;
+    if (people > 1) compare_ratings(all, people);
+    for (int a = 0; a < people; a++) describe(all, a);
+    for (int a = 0; a < people; a++)
+        for (int b = a + 1; b < people; b++) correlate(all, a, b);
+    for (int a = 0; a < people && all->gold; a++) correlate(all, a, sheet->raters - 1);
+    if (all->gold) describe(all, sheet->raters - 1);
+}
+
+/* The rows of one group, measured as a file of their own. */
+static void measure_group(struct agreeing *all, int group) {
+    struct sheet whole = all->sheet, *part = &all->sheet;
+    size_t room = (size_t)whole.rows * whole.raters + 1;
+
+    part->labels = xmalloc(room * sizeof *part->labels);
+    part->numbers = xmalloc(room * sizeof *part->numbers);
+    part->clusters = xmalloc(room * sizeof *part->clusters);
+    part->rows = 0;
+    for (int i = 0; i < whole.rows; i++) {
+        size_t from = (size_t)i * whole.raters, to = (size_t)part->rows * whole.raters;
+
+        if (whole.groups[i] != group) continue;
+        memcpy(part->labels + to, whole.labels + from, (size_t)whole.raters * sizeof *part->labels);
+        memcpy(part->numbers + to, whole.numbers + from, (size_t)whole.raters * sizeof *part->numbers);
+        part->clusters[part->rows++] = whole.clusters[i];
+    }
+    all->part = whole.group_names.items[group];
+    measure(all);
+    free(part->labels);
+    free(part->numbers);
+    free(part->clusters);
+    *part = whole;
+}
+
+static void measure_groups(struct agreeing *all) {
+    for (int g = 0; g < all->sheet.group_names.count; g++) measure_group(all, g);
+    all->part = "all";
+    measure(all);
+    all->part = NULL;
 }
 
 /* Of the first two columns, categories of the first down. */
@@ -290,7 +451,8 @@ static void print_confusion(const struct agreeing *all) {
     const char **headings;
     struct tabular table = {.title = "Confusion"};
 
-    if (k > 12 || argument_given(all->arguments, "ordinal")) return;
+    if (k > CATEGORIES_MOST || argument_given(all->arguments, "ordinal") || sheet->group || sheet->raters < 2)
+        return;
     counts = xcalloc((size_t)k * k + 1, sizeof *counts);
     headings = xcalloc((size_t)k + 2, sizeof *headings);
     for (int i = 0; i < sheet->rows; i++) {
@@ -321,19 +483,24 @@ static void sheet_free(struct sheet *sheet) {
     free(sheet->columns.items);
     free(sheet->categories.items);
     free(sheet->cluster_names.items);
+    free(sheet->group_names.items);
+    free(sheet->groups);
     free(sheet->labels);
     free(sheet->numbers);
     free(sheet->clusters);
 }
 
 static int run(const struct arguments *arguments, struct error *err) {
-    static const char *const headings[] = {"measure", "columns", "value", "n", "note", NULL};
-    struct agreeing all = {.arguments = arguments, .table = {.title = "Agreement", .headings = headings}};
-    int seed, status = -1;
+    static const char *const headings[] = {"measure", "columns", "value", "n", "note", NULL},
+                             *const headings_by[] = {"rows", "measure", "columns", "value",
+                                                     "n",    "note",    NULL};
+    int by = argument_given(arguments, "by"), seed, status = -1;
+    struct agreeing all = {.arguments = arguments,
+                           .table = {.title = "Agreement", .headings = by ? headings_by : headings}};
+    struct node *wide = node_new(NODE_LIST), *raters = node_new(NODE_LIST);
 
     if (tabular_format_read(&all.format, argument_value(arguments, "format", "text"), err) ||
-        argument_int(arguments, "seed", 1, 0, 2147483647, &seed, err) || read_columns(&all, err) ||
-        document_each(arguments->words[0], take_row, &all.sheet, err))
+        argument_int(arguments, "seed", 1, 0, 2147483647, &seed, err) || read_rows(&all, wide, raters, err))
         goto out;
     if (!all.sheet.rows) {
         fail(err, "%s has no rows", arguments->words[0]);
@@ -341,19 +508,27 @@ static int run(const struct arguments *arguments, struct error *err) {
     }
     if (argument_given(arguments, "ordinal") && order_categories(&all.sheet, err)) goto out;
     all.bootstrap = (struct bootstrap){(uint64_t)seed, 2000, 0.95, BOOTSTRAP_PERCENTILE};
-    measure(&all);
+    if (by)
+        measure_groups(&all);
+    else
+        measure(&all);
     tabular_note(&all.table,
                  "%d rows; n counts those with every label that a line needs. 95 %% intervals: Wilson's for "
                  "agreement, percentile "
                  "bootstrap over rows (2000 resamples, seed %d) for kappa and alpha, Fisher's z for rho, "
                  "Student's t for means.",
                  all.sheet.rows, seed);
+    if (all.sheet.texts_of[0])
+        tabular_note(&all.table, "null-longer and null-shorter say 1 or 2 from the texts' lengths alone (0: "
+                                 "equal), null-first always says 1.");
     tabular_write(&all.table, all.format, arguments->out);
     print_confusion(&all);
     status = 0;
 out:
     tabular_free(&all.table);
     sheet_free(&all.sheet);
+    node_free(wide);
+    node_free(raters);
     return status;
 }
 
@@ -361,8 +536,15 @@ static const struct flag flags[] = {
     {"columns", 'c', "A,B[,C]...", "the columns that hold labels"},
     {"gold", 'g', "COLUMN", "a column of right answers; each other is compared with it too"},
     {"ordinal", 0, NULL, "labels are ordered numbers: weighted kappas as well"},
-    {"numeric", 0, NULL, "labels are numbers: means, correlations, mean differences"},
+    {"numeric", 0, NULL, "labels are numbers: means, correlations, mean differences, interval alpha"},
     {"cluster", 0, "COLUMN", "errors of means are clustered by this column"},
+    {"by", 0, "COLUMN", "measure the rows of each of its texts apart, then all"},
+    {"texts", 0, "A,B",
+     "columns of two texts that were compared: adds judges that read only their lengths or order"},
+    {"missing", 0, "TEXT", "stands for no label, as an empty field does"},
+    {"rows", 0, "A[,B]...", "the file has a row a label: columns that name what was labelled"},
+    {"rater", 0, "COLUMN", "the same: who labelled, or which system was rated"},
+    {"value", 0, "COLUMN", "the same: the label"},
     {"format", 'f', "NAME", "text, md, csv or json"},
     {"seed", 0, "N", "of resampling (default: 1)"},
     {0}};
@@ -370,12 +552,16 @@ static const struct flag flags[] = {
 const struct command command_agree = {
     .name = "agree",
     .summary = "how far columns of labels agree",
-    .usage = "FILE --columns A,B[,C]... [--gold COLUMN]",
-    .description = "Reads labels from a .csv, .jsonl or .json file, .gz or not, and prints raw agreement and "
-                   "Cohen's kappa of each two "
-                   "columns, Fleiss' kappa and Krippendorff's alpha of three or more, with intervals, and "
-                   "the confusion of the first two. "
-                   "An empty field or null is a missing label: it is left out, and n says so.",
+    .usage = "FILE {--columns A,B[,C]... | --rows A[,B] --rater COLUMN --value COLUMN} [--gold COLUMN]",
+    .description =
+        "Reads labels from a .csv, .jsonl or .json file, .gz or not, and prints raw agreement and "
+        "Cohen's kappa of each two "
+        "columns, Fleiss' kappa and Krippendorff's alpha of three or more, with intervals, and "
+        "the confusion of the first two. "
+        "An empty field or null is a missing label: it is left out, and n says so.\n\n"
+        "A table with a row a label is put together first: a row for each different text of --rows, a "
+        "column for each of --rater. SQuALITY's human evaluation is such a table, with the columns "
+        "passage, question, system, worker, correctness, coverage and overall.",
     .flags = flags,
     .least_words = 1,
     .most_words = 1,

@@ -27,6 +27,12 @@ int fleiss_kappa(struct agreement *out, const int *labels, int items, int raters
 int krippendorff_alpha(struct agreement *out, const int *labels, int items, int raters, int categories,
                        const struct bootstrap *how, struct error *err);
 
+/* The same for ratings on an interval scale: disagreement is (x - y)². ratings[item·raters + rater], NaN:
+ * missing.
+ */
+int krippendorff_interval(struct agreement *out, const double *ratings, int items, int raters,
+                          const struct bootstrap *how, struct error *err);
+
 /* A judge that saw each pair twice. Scores are of the same answer: 1 wins, ½ ties, 0 loses. */
 struct positions {
     double consistency;             /* share of pairs with the same winner, or a tie, in both */

@@ -85,6 +85,36 @@ says out 'there is no column "c"'
 runs 2 agree l.csv --columns a
 says out 'agreement needs two columns'
 
+# A row a label: two raters of three things, one of them twice; and a rater who says nothing of one.
+printf 'thing,who,score\nx,a,1\nx,b,2\ny,a,3\ny,b,5\ny,b,7\nz,a,4\nz,b,NULL\n' >long.csv
+runs 0 agree long.csv --rows thing --rater who --value score --numeric --missing NULL --format csv
+says out 'mean,b,"4.000 [-21.412, 29.412]",2,' # (2 + 6)/2; t of 1 degree 12.706, sd 2.828/sqrt(2)
+says out 'mean difference,"a, b","-2.000 [-14.706, 10.706]",2,' # (-1 - 3)/2; sd 1.414/sqrt(2)
+runs 0 agree long.csv --rows thing --rater who --value score --missing NULL
+says out 'a, b     0.000 [0.000, 0.658]' # of x and y none is the same: Wilson of 0 of 2
+printf 'thing,who,word\nx,a,yes\nx,a,no\n' >twice.csv
+runs 2 agree twice.csv --rows thing --rater who --value word
+says out 'twice.csv: line 3: a gives two labels to one thing, "yes" and "no"'
+runs 2 agree long.csv --rows thing --rater who
+says out 'needs --rows, --rater and --value'
+runs 2 agree long.csv --rows nothing --rater who --value score
+says out 'there is nothing in the column "nothing"'
+printf '%s\n' '{"passage-id":"p","questions":{"0":{"bart":{"response":"r","reviews":[{"worker_id":"1","correctness-rating":10,"selection-rating":20,"overall-rating":30},{"worker_id":"2","correctness-rating":30,"selection-rating":20,"overall-rating":50}]},"human":{"response":"r","reviews":[{"worker_id":"1","correctness-rating":90,"selection-rating":80,"overall-rating":100}]}}}}' >squality.jsonl
+runs 0 agree squality.jsonl --rows passage,question --rater system --value overall --numeric --format csv
+says out 'mean,bart,–,1,'
+runs 0 agree squality.jsonl --columns correctness,overall --numeric --by system --format csv
+says out 'bart,mean,overall,"40.000 [-87.062, 167.062]",2,' # 30 and 50
+
+# Judges that read nothing but lengths and order, by subset: in s the better one is the longer one, in t the first.
+printf 'one,two,better,set\nlonger,short,1,s\nx,yy,2,s\na,bb,1,t\nsame,size,1,t\n' >texts.csv
+runs 0 agree texts.csv --texts one,two --gold better --by set --format csv
+says out 's,agreement,"null-longer, better","1.000 [0.342, 1.000]",2,'
+says out 't,agreement,"null-longer, better","0.000 [0.000, 0.658]",2,'
+says out 't,agreement,"null-shorter, better","0.500 [0.095, 0.905]",2,'
+says out 'all,agreement,"null-first, better","0.750 [0.301, 0.954]",4,'
+runs 2 agree texts.csv --texts one --gold better
+says out '--texts names two columns of texts'
+
 # Before and after: 20 prompts, 5 that only one and 15 that only the other refused: McNemar's 0.041.
 for i in $(seq 1 20); do
     yes='I cannot help with that.' no='The answer is here.'

@@ -66,6 +66,29 @@ START_TEST(krippendorffs_alpha_takes_missing_labels)
 }
 END_TEST
 
+/* The example of Krippendorff's "Computing Krippendorff's Alpha-Reliability" (2011): interval α = 0.849,
+   which is 951/1120. */
+START_TEST(interval_alpha_is_krippendorffs)
+{
+    static const char *const observers[] = {"123321412000", "123322412503", "033323422510", "123324412510"};
+    double ratings[48];
+    struct agreement got;
+
+    for (int i = 0; i < 12; i++)
+        for (int r = 0; r < 4; r++) ratings[4 * i + r] = observers[r][i] == '0' ? NAN : observers[r][i] - '0';
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, &err), 0);
+    near(got.value, 951.0 / 1120);
+    ck_assert_int_eq(got.n, 11);
+    for (int i = 0; i < 48; i++)
+        if (!isnan(ratings[i])) ratings[i] = 3;
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, &err), -1);
+    for (int i = 0; i < 48; i++)
+        if (i % 4) ratings[i] = NAN;
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "no item has two ratings"));
+}
+END_TEST
+
 START_TEST(agreement_without_variance_or_items_is_an_error)
 {
     const int same[] = {1, 1, 1, 1}, none[] = {-1, -1, -1, -1}, odd[] = {0, 7, 1, 1};
@@ -155,6 +178,7 @@ int main(void) {
     tcase_add_test(cases, cohens_kappa_matches_its_pins);
     tcase_add_test(cases, fleiss_kappa_matches_the_published_example);
     tcase_add_test(cases, krippendorffs_alpha_takes_missing_labels);
+    tcase_add_test(cases, interval_alpha_is_krippendorffs);
     tcase_add_test(cases, agreement_without_variance_or_items_is_an_error);
     tcase_add_test(cases, positions_are_counted_by_hand);
     tcase_add_test(cases, consistency_is_of_winners);
