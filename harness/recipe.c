@@ -296,8 +296,15 @@ static int check_distinct(const struct recipe *recipe, struct error *err) {
     return 0;
 }
 
+/* The change of a rate that the run sets out to see, as a share. */
+static int check_effect(const struct node *effect, const char *where, struct error *err) {
+    if (!effect || (effect->kind == NODE_NUMBER && effect->number > 0 && effect->number <= 1)) return 0;
+    return fail(err, "%s:%d: effect must be a number above 0 and at most 1, the change of a rate", where,
+                effect->line);
+}
+
 static int read_formats(struct recipe *recipe, struct error *err) {
-    static const char *const keys[] = {"formats", NULL};
+    static const char *const keys[] = {"formats", "effect", NULL};
     const struct node *report = node_get(recipe->tree, "report"), *formats = node_get(report, "formats");
     struct names names = {0};
     int status = 0;
@@ -308,6 +315,7 @@ static int read_formats(struct recipe *recipe, struct error *err) {
         status = fail(err, "%s:%d: report must be a map such as {formats: [markdown]}", recipe->path,
                       report->line);
     if (!status && report) status = check_keys(report, keys, recipe->path, err);
+    if (!status) status = check_effect(node_get(report, "effect"), recipe->path, err);
     if (!status && formats && formats->kind != NODE_LIST)
         status = fail(err, "%s:%d: formats must be a list of reports", recipe->path, formats->line);
     for (const struct node *one = formats ? formats->first : NULL; one && !status; one = one->next) {
@@ -324,7 +332,7 @@ static int read_formats(struct recipe *recipe, struct error *err) {
                       one->text ? one->text : "", hint);
         free(hint);
     }
-    for (int i = 0; !report && i < names.count; i++) node_add_text(recipe->formats, NULL, names.items[i]);
+    for (int i = 0; !formats && i < names.count; i++) node_add_text(recipe->formats, NULL, names.items[i]);
     free(names.items);
     return status;
 }

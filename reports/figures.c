@@ -1,6 +1,5 @@
 #include "reports/figures.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "harness/names.h"
 #include "harness/statistics.h"
 #include "reports/plot.h"
+#include "reports/sheet.h"
 
 #define BINS      30
 #define FIT_STEPS 60
@@ -34,20 +34,13 @@ struct drawing {
     int policy_count;
 };
 
-static char *file_name(const char *section, const char *name) {
-    char *file = xprintf("%s-%s", section, name);
-
-    for (char *c = file; *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != '.') *c = '-';
-    return file;
-}
-
 /* Takes the chart. */
 static void finish(struct drawing *drawing, struct chart *chart, const char *section, const char *group,
                    const char *name, char *caption) {
     struct results *results = drawing->results;
     struct figure figure = {.section = xstrdup(section), .group = xstrdup(group), .caption = caption};
-    char *prefix = xprintf("f%d-", results->figure_count), *stem = file_name(section, name);
+    char *prefix = xprintf("f%d-", results->figure_count), *whole = xprintf("%s-%s", section, name),
+         *stem = file_stem(whole);
     struct error err;
 
     figure.title = xstrdup(chart->title);
@@ -57,6 +50,7 @@ static void finish(struct drawing *drawing, struct chart *chart, const char *sec
     results->figures = xrealloc(results->figures, results->figure_count + 1, sizeof *results->figures);
     results->figures[results->figure_count++] = figure;
     free(prefix);
+    free(whole);
     free(stem);
     chart_free(chart);
 }

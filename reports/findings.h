@@ -2,8 +2,8 @@
 #ifndef REPORTS_FINDINGS_H
 #define REPORTS_FINDINGS_H
 
+#include "reports/notes.h"
 #include "reports/results.h"
-#include "reports/sheet.h"
 
 /* One tested comparison of a policy with its baseline. */
 struct finding {

@@ -77,19 +77,15 @@ static void add_small(struct text *out, const char *before, const char *text) {
     text_printf(out, "</small>");
 }
 
-static void add_heading(struct text *out, const struct metric *metric) {
-    char *name = format_name(metric->name);
-
+static void add_heading(struct text *out, const struct heading *heading) {
     text_printf(out, "<th scope=\"col\">");
-    text_add_html(out, name);
-    if (metric->judge) add_small(out, "by ", metric->judge);
-    if (metric->baseline)
-        add_small(out, metric_is_difference(metric) ? "change against " : "against ", metric->baseline);
-    if (*unit_in_heading(metric)) add_small(out, "", unit_in_heading(metric));
-    if (metric->lower_is_better >= 0)
-        add_small(out, "", metric->lower_is_better ? "↓ lower is better" : "↑ higher is better");
+    text_add_html(out, heading->name);
+    if (*heading->judge) add_small(out, "by ", heading->judge);
+    if (*heading->relation) add_small(out, "", heading->relation);
+    if (*heading->unit) add_small(out, "", heading->unit);
+    if (heading->lower_is_better >= 0)
+        add_small(out, "", heading->lower_is_better ? "↓ lower is better" : "↑ higher is better");
     text_printf(out, "</th>");
-    free(name);
 }
 
 static const char *class_of(const struct metric *metric) {
@@ -101,14 +97,10 @@ static const char *class_of(const struct metric *metric) {
     return finding.better ? " class=\"better\"" : " class=\"worse\"";
 }
 
-static void add_cell(struct text *out, const struct metric *metric) {
+static void add_estimate(struct text *out, const struct metric *metric) {
     struct metric_text shown;
     char seed[32];
 
-    if (!metric) {
-        text_printf(out, "<td></td>");
-        return;
-    }
     format_metric(&shown, metric);
     text_printf(out, "<td%s><b>%s</b>", class_of(metric), shown.value);
     if (*format_stars(metric)) text_printf(out, "<sup>%s</sup>", format_stars(metric));
@@ -123,38 +115,46 @@ static void add_cell(struct text *out, const struct metric *metric) {
     text_printf(out, "</td>");
 }
 
+static void add_cell(struct text *out, const struct sheet *sheet, int row, int column) {
+    const struct metric *metric = sheet_cell(sheet, row, column);
+
+    if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
+        add_estimate(out, metric);
+    } else {
+        char *text = sheet_text(sheet, row, column);
+
+        text_printf(out, "<td>");
+        text_add_html(out, text);
+        text_printf(out, "</td>");
+        free(text);
+    }
+}
+
 static void add_row(struct text *out, const struct sheet *sheet, int row) {
     char *counts = sheet_counts(sheet, row);
 
-    text_printf(out, "<tr%s><th scope=\"row\">",
-                policy_standing(sheet->policies[row]) == 2 ? " class=\"null\"" : "");
-    text_add_html(out, sheet->policies[row]);
+    text_printf(out, "<tr%s><th scope=\"row\">", sheet->rows[row].standing == 2 ? " class=\"null\"" : "");
+    text_add_html(out, sheet->rows[row].name);
     text_printf(out, "</th>");
-    for (int j = 0; j < sheet->heading_count; j++) add_cell(out, sheet_cell(sheet, row, j));
+    for (int j = 0; j < sheet->heading_count; j++) add_cell(out, sheet, row, j);
     text_printf(out, "<td class=\"n\">%s</td></tr>\n", counts);
     free(counts);
 }
 
-static void add_table(struct text *out, const struct sheet *sheet) {
-    char *suite = format_name(sheet->suite);
+static void add_table(struct text *out, const struct results *results, const struct sheet *sheet) {
     struct notes notes;
 
     text_printf(out, "<div class=\"table\"><div class=\"scroll\" tabindex=\"0\"><table><caption>");
-    text_add_html(out, suite);
-    if (sheet->split) {
-        text_printf(out, ", ");
-        text_add_html(out, sheet->split);
-    }
+    text_add_html(out, sheet->title);
     text_printf(out, "</caption>\n<thead><tr><th></th>");
-    for (int j = 0; j < sheet->heading_count; j++) add_heading(out, sheet->headings[j]);
+    for (int j = 0; j < sheet->heading_count; j++) add_heading(out, &sheet->headings[j]);
     text_printf(out, "<th scope=\"col\">n</th></tr></thead>\n<tbody>\n");
-    for (int i = 0; i < sheet->policy_count; i++) add_row(out, sheet, i);
+    for (int i = 0; i < sheet->row_count; i++) add_row(out, sheet, i);
     text_printf(out, "</tbody></table></div>\n<div class=\"notes\">\n");
-    sheet_notes(&notes, sheet);
+    sheet_notes(&notes, sheet, results->stated);
     for (int i = 0; i < notes.count; i++) add_tag(out, "p", notes.items[i]);
     notes_free(&notes);
     text_printf(out, "</div></div>\n");
-    free(suite);
 }
 
 /* The section's figures of one group, side by side where there is room. */
@@ -187,7 +187,7 @@ static void add_section(struct text *out, const struct results *results, const c
     add_tag(out, "h2", section);
     if (evaluation) sheets_arrange(&sheets, evaluation);
     text_printf(out, "<div class=\"tables\">\n");
-    for (int i = 0; i < sheets.count; i++) add_table(out, &sheets.items[i]);
+    for (int i = 0; i < sheets.count; i++) add_table(out, results, &sheets.items[i]);
     text_printf(out, "</div>\n");
     sheets_free(&sheets);
     add_figures(out, results, section, "training", "Training");

@@ -44,75 +44,66 @@ static void add_summary(struct text *out, const struct evaluation *evaluation) {
     findings_free(findings, count);
 }
 
-static void add_heading(struct text *out, const struct metric *metric) {
-    char *name = format_name(metric->name);
-
+static void add_heading(struct text *out, const struct heading *heading) {
     text_printf(out, " ");
-    text_add_markdown(out, name);
-    if (metric->judge) {
+    text_add_markdown(out, heading->name);
+    if (*heading->judge) {
         text_printf(out, " by ");
-        text_add_markdown(out, metric->judge);
+        text_add_markdown(out, heading->judge);
     }
-    if (metric->baseline) {
-        text_printf(out, metric_is_difference(metric) ? ", change against " : " against ");
-        text_add_markdown(out, metric->baseline);
+    if (*heading->relation) {
+        text_printf(out, ", ");
+        text_add_markdown(out, heading->relation);
     }
-    if (*unit_in_heading(metric)) {
+    if (*heading->unit) {
         text_printf(out, " (");
-        text_add_markdown(out, unit_in_heading(metric));
+        text_add_markdown(out, heading->unit);
         text_printf(out, ")");
     }
-    if (metric->lower_is_better >= 0) text_printf(out, " %s", metric->lower_is_better ? "↓" : "↑");
+    if (heading->lower_is_better >= 0) text_printf(out, " %s", heading->lower_is_better ? "↓" : "↑");
     text_printf(out, " |");
-    free(name);
 }
 
-static void add_cell(struct text *out, const struct metric *metric) {
-    char *estimate, seed[32];
+static void add_cell(struct text *out, const struct sheet *sheet, int row, int column) {
+    const struct metric *metric = sheet_cell(sheet, row, column);
+    char *text = sheet_text(sheet, row, column), seed[32];
 
-    if (!metric) {
-        text_printf(out, "  |");
-        return;
-    }
-    estimate = format_estimate(metric);
-    text_printf(out, " %s", estimate);
-    for (const char *star = format_stars(metric); *star; star++) text_printf(out, "\\*");
-    if (metric->per_seed && metric->seeds > 1) {
-        text_printf(out, " (");
-        for (int i = 0; i < metric->seeds; i++)
-            text_printf(out, "%s%s", i ? " " : "", format_seed(seed, metric, i));
-        text_printf(out, ")");
+    text_printf(out, " %s", text);
+    free(text);
+    if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
+        for (const char *star = format_stars(metric); *star; star++) text_printf(out, "\\*");
+        for (int i = 0; metric->per_seed && metric->seeds > 1 && i < metric->seeds; i++)
+            text_printf(out, "%s%s%s", i ? " " : " (", format_seed(seed, metric, i),
+                        i == metric->seeds - 1 ? ")" : "");
     }
     text_printf(out, " |");
-    free(estimate);
 }
 
-static void add_table(struct text *out, const struct sheet *sheet) {
+static void add_row(struct text *out, const struct sheet *sheet, int row) {
+    const char *mark = sheet->rows[row].standing == 2 ? "*" : "";
+    char *counts = sheet_counts(sheet, row);
+
+    text_printf(out, "| %s", mark);
+    text_add_markdown(out, sheet->rows[row].name);
+    text_printf(out, "%s |", mark);
+    for (int j = 0; j < sheet->heading_count; j++) add_cell(out, sheet, row, j);
+    text_printf(out, " %s |\n", counts);
+    free(counts);
+}
+
+static void add_table(struct text *out, const struct results *results, const struct sheet *sheet) {
     struct notes notes;
 
     text_printf(out, "### ");
-    text_add_markdown(out, sheet->suite);
-    if (sheet->split) {
-        text_printf(out, ", ");
-        text_add_markdown(out, sheet->split);
-    }
+    text_add_markdown(out, sheet->title);
     text_printf(out, "\n\n| |");
-    for (int j = 0; j < sheet->heading_count; j++) add_heading(out, sheet->headings[j]);
+    for (int j = 0; j < sheet->heading_count; j++) add_heading(out, &sheet->headings[j]);
     text_printf(out, " n |\n|---|");
     for (int j = 0; j <= sheet->heading_count; j++) text_printf(out, "---:|");
     text_printf(out, "\n");
-    for (int i = 0; i < sheet->policy_count; i++) {
-        char *counts = sheet_counts(sheet, i);
-
-        text_printf(out, policy_standing(sheet->policies[i]) == 2 ? "| *" : "| ");
-        text_add_markdown(out, sheet->policies[i]);
-        text_printf(out, policy_standing(sheet->policies[i]) == 2 ? "* |" : " |");
-        for (int j = 0; j < sheet->heading_count; j++) add_cell(out, sheet_cell(sheet, i, j));
-        text_printf(out, " %s |\n", counts);
-        free(counts);
-    }
+    for (int i = 0; i < sheet->row_count; i++) add_row(out, sheet, i);
     text_printf(out, "\n");
-    sheet_notes(&notes, sheet);
+    sheet_notes(&notes, sheet, results->stated);
     for (int i = 0; i < notes.count; i++) add_item(out, "", xstrdup(notes.items[i]));
     notes_free(&notes);
     text_printf(out, "\n");
@@ -159,7 +150,7 @@ static void add_section(struct text *out, const struct results *results, const c
     text_add_markdown(out, section);
     text_printf(out, "\n\n");
     if (evaluation) sheets_arrange(&sheets, evaluation);
-    for (int i = 0; i < sheets.count; i++) add_table(out, &sheets.items[i]);
+    for (int i = 0; i < sheets.count; i++) add_table(out, results, &sheets.items[i]);
     sheets_free(&sheets);
     add_figures(out, results, section);
     for (int shown = 0; map && shown < MAPS; map = map->next) {

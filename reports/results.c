@@ -10,6 +10,8 @@
 #include "harness/memory.h"
 #include "harness/names.h"
 
+#define STATED 0.05 /* where the recipe states no effect: five points */
+
 /* A step's folder, as its step.json describes it. */
 struct place {
     char *folder, *use, *label;
@@ -262,6 +264,7 @@ static int read_manifest(struct results *out, struct error *err) {
     out->manifest = file_exists(path) ? document_read(path, err) : node_new(NODE_MAP);
     free(path);
     if (!out->manifest) return -1;
+    out->stated = node_number(node_get(node_get(out->manifest, "document"), "report"), "effect", STATED);
     title = node_text(out->manifest, "title", node_text(out->manifest, "name", NULL));
     out->title = xstrdup(title ? title : slash && slash[1] ? slash + 1 : out->folder);
     return 0;

@@ -45,6 +45,7 @@ struct results {
     struct figure *figures;
     int figure_count;
     char *figure_note; /* why figures are missing, or NULL */
+    double stated;     /* the change of a rate that the run set out to see: the recipe's report.effect */
 };
 
 /* Reads manifest.json and every folder below steps/ that holds a step.json. Unfinished steps are skipped; a

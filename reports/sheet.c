@@ -1,5 +1,6 @@
 #include "reports/sheet.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,244 +8,245 @@
 #include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/names.h"
+#include "harness/statistics.h"
+
+#define Z95 1.959963984540054
 
 static int same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));
 }
 
-static struct sheet *find_sheet(struct sheets *sheets, const struct metric *metric) {
-    for (int i = 0; i < sheets->count; i++)
-        if (same(sheets->items[i].suite, metric->suite) && same(sheets->items[i].split, metric->split))
-            return &sheets->items[i];
+char *file_stem(const char *name) {
+    char *file = xstrdup(name);
+
+    for (char *c = file; *c; c++)
+        if (!isalnum((unsigned char)*c) && *c != '.') *c = '-';
+    return file;
+}
+
+struct sheet *sheets_add(struct sheets *sheets, const char *name, const char *title) {
     sheets->items = xrealloc(sheets->items, sheets->count + 1, sizeof *sheets->items);
-    sheets->items[sheets->count] = (struct sheet){.suite = metric->suite, .split = metric->split};
+    sheets->items[sheets->count] = (struct sheet){.name = file_stem(name), .title = xstrdup(title)};
     return &sheets->items[sheets->count++];
 }
 
-static int find_column(const struct sheet *sheet, const struct metric *metric) {
-    for (int i = 0; i < sheet->heading_count; i++)
-        if (same(sheet->headings[i]->name, metric->name) && same(sheet->headings[i]->judge, metric->judge) &&
-            same(sheet->headings[i]->baseline, metric->baseline))
+struct heading *sheet_add_heading(struct sheet *sheet, const char *name, const struct metric *measure) {
+    struct heading *added;
+
+    sheet->headings = xrealloc(sheet->headings, sheet->heading_count + 1, sizeof *sheet->headings);
+    added = &sheet->headings[sheet->heading_count++];
+    *added = (struct heading){.name = xstrdup(name),
+                              .judge = xstrdup(measure->judge ? measure->judge : ""),
+                              .unit = xstrdup(unit_in_heading(measure)),
+                              .lower_is_better = measure->lower_is_better,
+                              .measure = measure};
+    if (measure->baseline)
+        added->relation =
+            xprintf(metric_is_difference(measure) ? "change against %s" : "against %s", measure->baseline);
+    else
+        added->relation = xstrdup("");
+    return added;
+}
+
+void sheet_add_row(struct sheet *sheet, const char *name, int standing) {
+    sheet->rows = xrealloc(sheet->rows, sheet->row_count + 1, sizeof *sheet->rows);
+    sheet->rows[sheet->row_count++] = (struct row){xstrdup(name), standing};
+}
+
+void sheet_open(struct sheet *sheet) {
+    sheet->cells = xcalloc((size_t)sheet->row_count * sheet->heading_count + 1, sizeof *sheet->cells);
+}
+
+void sheet_set(struct sheet *sheet, int row, int column, const struct metric *metric) {
+    sheet->cells[(size_t)row * sheet->heading_count + column] = metric;
+}
+
+/* What is being filled: the sheets, and of each the suite, the split and the policies in order. */
+struct arranging {
+    struct sheets *sheets;
+    struct place {
+        const char *suite, *split;
+        struct names policies;
+    } * places;
+};
+
+static int place_of(struct arranging *arranging, const struct evaluation *evaluation,
+                    const struct metric *metric) {
+    int count = arranging->sheets->count;
+    char *suite = format_name(metric->suite), *name, *title;
+
+    for (int i = 0; i < count; i++)
+        if (same(arranging->places[i].suite, metric->suite) &&
+            same(arranging->places[i].split, metric->split)) {
+            free(suite);
             return i;
-    return -1;
+        }
+    name = xprintf("%s-%s%s%s", evaluation->name, metric->suite, metric->split ? "-" : "",
+                   metric->split ? metric->split : "");
+    title = xprintf("%s%s%s", suite, metric->split ? ", " : "", metric->split ? metric->split : "");
+    sheets_add(arranging->sheets, name, title);
+    arranging->places = xrealloc(arranging->places, count + 1, sizeof *arranging->places);
+    arranging->places[count] = (struct place){.suite = metric->suite, .split = metric->split};
+    free(suite);
+    free(name);
+    free(title);
+    return count;
 }
 
 static const char *row_name(const struct metric *metric) {
     return metric->policy ? metric->policy : "all";
 }
 
-static void add_headings(struct sheet *sheet, const struct metric *metric) {
-    struct names names = {sheet->policies, sheet->policy_count, sheet->policy_count};
+static int find_column(const struct sheet *sheet, const struct metric *metric) {
+    for (int i = 0; i < sheet->heading_count; i++) {
+        const struct metric *measure = sheet->headings[i].measure;
 
-    names_add(&names, row_name(metric));
-    sheet->policies = names.items;
-    sheet->policy_count = names.count;
+        if (same(measure->name, metric->name) && same(measure->judge, metric->judge) &&
+            same(measure->baseline, metric->baseline))
+            return i;
+    }
+    return -1;
+}
+
+static void add_outline(struct arranging *arranging, const struct evaluation *evaluation,
+                        const struct metric *metric) {
+    int at = place_of(arranging, evaluation, metric);
+    struct sheet *sheet = &arranging->sheets->items[at];
+    char *name;
+
+    names_add(&arranging->places[at].policies, row_name(metric));
     if (find_column(sheet, metric) >= 0) return;
-    sheet->headings = xrealloc(sheet->headings, sheet->heading_count + 1, sizeof *sheet->headings);
-    sheet->headings[sheet->heading_count++] = metric;
+    name = format_name(metric->name);
+    sheet_add_heading(sheet, name, metric);
+    free(name);
 }
 
 /* Stable: the order of appearance within each standing. */
-static void sort_policies(struct sheet *sheet) {
-    const char **sorted = xmalloc((sheet->policy_count + 1) * sizeof *sorted);
-    int count = 0;
-
+static void add_rows(struct sheet *sheet, const struct names *policies) {
     for (int rank = 0; rank < 3; rank++)
-        for (int i = 0; i < sheet->policy_count; i++)
-            if (policy_standing(sheet->policies[i]) == rank) sorted[count++] = sheet->policies[i];
-    free(sheet->policies);
-    sheet->policies = sorted;
+        for (int i = 0; i < policies->count; i++)
+            if (policy_standing(policies->items[i]) == rank) sheet_add_row(sheet, policies->items[i], rank);
+    sheet_open(sheet);
 }
 
-static int find_policy(const struct sheet *sheet, const char *policy) {
+static int find_row(const struct sheet *sheet, const char *name) {
     int i = 0;
-    while (strcmp(sheet->policies[i], policy)) i++;
+
+    while (strcmp(sheet->rows[i].name, name)) i++;
     return i;
 }
 
 void sheets_arrange(struct sheets *out, const struct evaluation *evaluation) {
     const struct metrics *metrics = &evaluation->metrics;
+    struct arranging arranging = {.sheets = out};
 
     *out = (struct sheets){0};
-    for (int i = 0; i < metrics->count; i++)
-        add_headings(find_sheet(out, &metrics->items[i]), &metrics->items[i]);
-    for (int i = 0; i < out->count; i++) {
-        struct sheet *sheet = &out->items[i];
-
-        sort_policies(sheet);
-        sheet->cells = xcalloc((size_t)sheet->policy_count * sheet->heading_count, sizeof *sheet->cells);
-    }
+    for (int i = 0; i < metrics->count; i++) add_outline(&arranging, evaluation, &metrics->items[i]);
+    for (int i = 0; i < out->count; i++) add_rows(&out->items[i], &arranging.places[i].policies);
     for (int i = 0; i < metrics->count; i++) {
         const struct metric *metric = &metrics->items[i];
-        struct sheet *sheet = find_sheet(out, metric);
-        int row = find_policy(sheet, row_name(metric)), column = find_column(sheet, metric);
+        struct sheet *sheet = &out->items[place_of(&arranging, evaluation, metric)];
 
-        sheet->cells[(size_t)row * sheet->heading_count + column] = metric;
+        sheet_set(sheet, find_row(sheet, row_name(metric)), find_column(sheet, metric), metric);
     }
+    for (int i = 0; i < out->count; i++) free(arranging.places[i].policies.items);
+    free(arranging.places);
+}
+
+static void sheet_free(struct sheet *sheet) {
+    for (int i = 0; i < sheet->heading_count; i++) {
+        free(sheet->headings[i].name);
+        free(sheet->headings[i].judge);
+        free(sheet->headings[i].relation);
+        free(sheet->headings[i].unit);
+    }
+    for (int i = 0; i < sheet->row_count; i++) free(sheet->rows[i].name);
+    for (int i = 0; i < sheet->own_count; i++) free(sheet->own[i]);
+    free(sheet->own);
+    free(sheet->name);
+    free(sheet->title);
+    free(sheet->about);
+    free(sheet->headings);
+    free(sheet->rows);
+    free(sheet->cells);
 }
 
 void sheets_free(struct sheets *sheets) {
-    for (int i = 0; i < sheets->count; i++) {
-        free(sheets->items[i].headings);
-        free(sheets->items[i].policies);
-        free(sheets->items[i].cells);
-    }
+    for (int i = 0; i < sheets->count; i++) sheet_free(&sheets->items[i]);
     free(sheets->items);
     *sheets = (struct sheets){0};
 }
 
-const struct metric *sheet_cell(const struct sheet *sheet, int policy, int column) {
-    return sheet->cells[(size_t)policy * sheet->heading_count + column];
+const struct metric *sheet_cell(const struct sheet *sheet, int row, int column) {
+    return sheet->cells[(size_t)row * sheet->heading_count + column];
 }
 
-char *sheet_counts(const struct sheet *sheet, int policy) {
-    int least = 0, most = 0, missing = 0;
-    struct text out = {0};
+double metric_detectable(const struct metric *metric) {
+    double error = (metric->high - metric->low) / (2 * Z95);
+
+    return error > 0 ? detectable_effect(error, 0.05, 0.8) : NAN;
+}
+
+char *sheet_text(const struct sheet *sheet, int row, int column) {
+    const struct metric *metric = sheet_cell(sheet, row, column);
+    char number[32];
+
+    if (!metric) return xstrdup("");
+    if (sheet->headings[column].shown == SHOWN_P)
+        return xstrdup(
+            format_number(number, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, "p"));
+    if (sheet->headings[column].shown == SHOWN_DETECTABLE) {
+        const char *unit = metric->unit && !strcmp(metric->unit, "percent") ? "points" : metric->unit;
+
+        format_number(number, metric_detectable(metric), unit);
+        return xstrdup(*number == '+' ? number + 1 : number);
+    }
+    return format_estimate(metric);
+}
+
+/* The least and the most of a row's numbers of items, and the most of each kind that is missing. */
+struct tally {
+    int least, most, missing, refused, unparsed, transport, ties;
+};
+
+static void keep_most(int *most, int count) {
+    if (count > *most) *most = count;
+}
+
+static struct tally count_row(const struct sheet *sheet, int row) {
+    struct tally tally = {0};
 
     for (int i = 0; i < sheet->heading_count; i++) {
-        const struct metric *cell = sheet_cell(sheet, policy, i);
+        const struct metric *cell = sheet_cell(sheet, row, i);
 
         if (!cell) continue;
-        if (cell->n > 0 && (!least || cell->n < least)) least = cell->n;
-        if (cell->n > most) most = cell->n;
-        if (cell->n_missing > missing) missing = cell->n_missing;
+        if (cell->n > 0 && (!tally.least || cell->n < tally.least)) tally.least = cell->n;
+        keep_most(&tally.most, cell->n);
+        keep_most(&tally.missing, cell->n_missing);
+        keep_most(&tally.refused, cell->refused);
+        keep_most(&tally.unparsed, cell->unparsed);
+        keep_most(&tally.transport, cell->transport);
+        keep_most(&tally.ties, cell->ties);
     }
-    if (least == most)
-        text_printf(&out, "%d", most);
+    return tally;
+}
+
+static void add_count(struct text *out, int count, const char *what, const char *plural) {
+    if (count) text_printf(out, ", %d %s%s", count, what, count == 1 ? "" : plural);
+}
+
+char *sheet_counts(const struct sheet *sheet, int row) {
+    struct tally tally = count_row(sheet, row);
+    struct text out = {0};
+
+    if (tally.least == tally.most)
+        text_printf(&out, "%d", tally.most);
     else
-        text_printf(&out, "%d to %d", least, most);
-    if (missing) text_printf(&out, ", %d missing", missing);
+        text_printf(&out, "%d to %d", tally.least, tally.most);
+    add_count(&out, tally.missing, "missing", "");
+    add_count(&out, tally.refused, "judge refused", "");
+    add_count(&out, tally.unparsed, "unparsed", "");
+    add_count(&out, tally.transport, "error", "s");
+    add_count(&out, tally.ties, "tie", "s");
     return out.data;
-}
-
-void notes_add(struct notes *notes, char *sentence) {
-    for (int i = 0; i < notes->count; i++)
-        if (!strcmp(notes->items[i], sentence)) {
-            free(sentence);
-            return;
-        }
-    notes->items = xrealloc(notes->items, notes->count + 1, sizeof *notes->items);
-    notes->items[notes->count++] = sentence;
-}
-
-void notes_free(struct notes *notes) {
-    for (int i = 0; i < notes->count; i++) free(notes->items[i]);
-    free(notes->items);
-    *notes = (struct notes){0};
-}
-
-/* The table's cells one by one, NULL after the last; empty ones left out. */
-static const struct metric *next_cell(const struct sheet *sheet, int *at) {
-    while (*at < sheet->policy_count * sheet->heading_count) {
-        const struct metric *cell = sheet->cells[(*at)++];
-        if (cell) return cell;
-    }
-    return NULL;
-}
-
-/* A column to the left has the same name and method: another judge's. */
-static int named_before(const struct sheet *sheet, int column) {
-    const struct metric *metric = sheet->headings[column];
-
-    for (int i = 0; i < column; i++) {
-        const struct metric *other = sheet->headings[i];
-
-        if (same(other->name, metric->name) && same(other->method, metric->method) &&
-            metric_is_difference(other) == metric_is_difference(metric))
-            return 1;
-    }
-    return 0;
-}
-
-static void add_column_name(struct text *line, const struct metric *metric) {
-    char *name = format_name(metric->name);
-
-    text_printf(line, "%s%s%s", line->length ? ", " : "", name,
-                metric_is_difference(metric) ? " change" : "");
-    free(name);
-}
-
-/* "refused, wrong change: how it was made." for each method in the table. */
-static void add_methods(struct notes *out, const struct sheet *sheet) {
-    struct names methods = {0};
-    const struct metric *cell;
-
-    for (int at = 0; (cell = next_cell(sheet, &at));)
-        if (cell->method) names_add(&methods, cell->method);
-    for (int i = 0; i < methods.count; i++) {
-        struct text line = {0};
-
-        for (int j = 0; j < sheet->heading_count; j++)
-            if (same(sheet->headings[j]->method, methods.items[i]) && !named_before(sheet, j))
-                add_column_name(&line, sheet->headings[j]);
-        text_printf(&line, "%s%s.", line.length ? ": " : "Some figures: ", methods.items[i]);
-        notes_add(out, line.data);
-    }
-    free(methods.items);
-}
-
-static void add_corrections(struct notes *out, const struct sheet *sheet) {
-    struct names families = {0};
-    struct text line = {0};
-    const struct metric *cell;
-
-    for (int at = 0; (cell = next_cell(sheet, &at));)
-        if (!isnan(cell->p_adjusted)) names_add(&families, cell->family ? cell->family : "its table");
-    for (int i = 0; i < families.count; i++)
-        text_printf(&line, "%s%s",
-                    i ? "; " : "* p < 0.05, ** p < 0.01, *** p < 0.001, corrected by Holm's method within: ",
-                    families.items[i]);
-    if (families.count) {
-        text_printf(&line, ".");
-        notes_add(out, line.data);
-    }
-    free(families.items);
-}
-
-static int lacks(const struct metric *cell, int whole) {
-    return cell->reason && (whole ? isnan(cell->value) : !isnan(cell->value) && isnan(cell->low));
-}
-
-/* "No interval (all are equal): refused of sft, refused of null-copy." for each reason in the table. */
-static void add_reasons(struct notes *out, const struct sheet *sheet, int whole) {
-    struct names reasons = {0};
-    const struct metric *cell;
-
-    for (int at = 0; (cell = next_cell(sheet, &at));)
-        if (lacks(cell, whole)) names_add(&reasons, cell->reason);
-    for (int i = 0; i < reasons.count; i++) {
-        struct text line = {0};
-        int count = 0;
-
-        text_printf(&line, "No %s (%s):", whole ? "figure" : "interval", reasons.items[i]);
-        for (int at = 0; (cell = next_cell(sheet, &at));) {
-            char *name;
-
-            if (!lacks(cell, whole) || !same(cell->reason, reasons.items[i])) continue;
-            name = format_name(cell->name);
-            text_printf(&line, "%s %s of %s", count++ ? "," : "", name, row_name(cell));
-            free(name);
-        }
-        text_printf(&line, ".");
-        notes_add(out, line.data);
-    }
-    free(reasons.items);
-}
-
-static void add_seeds(struct notes *out, const struct sheet *sheet) {
-    const struct metric *cell;
-    int most = 0;
-
-    for (int at = 0; (cell = next_cell(sheet, &at));)
-        if (cell->per_seed && cell->seeds > most) most = cell->seeds;
-    if (most > 1) notes_add(out, xprintf("Small figures: each of the %d seeds, in order.", most));
-}
-
-void sheet_notes(struct notes *out, const struct sheet *sheet) {
-    *out = (struct notes){0};
-    add_corrections(out, sheet);
-    add_methods(out, sheet);
-    add_seeds(out, sheet);
-    add_reasons(out, sheet, 1);
-    add_reasons(out, sheet, 0);
 }

@@ -1,38 +1,69 @@
-/* Metrics arranged for the eye: one table a suite and split, policies down, metrics across. */
+/* Metrics arranged for the eye: rows and columns that every format shows alike. Here one table a suite and
+   split, policies down and metrics across; forms.h arranges them as the literature does. */
 #ifndef REPORTS_SHEET_H
 #define REPORTS_SHEET_H
 
 #include "reports/results.h"
 
-/* Names are borrowed from the metrics. */
+enum shown { SHOWN_ESTIMATE, SHOWN_P, SHOWN_DETECTABLE }; /* of a column's metrics */
+
+/* Texts are "" where there is nothing to say. */
+struct heading {
+    char *name;          /* "false positive rate" */
+    char *judge;         /* "rm-scalar" */
+    char *relation;      /* "change against sft", "before" */
+    char *unit;          /* "tokens" */
+    int lower_is_better; /* as a metric's */
+    enum shown shown;
+    const struct metric *measure; /* the first of its metrics */
+};
+
+struct row {
+    char *name;
+    int standing; /* as policy_standing(): content-blind baselines are set apart */
+};
+
 struct sheet {
-    const char *suite, *split;      /* split may be NULL */
-    const struct metric **headings; /* a column is what its first metric measures: name, baseline, unit */
+    char *name;  /* of its files: "safety-refusal-heldout" */
+    char *title; /* "refusal, heldout" */
+    char *about; /* what kind of row and figure this is, for the foot; NULL: nothing to add */
+    struct heading *headings;
     int heading_count;
-    const char **policies; /* sft first, content-blind baselines last */
-    int policy_count;
-    const struct metric **cells; /* [policy_count][heading_count]; NULL where there is none */
+    struct row *rows;
+    int row_count;
+    const struct metric **cells; /* [row_count][heading_count]; NULL where there is none; borrowed */
+    struct metric **own;         /* cells that the table itself made */
+    int own_count;
 };
 struct sheets {
     struct sheet *items;
     int count;
 };
 
+/* One sheet for each suite and split of the evaluation. */
 void sheets_arrange(struct sheets *out, const struct evaluation *evaluation);
 void sheets_free(struct sheets *sheets);
-const struct metric *sheet_cell(const struct sheet *sheet, int policy, int column);
 
-/* How many items stand behind a row's figures: "250", "117 to 250", "250, 3 missing". Caller frees. */
-char *sheet_counts(const struct sheet *sheet, int policy);
+/* Building. Headings and rows first, then the cells; texts are copied. */
+struct sheet *sheets_add(struct sheets *sheets, const char *name, const char *title);
+struct heading *sheet_add_heading(struct sheet *sheet, const char *name, const struct metric *measure);
+void sheet_add_row(struct sheet *sheet, const char *name, int standing);
+void sheet_open(struct sheet *sheet); /* makes room for the cells */
+void sheet_set(struct sheet *sheet, int row, int column, const struct metric *metric);
+/* A name for a file: letters, digits, dots; the rest becomes a dash. Caller frees. */
+char *file_stem(const char *name);
 
-/* The lines below a table: how intervals were made, what the stars mean and their correction, why cells are
-   empty, what the seeds are. Each one sentence; caller frees with notes_free(). */
-struct notes {
-    char **items;
-    int count;
-};
-void sheet_notes(struct notes *out, const struct sheet *sheet);
-void notes_add(struct notes *notes, char *sentence); /* takes it; drops one that is there already */
-void notes_free(struct notes *notes);
+const struct metric *sheet_cell(const struct sheet *sheet, int row, int column);
+/* What a cell says, as every format shows it: "15.3 % [10.2, 21.5]", "2.1e−5"; "" where there is none.
+   Caller frees. */
+char *sheet_text(const struct sheet *sheet, int row, int column);
+
+/* How many items stand behind a row's figures, and how many judgments gave none, by outcome: "250", "117 to
+   250, 2 missing, 1 unparsed, 1 error, 7 ties". Caller frees. */
+char *sheet_counts(const struct sheet *sheet, int row);
+
+/* The smallest change that power 0.8 would have seen, by the metric's interval, two-sided at 0.05; NaN where
+   there is no interval. */
+double metric_detectable(const struct metric *metric);
 
 #endif

@@ -226,6 +226,8 @@ START_TEST(what_is_misspelt_is_named_with_its_line_and_the_nearest_name)
            "r.yaml:4: over: the recipe has no matrix variable 'sed'; did you mean 'seed'?");
     refuse("name: x\nsteps:\n  a: {use: count}\nreport: {formats: [markdwon]}\n",
            "r.yaml:4: there is no report 'markdwon'; did you mean 'markdown'?");
+    refuse("name: x\nsteps:\n  a: {use: count}\nreport: {effect: 5}\n",
+           "r.yaml:4: effect must be a number above 0 and at most 1, the change of a rate");
     refuse("name: x\nsteps:\n  a: {use: count, preset: lnog}\n",
            "r.yaml:3: unknown preset \"lnog\"; did you mean \"long\"?");
 }

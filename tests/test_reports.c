@@ -314,25 +314,30 @@ START_TEST(a_sheet_has_policies_down_and_metrics_across)
     sheets_arrange(&sheets, &results.evaluations[0]);
     ck_assert_int_eq(sheets.count, 4); /* refusal heldout and ood, win_rate, sophistry */
     sheet = &sheets.items[0];
-    ck_assert_int_eq(sheet->policy_count, 4);
-    ck_assert_str_eq(sheet->policies[0], "sft");
-    ck_assert_str_eq(sheet->policies[1], "ppo-seq2seq");
-    ck_assert_str_eq(sheet->policies[3], "null-longest");
+    ck_assert_str_eq(sheet->name, "zebra-refusal-heldout");
+    ck_assert_int_eq(sheet->row_count, 4);
+    ck_assert_str_eq(sheet->rows[0].name, "sft");
+    ck_assert_str_eq(sheet->rows[1].name, "ppo-seq2seq");
+    ck_assert_str_eq(sheet->rows[3].name, "null-longest");
     ck_assert_int_eq(sheet->heading_count, 2);
     ck_assert_ptr_null(sheet_cell(sheet, 0, 1));
     ck_assert_double_eq_tol(sheet_cell(sheet, 2, 1)->value, 0.3, 1e-12);
     counts = sheet_counts(sheet, 2);
     ck_assert_str_eq(counts, "118 to 120, 2 missing");
     free(counts);
-    sheet_notes(&notes, sheet);
-    ck_assert_int_eq(notes.count, 4);
+    sheet_notes(&notes, sheet, 0.05);
+    ck_assert_int_eq(notes.count, 5);
     ck_assert_str_eq(
         notes.items[0],
         "* p < 0.05, ** p < 0.01, *** p < 0.001, corrected by Holm's method within: refusal/safety.");
     ck_assert_str_eq(notes.items[1], "over refusal: share of prompts; Wilson interval.");
     ck_assert_str_eq(notes.items[2], "over refusal change: paired difference.");
+    ck_assert_str_eq(
+        notes.items[4], /* 2.8016 standard errors of 0.0512 / 1.96 */
+        "Not powered to see a change of 5.0 pp, the effect stated beforehand; power 0.8 begins "
+        "at: over refusal change of ppo-seq2seq 7.3 pp, over refusal change of ppo-scalar 7.3 pp.");
     notes_free(&notes);
-    sheet_notes(&notes, &sheets.items[3]);
+    sheet_notes(&notes, &sheets.items[3], 0.05);
     ck_assert_str_eq(notes.items[0],
                      "No figure (no item was answered wrongly by both): false positive rate of ppo-scalar.");
     notes_free(&notes);

@@ -1,0 +1,209 @@
+#include "reports/notes.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/format.h"
+#include "harness/memory.h"
+#include "harness/names.h"
+
+static int same(const char *a, const char *b) {
+    return a == b || (a && b && !strcmp(a, b));
+}
+
+void notes_add(struct notes *notes, char *sentence) {
+    for (int i = 0; i < notes->count; i++)
+        if (!strcmp(notes->items[i], sentence)) {
+            free(sentence);
+            return;
+        }
+    notes->items = xrealloc(notes->items, notes->count + 1, sizeof *notes->items);
+    notes->items[notes->count++] = sentence;
+}
+
+void notes_free(struct notes *notes) {
+    for (int i = 0; i < notes->count; i++) free(notes->items[i]);
+    free(notes->items);
+    *notes = (struct notes){0};
+}
+
+/* The table's cells one by one, NULL after the last; empty ones left out. */
+static const struct metric *next_cell(const struct sheet *sheet, int *at) {
+    while (*at < sheet->row_count * sheet->heading_count) {
+        const struct metric *cell = sheet->cells[(*at)++];
+        if (cell) return cell;
+    }
+    return NULL;
+}
+
+/* "refused change of ppo-scalar": which cell is meant. */
+static char *cell_name(const struct metric *cell) {
+    char *name = format_name(cell->name), *whole;
+
+    whole = xprintf("%s%s of %s", name, metric_is_difference(cell) ? " change" : "",
+                    cell->policy ? cell->policy : "all");
+    free(name);
+    return whole;
+}
+
+/* Appends ": a, b, c." to a sentence and adds it, if there is anything in the list. */
+static void add_list(struct notes *out, struct notes *items, const char *format, const char *what) {
+    struct text line = {0};
+
+    if (items->count) {
+        text_printf(&line, format, what);
+        for (int i = 0; i < items->count; i++) text_printf(&line, "%s %s", i ? "," : ":", items->items[i]);
+        text_printf(&line, ".");
+        notes_add(out, line.data);
+    }
+    notes_free(items);
+}
+
+/* A column to the left has the same name and method: another judge's. */
+static int named_before(const struct sheet *sheet, int column) {
+    const struct metric *metric = sheet->headings[column].measure;
+
+    for (int i = 0; i < column; i++) {
+        const struct metric *other = sheet->headings[i].measure;
+
+        if (same(other->name, metric->name) && same(other->method, metric->method) &&
+            metric_is_difference(other) == metric_is_difference(metric))
+            return 1;
+    }
+    return 0;
+}
+
+static void add_column_name(struct text *line, const struct metric *metric) {
+    char *name = format_name(metric->name);
+
+    text_printf(line, "%s%s%s", line->length ? ", " : "", name,
+                metric_is_difference(metric) ? " change" : "");
+    free(name);
+}
+
+/* "refused, wrong change: how it was made." for each method in the table. */
+static void add_methods(struct notes *out, const struct sheet *sheet) {
+    struct names methods = {0};
+    const struct metric *cell;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));)
+        if (cell->method) names_add(&methods, cell->method);
+    for (int i = 0; i < methods.count; i++) {
+        struct text line = {0};
+
+        for (int j = 0; j < sheet->heading_count; j++)
+            if (same(sheet->headings[j].measure->method, methods.items[i]) && !named_before(sheet, j))
+                add_column_name(&line, sheet->headings[j].measure);
+        text_printf(&line, "%s%s.", line.length ? ": " : "Some figures: ", methods.items[i]);
+        notes_add(out, line.data);
+    }
+    free(methods.items);
+}
+
+static void add_corrections(struct notes *out, const struct sheet *sheet) {
+    struct names families = {0};
+    struct text line = {0};
+    const struct metric *cell;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));)
+        if (!isnan(cell->p_adjusted)) names_add(&families, cell->family ? cell->family : "its table");
+    for (int i = 0; i < families.count; i++)
+        text_printf(&line, "%s%s",
+                    i ? "; " : "* p < 0.05, ** p < 0.01, *** p < 0.001, corrected by Holm's method within: ",
+                    families.items[i]);
+    if (families.count) {
+        text_printf(&line, ".");
+        notes_add(out, line.data);
+    }
+    free(families.items);
+}
+
+static int lacks(const struct metric *cell, int whole) {
+    return cell->reason && (whole ? isnan(cell->value) : !isnan(cell->value) && isnan(cell->low));
+}
+
+/* "No interval (all are equal): refused of sft, refused of null-copy." for each reason in the table. */
+static void add_reasons(struct notes *out, const struct sheet *sheet, int whole) {
+    const char *format = whole ? "No figure (%s)" : "No interval (%s)";
+    struct names reasons = {0};
+    const struct metric *cell;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));)
+        if (lacks(cell, whole)) names_add(&reasons, cell->reason);
+    for (int i = 0; i < reasons.count; i++) {
+        struct notes items = {0};
+
+        for (int at = 0; (cell = next_cell(sheet, &at));)
+            if (lacks(cell, whole) && same(cell->reason, reasons.items[i]))
+                notes_add(&items, cell_name(cell));
+        add_list(out, &items, format, reasons.items[i]);
+    }
+    free(reasons.items);
+}
+
+static void add_seeds(struct notes *out, const struct sheet *sheet) {
+    const struct metric *cell;
+    int most = 0, shown = 0;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));) {
+        if (cell->seeds > most) most = cell->seeds;
+        shown |= cell->per_seed && cell->seeds > 1;
+    }
+    if (shown)
+        notes_add(out, xprintf("Small figures: each of the %d seeds, in order.", most));
+    else if (most == 1)
+        notes_add(out, xstrdup("One seed."));
+}
+
+/* What a rate would be, had its missing judgments all gone one way. */
+static void add_bounds(struct notes *out, const struct sheet *sheet) {
+    struct notes items = {0};
+    const struct metric *cell;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));) {
+        char against[32], in_favour[32], *name;
+
+        if (isnan(cell->worst)) continue;
+        name = cell_name(cell);
+        notes_add(&items, xprintf("%s %s and %s", name, format_number(against, cell->worst, cell->unit),
+                                  format_number(in_favour, cell->best, cell->unit)));
+        free(name);
+    }
+    add_list(out, &items, "Had the missing judgments all gone against the policy, and all for it%s", "");
+}
+
+static int is_underpowered(const struct metric *cell, double stated) {
+    return !isnan(cell->p) && same(metric_unit(cell), "points") && metric_detectable(cell) > stated;
+}
+
+static void add_power(struct notes *out, const struct sheet *sheet, double stated) {
+    char number[32];
+    struct notes items = {0};
+    const struct metric *cell;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));) {
+        char *name;
+
+        if (!is_underpowered(cell, stated)) continue;
+        name = cell_name(cell);
+        notes_add(&items,
+                  xprintf("%s %s", name, format_number(number, metric_detectable(cell), "points") + 1));
+        free(name);
+    }
+    add_list(out, &items,
+             "Not powered to see a change of %s, the effect stated beforehand; power 0.8 begins at",
+             format_number(number, stated, "points") + 1);
+}
+
+void sheet_notes(struct notes *out, const struct sheet *sheet, double stated) {
+    *out = (struct notes){0};
+    if (sheet->about) notes_add(out, xstrdup(sheet->about));
+    add_corrections(out, sheet);
+    add_methods(out, sheet);
+    add_seeds(out, sheet);
+    add_bounds(out, sheet);
+    add_power(out, sheet, stated);
+    add_reasons(out, sheet, 1);
+    add_reasons(out, sheet, 0);
+}

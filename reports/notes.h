@@ -1,0 +1,20 @@
+/* The lines below a table, and lists of sentences. */
+#ifndef REPORTS_NOTES_H
+#define REPORTS_NOTES_H
+
+#include "reports/sheet.h"
+
+/* Each one sentence. Start from zero; free with notes_free(). */
+struct notes {
+    char **items;
+    int count;
+};
+void notes_add(struct notes *notes, char *sentence); /* takes it; drops one that is there already */
+void notes_free(struct notes *notes);
+
+/* What the stars mean and their correction, how intervals were made, what the seeds are, why cells are empty,
+   between what bounds missing judgments leave a rate, and what changes the table has no power to see.
+   `stated` is the change of a rate that the run set out to see, 0.05 for five points. */
+void sheet_notes(struct notes *out, const struct sheet *sheet, double stated);
+
+#endif
