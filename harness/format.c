@@ -254,6 +254,132 @@ void text_add_markdown(struct text *out, const char *text) {
     add_replaced(out, text, markdown_escape);
 }
 
+static const char *latex_escape(char c) {
+    switch (c) {
+    case '\\':
+        return "\\textbackslash{}";
+    case '^':
+        return "\\textasciicircum{}";
+    case '~':
+        return "\\textasciitilde{}";
+    case '"':
+        return "\\textquotedbl{}";
+    case '\'':
+        return "\\textquotesingle{}";
+    case '`':
+        return "\\textasciigrave{}";
+    case '<':
+        return "\\textless{}";
+    case '>':
+        return "\\textgreater{}";
+    case '|':
+        return "\\textbar{}";
+    case '\n':
+        return "{} $\\hookleftarrow$ ";
+    case '\t':
+        return " ";
+    default:
+        return NULL;
+    }
+}
+
+/* What other characters are in LaTeX; the rest of Latin stands as it is. */
+static const struct {
+    uint32_t code;
+    const char *command;
+} latex_signs[] = {{0x0391, "A"},
+                   {0x0394, "$\\Delta$"},
+                   {0x03a3, "$\\Sigma$"},
+                   {0x03b1, "$\\alpha$"},
+                   {0x03b2, "$\\beta$"},
+                   {0x03b3, "$\\gamma$"},
+                   {0x03b4, "$\\delta$"},
+                   {0x03b5, "$\\varepsilon$"},
+                   {0x03ba, "$\\kappa$"},
+                   {0x03bb, "$\\lambda$"},
+                   {0x03bc, "$\\mu$"},
+                   {0x03c0, "$\\pi$"},
+                   {0x03c1, "$\\rho$"},
+                   {0x03c3, "$\\sigma$"},
+                   {0x03c4, "$\\tau$"},
+                   {0x03c6, "$\\varphi$"},
+                   {0x03c7, "$\\chi$"},
+                   {0x03c8, "$\\psi$"},
+                   {0x03c9, "$\\omega$"},
+                   {0x2013, "\\textendash{}"},
+                   {0x2014, "\\textemdash{}"},
+                   {0x2018, "\\textquoteleft{}"},
+                   {0x2019, "\\textquoteright{}"},
+                   {0x201c, "\\textquotedblleft{}"},
+                   {0x201d, "\\textquotedblright{}"},
+                   {0x201e, "\\quotedblbase{}"},
+                   {0x2022, "\\textbullet{}"},
+                   {0x2026, "\\dots{}"},
+                   {0x20ac, "\\texteuro{}"},
+                   {0x2122, "\\texttrademark{}"},
+                   {0x2190, "$\\leftarrow$"},
+                   {0x2191, "$\\uparrow$"},
+                   {0x2192, "$\\rightarrow$"},
+                   {0x2193, "$\\downarrow$"},
+                   {0x21e5, "$\\mapsto$"},
+                   {0x2212, "$-$"},
+                   {0x221a, "$\\surd$"},
+                   {0x221e, "$\\infty$"},
+                   {0x2248, "$\\approx$"},
+                   {0x2260, "$\\neq$"},
+                   {0x2264, "$\\leq$"},
+                   {0x2265, "$\\geq$"},
+                   {0x27e8, "$\\langle$"},
+                   {0x27e9, "$\\rangle$"}};
+
+/* Characters beyond ASCII that LaTeX sets from T1 and TS1 without being told how. */
+static int latex_knows(uint32_t code) {
+    static const uint32_t unknown[] = {0xa0,  0xad,  0x108, 0x109, 0x126, 0x127, 0x138,
+                                       0x13f, 0x140, 0x149, 0x166, 0x167, 0x17f, 0};
+
+    if (code < 0xa0 || code > 0x17f) return 0;
+    for (int i = 0; unknown[i]; i++)
+        if (code == unknown[i]) return 0;
+    return 1;
+}
+
+static void add_latex_sign(struct text *out, uint32_t code, const char *bytes, int length) {
+    for (size_t i = 0; i < sizeof latex_signs / sizeof *latex_signs; i++)
+        if (latex_signs[i].code == code) {
+            text_printf(out, "%s", latex_signs[i].command);
+            return;
+        }
+    if (code >= 0x2400 && code <= 0x2420) code -= 0x2400; /* a picture of a control character */
+    if (code == 0x2421) code = 0x7f;
+    if (latex_knows(code))
+        text_add(out, bytes, (size_t)length);
+    else
+        text_printf(out, "[U+%04X]", code);
+}
+
+void text_add_latex(struct text *out, const char *text) {
+    char *visible = text_visible(text);
+
+    for (const char *c = visible; *c;) {
+        const char *command = latex_escape(*c);
+        int length;
+        uint32_t code = decode((const unsigned char *)c, &length);
+
+        if (command)
+            text_printf(out, "%s", command);
+        else if (strchr("{}$&#%_", *c))
+            text_printf(out, "\\%c", *c);
+        else if (strchr("-,!?", *c) && c[1]) /* "--", ",,", "!`", "?`" */
+            text_printf(out, strchr("-,`", c[1]) ? "%c{}" : "%c", *c);
+        else if (code < 0x80)
+            text_add(out, c, 1);
+        else
+            add_latex_sign(out, code, c, length);
+        c += length;
+    }
+    free(visible);
+}
+
 void text_add_csv(struct text *out, const char *text) {
     text = text ? text : "";
     if (!strpbrk(text, ",\"\r\n")) {

@@ -39,6 +39,9 @@ char *format_name(const char *name);
 char *text_visible(const char *text);
 void text_add_html(struct text *out, const char *text);     /* escaped for content and attributes */
 void text_add_markdown(struct text *out, const char *text); /* one line, nothing in it is markup */
-void text_add_csv(struct text *out, const char *text);      /* a field, quoted if need be (RFC 4180) */
+/* For LaTeX's text mode: nothing in it is a command, ligature or comment; newlines are shown. Letters outside
+   of T1's, and what text_visible() shows as a picture, become "[U+4E2D]". Needs textcomp. */
+void text_add_latex(struct text *out, const char *text);
+void text_add_csv(struct text *out, const char *text); /* a field, quoted if need be (RFC 4180) */
 
 #endif

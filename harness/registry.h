@@ -71,6 +71,8 @@ struct results;
 struct report {
     const char *name, *summary, *file; /* file: "report.md" */
     int (*write)(const struct results *results, FILE *out, struct error *err);
+    /* Makes what stands beside the file, once that is there; NULL: nothing. */
+    int (*complete)(const struct results *results, const char *folder, struct error *err);
 };
 
 extern const struct stage *const stages[]; /* NULL-terminated, as all of these */

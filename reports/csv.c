@@ -70,4 +70,5 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     return 0;
 }
 
-const struct report report_csv = {"csv", "every metric as a row, raw and as shown", "report.csv", write_csv};
+const struct report report_csv = {"csv", "every metric as a row, raw and as shown", "report.csv", write_csv,
+                                  NULL};

@@ -45,7 +45,8 @@ static void finish(struct drawing *drawing, struct chart *chart, const char *sec
 
     figure.title = xstrdup(chart->title);
     figure.file = xprintf("%s.svg", stem);
-    if (!results->figure_note) figure.svg = chart_draw(chart, prefix, &err);
+    figure.script = chart_script(chart);
+    if (!results->figure_note) figure.svg = plot_svg(figure.script, prefix, &err);
     if (!results->figure_note && !figure.svg) results->figure_note = xprintf("No figures: %s.", err.message);
     results->figures = xrealloc(results->figures, results->figure_count + 1, sizeof *results->figures);
     results->figures[results->figure_count++] = figure;

@@ -317,4 +317,4 @@ static int write_html(const struct results *results, FILE *file, struct error *e
 }
 
 const struct report report_html = {"html", "one page with figures, token maps and a sample browser",
-                                   "report.html", write_html};
+                                   "report.html", write_html, NULL};

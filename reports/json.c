@@ -121,4 +121,4 @@ static int write_json(const struct results *results, FILE *file, struct error *e
 }
 
 const struct report report_json = {"json", "metrics, findings and the manifest for other programs",
-                                   "report.json", write_json};
+                                   "report.json", write_json, NULL};

@@ -211,4 +211,4 @@ static int write_markdown(const struct results *results, FILE *file, struct erro
 }
 
 const struct report report_markdown = {"markdown", "tables and figures for reading as text", "report.md",
-                                       write_markdown};
+                                       write_markdown, NULL};

@@ -1,16 +1,14 @@
+#define _GNU_SOURCE /* memmem */
 #include "reports/plot.h"
 
 #include <errno.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
+#include "harness/child.h"
 #include "harness/memory.h"
-
-extern char **environ;
 
 struct series *chart_add(struct chart *chart, const char *title, const char *colour, enum line_style style) {
     chart->series = xrealloc(chart->series, chart->count + 1, sizeof *chart->series);
@@ -99,12 +97,10 @@ static void add_series(struct text *out, const struct series *series, int index)
     add_quoted(out, series->title);
 }
 
-static char *write_script(const struct chart *chart) {
+char *chart_script(const struct chart *chart) {
     struct text out = {0};
 
-    text_printf(&out, "set encoding utf8\n"
-                      "set terminal svg size 440,310 dynamic noenhanced font 'sans-serif,13'\n"
-                      "set border 3 lc rgb '#444444'\nset tics nomirror out scale 0.4\n"
+    text_printf(&out, "set border 3 lc rgb '#444444'\nset tics nomirror out scale 0.4\n"
                       "set grid lc rgb '#dddddd' lt 1 lw 0.6\n"
                       "set key bmargin center horizontal samplen 1.6 spacing 0.9 noenhanced\n"
                       "set autoscale xfix\nset offsets 0, graph 0.02, graph 0.03, 0\n");
@@ -120,7 +116,7 @@ static char *write_script(const struct chart *chart) {
     return out.data;
 }
 
-static char *read_all(FILE *in) {
+static char *read_all(FILE *in, size_t *length) {
     struct text text = {0};
     char buffer[4096];
     size_t got;
@@ -128,34 +124,46 @@ static char *read_all(FILE *in) {
     rewind(in);
     text_add(&text, "", 0);
     while ((got = fread(buffer, 1, sizeof buffer, in)) > 0) text_add(&text, buffer, got);
+    *length = text.length;
     return text.data;
 }
 
-/* Runs gnuplot on three files of no name, so that neither side ever waits for the other. */
-static int spawn_gnuplot(FILE *script, FILE *svg, FILE *complaints, struct error *err) {
-    char *const arguments[] = {"gnuplot", "-", NULL};
-    posix_spawn_file_actions_t files;
-    int status, code;
-    pid_t child;
+/* Files of no name, so that neither side ever waits for the other. */
+static int run_gnuplot(FILE *script, FILE *drawing, FILE *complaints, struct error *err) {
+    static const char *const words[] = {"gnuplot", "-", NULL};
+    struct child child = {.words = words, .in = script, .out = drawing, .complaints = complaints};
+    size_t length;
+    int code;
 
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, fileno(script), 0);
-    posix_spawn_file_actions_adddup2(&files, fileno(svg), 1);
-    posix_spawn_file_actions_adddup2(&files, fileno(complaints), 2);
-    code = posix_spawnp(&child, "gnuplot", &files, NULL, arguments, environ);
-    posix_spawn_file_actions_destroy(&files);
-    if (code) return fail(err, "cannot start gnuplot (%s); install it for figures", strerror(code));
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR) return fail(err, "lost gnuplot: %s", strerror(errno));
-    if (!WIFEXITED(status) || WEXITSTATUS(status) == 127)
-        return fail(err, "gnuplot did not run; install it for figures");
-    if (WEXITSTATUS(status)) {
-        char *said = read_all(complaints);
+    if (!program_exists("gnuplot")) return fail(err, "gnuplot is not installed; install it for figures");
+    if (child_run(&child, &code, err)) return -1;
+    if (code) {
+        char *said = read_all(complaints, &length);
+
         fail(err, "gnuplot failed: %.300s", said);
         free(said);
         return -1;
     }
     return 0;
+}
+
+/* What gnuplot writes to its output for a terminal and a chart's script. */
+static char *draw(const char *terminal, const char *script, size_t *length, struct error *err) {
+    FILE *in = tmpfile(), *drawing = tmpfile(), *complaints = tmpfile();
+    char *drawn = NULL;
+
+    if (!in || !drawing || !complaints) {
+        fail(err, "cannot make temporary files for gnuplot: %s", strerror(errno));
+        goto out;
+    }
+    fprintf(in, "set encoding utf8\nset terminal %s\n%s", terminal, script);
+    rewind(in);
+    if (!run_gnuplot(in, drawing, complaints, err)) drawn = read_all(drawing, length);
+out:
+    if (in) fclose(in);
+    if (drawing) fclose(drawing);
+    if (complaints) fclose(complaints);
+    return drawn;
 }
 
 /* "id='" → "id='<prefix>", and the references to it. */
@@ -196,24 +204,33 @@ static char *tidy(char *svg, const char *prefix, struct error *err) {
     return own_ids(strstr(svg, "<svg"), prefix);
 }
 
-char *chart_draw(const struct chart *chart, const char *prefix, struct error *err) {
-    FILE *script = tmpfile(), *svg = tmpfile(), *complaints = tmpfile();
-    char *text = write_script(chart), *drawn = NULL, *result = NULL;
+char *plot_svg(const char *script, const char *prefix, struct error *err) {
+    size_t length;
+    char *drawn = draw("svg size 440,310 dynamic noenhanced font 'sans-serif,13'", script, &length, err),
+         *result = drawn ? tidy(drawn, prefix, err) : NULL;
 
-    if (!script || !svg || !complaints) {
-        fail(err, "cannot make temporary files for gnuplot: %s", strerror(errno));
-        goto out;
-    }
-    fputs(text, script);
-    rewind(script);
-    if (spawn_gnuplot(script, svg, complaints, err)) goto out;
-    drawn = read_all(svg);
-    result = tidy(drawn, prefix, err);
-out:
-    if (script) fclose(script);
-    if (svg) fclose(svg);
-    if (complaints) fclose(complaints);
-    free(text);
     free(drawn);
     return result;
+}
+
+/* The time at which it was drawn is not the file's concern. */
+static void forget_date(char *pdf, size_t length) {
+    static const char mark[] = "/CreationDate (D:";
+    char *at = memmem(pdf, length, mark, strlen(mark));
+
+    for (at = at ? at + strlen(mark) : NULL; at && *at >= '0' && *at <= '9'; at++) *at = '0';
+}
+
+char *plot_pdf(const char *script, size_t *length, struct error *err) {
+    char *drawn =
+        draw("pdfcairo size 8.4cm,5.9cm noenhanced fontscale 0.62 linewidth 0.8 font 'sans-serif,13'", script,
+             length, err);
+
+    if (drawn && (*length < 5 || memcmp(drawn, "%PDF-", 5))) {
+        fail(err, "gnuplot wrote no PDF; its pdfcairo terminal is needed for figures in LaTeX");
+        free(drawn);
+        return NULL;
+    }
+    if (drawn) forget_date(drawn, *length);
+    return drawn;
 }

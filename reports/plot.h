@@ -1,6 +1,8 @@
-/* Line charts, drawn as SVG by gnuplot in a child process. */
+/* Line charts, drawn as SVG or PDF by gnuplot in a child process. */
 #ifndef REPORTS_PLOT_H
 #define REPORTS_PLOT_H
+
+#include <stddef.h>
 
 #include "harness/error.h"
 
@@ -27,8 +29,13 @@ void series_add_bar(struct series *series, double x, double y, double low, doubl
 void series_free(struct series *series); /* what it holds */
 void chart_free(struct chart *chart);
 
+/* The chart as gnuplot's commands, for any terminal. Caller frees, as below. */
+char *chart_script(const struct chart *chart);
+
 /* The SVG element, without an XML prologue; every id in it starts with `prefix`. NULL with err set: gnuplot
-   is missing or failed. Caller frees. */
-char *chart_draw(const struct chart *chart, const char *prefix, struct error *err);
+   is missing or failed. */
+char *plot_svg(const char *script, const char *prefix, struct error *err);
+/* The PDF's bytes; the same for the same script. */
+char *plot_pdf(const char *script, size_t *length, struct error *err);
 
 #endif

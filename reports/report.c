@@ -55,6 +55,7 @@ static int write_one(const struct report *report, const struct results *results,
         output_discard(&output);
     else
         status = output_close(&output, err);
+    if (!status && report->complete) status = report->complete(results, folder, err);
 out:
     free(path);
     return status;

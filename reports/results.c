@@ -323,6 +323,7 @@ static void figure_free(struct figure *figure) {
     free(figure->title);
     free(figure->caption);
     free(figure->svg);
+    free(figure->script);
 }
 
 void results_free(struct results *results) {

@@ -32,7 +32,8 @@ struct figure {
     char *section; /* of the report: an evaluation's name */
     char *group;   /* "training", "overoptimization", "length", "dose" */
     char *title, *caption;
-    char *svg; /* NULL where it could not be drawn; the results' note says why */
+    char *svg;    /* NULL where it could not be drawn; the results' note says why */
+    char *script; /* what it was drawn from: gnuplot's commands, without the terminal */
 };
 
 struct results {

@@ -7,10 +7,11 @@
 
 #define MAPS 8 /* token maps an evaluation */
 
-static double largest(const struct node *rewards) {
+double token_map_largest(const struct node *map) {
+    const struct node *rewards = node_get(map, "rewards");
     double most = 0;
 
-    for (const struct node *reward = rewards->first; reward; reward = reward->next)
+    for (const struct node *reward = rewards ? rewards->first : NULL; reward; reward = reward->next)
         if (reward->kind == NODE_NUMBER && isfinite(reward->number)) most = fmax(most, fabs(reward->number));
     return most;
 }
@@ -26,7 +27,9 @@ static void add_token(struct text *out, const struct node *token, const struct n
     text_printf(out, "</span>");
 }
 
-static const char *prompt_of(const struct evaluation *evaluation, const char *id) {
+const char *token_map_prompt(const struct evaluation *evaluation, const struct node *map) {
+    const char *id = node_text(map, "transcript", NULL);
+
     for (int i = 0; id && i < evaluation->transcripts.count; i++)
         if (!strcmp(evaluation->transcripts.items[i].id, id)) return evaluation->transcripts.items[i].prompt;
     return NULL;
@@ -34,13 +37,13 @@ static const char *prompt_of(const struct evaluation *evaluation, const char *id
 
 static void add_map(struct text *out, const struct evaluation *evaluation, const struct node *map) {
     const struct node *tokens = node_get(map, "tokens"), *rewards = node_get(map, "rewards");
-    const char *prompt = prompt_of(evaluation, node_text(map, "transcript", NULL));
+    const char *prompt = token_map_prompt(evaluation, map);
     const struct node *token, *reward;
     double most;
     char number[32];
 
     if (!tokens || !rewards || tokens->kind != NODE_LIST || rewards->kind != NODE_LIST) return;
-    most = largest(rewards);
+    most = token_map_largest(map);
     text_printf(out, "<figure class=\"heat\"><figcaption><b>");
     text_add_html(out, node_text(map, "policy", "A policy"));
     text_printf(out, "</b> scored by <b>");

@@ -1,0 +1,155 @@
+#include "reports/latex_table.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/format.h"
+#include "reports/notes.h"
+
+/* Widths in centimetres, of a text block of 17. */
+static const double text_width = 16.9, column_width = 2.2, counts_width = 1.9, gap = 0.2;
+static const double stub_width = 2.9, wide_stub_width = 5.2;
+static const int lines_a_page = 58; /* small ones, of all rows */
+
+/* The columns of one tabular among several. */
+struct part {
+    int first_row, last_row, first_column, last_column; /* the last ones are not in it */
+};
+
+static double width_of_stub(const struct sheet *sheet) {
+    size_t longest = 0;
+
+    for (int i = 0; i < sheet->row_count; i++)
+        if (strlen(sheet->rows[i].name) > longest) longest = strlen(sheet->rows[i].name);
+    return longest > 32 ? wide_stub_width : stub_width;
+}
+
+static int columns_a_part(const struct sheet *sheet) {
+    double room = text_width - width_of_stub(sheet) - counts_width - gap;
+
+    return (int)(room / (column_width + gap));
+}
+
+/* Lines that the tallest cell of the table has. */
+static int lines_a_row(const struct sheet *sheet) {
+    int most = 1;
+
+    for (int i = 0; i < sheet->row_count; i++)
+        for (int j = 0; j < sheet->heading_count; j++) {
+            const struct metric *cell = sheet_cell(sheet, i, j);
+            int lines = 1;
+
+            if (!cell) continue;
+            lines += !isnan(cell->low) && sheet->headings[j].shown == SHOWN_ESTIMATE;
+            lines += cell->per_seed && cell->seeds > 1;
+            if (lines > most) most = lines;
+        }
+    if (most < 2 && width_of_stub(sheet) > stub_width) most = 2;
+    return most;
+}
+
+/* Equal shares: 7 columns where 5 fit are 4 and 3. */
+static int share_of(int count, int most) {
+    int parts = (count + most - 1) / most;
+
+    return parts ? (count + parts - 1) / parts : 1;
+}
+
+static void add_small(struct text *out, const char *before, const char *text) {
+    text_printf(out, "\\newline{\\scriptsize %s", before);
+    text_add_latex(out, text);
+    text_printf(out, "}");
+}
+
+static void add_heading(struct text *out, const struct heading *heading) {
+    text_printf(out, " & ");
+    text_add_latex(out, heading->name);
+    if (*heading->judge) add_small(out, "by ", heading->judge);
+    if (*heading->relation) add_small(out, "", heading->relation);
+    if (*heading->unit) add_small(out, "", heading->unit);
+    if (heading->lower_is_better >= 0)
+        text_printf(out, " $\\%sarrow$", heading->lower_is_better ? "down" : "up");
+}
+
+static void add_seeds(struct text *out, const struct metric *metric) {
+    char seed[32];
+
+    text_printf(out, "\\newline{\\scriptsize ");
+    for (int i = 0; i < metric->seeds; i++) {
+        if (i) text_printf(out, " ");
+        text_add_latex(out, format_seed(seed, metric, i));
+    }
+    text_printf(out, "}");
+}
+
+static void add_cell(struct text *out, const struct sheet *sheet, int row, int column) {
+    const struct metric *metric = sheet_cell(sheet, row, column);
+    char *text = sheet_text(sheet, row, column), *interval = strchr(text, '[');
+
+    text_printf(out, " & ");
+    if (interval) interval[-1] = '\0';
+    text_add_latex(out, text);
+    if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
+        if (*format_stars(metric)) text_printf(out, "\\textsuperscript{%s}", format_stars(metric));
+        if (interval) add_small(out, "", interval);
+        if (metric->per_seed && metric->seeds > 1) add_seeds(out, metric);
+    }
+    free(text);
+}
+
+static void add_row(struct text *out, const struct sheet *sheet, const struct part *part, int row) {
+    char *counts = sheet_counts(sheet, row);
+
+    /* Braces: a name that began with a bracket would be read as an argument of the row before. */
+    text_printf(out, sheet->rows[row].standing == 2 ? "{}\\textit{" : "{}{");
+    text_add_latex(out, sheet->rows[row].name);
+    text_printf(out, "}");
+    for (int j = part->first_column; j < part->last_column; j++) add_cell(out, sheet, row, j);
+    text_printf(out, " & {\\scriptsize %s} \\\\\n", counts);
+    free(counts);
+}
+
+static void add_part(struct text *out, const struct sheet *sheet, const struct part *part) {
+    text_printf(out,
+                "\\noindent\\begin{tabular}{@{}>{\\raggedright\\arraybackslash}p{%.1fcm}"
+                "*{%d}{>{\\raggedleft\\arraybackslash}p{%.1fcm}}"
+                ">{\\raggedleft\\arraybackslash}p{%.1fcm}@{}}\n\\toprule\n",
+                width_of_stub(sheet), part->last_column - part->first_column, column_width, counts_width);
+    for (int j = part->first_column; j < part->last_column; j++) add_heading(out, &sheet->headings[j]);
+    text_printf(out, " & n \\\\\n\\midrule\n");
+    for (int i = part->first_row; i < part->last_row; i++) add_row(out, sheet, part, i);
+    text_printf(out, "\\bottomrule\n\\end{tabular}\\par\\smallskip\n");
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+void latex_add_table(struct text *out, const struct sheet *sheet, double stated) {
+    int wide = share_of(sheet->heading_count, columns_a_part(sheet));
+    int tall = share_of(sheet->row_count, lines_a_page / lines_a_row(sheet));
+    struct notes notes;
+
+    text_printf(out, "%% ");
+    text_add_latex(out, sheet->title);
+    text_printf(out,
+                "\n%% Needs \\usepackage{array,booktabs,textcomp} and \\usepackage[T1]{fontenc}.\n"
+                "{\\footnotesize\\setlength{\\tabcolsep}{%.1fcm}\n",
+                gap / 2);
+    for (int row = 0; row < sheet->row_count; row += tall)
+        for (int column = 0; column < sheet->heading_count; column += wide) {
+            struct part part = {row, least(row + tall, sheet->row_count), column,
+                                least(column + wide, sheet->heading_count)};
+
+            add_part(out, sheet, &part);
+        }
+    text_printf(out, "\\noindent\\scriptsize\\raggedright\n");
+    sheet_notes(&notes, sheet, stated);
+    for (int i = 0; i < notes.count; i++) {
+        text_add_latex(out, notes.items[i]);
+        text_printf(out, "\n");
+    }
+    text_printf(out, "\\par}\n");
+    notes_free(&notes);
+}
