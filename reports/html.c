@@ -10,6 +10,7 @@
 #include "harness/registry.h"
 #include "reports/browser.h"
 #include "reports/findings.h"
+#include "reports/forms.h"
 #include "reports/page.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
@@ -157,6 +158,16 @@ static void add_table(struct text *out, const struct results *results, const str
     text_printf(out, "</div></div>\n");
 }
 
+static void add_forms(struct text *out, const struct results *results) {
+    struct sheets sheets;
+
+    forms_arrange(&sheets, results);
+    text_printf(out, "<section id=\"tables\"><h2>Tables</h2>\n<div class=\"tables\">\n");
+    for (int i = 0; i < sheets.count; i++) add_table(out, results, &sheets.items[i]);
+    text_printf(out, "</div></section>\n");
+    sheets_free(&sheets);
+}
+
 /* The section's figures of one group, side by side where there is room. */
 static void add_figures(struct text *out, const struct results *results, const char *section,
                         const char *group, const char *heading) {
@@ -262,7 +273,7 @@ static void add_provenance(struct text *out, const struct results *results) {
 }
 
 static void add_contents(struct text *out, const char *const *sections, int count) {
-    text_printf(out, "<nav><a href=\"#moved\">What moved</a>");
+    text_printf(out, "<nav><a href=\"#moved\">What moved</a> <a href=\"#tables\">Tables</a>");
     for (int i = 0; i < count; i++) {
         text_printf(out, " <a href=\"#");
         add_anchor(out, sections[i]);
@@ -305,6 +316,7 @@ static int write_html(const struct results *results, FILE *file, struct error *e
     add_head(&out, results);
     add_contents(&out, sections, count);
     add_summary(&out, results);
+    add_forms(&out, results);
     for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);
     add_browser(&out, results);
     add_limitations(&out, results);

@@ -10,6 +10,7 @@
 #include "harness/progress.h"
 #include "harness/registry.h"
 #include "reports/findings.h"
+#include "reports/forms.h"
 #include "reports/latex_table.h"
 #include "reports/plot.h"
 #include "reports/provenance.h"
@@ -91,6 +92,15 @@ static void add_summary(struct text *out, const struct results *results) {
 static void add_sheet(struct text *out, const struct sheet *sheet) {
     add_command(out, "tabletitle", sheet->title);
     text_printf(out, "\\input{tables/%s}\n", sheet->name);
+}
+
+static void add_forms(struct text *out, const struct results *results) {
+    struct sheets sheets;
+
+    forms_arrange(&sheets, results);
+    if (sheets.count) text_printf(out, "\\section{Tables}\n");
+    for (int i = 0; i < sheets.count; i++) add_sheet(out, &sheets.items[i]);
+    sheets_free(&sheets);
 }
 
 static char *figure_path(const struct figure *figure) {
@@ -220,6 +230,7 @@ static int write_latex(const struct results *results, FILE *file, struct error *
     add_command(&out, "title", results->title);
     text_printf(&out, "\\author{}\\date{}\\maketitle\n");
     add_summary(&out, results);
+    add_forms(&out, results);
     sections = results_sections(results, &count);
     for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);
     add_limitations(&out, results);
@@ -249,9 +260,13 @@ static int write_tables(const struct sheets *sheets, const struct results *resul
 
 static int write_all_tables(const struct results *results, const char *folder, struct error *err) {
     char *tables = path_join(folder, "tables");
+    struct sheets forms;
     int status = folder_remove(tables, err);
 
     if (!status) status = folder_make(tables, err);
+    forms_arrange(&forms, results);
+    if (!status) status = write_tables(&forms, results, tables, err);
+    sheets_free(&forms);
     for (int i = 0; i < results->evaluation_count && !status; i++) {
         struct sheets sheets;
 

@@ -8,9 +8,10 @@
 #include "reports/notes.h"
 
 /* Widths in centimetres, of a text block of 17. */
-static const double text_width = 16.9, column_width = 2.2, counts_width = 1.9, gap = 0.2;
-static const double stub_width = 2.9, wide_stub_width = 5.2;
-static const int lines_a_page = 58; /* small ones, of all rows */
+static const double text_width = 16.9, counts_width = 1.9, gap = 0.2;
+static const double stub_width = 2.9, column_width = 2.15;
+static const double wide_stub_width = 4.6, narrow_column_width = 1.8; /* where rows have long names */
+static const int lines_a_page = 58;                                   /* small ones, of all rows */
 
 /* The columns of one tabular among several. */
 struct part {
@@ -25,10 +26,14 @@ static double width_of_stub(const struct sheet *sheet) {
     return longest > 32 ? wide_stub_width : stub_width;
 }
 
+static double width_of_column(const struct sheet *sheet) {
+    return width_of_stub(sheet) > stub_width ? narrow_column_width : column_width;
+}
+
 static int columns_a_part(const struct sheet *sheet) {
     double room = text_width - width_of_stub(sheet) - counts_width - gap;
 
-    return (int)(room / (column_width + gap));
+    return (int)(room / (width_of_column(sheet) + gap));
 }
 
 /* Lines that the tallest cell of the table has. */
@@ -49,11 +54,8 @@ static int lines_a_row(const struct sheet *sheet) {
     return most;
 }
 
-/* Equal shares: 7 columns where 5 fit are 4 and 3. */
-static int share_of(int count, int most) {
-    int parts = (count + most - 1) / most;
-
-    return parts ? (count + parts - 1) / parts : 1;
+static int parts_of(int count, int most) {
+    return count > most ? (count + most - 1) / most : 1;
 }
 
 static void add_small(struct text *out, const char *before, const char *text) {
@@ -110,25 +112,30 @@ static void add_row(struct text *out, const struct sheet *sheet, const struct pa
     free(counts);
 }
 
+/* Nothing is known of the row in these columns. */
+static int is_empty(const struct sheet *sheet, const struct part *part, int row) {
+    for (int j = part->first_column; j < part->last_column; j++)
+        if (sheet_cell(sheet, row, j)) return 0;
+    return 1;
+}
+
 static void add_part(struct text *out, const struct sheet *sheet, const struct part *part) {
     text_printf(out,
                 "\\noindent\\begin{tabular}{@{}>{\\raggedright\\arraybackslash}p{%.1fcm}"
                 "*{%d}{>{\\raggedleft\\arraybackslash}p{%.1fcm}}"
                 ">{\\raggedleft\\arraybackslash}p{%.1fcm}@{}}\n\\toprule\n",
-                width_of_stub(sheet), part->last_column - part->first_column, column_width, counts_width);
+                width_of_stub(sheet), part->last_column - part->first_column, width_of_column(sheet),
+                counts_width);
     for (int j = part->first_column; j < part->last_column; j++) add_heading(out, &sheet->headings[j]);
     text_printf(out, " & n \\\\\n\\midrule\n");
-    for (int i = part->first_row; i < part->last_row; i++) add_row(out, sheet, part, i);
-    text_printf(out, "\\bottomrule\n\\end{tabular}\\par\\smallskip\n");
-}
-
-static int least(int a, int b) {
-    return a < b ? a : b;
+    for (int i = part->first_row; i < part->last_row; i++)
+        if (!is_empty(sheet, part, i)) add_row(out, sheet, part, i);
+    text_printf(out, "\\bottomrule\n\\end{tabular}\\par\\nobreak\\smallskip\n");
 }
 
 void latex_add_table(struct text *out, const struct sheet *sheet, double stated) {
-    int wide = share_of(sheet->heading_count, columns_a_part(sheet));
-    int tall = share_of(sheet->row_count, lines_a_page / lines_a_row(sheet));
+    int across = parts_of(sheet->heading_count, columns_a_part(sheet));
+    int down = parts_of(sheet->row_count, lines_a_page / lines_a_row(sheet));
     struct notes notes;
 
     text_printf(out, "%% ");
@@ -137,10 +144,10 @@ void latex_add_table(struct text *out, const struct sheet *sheet, double stated)
                 "\n%% Needs \\usepackage{array,booktabs,textcomp} and \\usepackage[T1]{fontenc}.\n"
                 "{\\footnotesize\\setlength{\\tabcolsep}{%.1fcm}\n",
                 gap / 2);
-    for (int row = 0; row < sheet->row_count; row += tall)
-        for (int column = 0; column < sheet->heading_count; column += wide) {
-            struct part part = {row, least(row + tall, sheet->row_count), column,
-                                least(column + wide, sheet->heading_count)};
+    for (int i = 0; i < down; i++)
+        for (int j = 0; j < across; j++) {
+            struct part part = {i * sheet->row_count / down, (i + 1) * sheet->row_count / down,
+                                j * sheet->heading_count / across, (j + 1) * sheet->heading_count / across};
 
             add_part(out, sheet, &part);
         }

@@ -7,6 +7,7 @@
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "reports/findings.h"
+#include "reports/forms.h"
 #include "reports/provenance.h"
 #include "reports/results.h"
 #include "reports/samples.h"
@@ -109,6 +110,15 @@ static void add_table(struct text *out, const struct results *results, const str
     text_printf(out, "\n");
 }
 
+static void add_forms(struct text *out, const struct results *results) {
+    struct sheets sheets;
+
+    forms_arrange(&sheets, results);
+    if (sheets.count) text_printf(out, "## Tables\n\n");
+    for (int i = 0; i < sheets.count; i++) add_table(out, results, &sheets.items[i]);
+    sheets_free(&sheets);
+}
+
 static void add_figures(struct text *out, const struct results *results, const char *section) {
     for (int i = 0; i < results->figure_count; i++) {
         const struct figure *figure = &results->figures[i];
@@ -195,6 +205,7 @@ static int write_markdown(const struct results *results, FILE *file, struct erro
     text_add_markdown(&out, overview);
     text_printf(&out, "\n\n");
     for (int i = 0; i < results->evaluation_count; i++) add_summary(&out, &results->evaluations[i]);
+    add_forms(&out, results);
     sections = results_sections(results, &count);
     for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);
     text_printf(&out, "## Limitations\n\n");

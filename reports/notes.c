@@ -92,10 +92,14 @@ static void add_methods(struct notes *out, const struct sheet *sheet) {
     for (int i = 0; i < methods.count; i++) {
         struct text line = {0};
 
-        for (int j = 0; j < sheet->heading_count; j++)
+        for (int j = 0; j < sheet->heading_count && !sheet->by_row; j++)
             if (same(sheet->headings[j].measure->method, methods.items[i]) && !named_before(sheet, j))
                 add_column_name(&line, sheet->headings[j].measure);
-        text_printf(&line, "%s%s.", line.length ? ": " : "Some figures: ", methods.items[i]);
+        text_printf(&line, "%s%s.",
+                    line.length     ? ": "
+                    : sheet->by_row ? ""
+                                    : "Some figures: ",
+                    methods.items[i]);
         notes_add(out, line.data);
     }
     free(methods.items);

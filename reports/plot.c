@@ -223,7 +223,7 @@ static void forget_date(char *pdf, size_t length) {
 
 char *plot_pdf(const char *script, size_t *length, struct error *err) {
     char *drawn =
-        draw("pdfcairo size 8.4cm,5.9cm noenhanced fontscale 0.62 linewidth 0.8 font 'sans-serif,13'", script,
+        draw("pdfcairo size 8.4cm,5.9cm noenhanced fontscale 0.52 linewidth 0.8 font 'sans-serif,13'", script,
              length, err);
 
     if (drawn && (*length < 5 || memcmp(drawn, "%PDF-", 5))) {

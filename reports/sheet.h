@@ -27,6 +27,7 @@ struct sheet {
     char *name;  /* of its files: "safety-refusal-heldout" */
     char *title; /* "refusal, heldout" */
     char *about; /* what kind of row and figure this is, for the foot; NULL: nothing to add */
+    int by_row;  /* rows differ in what they measure, columns do not */
     struct heading *headings;
     int heading_count;
     struct row *rows;
