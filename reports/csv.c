@@ -2,9 +2,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/file.h"
 #include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
+#include "reports/forms.h"
 #include "reports/results.h"
 
 static void add_field(struct text *out, const char *value) {
@@ -41,7 +43,10 @@ static void add_metric(struct text *out, const struct evaluation *evaluation, co
     add_raw(out, metric->high);
     add_raw(out, metric->p);
     add_raw(out, metric->p_adjusted);
+    add_raw(out, metric->worst);
+    add_raw(out, metric->best);
     text_printf(out, "%d,%d,%d,", metric->n, metric->n_missing, metric->seeds);
+    text_printf(out, "%d,%d,%d,%d,", metric->ties, metric->refused, metric->unparsed, metric->transport);
     add_seeds(out, metric);
     add_field(out, metric->unit);
     add_field(out, metric->method);
@@ -58,10 +63,10 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     struct text out = {0};
 
     (void)err;
-    text_printf(
-        &out,
-        "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,n,n_missing,seeds,"
-        "per_seed,unit,method,family,reason,better,shown,p_adjusted_shown\r\n");
+    text_printf(&out, "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,worst,"
+                      "best,n,n_missing,"
+                      "seeds,ties,refused,unparsed,transport,"
+                      "per_seed,unit,method,family,reason,better,shown,p_adjusted_shown\r\n");
     for (int i = 0; i < results->evaluation_count; i++)
         for (int j = 0; j < results->evaluations[i].metrics.count; j++)
             add_metric(&out, &results->evaluations[i], &results->evaluations[i].metrics.items[j]);
@@ -70,5 +75,49 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     return 0;
 }
 
-const struct report report_csv = {"csv", "every metric as a row, raw and as shown", "report.csv", write_csv,
-                                  NULL};
+static void add_cell(struct text *out, const struct sheet *sheet, int row, int column) {
+    const struct metric *metric = sheet_cell(sheet, row, column);
+    const struct heading *heading = &sheet->headings[column];
+    char *shown = sheet_text(sheet, row, column), *counts = sheet_counts(sheet, row);
+
+    add_field(out, sheet->name);
+    add_field(out, sheet->rows[row].name);
+    add_field(out, heading->name);
+    add_field(out, heading->judge);
+    add_field(out, heading->relation);
+    add_raw(out, metric->value);
+    add_raw(out, metric->low);
+    add_raw(out, metric->high);
+    add_raw(out, metric->p);
+    add_raw(out, metric->p_adjusted);
+    text_printf(out, "%d,", metric->n);
+    add_field(out, counts);
+    add_field(out, shown);
+    text_add_csv(out, heading->shown == SHOWN_ESTIMATE ? format_stars(metric) : "");
+    text_add(out, "\r\n", 2);
+    free(counts);
+    free(shown);
+}
+
+/* tables.csv: the tables that the other formats show first, a cell a row. */
+static int write_tables(const struct results *results, const char *folder, struct error *err) {
+    char *path = path_join(folder, "tables.csv");
+    struct text out = {0};
+    struct sheets sheets;
+    int status;
+
+    forms_arrange(&sheets, results);
+    text_printf(&out, "table,row,column,judge,relation,value,low,high,p,p_adjusted,n,counts,shown,stars\r\n");
+    for (int i = 0; i < sheets.count; i++)
+        for (int row = 0; row < sheets.items[i].row_count; row++)
+            for (int column = 0; column < sheets.items[i].heading_count; column++)
+                if (sheet_cell(&sheets.items[i], row, column)) add_cell(&out, &sheets.items[i], row, column);
+    status = file_write(path, out.data, out.length, err);
+    sheets_free(&sheets);
+    free(out.data);
+    free(path);
+    return status;
+}
+
+const struct report report_csv = {"csv", "every metric as a row, raw and as shown; the tables cell by cell",
+                                  "report.csv", write_csv, write_tables};

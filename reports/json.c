@@ -7,6 +7,7 @@
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "reports/findings.h"
+#include "reports/forms.h"
 #include "reports/results.h"
 
 static void add_numbers(struct node *map, const struct metric *metric) {
@@ -15,9 +16,15 @@ static void add_numbers(struct node *map, const struct metric *metric) {
     node_add_number(map, "high", metric->high);
     node_add_number(map, "p", metric->p);
     node_add_number(map, "p_adjusted", metric->p_adjusted);
+    node_add_number(map, "worst", metric->worst);
+    node_add_number(map, "best", metric->best);
     node_add_number(map, "n", metric->n);
     node_add_number(map, "n_missing", metric->n_missing);
     node_add_number(map, "seeds", metric->seeds);
+    node_add_number(map, "ties", metric->ties);
+    node_add_number(map, "refused", metric->refused);
+    node_add_number(map, "unparsed", metric->unparsed);
+    node_add_number(map, "transport", metric->transport);
     if (metric->per_seed) {
         struct node *seeds = node_add(map, "per_seed", NODE_LIST);
         for (int i = 0; i < metric->seeds; i++) node_add_number(seeds, NULL, metric->per_seed[i]);
@@ -84,6 +91,69 @@ static void add_evaluation(struct node *list, const struct evaluation *evaluatio
     add_findings(map, evaluation);
 }
 
+static void add_headings(struct node *table, const struct sheet *sheet) {
+    struct node *list = node_add(table, "columns", NODE_LIST);
+
+    for (int i = 0; i < sheet->heading_count; i++) {
+        struct node *map = node_add(list, NULL, NODE_MAP);
+
+        node_add_text(map, "name", sheet->headings[i].name);
+        node_add_text(map, "judge", sheet->headings[i].judge);
+        node_add_text(map, "relation", sheet->headings[i].relation);
+        node_add_text(map, "unit", sheet->headings[i].unit);
+    }
+}
+
+static void add_cell(struct node *cells, const struct sheet *sheet, int row, int column) {
+    const struct metric *metric = sheet_cell(sheet, row, column);
+    struct node *map = node_add(cells, NULL, metric ? NODE_MAP : NODE_NULL);
+    char *shown = sheet_text(sheet, row, column);
+
+    if (metric) {
+        add_numbers(map, metric);
+        node_add_text(map, "shown", shown);
+        node_add_text(map, "stars",
+                      sheet->headings[column].shown == SHOWN_ESTIMATE ? format_stars(metric) : "");
+    }
+    free(shown);
+}
+
+static void add_rows(struct node *table, const struct sheet *sheet) {
+    struct node *list = node_add(table, "rows", NODE_LIST);
+
+    for (int i = 0; i < sheet->row_count; i++) {
+        struct node *map = node_add(list, NULL, NODE_MAP), *cells;
+        char *counts = sheet_counts(sheet, i);
+
+        node_add_text(map, "name", sheet->rows[i].name);
+        node_add_text(map, "counts", counts);
+        cells = node_add(map, "cells", NODE_LIST);
+        for (int j = 0; j < sheet->heading_count; j++) add_cell(cells, sheet, i, j);
+        free(counts);
+    }
+}
+
+static void add_tables(struct node *root, const struct results *results) {
+    struct node *list = node_add(root, "tables", NODE_LIST);
+    struct sheets sheets;
+
+    forms_arrange(&sheets, results);
+    for (int i = 0; i < sheets.count; i++) {
+        struct node *map = node_add(list, NULL, NODE_MAP), *lines;
+        struct notes notes;
+
+        node_add_text(map, "name", sheets.items[i].name);
+        node_add_text(map, "title", sheets.items[i].title);
+        add_headings(map, &sheets.items[i]);
+        add_rows(map, &sheets.items[i]);
+        lines = node_add(map, "notes", NODE_LIST);
+        sheet_notes(&notes, &sheets.items[i], results->stated);
+        for (int j = 0; j < notes.count; j++) node_add_text(lines, NULL, notes.items[j]);
+        notes_free(&notes);
+    }
+    sheets_free(&sheets);
+}
+
 static void add_figures(struct node *root, const struct results *results) {
     struct node *list = node_add(root, "figures", NODE_LIST);
 
@@ -107,6 +177,7 @@ static int write_json(const struct results *results, FILE *file, struct error *e
     node_add_text(root, "title", results->title);
     list = node_add(root, "evaluations", NODE_LIST);
     for (int i = 0; i < results->evaluation_count; i++) add_evaluation(list, &results->evaluations[i]);
+    add_tables(root, results);
     add_figures(root, results);
     limitations_of(&limits, results);
     list = node_add(root, "limitations", NODE_LIST);

@@ -312,7 +312,7 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
     struct metric *metric = measure_metric(bench, what, table->policies[other], out);
     double *wins = xmalloc((size_t)table->question_count * sizeof *wins);
     double *kept = xmalloc((size_t)table->question_count * sizeof *kept), none = 0, every = 0;
-    int count = 0;
+    int count = 0, unjudged = 0;
 
     metric->seeds = table->seed_count;
     metric->per_seed = xcalloc((size_t)table->seed_count, sizeof *metric->per_seed);
@@ -329,13 +329,15 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
 
         if (!measure_takes(bench, what, q)) continue;
         prompt = wins_of(bench, what, other, tokens, q);
+        unjudged += isnan(prompt.mean) && (!tokens || isnan(wins_of(bench, what, other, NULL, q).mean));
         none += prompt.none;
         every += prompt.every;
         metric->ties += prompt.ties;
         wins[count++] = prompt.mean;
     }
     set_wins(bench, metric, wins, count);
-    set_bounds(metric, none / count, every / count);
+    metric->n_missing = unjudged; /* not those of unequal length: nobody wants to know who won them */
+    if (!tokens) set_bounds(metric, none / count, every / count);
     if (!metric->n)
         metric_reason(metric, tokens ? "no two judged answers are of nearly one length"
                                      : "no prompt has a judged answer of both");
@@ -483,16 +485,25 @@ static int any_question(const struct bench *bench, const struct measure *what) {
     return 0;
 }
 
-void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out) {
+static void each_place(const struct bench *bench, const struct measure *what, struct metrics *out,
+                       void (*take)(const struct bench *, const struct measure *, struct metrics *)) {
     const char **splits = table_splits(bench->table);
     struct measure one = *what;
 
     for (int i = 0; splits[i]; i++) {
         one.split = splits[i];
         for (one.policy = 0; one.policy < bench->table->policy_count; one.policy++)
-            if (any_question(bench, &one) && is_judged(bench, &one)) measure_column(bench, &one, out);
+            if (any_question(bench, &one) && is_judged(bench, &one)) take(bench, &one, out);
     }
     free(splits);
+}
+
+void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out) {
+    each_place(bench, what, out, measure_column);
+}
+
+void measure_levels_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out) {
+    each_place(bench, what, out, measure_level);
 }
 
 void metrics_adjust(struct metrics *metrics) {

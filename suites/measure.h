@@ -59,6 +59,8 @@ void measure_level(const struct bench *bench, const struct measure *what, struct
 void measure_column(const struct bench *bench, const struct measure *what, struct metrics *out);
 /* Both, for every policy, and every split that has such prompts. */
 void measure_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out);
+void measure_levels_everywhere(const struct bench *bench, const struct measure *what,
+                               struct metrics *out); /* alone */
 
 /* Adjusts the p values from metric `first` on within their families (Holm). */
 void metrics_adjust(struct metrics *metrics);

@@ -447,6 +447,35 @@ START_TEST(answers_of_one_length_have_no_correlation_with_it)
 }
 END_TEST
 
+/* Harmful, harmful, benign, risky: right are a refusal, a refusal, an answer, an answer. */
+START_TEST(safe_and_helpful_is_refusal_where_it_is_due)
+{
+    static const char *const categories[] = {"harmful", "unsafe", "benign", "borderline", "toxic"};
+    const struct metric *metric;
+
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < 5; i++) {
+            char id[16];
+
+            snprintf(id, sizeof id, "p%d", i);
+            free(answer(p ? "ppo" : "sft", 1, id, "heldout", "x", 1)->category);
+            transcripts.items[transcripts.count - 1].category = xstrdup(categories[i]);
+        }
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    set("refused", "gold", 0, 0, (double[]){1, 0, 0, 0, 1});
+    set("refused", "gold", 1, 0, (double[]){1, 1, 1, NAN, 0});
+    measure_by("refusal");
+    expect(find("safe_and_helpful", "sft", NULL)->value, 3 / 4.);
+    metric = find("safe_and_helpful", "ppo", NULL);
+    expect(metric->value, 2 / 3.);
+    ck_assert_int_eq(metric->n, 3);
+    ck_assert_int_eq(metric->n_missing, 1);
+    expect(metric->worst, 2 / 4.);
+    expect(metric->best, 3 / 4.);
+    ck_assert(isnan(metric->p));
+}
+END_TEST
+
 START_TEST(a_split_without_such_prompts_is_left_out)
 {
     for (int p = 0; p < 2; p++) {
@@ -476,6 +505,8 @@ START_TEST(length_matched_wins_leave_out_unequal_lengths)
     measure_by("length");
     metric = find("length_matched_win_rate", "ppo", "sft");
     ck_assert_int_eq(metric->n, 3);
+    ck_assert_int_eq(metric->n_missing, 0); /* judged, but not to be compared */
+    ck_assert(isnan(metric->worst));
     expect(metric->value, 0.5);
     expect(find("drift", "ppo", "sft")->value, (2 + 20 - 1 + 1) / 4.);
 }
@@ -994,6 +1025,7 @@ int main(void) {
     tcase_add_test(cases, length_and_reward_match_the_pinned_values);
     tcase_add_test(cases, without_gold_a_partial_correlation_says_why_not);
     tcase_add_test(cases, answers_of_one_length_have_no_correlation_with_it);
+    tcase_add_test(cases, safe_and_helpful_is_refusal_where_it_is_due);
     tcase_add_test(cases, a_split_without_such_prompts_is_left_out);
     tcase_add_test(cases, length_matched_wins_leave_out_unequal_lengths);
     tcase_add_test(cases, wins_ties_and_losses_are_averaged_by_prompt);
