@@ -16,16 +16,24 @@
 
 extern char **environ;
 
-/* What is added comes first: the first of a name counts. */
+static int is_named_in(const char *const *list, const char *variable) {
+    size_t length = strcspn(variable, "=") + 1;
+
+    for (int i = 0; list && list[i]; i++)
+        if (!strncmp(list[i], variable, length)) return 1;
+    return 0;
+}
+
 static char **join_environment(const char *const *added) {
-    size_t count = 0, more = 0;
+    size_t room = 1, count = 0;
     char **joined;
 
-    while (environ[count]) count++;
-    while (added && added[more]) more++;
-    joined = xcalloc(count + more + 1, sizeof *joined);
-    for (size_t i = 0; i < more; i++) joined[i] = (char *)added[i];
-    memcpy(joined + more, environ, count * sizeof *joined);
+    for (int i = 0; environ[i]; i++) room++;
+    for (int i = 0; added && added[i]; i++) room++;
+    joined = xcalloc(room, sizeof *joined);
+    for (int i = 0; added && added[i]; i++) joined[count++] = (char *)added[i];
+    for (int i = 0; environ[i]; i++)
+        if (!is_named_in(added, environ[i])) joined[count++] = environ[i];
     return joined;
 }
 

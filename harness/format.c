@@ -369,8 +369,8 @@ void text_add_latex(struct text *out, const char *text) {
             text_printf(out, "%s", command);
         else if (strchr("{}$&#%_", *c))
             text_printf(out, "\\%c", *c);
-        else if (strchr("-,!?", *c) && c[1]) /* "--", ",,", "!`", "?`" */
-            text_printf(out, strchr("-,`", c[1]) ? "%c{}" : "%c", *c);
+        else if (strchr("-,", *c) && c[1] == *c)
+            text_printf(out, "%c{}", *c);
         else if (code < 0x80)
             text_add(out, c, 1);
         else

@@ -39,6 +39,14 @@ static const struct form forms[] = {
      0,
      1,
      {{"win_rate", "win_rate_evaluator", WINS, NULL, NULL}}},
+    {"win-rate-judged",
+     "Win rates by judges",
+     "Wins of the row against the column, both orders averaged, ties half.",
+     0,
+     1,
+     {{"win_rate", "win_rate_judged", WINS, NULL, NULL},
+      {"win_rate", "first_slot", LEVEL, NULL, NULL},
+      {"win_rate", "consistency", LEVEL, NULL, NULL}}},
     {"win-rate-reward-model",
      "Win rates by reward models",
      "Wins of the row against the column, ties half; a reward model is a proxy.",
@@ -403,12 +411,15 @@ static void arrange_form(struct sheets *out, const struct results *results, cons
     free(splits.items);
 }
 
+enum { CONTESTS = 4 };
+
 /* Methods across: a policy a column, and down the measures of what is better, raw and at matched length. */
 static const struct {
     const char *suite, *metric, *name;
-} contests[] = {{"win_rate", "win_rate", "win rate"},
-                {"win_rate", "win_rate_reward_model", "win rate by a reward model"},
-                {"length", "length_matched_win_rate", "win rate at matched length"}};
+} contests[CONTESTS] = {{"win_rate", "win_rate", "win rate"},
+                        {"win_rate", "win_rate_judged", "win rate"},
+                        {"win_rate", "win_rate_reward_model", "win rate by a reward model"},
+                        {"length", "length_matched_win_rate", "win rate at matched length"}};
 
 static int is_contest(const struct metric *metric, int contest, const char *split) {
     return same(metric->suite, contests[contest].suite) && same(metric->name, contests[contest].metric) &&
@@ -425,7 +436,7 @@ struct contest_row {
 static void add_contest_rows(struct contest_row **rows, int *count, struct names *policies,
                              const struct results *results, const char *split) {
     for (int e = 0; e < results->evaluation_count; e++)
-        for (int c = 0; c < 3; c++)
+        for (int c = 0; c < CONTESTS; c++)
             for (int i = 0; i < results->evaluations[e].metrics.count; i++) {
                 const struct metric *metric = &results->evaluations[e].metrics.items[i];
                 const struct contest_row *last = *count ? &(*rows)[*count - 1] : NULL;
@@ -481,7 +492,7 @@ static void arrange_all_methods(struct sheets *out, const struct results *result
 
     for (int e = 0; e < results->evaluation_count; e++)
         for (int i = 0; i < results->evaluations[e].metrics.count; i++)
-            for (int c = 0; c < 3; c++) {
+            for (int c = 0; c < CONTESTS; c++) {
                 const struct metric *metric = &results->evaluations[e].metrics.items[i];
 
                 if (metric->split && is_contest(metric, c, metric->split)) names_add(&splits, metric->split);

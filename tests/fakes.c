@@ -198,7 +198,7 @@ static int join_run(struct run *run, const struct step *step, struct error *err)
 
 static const struct stage stage_join = {"join", "puts texts together", join_options, NULL, join_run, NULL};
 
-static const struct report report_markdown = {"markdown", "a page of text", "report.md", NULL};
+static const struct report report_markdown = {"markdown", "a page of text", "report.md", NULL, NULL};
 
 /* The joined text, if the run has one: content enough. */
 int report_write(const char *run_folder, const struct node *formats, struct error *err) {

@@ -201,10 +201,36 @@ START_TEST(names_lose_their_underscores)
 }
 END_TEST
 
+static void is_latex(const char *text, const char *want) {
+    struct text out = {0};
+
+    text_add(&out, "", 0);
+    text_add_latex(&out, text);
+    ck_assert_str_eq(out.data, want);
+    free(out.data);
+}
+
+START_TEST(nothing_in_a_text_is_latex)
+{
+    is_latex("50 % \\foo{$x_1^2$} & #~",
+             "50 \\% \\textbackslash{}foo\\{\\$x\\_1\\textasciicircum{}2\\$\\} \\& "
+             "\\#\\textasciitilde{}");
+    is_latex("a--b,,c", "a-{}-b,{},c"); /* no ligatures */
+    is_latex("?`!`", "?\\textasciigrave{}!\\textasciigrave{}");
+    is_latex("\"'<>|", "\\textquotedbl{}\\textquotesingle{}\\textless{}\\textgreater{}\\textbar{}");
+    is_latex("a\n\nb", "a{} $\\hookleftarrow$ {} $\\hookleftarrow$ b"); /* no paragraph */
+    is_latex("−1 é ∞", "$-$1 é $\\infty$");
+    is_latex("中😀ſ", "[U+4E2D][U+1F600][U+017F]"); /* not in the fonts */
+    is_latex("\x1b\x7f\xff", "[U+001B][U+007F]$\\langle$ff$\\rangle$");
+    is_latex("\xe2\x80\xae", "$\\langle$U+202E$\\rangle$");
+}
+END_TEST
+
 static Suite *format_suite(void) {
     Suite *suite = suite_create("format");
     TCase *numbers = tcase_create("numbers"), *texts = tcase_create("texts");
 
+    tcase_add_test(numbers, nothing_in_a_text_is_latex);
     tcase_add_test(numbers, numbers_follow_their_unit);
     tcase_add_test(numbers, p_values_keep_two_digits);
     tcase_add_test(numbers, what_is_no_number_is_a_dash);
