@@ -10,22 +10,39 @@ struct kernels {
     /* Zeroed memory on 64-byte boundaries, in huge pages where they help; NULL when there is none. */
     void *(*alloc)(size_t bytes);
     void (*free)(void *memory);
+    /* The host's view of kernel memory. What queued calls leave there is in it if `reading`, and what the
+       host wrote is in the memory after unmap() if `writing`. On the CPU the view is the memory itself. */
+    void *(*map)(void *memory, size_t bytes, int reading);
+    void (*unmap)(void *memory, void *view, size_t bytes, int writing);
+    /* Arrays of the host's as operations' arguments; room is kernel memory of as many bytes. send(): where to
+       read the array, which may change afterwards. place(): where to write it, and fetch() of that place
+       brings it to the host by the next sync(). On the CPU all are the array itself, and nothing is copied.
+       */
+    const void *(*send)(void *room, const void *array, size_t bytes);
+    void *(*place)(void *room, void *array);
+    void (*fetch)(void *array, const void *place, size_t bytes);
+    void (*zero)(void *memory, size_t bytes);
+    void (*copy)(void *out, const void *memory, size_t bytes);
     /* Floats that pack() and cache_write() need. */
     size_t (*pack_size)(int outs, int ins);
     size_t (*cache_size)(int slots, int context, int kv_heads, int head_size);
-    /* Nothing but multiply-adds in registers, in the calling thread: what the bench measures a machine's
-       ceiling with. Returns the floating-point operations done; out: anything, so that they are done. */
+    /* Nothing but multiply-adds in registers, in the calling thread, or on all of a device: what the bench
+       measures a machine's ceiling with. Returns the floating-point operations done; out: anything, so that
+       they are done. */
     size_t (*peak)(float *out, int rounds);
-    /* Waits for queued calls; the first failure's sentence, or NULL. */
+    /* Waits for queued calls; the first failure's sentence, from then on, or NULL. */
     const char *(*sync)(void);
 #define OP(name, arguments) void(*name) arguments;
 #include "kernels/ops.def"
 #undef OP
 };
 
-/* "cpu", or with a suffix that pins the instruction set: "cpu-avx512", "cpu-avx2", "cpu-portable".
-   NULL if this machine cannot run it. */
+/* "cpu", or with a suffix that pins the instruction set: "cpu-avx512", "cpu-avx2", "cpu-portable"; or "cuda",
+   the first NVIDIA device. NULL if this machine cannot run it. CUDA does not survive fork(): a process that
+   has found it must not fork to use it. */
 const struct kernels *kernels_find(const char *name);
+/* Why kernels_find() has just given NULL for that name: "this machine has no …". */
+const char *kernels_missing(const char *name);
 
 /* How many threads operations may use, from now on, in this process. */
 void kernels_threads(int count);

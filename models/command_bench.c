@@ -448,7 +448,7 @@ static int run(const struct arguments *arguments, struct error *err) {
     struct bench bench = {.kernels = kernels_find(device), .cpu_time = argument_given(arguments, "cpu-time")};
     int status;
 
-    if (!bench.kernels) return fail(err, "this machine has no device '%s'; cpu is always there", device);
+    if (!bench.kernels) return fail(err, "%s; cpu is always there", kernels_missing(device));
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &bench.threads, err))
         return -1;
     if (argument_int(arguments, "rounds", 5, 1, ROUNDS_MOST, &bench.rounds, err)) return -1;

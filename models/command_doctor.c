@@ -34,7 +34,7 @@ static void print_devices(FILE *out) {
     const struct kernels *cpu = kernels_find("cpu"), *cuda = kernels_find("cuda");
 
     fprintf(out, "devices\n  %-14s %s\n", "cpu", cpu ? cpu->name : "none");
-    fprintf(out, "  %-14s %s\n", "cuda", cuda ? cuda->name : "no");
+    fprintf(out, "  %-14s %s\n", "cuda", cuda ? cuda->name : kernels_missing("cuda"));
 }
 
 static void print_libraries(FILE *out) {

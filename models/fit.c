@@ -77,6 +77,9 @@ static int save(const struct fit *fit, int step, struct error *err) {
 
 static int lost(const struct fit *fit, struct node *row, int step, double loss, double norm,
                 struct error *err) {
+    const char *trouble = fit->model->kernels->sync();
+
+    if (trouble) return fail(err, "%s: update %d: %s", fit->session->step->name, step + 1, trouble);
     session_event(fit->session, row, "nan", "the loss or the gradient is not a number");
     if (log_write(&fit->session->log, row, err)) return -1;
     return fail(err, "%s: update %d: loss %g, gradient %g: training diverged; lower lr (now %g)",

@@ -6,8 +6,10 @@
 #include "harness/memory.h"
 
 int run_kernels(const struct kernels **out, const struct run *run, struct error *err) {
-    *out = kernels_find(run->device ? run->device : "cpu");
-    if (!*out) return fail(err, "this machine has no device \"%s\"; try --device cpu", run->device);
+    const char *device = run->device ? run->device : "cpu";
+
+    *out = kernels_find(device);
+    if (!*out) return fail(err, "%s; try --device cpu", kernels_missing(device));
     kernels_threads(run->threads > 0 ? run->threads : 1);
     return 0;
 }

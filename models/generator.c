@@ -201,6 +201,19 @@ static void note(struct generator *g, struct place *place, int token, float logp
     g->finished++;
 }
 
+static void draw_chunk(struct generator *g, int first, int count) {
+    const struct kernels *kernels = g->model->kernels;
+    const struct head_room *room = &g->trunk->room;
+    int *token = kernels->place(room->token, g->tokens + first);
+    float *logprob = kernels->place(room->logprob, g->logprob + first);
+
+    kernels->sample(token, logprob, g->trunk->logits,
+                    kernels->send(room->uniform, g->uniform + first, (size_t)count * sizeof *g->uniform),
+                    count, g->model->config.vocab, g->options->sampling.temperature);
+    kernels->fetch(g->tokens + first, token, (size_t)count * sizeof *token);
+    kernels->fetch(g->logprob + first, logprob, (size_t)count * sizeof *logprob);
+}
+
 /* Draws a token for each of the active slots from the hidden states at `index`. */
 static void draw(struct generator *g, int count) {
     const struct kernels *kernels = g->model->kernels;
@@ -213,8 +226,7 @@ static void draw(struct generator *g, int count) {
         head_truncate(g->trunk, NULL, chunk, sampling);
         for (int i = first; i < first + chunk; i++) /* 24 bits, so that no float is 1 */
             g->uniform[i] = (float)(rng_u32(&g->places[g->active[i]].rng) >> 8) * 0x1p-24f;
-        kernels->sample(g->tokens + first, g->logprob + first, g->trunk->logits, g->uniform + first, chunk,
-                        g->model->config.vocab, sampling->temperature);
+        draw_chunk(g, first, chunk);
     }
     kernels->sync();
     for (int i = 0; i < count; i++) note(g, &g->places[g->active[i]], g->tokens[i], g->logprob[i]);

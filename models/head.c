@@ -14,11 +14,20 @@ static int truncates(const struct sampling *sampling, int vocab) {
     return (sampling->top_k > 0 && sampling->top_k < vocab) || sampling->top_p < 1 || sampling->min_p > 0;
 }
 
+static const int *send_ints(const struct kernels *kernels, int *room, const int *array, int count) {
+    return kernels->send(room, array, (size_t)count * sizeof *array);
+}
+
+static const float *send_floats(const struct kernels *kernels, float *room, const float *array, int count) {
+    return kernels->send(room, array, (size_t)count * sizeof *array);
+}
+
 void head_logits(struct trunk *trunk, const int *position, int count) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
 
-    kernels->gather(trunk->head_x, trunk->hidden, position, count, c->width);
+    kernels->gather(trunk->head_x, trunk->hidden, send_ints(kernels, trunk->room.position, position, count),
+                    count, c->width);
     if (trunk->decoder)
         kernels->matmul_packed(trunk->logits, trunk->head_x, trunk->decoder->head, NULL, count, c->vocab,
                                c->width, 0);
@@ -35,20 +44,42 @@ void head_truncate(struct trunk *trunk, const int *keep, int count, const struct
                                         sampling->top_k, sampling->top_p, sampling->min_p);
 }
 
+/* Where one chunk's results go on the host; NULL where none is wanted. */
+struct head_results {
+    float *logprob, *entropy;
+    int *best;
+};
+
+/* The chunk's logits and, queued, what logprob() makes of them. Returns where operations read the targets. */
+static const int *score_chunk(struct trunk *trunk, const int *position, const int *target, int count,
+                              const struct sampling *sampling, const struct head_results *results) {
+    const struct kernels *kernels = trunk->model->kernels;
+    const struct head_room *room = &trunk->room;
+    const int *at = send_ints(kernels, room->target, target, count);
+    float *logprob = kernels->place(room->logprob, results->logprob);
+    float *entropy = results->entropy ? kernels->place(room->entropy, results->entropy) : NULL;
+    int *best = results->best ? kernels->place(room->best, results->best) : NULL;
+
+    head_logits(trunk, position, count);
+    head_truncate(trunk, at, count, sampling);
+    kernels->logprob(logprob, entropy, best, trunk->logits, at, count, trunk->model->config.vocab,
+                     head_temperature(sampling));
+    kernels->fetch(results->logprob, logprob, (size_t)count * sizeof *logprob);
+    if (entropy) kernels->fetch(results->entropy, entropy, (size_t)count * sizeof *entropy);
+    if (best) kernels->fetch(results->best, best, (size_t)count * sizeof *best);
+    return at;
+}
+
 void head_logprob(struct trunk *trunk, const int *position, const int *target, int count,
                   const struct sampling *sampling, float *logprob, float *entropy, int *best) {
-    const struct kernels *kernels = trunk->model->kernels;
-
     for (int first = 0; first < count; first += HEAD_CHUNK) {
-        int chunk = least(HEAD_CHUNK, count - first);
+        struct head_results results = {logprob ? logprob + first : trunk->logprob,
+                                       entropy ? entropy + first : NULL, best ? best + first : NULL};
 
-        head_logits(trunk, position + first, chunk);
-        head_truncate(trunk, target + first, chunk, sampling);
-        kernels->logprob(logprob ? logprob + first : trunk->logprob, entropy ? entropy + first : NULL,
-                         best ? best + first : NULL, trunk->logits, target + first, chunk,
-                         trunk->model->config.vocab, head_temperature(sampling));
+        score_chunk(trunk, position + first, target + first, least(HEAD_CHUNK, count - first), sampling,
+                    &results);
     }
-    kernels->sync();
+    trunk->model->kernels->sync();
 }
 
 /* d loss / d logits, in the place of the logits, to the gradients of the head and of hidden. */
@@ -59,7 +90,8 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
 
     kernels->matmul_dw(trunk->model->head_grad, trunk->logits, trunk->head_x, count, c->vocab, c->width);
     kernels->matmul_dx(trunk->head_dx, trunk->logits, head->data, count, c->vocab, c->width, 0);
-    kernels->scatter_add(trunk->dhidden, trunk->head_dx, position, count, c->width);
+    kernels->scatter_add(trunk->dhidden, trunk->head_dx,
+                         send_ints(kernels, trunk->room.position, position, count), count, c->width);
 }
 
 void head_train(struct trunk *trunk, const int *position, const int *target, int count,
@@ -71,17 +103,20 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
 
     for (int first = 0; first < count; first += HEAD_CHUNK) {
         int chunk = least(HEAD_CHUNK, count - first);
-        float *scores = logprob ? logprob + first : trunk->logprob;
-        float *spread = entropy ? entropy + first : with_entropy ? trunk->entropy : NULL;
+        struct head_results results = {logprob ? logprob + first : trunk->logprob,
+                                       entropy        ? entropy + first
+                                       : with_entropy ? trunk->entropy
+                                                      : NULL,
+                                       NULL};
+        const int *at = score_chunk(trunk, position + first, target + first, chunk, sampling, &results);
+        float *entropy_slope = with_entropy ? trunk->entropy_slope : NULL;
 
-        head_logits(trunk, position + first, chunk);
-        head_truncate(trunk, target + first, chunk, sampling);
-        kernels->logprob(scores, spread, NULL, trunk->logits, target + first, chunk, vocab, temperature);
         kernels->sync();
-        slope(context, first, chunk, scores, spread, trunk->slope,
-              with_entropy ? trunk->entropy_slope : NULL);
-        kernels->logprob_backward(trunk->logits, target + first, trunk->slope,
-                                  with_entropy ? trunk->entropy_slope : NULL, chunk, vocab, temperature);
+        slope(context, first, chunk, results.logprob, results.entropy, trunk->slope, entropy_slope);
+        kernels->logprob_backward(
+            trunk->logits, at, send_floats(kernels, trunk->room.slope, trunk->slope, chunk),
+            entropy_slope ? send_floats(kernels, trunk->room.entropy_slope, entropy_slope, chunk) : NULL,
+            chunk, vocab, temperature);
         logits_backward(trunk, position + first, chunk);
     }
     kernels->sync();
@@ -94,9 +129,13 @@ void head_score(struct trunk *trunk, const int *position, int count, float *out)
     for (int first = 0; first < count; first += HEAD_CHUNK) {
         int chunk = least(HEAD_CHUNK, count - first);
 
-        kernels->gather(trunk->head_x, trunk->hidden, position + first, chunk, c->width);
-        kernels->matmul(out + (size_t)first * c->score_heads, trunk->head_x, trunk->model->score->data, NULL,
-                        chunk, c->score_heads, c->width, 0);
+        float *scores = out + (size_t)first * c->score_heads, *place = kernels->place(trunk->logits, scores);
+
+        kernels->gather(trunk->head_x, trunk->hidden,
+                        send_ints(kernels, trunk->room.position, position + first, chunk), chunk, c->width);
+        kernels->matmul(place, trunk->head_x, trunk->model->score->data, NULL, chunk, c->score_heads,
+                        c->width, 0);
+        kernels->fetch(scores, place, (size_t)chunk * c->score_heads * sizeof *scores);
     }
     kernels->sync();
 }
@@ -107,13 +146,15 @@ void head_score_backward(struct trunk *trunk, const int *position, int count, co
     const struct tensor *score = trunk->model->score;
 
     for (int first = 0; first < count; first += HEAD_CHUNK) {
-        const float *slope = dout + (size_t)first * c->score_heads;
         int chunk = least(HEAD_CHUNK, count - first);
+        const float *slope = send_floats(kernels, trunk->logits, dout + (size_t)first * c->score_heads,
+                                         chunk * c->score_heads);
+        const int *at = send_ints(kernels, trunk->room.position, position + first, chunk);
 
-        kernels->gather(trunk->head_x, trunk->hidden, position + first, chunk, c->width);
+        kernels->gather(trunk->head_x, trunk->hidden, at, chunk, c->width);
         kernels->matmul_dw(score->grad, slope, trunk->head_x, chunk, c->score_heads, c->width);
         kernels->matmul_dx(trunk->head_dx, slope, score->data, chunk, c->score_heads, c->width, 0);
-        kernels->scatter_add(trunk->dhidden, trunk->head_dx, position + first, chunk, c->width);
+        kernels->scatter_add(trunk->dhidden, trunk->head_dx, at, chunk, c->width);
     }
     kernels->sync();
 }

@@ -112,20 +112,25 @@ static void place_data(struct model *model) {
 static int make_rotary(struct model *model, struct error *err) {
     int half = model->config.head_size / 2;
     size_t bytes = (size_t)model->config.context * (size_t)half * sizeof(float);
+    float *cosine, *sine;
 
     if (!model->config.rotary) return 0;
     model->cosine = model->kernels->alloc(bytes);
     model->sine = model->kernels->alloc(bytes);
     if (!model->cosine || !model->sine)
         return fail(err, "no memory for the rotary tables (%zu MiB)", bytes >> 19);
+    cosine = model->kernels->map(model->cosine, bytes, 0);
+    sine = model->kernels->map(model->sine, bytes, 0);
     for (int position = 0; position < model->config.context; position++) {
         for (int i = 0; i < half; i++) {
             double angle = position * pow(model->config.rope_theta, -(double)i / half);
 
-            model->cosine[(size_t)position * half + i] = (float)cos(angle);
-            model->sine[(size_t)position * half + i] = (float)sin(angle);
+            cosine[(size_t)position * half + i] = (float)cos(angle);
+            sine[(size_t)position * half + i] = (float)sin(angle);
         }
     }
+    model->kernels->unmap(model->cosine, cosine, bytes, 1);
+    model->kernels->unmap(model->sine, sine, bytes, 1);
     return 0;
 }
 
@@ -148,14 +153,21 @@ int model_create(struct model **out, const struct config *config, const struct k
     return -1;
 }
 
-static void fill(struct tensor *tensor, float value) {
-    for (size_t i = 0; i < tensor_size(tensor); i++) tensor->data[i] = value;
+static void fill(const struct model *model, struct tensor *tensor, float value) {
+    size_t size = tensor_size(tensor);
+    float *data = model->kernels->map(tensor->data, size * sizeof *data, 0);
+
+    for (size_t i = 0; i < size; i++) data[i] = value;
+    model->kernels->unmap(tensor->data, data, size * sizeof *data, 1);
 }
 
-static void draw(struct tensor *tensor, double deviation, uint64_t seed) {
+static void draw(const struct model *model, struct tensor *tensor, double deviation, uint64_t seed) {
     struct rng rng = rng_stream(seed, tensor->name, 0, 0);
+    size_t size = tensor_size(tensor);
+    float *data = model->kernels->map(tensor->data, size * sizeof *data, 0);
 
-    for (size_t i = 0; i < tensor_size(tensor); i++) tensor->data[i] = (float)(deviation * rng_normal(&rng));
+    for (size_t i = 0; i < size; i++) data[i] = (float)(deviation * rng_normal(&rng));
+    model->kernels->unmap(tensor->data, data, size * sizeof *data, 1);
 }
 
 static double score_deviation(const struct model *model) {
@@ -170,18 +182,18 @@ void model_init(struct model *model, uint64_t seed) {
         struct tensor *tensor = &model->tensors[i];
 
         if (tensor->rank == 2)
-            draw(tensor, deviation, seed);
+            draw(model, tensor, deviation, seed);
         else
-            fill(tensor, 0);
+            fill(model, tensor, 0);
     }
     for (int i = 0; i < model->config.layers; i++) {
-        fill(model->layers[i].norm1, 1);
-        fill(model->layers[i].norm2, 1);
-        draw(model->layers[i].proj, residual, seed);
-        draw(model->layers[i].down, residual, seed);
+        fill(model, model->layers[i].norm1, 1);
+        fill(model, model->layers[i].norm2, 1);
+        draw(model, model->layers[i].proj, residual, seed);
+        draw(model, model->layers[i].down, residual, seed);
     }
-    fill(model->norm, 1);
-    if (model->score) draw(model->score, score_deviation(model), seed);
+    fill(model, model->norm, 1);
+    if (model->score) draw(model, model->score, score_deviation(model), seed);
 }
 
 static int make_head_grad(struct model *model, struct error *err) {
@@ -203,16 +215,19 @@ int model_train(struct model *model, struct error *err) {
     return make_head_grad(model, err);
 }
 
+static void zero_head_grad(struct model *model) {
+    model->kernels->zero(model->head_grad, tensor_size(model->head) * sizeof(float));
+}
+
 void model_zero_grad(struct model *model) {
-    memset(model->grad, 0, model->size * sizeof(float));
-    if (model->config.tied) memset(model->head_grad, 0, tensor_size(model->head) * sizeof(float));
+    model->kernels->zero(model->grad, model->size * sizeof(float));
+    if (model->config.tied) zero_head_grad(model);
 }
 
 void model_join_grad(struct model *model) {
     if (!model->config.tied) return;
     model->kernels->add(model->embedding->grad, model->head_grad, tensor_size(model->head));
-    model->kernels->sync();
-    memset(model->head_grad, 0, tensor_size(model->head) * sizeof(float));
+    zero_head_grad(model);
 }
 
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
@@ -223,9 +238,9 @@ int model_clone(struct model **out, const struct model *model, int heads, int ze
     if (model_create(out, &config, model->kernels, err)) return -1;
     for (int i = 0; i < model->count; i++)
         if (&model->tensors[i] != model->score)
-            memcpy((*out)->tensors[i].data, model->tensors[i].data,
-                   tensor_size(&model->tensors[i]) * sizeof(float));
-    if (heads && !zero_score) draw((*out)->score, score_deviation(*out), seed);
+            model->kernels->copy((*out)->tensors[i].data, model->tensors[i].data,
+                                 tensor_size(&model->tensors[i]) * sizeof(float));
+    if (heads && !zero_score) draw(*out, (*out)->score, score_deviation(*out), seed);
     return 0;
 }
 
@@ -308,6 +323,10 @@ static float *part_data(const struct part *part) {
     return part->tensor->data + (size_t)part->row * part->tensor->cols;
 }
 
+static size_t part_bytes(const struct part *part) {
+    return part_size(part) * sizeof(float);
+}
+
 /* out[cols][rows] of in[rows][cols] */
 static void transpose(float *out, const float *in, int rows, int cols) {
     for (int r = 0; r < rows; r++)
@@ -319,8 +338,10 @@ static void part_shape(const struct part *part, int64_t shape[2]) {
     shape[!part->transposed] = part->tensor->cols;
 }
 
-static int write_parts(const struct parts *parts, const char *path, int bits, struct error *err) {
+static int write_parts(const struct parts *parts, const struct kernels *kernels, const char *path, int bits,
+                       struct error *err) {
     struct safetensor_out *items = xcalloc((size_t)parts->count, sizeof *items);
+    float **views = xcalloc((size_t)parts->count, sizeof *views);
     float **turned = xcalloc((size_t)parts->count, sizeof *turned);
     struct node *metadata = node_new(NODE_MAP);
     int status;
@@ -328,17 +349,22 @@ static int write_parts(const struct parts *parts, const char *path, int bits, st
     for (int i = 0; i < parts->count; i++) {
         const struct part *part = &parts->items[i];
 
+        views[i] = kernels->map(part_data(part), part_bytes(part), 1);
         items[i] = (struct safetensor_out){
-            .name = part->name, .rank = part->tensor->rank, .data = part_data(part), .bits = bits};
+            .name = part->name, .rank = part->tensor->rank, .data = views[i], .bits = bits};
         part_shape(part, items[i].shape);
         if (!part->transposed) continue;
-        items[i].data = turned[i] = xmalloc(part_size(part) * sizeof(float));
-        transpose(turned[i], part_data(part), part->rows, part->tensor->cols);
+        items[i].data = turned[i] = xmalloc(part_bytes(part));
+        transpose(turned[i], views[i], part->rows, part->tensor->cols);
     }
     node_add_text(metadata, "format", "pt");
     status = safetensors_write(path, items, parts->count, metadata, err);
-    for (int i = 0; i < parts->count; i++) free(turned[i]);
+    for (int i = 0; i < parts->count; i++) {
+        kernels->unmap(part_data(&parts->items[i]), views[i], part_bytes(&parts->items[i]), 0);
+        free(turned[i]);
+    }
     node_free(metadata);
+    free(views);
     free(turned);
     free(items);
     return status;
@@ -352,7 +378,7 @@ int model_save(const struct model *model, const char *folder, int bits, struct e
     if (config_check(&model->config, err)) goto out;
     if (folder_make(folder, err)) goto out;
     if (config_write(&model->config, config, err)) goto out;
-    status = write_parts(&parts, weights, bits, err);
+    status = write_parts(&parts, model->kernels, weights, bits, err);
 out:
     free(config);
     free(weights);
@@ -419,17 +445,26 @@ static int check_parts(const struct safetensors *file, const struct parts *parts
     return status;
 }
 
-static int read_part(const struct safetensors *file, const struct part *part, struct error *err) {
+static int read_floats(const struct safetensors *file, const struct part *part, float *out,
+                       struct error *err) {
     const struct safetensor *found = find_part(file, part->name);
-    size_t size = part_size(part);
     float *turned;
     int status;
 
-    if (!part->transposed) return safetensor_floats(found, part_data(part), size, err);
-    turned = xmalloc(size * sizeof *turned);
-    status = safetensor_floats(found, turned, size, err);
-    if (status == 0) transpose(part_data(part), turned, part->tensor->cols, part->rows);
+    if (!part->transposed) return safetensor_floats(found, out, part_size(part), err);
+    turned = xmalloc(part_bytes(part));
+    status = safetensor_floats(found, turned, part_size(part), err);
+    if (status == 0) transpose(out, turned, part->tensor->cols, part->rows);
     free(turned);
+    return status;
+}
+
+static int read_part(const struct safetensors *file, const struct part *part, const struct kernels *kernels,
+                     struct error *err) {
+    float *view = kernels->map(part_data(part), part_bytes(part), 0);
+    int status = read_floats(file, part, view, err);
+
+    kernels->unmap(part_data(part), view, part_bytes(part), !status);
     return status;
 }
 
@@ -438,7 +473,8 @@ static int read_parts(struct model *model, const struct safetensors *file, struc
     int status = check_parts(file, &parts, &model->config, err);
 
     if (status == 0) status = allocate(model, err);
-    for (int i = 0; i < parts.count && status == 0; i++) status = read_part(file, &parts.items[i], err);
+    for (int i = 0; i < parts.count && status == 0; i++)
+        status = read_part(file, &parts.items[i], model->kernels, err);
     free(parts.items);
     return status;
 }

@@ -13,7 +13,7 @@ struct tensor {
     char name[96];
     int rows, cols; /* cols 1 and rank 1 for vectors */
     int rank;
-    float *data, *grad; /* into the model's buffers; grad NULL when not training */
+    float *data, *grad; /* into the model's buffers, kernel memory; grad NULL when not training */
     int decays;         /* weight decay applies (matrices) */
 };
 

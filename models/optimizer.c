@@ -8,7 +8,8 @@ int optimizer_create(struct optimizer *optimizer, const struct model *model, str
     *optimizer = (struct optimizer){.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .clip = 1};
     optimizer->m = model->kernels->alloc(bytes);
     optimizer->v = model->kernels->alloc(bytes);
-    if (optimizer->m && optimizer->v) return 0;
+    optimizer->squares = model->kernels->alloc(sizeof *optimizer->squares);
+    if (optimizer->m && optimizer->v && optimizer->squares) return 0;
     optimizer_free(optimizer, model);
     return fail(err, "no memory for the optimizer's two moments of %zu MiB each", bytes >> 20);
 }
@@ -16,17 +17,20 @@ int optimizer_create(struct optimizer *optimizer, const struct model *model, str
 void optimizer_free(struct optimizer *optimizer, const struct model *model) {
     if (optimizer->m) model->kernels->free(optimizer->m);
     if (optimizer->v) model->kernels->free(optimizer->v);
+    if (optimizer->squares) model->kernels->free(optimizer->squares);
     optimizer->m = optimizer->v = NULL;
+    optimizer->squares = NULL;
 }
 
 double optimizer_update(struct optimizer *optimizer, struct model *model, float lr) {
     const struct kernels *kernels = model->kernels;
-    double squares, norm, correction1, correction2;
+    double squares, *sum = kernels->place(optimizer->squares, &squares), norm, correction1, correction2;
     float scale;
 
     model_join_grad(model);
-    kernels->sum_squares(&squares, model->grad, model->size);
-    kernels->sync();
+    kernels->sum_squares(sum, model->grad, model->size);
+    kernels->fetch(&squares, sum, sizeof squares);
+    if (kernels->sync()) return NAN;
     norm = sqrt(squares);
     if (!isfinite(norm)) return norm;
     scale = optimizer->clip > 0 && norm > optimizer->clip ? (float)(optimizer->clip / norm) : 1;

@@ -6,7 +6,8 @@
 
 struct optimizer {
     float *m, *v;
-    int step; /* updates done */
+    double *squares; /* room for a sum, kernel memory */
+    int step;        /* updates done */
     float beta1, beta2, eps, decay;
     float clip; /* global norm; 0: none */
 };
@@ -15,7 +16,7 @@ int optimizer_create(struct optimizer *optimizer, const struct model *model,
                      struct error *err); /* 0.9, 0.999, 1e-8, 0, 1 */
 void optimizer_free(struct optimizer *optimizer, const struct model *model);
 /* One update from model->grad (left as it is, joined); returns the gradient's norm before clipping. A norm
- * that is not finite changes nothing. */
+ * that is not finite changes nothing; nor does a device that fails, which is NAN. */
 double optimizer_update(struct optimizer *optimizer, struct model *model, float lr);
 
 enum schedule { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE };

@@ -19,6 +19,7 @@ static void keep_array(struct session *session, char *name, float *data, size_t 
 
 void session_keep(struct session *session, const char *name, struct model *model,
                   struct optimizer *optimizer) {
+    session->kernels = model->kernels;
     keep_array(session, xprintf("%s", name), model->data, model->size);
     if (!optimizer) return;
     keep_array(session, xprintf("%s.m", name), optimizer->m, model->size);
@@ -29,8 +30,34 @@ void session_keep(struct session *session, const char *name, struct model *model
         (struct session_optimizer){xprintf("%s.updates", name), optimizer};
 }
 
+/* The kept arrays as the host sees them, until close_views(). */
+static struct checkpoint_item *open_views(const struct session *session, int reading) {
+    struct checkpoint_item *views = xcalloc((size_t)session->count, sizeof *views);
+
+    for (int i = 0; i < session->count; i++) {
+        views[i] = session->items[i];
+        views[i].data = session->kernels->map(views[i].data, views[i].count * sizeof(float), reading);
+    }
+    return views;
+}
+
+static void close_views(const struct session *session, struct checkpoint_item *views, int writing) {
+    for (int i = 0; i < session->count; i++)
+        session->kernels->unmap(session->items[i].data, views[i].data, views[i].count * sizeof(float),
+                                writing);
+    free(views);
+}
+
+static int load(struct session *session, struct error *err) {
+    struct checkpoint_item *views = open_views(session, 0);
+    int found = checkpoint_load(session->path, views, session->count, &session->state, err);
+
+    close_views(session, views, found == 1);
+    return found;
+}
+
 int session_resume(struct session *session, struct error *err) {
-    int found = checkpoint_load(session->path, session->items, session->count, &session->state, err);
+    int found = load(session, err);
 
     if (found < 0) return -1;
     for (int i = 0; found && i < session->optimizer_count; i++) {
@@ -46,19 +73,30 @@ double session_number(const struct session *session, const char *key, double fal
     return session->state ? node_number(session->state, key, fallback) : fallback;
 }
 
+/* A device that has failed has nothing worth keeping. */
+static int check_device(const struct session *session, struct error *err) {
+    const char *trouble = session->count ? session->kernels->sync() : NULL;
+
+    return trouble ? fail(err, "%s: %s", session->step->name, trouble) : 0;
+}
+
 int session_save(struct session *session, const struct node *numbers, struct error *err) {
+    struct checkpoint_item *views;
     struct node *state;
     long length = log_sync(&session->log, err);
     int status;
 
     if (length < 0) return -1;
+    if (check_device(session, err)) return -1;
     state = node_new(NODE_MAP);
     for (const struct node *n = numbers ? numbers->first : NULL; n; n = n->next)
         node_add_copy(state, n->key, n);
     for (int i = 0; i < session->optimizer_count; i++)
         node_add_number(state, session->optimizers[i].name, session->optimizers[i].optimizer->step);
     node_add_number(state, "log", (double)length);
-    status = checkpoint_save(session->path, session->items, session->count, state, err);
+    views = open_views(session, 1);
+    status = checkpoint_save(session->path, views, session->count, state, err);
+    close_views(session, views, 0);
     node_free(state);
     return status;
 }

@@ -10,6 +10,7 @@
 /* Start from zero. */
 struct session {
     const struct step *step;
+    const struct kernels *kernels; /* whose memory the arrays are in */
     struct log log;
     char *path; /* of the checkpoint */
     struct checkpoint_item *items;

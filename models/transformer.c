@@ -92,10 +92,15 @@ static void take_head(struct arena *arena, struct trunk *trunk, const struct con
     trunk->head_x = take(arena, (size_t)HEAD_CHUNK * config->width);
     trunk->head_dx = take(arena, (size_t)HEAD_CHUNK * config->width);
     trunk->logits = take(arena, (size_t)HEAD_CHUNK * larger(config->vocab, config->score_heads));
-    trunk->logprob = take(arena, HEAD_CHUNK);
-    trunk->entropy = take(arena, HEAD_CHUNK);
-    trunk->slope = take(arena, HEAD_CHUNK);
-    trunk->entropy_slope = take(arena, HEAD_CHUNK);
+    trunk->room = (struct head_room){.position = take_ints(arena, HEAD_CHUNK),
+                                     .target = take_ints(arena, HEAD_CHUNK),
+                                     .best = take_ints(arena, HEAD_CHUNK),
+                                     .token = take_ints(arena, HEAD_CHUNK),
+                                     .logprob = take(arena, HEAD_CHUNK),
+                                     .entropy = take(arena, HEAD_CHUNK),
+                                     .slope = take(arena, HEAD_CHUNK),
+                                     .entropy_slope = take(arena, HEAD_CHUNK),
+                                     .uniform = take(arena, HEAD_CHUNK)};
 }
 
 /* Places every array of a pass over `count` tokens in the arena. */
@@ -107,6 +112,7 @@ static void take_all(struct arena *arena, struct trunk *trunk, const struct conf
     trunk->position = take_ints(arena, count);
     trunk->identity = take_ints(arena, count);
     trunk->start = take_ints(arena, (size_t)rows + 1);
+    trunk->slot = take_ints(arena, count);
     take_layers(arena, trunk, config, count, keep);
     trunk->hidden = take(arena, count * config->width);
     trunk->mean = take(arena, count);
@@ -221,12 +227,12 @@ static void rotate(struct trunk *trunk, float *qkv, int inverse) {
                                     inverse);
 }
 
-static void write_cache(struct trunk *trunk, float *cache, const float *qkv, int first, int count) {
+static void write_cache(struct trunk *trunk, float *cache, const float *qkv, const int *slot, int first,
+                        int count) {
     const struct config *c = &trunk->model->config;
-    const struct decoder *decoder = trunk->decoder;
 
-    trunk->model->kernels->cache_write(cache, qkv + (size_t)first * qkv_width(c), decoder->slot,
-                                       trunk->position + first, count, decoder->context, c->heads,
+    trunk->model->kernels->cache_write(cache, qkv + (size_t)first * qkv_width(c), slot,
+                                       trunk->position + first, count, trunk->decoder->context, c->heads,
                                        c->kv_heads, c->head_size);
 }
 
@@ -234,11 +240,13 @@ static void fill_cache(struct trunk *trunk, float *cache, const float *qkv) {
     struct decoder *decoder = trunk->decoder;
 
     for (int i = 0; i < decoder->fill_count; i++) {
-        int first = trunk->start[decoder->fills[i].row];
-        int count = trunk->start[decoder->fills[i].row + 1] - first;
+        int first = trunk->host_start[decoder->fills[i].row];
+        int count = trunk->host_start[decoder->fills[i].row + 1] - first;
 
         for (int t = 0; t < count; t++) decoder->slot[t] = decoder->fills[i].slot;
-        write_cache(trunk, cache, qkv, first, count);
+        write_cache(trunk, cache, qkv,
+                    trunk->model->kernels->send(trunk->slot, decoder->slot, (size_t)count * sizeof(int)),
+                    first, count);
     }
 }
 
@@ -248,8 +256,10 @@ static void attend(struct trunk *trunk, const struct activations *a, float *cach
     const struct decoder *decoder = trunk->decoder;
 
     if (decoder && !decoder->fills) {
-        write_cache(trunk, cache, a->qkv, 0, trunk->total);
-        kernels->attention_decode(a->attention, a->qkv, cache, decoder->slot, trunk->position, trunk->total,
+        const int *slot = kernels->send(trunk->slot, decoder->slot, (size_t)trunk->total * sizeof(int));
+
+        write_cache(trunk, cache, a->qkv, slot, 0, trunk->total);
+        kernels->attention_decode(a->attention, a->qkv, cache, slot, trunk->position, trunk->total,
                                   decoder->context, c->heads, c->kv_heads, c->head_size);
         return;
     }
@@ -271,8 +281,11 @@ static void activate(struct trunk *trunk, const struct activations *a) {
 static void keep_last_tokens(struct trunk *trunk, struct activations *a) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
+    size_t bytes = (size_t)trunk->rows * sizeof *trunk->position;
+    int *last = kernels->map(trunk->position, bytes, 0);
 
-    for (int r = 0; r < trunk->rows; r++) trunk->position[r] = trunk->start[r + 1] - 1;
+    for (int r = 0; r < trunk->rows; r++) last[r] = trunk->host_start[r + 1] - 1;
+    kernels->unmap(trunk->position, last, bytes, 1);
     kernels->gather(a->qkv, a->attention, trunk->position, trunk->rows, c->heads * c->head_size);
     kernels->gather(a->norm1, a->x, trunk->position, trunk->rows, c->width);
     a->attention = a->qkv;
@@ -341,32 +354,51 @@ static int check_batch(const struct config *config, int rows, int total, const i
     return 0;
 }
 
-static void place_tokens(struct trunk *trunk, const int *tokens, const int *start, const int *position) {
-    for (int t = 0; t < trunk->total; t++) {
-        trunk->tokens[t] = tokens[t];
-        trunk->identity[t] = t;
-    }
-    if (!start) {
-        memcpy(trunk->position, position, (size_t)trunk->total * sizeof *position);
-        return;
-    }
-    memcpy(trunk->start, start, ((size_t)trunk->rows + 1) * sizeof *start);
+/* memory[count] = in[count], or 0 … count-1 without it. */
+static void place_ints(const struct kernels *kernels, int *memory, const int *in, int count) {
+    size_t bytes = (size_t)count * sizeof *in;
+    int *view = kernels->map(memory, bytes, 0);
+
+    for (int i = 0; i < count; i++) view[i] = in ? in[i] : i;
+    kernels->unmap(memory, view, bytes, 1);
+}
+
+static void place_positions(struct trunk *trunk, const int *start) {
+    const struct kernels *kernels = trunk->model->kernels;
+    size_t bytes = (size_t)trunk->total * sizeof *trunk->position;
+    int *position = kernels->map(trunk->position, bytes, 0);
+
     for (int r = 0; r < trunk->rows; r++)
-        for (int t = start[r]; t < start[r + 1]; t++) trunk->position[t] = t - start[r];
+        for (int t = start[r]; t < start[r + 1]; t++) position[t] = t - start[r];
+    kernels->unmap(trunk->position, position, bytes, 1);
+}
+
+static void place_tokens(struct trunk *trunk, const int *tokens, const int *start, const int *position) {
+    const struct kernels *kernels = trunk->model->kernels;
+
+    trunk->host_start = start;
+    place_ints(kernels, trunk->tokens, tokens, trunk->total);
+    place_ints(kernels, trunk->identity, NULL, trunk->total);
+    if (start) {
+        place_ints(kernels, trunk->start, start, trunk->rows + 1);
+        place_positions(trunk, start);
+    } else {
+        place_ints(kernels, trunk->position, position, trunk->total);
+    }
 }
 
 static void zero_gradients(struct trunk *trunk) {
     size_t bytes = (size_t)trunk->total * trunk->model->config.width * sizeof(float);
 
-    memset(trunk->dhidden, 0, bytes);
-    memset(trunk->dx, 0, bytes);
+    trunk->model->kernels->zero(trunk->dhidden, bytes);
+    trunk->model->kernels->zero(trunk->dx, bytes);
 }
 
 int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const int *start,
               const int *position, int keep, struct error *err) {
-    const struct kernels *kernels = trunk->model->kernels;
+    const char *trouble = trunk->model->kernels->sync();
 
-    kernels->sync();
+    if (trouble) return fail(err, "%s", trouble);
     if (check_batch(&trunk->model->config, rows, total, tokens, start, err)) return -1;
     if (reserve(trunk, rows, total, keep, err)) return -1;
     trunk->rows = rows;

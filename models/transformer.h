@@ -23,8 +23,8 @@ void trunk_free(struct trunk *trunk);
 size_t trunk_bytes(const struct config *config, int tokens, int training,
                    int recompute); /* the memory plan */
 
-/* Hidden states after the last norm, [batch->total][width], valid until the next call. keep: activations stay
- * for trunk_backward(). */
+/* Hidden states after the last norm, [batch->total][width], kernel memory, valid until the next call. keep:
+ * activations stay for trunk_backward(). */
 int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, const float **hidden,
                   struct error *err);
 

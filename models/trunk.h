@@ -37,21 +37,31 @@ struct decoder {
     int *slot; /* one token each: its slot; a prompt pass: room for the longest prompt */
 };
 
+/* Room for a chunk's arrays on the way from or to the host, [HEAD_CHUNK]. */
+struct head_room {
+    int *position, *target, *best, *token;
+    float *logprob, *entropy, *slope, *entropy_slope, *uniform;
+};
+
 struct trunk {
     struct model *model;
     struct decoder *decoder; /* NULL: training and scoring */
     int recompute;
 
-    float *memory; /* of all below */
+    float *memory; /* of all arrays below, kernel memory */
     size_t size;   /* of memory, in floats */
     int rows, total;
     int *tokens, *start, *position, *identity; /* of the last pass */
+    const int *host_start;                     /* the caller's, during a pass */
+    int *slot;                                 /* a decoder's, of the last pass; room for it */
     struct activations *layers;                /* [layers]; they share what need not be kept */
     float *x, *hidden, *mean, *rstd;           /* around the last norm */
     float *dhidden, *dx; /* gradients: of hidden, from the heads; of the residual stream, from the top down */
     float *wide, *narrow, *dnorm;
     float *head_x, *head_dx, *logits; /* [HEAD_CHUNK][…] */
-    float *logprob, *entropy, *slope, *entropy_slope;
+    struct head_room room;
+    float logprob[HEAD_CHUNK], entropy[HEAD_CHUNK]; /* the host's, where a caller wants none */
+    float slope[HEAD_CHUNK], entropy_slope[HEAD_CHUNK];
 };
 
 /* Hidden states of rows of tokens, or, when start is NULL, of single tokens at these positions. Of a prompt
@@ -59,7 +69,8 @@ struct trunk {
 int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const int *start,
               const int *position, int keep, struct error *err);
 
-/* Logits of count <= HEAD_CHUNK hidden states, and what sampling leaves of them; keep: targets or NULL. */
+/* Logits of count <= HEAD_CHUNK hidden states, and what sampling leaves of them; keep: targets, where
+   operations read them, or NULL. */
 void head_logits(struct trunk *trunk, const int *position, int count);
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling);
 float head_temperature(const struct sampling *sampling);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Kills a run with SIGKILL at ten random moments and resumes it: the folder must equal an undisturbed one's, byte by byte.
-# usage: kill.sh PYRITE RECIPE [KEY=VALUE]...    environment: KILLS (10), SEED (of the moments), KEEP (folders stay)
+# usage: kill.sh PYRITE RECIPE [KEY=VALUE]...
+# environment: KILLS (10), SEED (of the moments), DEVICE (cpu), KEEP (folders stay)
 set -u
 
 pyrite=$1
@@ -11,7 +12,7 @@ seed=${SEED:-$$}
 work=$(mktemp -d)
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
 
-settings=
+settings="--device ${DEVICE:-cpu}"
 for setting; do settings="$settings --set $setting"; done
 
 seconds_now() {

@@ -25,6 +25,44 @@ void *huge_alloc(size_t bytes) {
     return memset(memory, 0, room ? room : unit);
 }
 
+void *host_map(void *memory, size_t bytes, int reading) {
+    (void)bytes;
+    (void)reading;
+    return memory;
+}
+
+void host_unmap(void *memory, void *view, size_t bytes, int writing) {
+    (void)memory;
+    (void)view;
+    (void)bytes;
+    (void)writing;
+}
+
+const void *host_send(void *room, const void *array, size_t bytes) {
+    (void)room;
+    (void)bytes;
+    return array;
+}
+
+void *host_place(void *room, void *array) {
+    (void)room;
+    return array;
+}
+
+void host_fetch(void *array, const void *place, size_t bytes) {
+    (void)array;
+    (void)place;
+    (void)bytes;
+}
+
+void host_zero(void *memory, size_t bytes) {
+    memset(memory, 0, bytes);
+}
+
+void host_copy(void *out, const void *memory, size_t bytes) {
+    memcpy(out, memory, bytes);
+}
+
 /* A thread's scratch, freed when the thread ends. */
 struct buffers {
     float *data[SCRATCHES];

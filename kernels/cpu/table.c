@@ -23,7 +23,8 @@ static int runs(const struct kernels *table) {
     return table == &kernels_cpu;
 }
 
-const struct kernels *kernels_find(const char *name) {
+/* kernels_find() of this backend. */
+const struct kernels *cpu_find(const char *name) {
     static const struct kernels *const tables[] = {
 #ifdef __x86_64__
         &kernels_avx512, &kernels_avx2,

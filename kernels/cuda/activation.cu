@@ -1,0 +1,93 @@
+#include "kernels/cuda/device.cuh"
+
+#define THREADS   256
+#define ROOT      0.7978845608028654f /* sqrt(2 / pi) */
+#define CUBIC     0.044715f
+#define SATURATED 16.0f /* beyond, gelu' is 0 or 1 to the bit */
+
+static __device__ __forceinline__ size_t thread_index(void) {
+    return (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+static __device__ __forceinline__ float sigmoid(float x) {
+    return 1.0f / (1.0f + exp_of(-x));
+}
+
+static __global__ void gelu_kernel(float *out, const float *x, size_t count) {
+    size_t i = thread_index();
+
+    if (i < count) out[i] = x[i] * sigmoid(2 * ROOT * (x[i] + CUBIC * (x[i] * x[i] * x[i])));
+}
+
+void gelu_cuda(float *out, const float *x, size_t count) {
+    if (count == 0) return;
+    gelu_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, x, count);
+    launched("gelu");
+}
+
+static __global__ void gelu_backward_kernel(float *dx, const float *dy, const float *x, size_t count) {
+    size_t i = thread_index();
+
+    if (i >= count) return;
+    float low = x[i] < -SATURATED ? -SATURATED : x[i], y = low > SATURATED ? SATURATED : low;
+    float s = sigmoid(2 * ROOT * (y + CUBIC * (y * y * y)));
+    float slope = 2 * ROOT * (1 + 3 * CUBIC * (y * y));
+
+    dx[i] = dy[i] * (s + y * (s * (1 - s)) * slope);
+}
+
+void gelu_backward_cuda(float *dx, const float *dy, const float *x, size_t count) {
+    if (count == 0) return;
+    gelu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dx, dy, x, count);
+    launched("gelu_backward");
+}
+
+static __global__ void swiglu_kernel(float *out, const float *gate_up, size_t count, int ffn) {
+    size_t i = thread_index();
+
+    if (i >= count) return;
+    const float *row = gate_up + i / ffn * 2 * ffn;
+    float gate = row[i % ffn], up = row[ffn + i % ffn];
+
+    out[i] = gate * sigmoid(gate) * up;
+}
+
+void swiglu_cuda(float *out, const float *gate_up, int rows, int ffn) {
+    size_t count = (size_t)rows * ffn;
+
+    if (count == 0) return;
+    swiglu_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, gate_up, count, ffn);
+    launched("swiglu");
+}
+
+static __global__ void swiglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
+                                              size_t count, int ffn) {
+    size_t i = thread_index();
+
+    if (i >= count) return;
+    size_t gate_at = i / ffn * 2 * ffn + i % ffn;
+    float gate = gate_up[gate_at], up = gate_up[gate_at + ffn], s = sigmoid(gate);
+
+    dgate_up[gate_at] = dy[i] * up * (s + gate * (s * (1 - s)));
+    dgate_up[gate_at + ffn] = dy[i] * (gate * s);
+}
+
+void swiglu_backward_cuda(float *dgate_up, const float *dy, const float *gate_up, int rows, int ffn) {
+    size_t count = (size_t)rows * ffn;
+
+    if (count == 0) return;
+    swiglu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dgate_up, dy, gate_up, count, ffn);
+    launched("swiglu_backward");
+}
+
+static __global__ void add_kernel(float *out, const float *x, size_t count) {
+    size_t i = thread_index();
+
+    if (i < count) out[i] += x[i];
+}
+
+void add_cuda(float *out, const float *x, size_t count) {
+    if (count == 0) return;
+    add_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, x, count);
+    launched("add");
+}

@@ -1,0 +1,130 @@
+#include "kernels/cuda/device.cuh"
+
+#define THREADS 128
+
+/* A slot's cache, per key head: keys in blocks of 16 tokens [block][head_size][16], then values by rows
+   [token][head_size]. */
+struct cache {
+    int blocks, size;
+};
+
+static inline __host__ __device__ size_t cache_keys(struct cache cache) {
+    return (size_t)cache.blocks * cache.size * WIDTH;
+}
+
+static inline __host__ __device__ size_t cache_head(struct cache cache) {
+    return 2 * cache_keys(cache);
+}
+
+static struct cache cache_shape(int context, int head_size) {
+    return (struct cache){ROUND16(context) / WIDTH, head_size};
+}
+
+extern "C" size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size) {
+    return cache_head(cache_shape(context, head_size)) * slots * kv_heads;
+}
+
+static __global__ void cache_write_kernel(float *cache, const float *qkv, const int *slot,
+                                          const int *position, size_t count, struct cache shape, int heads,
+                                          int kv_heads) {
+    size_t task = (size_t)blockIdx.x * THREADS + threadIdx.x;
+
+    if (task >= count) return;
+    int d = (int)(task % shape.size), kv = (int)(task / shape.size % kv_heads);
+    size_t i = task / shape.size / kv_heads, width = (size_t)(heads + 2 * kv_heads) * shape.size;
+    const float *k = qkv + i * width + (size_t)(heads + kv) * shape.size + d;
+    float *head = cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(shape);
+    int at = position[i];
+
+    head[((size_t)(at / WIDTH) * shape.size + d) * WIDTH + at % WIDTH] = k[0];
+    head[cache_keys(shape) + (size_t)at * shape.size + d] = k[(size_t)kv_heads * shape.size];
+}
+
+void cache_write_cuda(float *cache, const float *qkv, const int *slot, const int *position, int count,
+                      int context, int heads, int kv_heads, int head_size) {
+    size_t tasks = (size_t)count * kv_heads * head_size;
+
+    if (tasks == 0) return;
+    cache_write_kernel<<<blocks_for(tasks, THREADS), THREADS>>>(
+        cache, qkv, slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
+    launched("cache_write");
+}
+
+/* Scores of all keys, scaled; returns the thread's largest. */
+static __device__ float score_keys(float *scores, const float *q, const float *keys, int count, int size) {
+    float max = -INFINITY, scale = 1.0f / sqrtf((float)size);
+
+    for (int j = threadIdx.x; j < count; j += THREADS) {
+        const float *key = keys + (size_t)(j / WIDTH) * size * WIDTH + j % WIDTH;
+        float sum = 0;
+
+#pragma unroll 8
+        for (int d = 0; d < size; d++) sum = fmaf(q[d], key[(size_t)d * WIDTH], sum);
+        scores[j] = sum * scale;
+        max = scores[j] > max ? scores[j] : max;
+    }
+    return max;
+}
+
+/* The largest of all threads' numbers. */
+static __device__ float block_max(float x) {
+    __shared__ float most[THREADS / WIDTH];
+
+    x = lanes_max(x);
+    if (threadIdx.x % WIDTH == 0) most[threadIdx.x / WIDTH] = x;
+    __syncthreads();
+    x = most[0];
+    for (int h = 1; h < THREADS / WIDTH; h++) x = most[h] > x ? most[h] : x;
+    return x;
+}
+
+/* The weights' sum in 16 lanes, given to all. */
+static __device__ float weight_sum(const float *weights, int count) {
+    __shared__ float total;
+
+    if (threadIdx.x < WARP) { /* both halves alike */
+        float sum = 0;
+
+        for (int j = threadIdx.x % WIDTH; j < count; j += WIDTH) sum += weights[j];
+        sum = lanes_sum(sum);
+        if (threadIdx.x == 0) total = sum;
+    }
+    __syncthreads();
+    return total;
+}
+
+/* One query head of one entry a block. */
+static __global__ void decode_kernel(float *out, const float *qkv, const float *cache, const int *slot,
+                                     const int *position, struct cache shape, int heads, int kv_heads) {
+    extern __shared__ float shared[];
+    int h = blockIdx.x, i = blockIdx.y, size = shape.size, count = position[i] + 1;
+    float *q = shared, *scores = shared + size, max, sum;
+    const float *head = cache + ((size_t)slot[i] * kv_heads + h / (heads / kv_heads)) * cache_head(shape);
+    const float *values = head + cache_keys(shape);
+
+    for (int d = threadIdx.x; d < size; d += THREADS)
+        q[d] = qkv[(size_t)i * (heads + 2 * kv_heads) * size + (size_t)h * size + d];
+    __syncthreads();
+    max = block_max(score_keys(scores, q, head, count, size));
+    for (int j = threadIdx.x; j < count; j += THREADS) scores[j] = exp_of(scores[j] - max);
+    __syncthreads();
+    sum = weight_sum(scores, count);
+    for (int d = threadIdx.x; d < size; d += THREADS) {
+        float mixed = 0;
+
+#pragma unroll 8
+        for (int j = 0; j < count; j++) mixed = fmaf(scores[j], values[(size_t)j * size + d], mixed);
+        out[((size_t)i * heads + h) * size + d] = mixed * (1.0f / sum);
+    }
+}
+
+void attention_decode_cuda(float *out, const float *qkv, const float *cache, const int *slot,
+                           const int *position, int count, int context, int heads, int kv_heads,
+                           int head_size) {
+    size_t bytes = ((size_t)context + head_size) * sizeof(float);
+
+    if (count == 0 || !allow_shared((const void *)decode_kernel, bytes, "attention_decode")) return;
+    decode_kernel<<<dim3(heads, count), THREADS, bytes>>>(out, qkv, cache, slot, position,
+                                                          cache_shape(context, head_size), heads, kv_heads);
+    launched("attention_decode");
+}

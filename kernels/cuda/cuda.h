@@ -1,0 +1,30 @@
+/* The CUDA backend's functions, as C sees them. */
+#ifndef KERNELS_CUDA_CUDA_H
+#define KERNELS_CUDA_CUDA_H
+
+#include "kernels/kernels.h"
+
+extern const struct kernels kernels_cuda;
+
+/* Makes the first device ready; NULL, or the sentence that says why there is none. */
+const char *cuda_open(void);
+
+void *cuda_alloc(size_t bytes);
+void cuda_release(void *memory);
+void *cuda_map(void *memory, size_t bytes, int reading);
+void cuda_unmap(void *memory, void *view, size_t bytes, int writing);
+const void *cuda_send(void *room, const void *array, size_t bytes);
+void *cuda_place(void *room, void *array);
+void cuda_fetch(void *array, const void *place, size_t bytes);
+void cuda_zero(void *memory, size_t bytes);
+void cuda_copy(void *out, const void *memory, size_t bytes);
+size_t cuda_pack_size(int outs, int ins);
+size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);
+size_t cuda_peak(float *out, int rounds);
+const char *cuda_sync(void);
+
+#define OP(name, arguments) void name##_cuda arguments;
+#include "kernels/ops.def"
+#undef OP
+
+#endif

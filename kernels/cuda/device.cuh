@@ -1,0 +1,67 @@
+/* What the operations are written in, private to the CUDA backend. Sums have the CPU's structure (chains of
+ * fused multiply-adds, 16 lanes added in pairs), so that both backends give the same bits. Compiled with
+ * -fmad=false: only fmaf() is fused. */
+#ifndef KERNELS_CUDA_DEVICE_CUH
+#define KERNELS_CUDA_DEVICE_CUH
+
+#include <cuda_runtime.h>
+
+extern "C" {
+#include "kernels/cuda/cuda.h"
+}
+
+#define WIDTH          16 /* lanes of a sum: half a warp */
+#define WARP           32
+#define EVERYONE       0xffffffffu
+#define ROUND16(count) (((count) + 15) / 16 * 16)
+
+/* Notes the first failure for sync(). */
+void note_failure(cudaError_t error, const char *what);
+/* After a launch. */
+void launched(const char *operation);
+/* Device memory that stays, of at least so many bytes, for intermediate results; NULL (and a noted failure)
+ * when there is none. */
+void *device_scratch(size_t bytes);
+int multiprocessors(void);
+/* Dynamic shared memory beyond 48 KB; 0 if this device has not so much. */
+int allow_shared(const void *kernel, size_t bytes, const char *operation);
+
+static inline int blocks_for(size_t count, int each) {
+    return (int)((count + each - 1) / each);
+}
+
+/* As exp_of() on the CPU, to the bit. */
+static __device__ __forceinline__ float exp_of(float x) {
+    const float shifter = 0x1.8p23f;
+    float low = x < -104.0f ? -104.0f : x, y = low > 89.0f ? 89.0f : low;
+    float shifted = y * 0x1.715476p0f + shifter, n = shifted - shifter;
+    float r = y - n * 0.693359375f, p = 1.9875691500e-4f;
+    int exponent = __float_as_int(shifted) - 0x4b400000, half = exponent >> 1;
+
+    r = r - n * -2.12194440e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    return p * __int_as_float((half + 127) << 23) * __int_as_float((exponent - half + 127) << 23);
+}
+
+/* The lanes of a half-warp added in pairs: l with l + 8, then + 4, + 2, + 1. Lane 0's result, given to all.
+ */
+static __device__ __forceinline__ float lanes_sum(float lane) {
+    for (int half = WIDTH / 2; half; half /= 2) lane += __shfl_down_sync(EVERYONE, lane, half, WIDTH);
+    return __shfl_sync(EVERYONE, lane, 0, WIDTH);
+}
+
+static __device__ __forceinline__ float lanes_max(float lane) {
+    for (int half = WIDTH / 2; half; half /= 2) {
+        float other = __shfl_xor_sync(EVERYONE, lane, half, WIDTH);
+
+        lane = other > lane ? other : lane;
+    }
+    return lane;
+}
+
+#endif

@@ -1,0 +1,87 @@
+#include "kernels/cuda/device.cuh"
+
+#define THREADS 256
+
+static __global__ void embed_kernel(float *out, const float *table, const float *positions, const int *token,
+                                    const int *position, size_t count, int width) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+
+    if (i >= count) return;
+    size_t t = i / width, c = i % width;
+    float value = table[(size_t)token[t] * width + c];
+
+    out[i] = positions ? value + positions[(size_t)position[t] * width + c] : value;
+}
+
+void embed_cuda(float *out, const float *table, const float *positions, const int *token, const int *position,
+                int count, int width) {
+    size_t size = (size_t)count * width;
+
+    if (size == 0) return;
+    embed_kernel<<<blocks_for(size, THREADS), THREADS>>>(out, table, positions, token, position, size, width);
+    launched("embed");
+}
+
+/* Numbers the threads that say yes, in their order; returns how many do. */
+static __device__ int number_matches(int matches, int *number) {
+    __shared__ int before[THREADS / WARP + 1];
+    int warp = threadIdx.x / WARP;
+    unsigned votes = __ballot_sync(EVERYONE, matches);
+
+    __syncthreads();
+    if (threadIdx.x % WARP == 0) before[warp + 1] = __popc(votes);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        before[0] = 0;
+        for (int w = 0; w < THREADS / WARP; w++) before[w + 1] += before[w];
+    }
+    __syncthreads();
+    *number = before[warp] + __popc(votes & ((1u << threadIdx.x % WARP) - 1));
+    return before[THREADS / WARP];
+}
+
+/* The block of an index's first entry adds up all its entries, in their order; the others have nothing to do.
+ */
+static __global__ void scatter_kernel(float *out, const float *x, const int *index, int count, int width) {
+    __shared__ int entries[THREADS];
+    int first = blockIdx.x, row = index[first], c = blockIdx.y * THREADS + threadIdx.x;
+    float *target = out + (size_t)row * width + c;
+    float sum = c < width ? *target : 0;
+
+    for (int from = 0; from < count; from += THREADS) {
+        int i = from + threadIdx.x, matches = i < count && index[i] == row, number, found;
+
+        if (__syncthreads_or(matches && i < first)) return;
+        found = number_matches(matches, &number);
+        if (matches) entries[number] = i;
+        __syncthreads();
+        for (int e = 0; e < found && c < width; e++) sum += x[(size_t)entries[e] * width + c];
+    }
+    if (c < width) *target = sum;
+}
+
+void scatter_add_cuda(float *out, const float *x, const int *index, int count, int width) {
+    if (count == 0 || width == 0) return;
+    scatter_kernel<<<dim3(count, blocks_for(width, THREADS)), THREADS>>>(out, x, index, count, width);
+    launched("scatter_add");
+}
+
+void embed_backward_cuda(float *dtable, float *dpositions, const float *dout, const int *token,
+                         const int *position, int count, int width) {
+    scatter_add_cuda(dtable, dout, token, count, width);
+    if (dpositions) scatter_add_cuda(dpositions, dout, position, count, width);
+}
+
+static __global__ void gather_kernel(float *out, const float *x, const int *index, size_t count, int width) {
+    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+
+    if (i < count) out[i] = x[(size_t)index[i / width] * width + i % width];
+}
+
+void gather_cuda(float *out, const float *x, const int *index, int count, int width) {
+    size_t size = (size_t)count * width;
+
+    if (size == 0) return;
+    gather_kernel<<<blocks_for(size, THREADS), THREADS>>>(out, x, index, size, width);
+    launched("gather");
+}

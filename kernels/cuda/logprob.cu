@@ -1,0 +1,75 @@
+#include "kernels/cuda/distribution.cuh"
+
+/* weight (logit - max) / temperature; a weight of 0 counts nothing, even at -infinity. */
+struct weighted_logit {
+    float max, temperature;
+
+    __device__ float operator()(float logit) const {
+        float z = (logit - max) / temperature, weight = exp_of(z);
+
+        return weight > 0 ? weight * z : 0;
+    }
+};
+
+static __device__ double entropy_of(double *sums, const float *logits, int vocab, float max,
+                                    float temperature, double sum) {
+    return log(sum) - span_sums(sums, logits, vocab, weighted_logit{max, temperature}) / sum;
+}
+
+static __global__ void logprob_kernel(float *logprob, float *entropy, int *best, const float *logits,
+                                      const int *target, int vocab, float temperature) {
+    extern __shared__ double sums[];
+    int r = blockIdx.x;
+    const float *row = logits + (size_t)r * vocab;
+    float max = max_of(row, vocab);
+    double sum = weight_sum(sums, row, vocab, max, temperature);
+
+    if (threadIdx.x == 0) logprob[r] = log_probability(row[target[r]], max, temperature, sum);
+    if (entropy) {
+        double nats = entropy_of(sums, row, vocab, max, temperature, sum);
+
+        if (threadIdx.x == 0) entropy[r] = (float)nats;
+    }
+    if (best) {
+        int first = first_of(row, vocab, max);
+
+        if (threadIdx.x == 0) best[r] = first;
+    }
+}
+
+void logprob_cuda(float *logprob, float *entropy, int *best, const float *logits, const int *target, int rows,
+                  int vocab, float temperature) {
+    if (rows == 0) return;
+    logprob_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(logprob, entropy, best, logits,
+                                                                        target, vocab, temperature);
+    launched("logprob");
+}
+
+/* d logprob[target] / d z_j = [j == target] - p_j;  d entropy / d z_j = -p_j (log p_j + entropy);  z = logit
+ * / temperature. */
+static __global__ void logprob_backward_kernel(float *logits, const int *target, const float *slope,
+                                               const float *entropy_slope, int vocab, float temperature) {
+    extern __shared__ double sums[];
+    int r = blockIdx.x, with_entropy = entropy_slope != NULL;
+    float *row = logits + (size_t)r * vocab, max = max_of(row, vocab);
+    double sum = weight_sum(sums, row, vocab, max, temperature);
+    float entropy = with_entropy ? (float)entropy_of(sums, row, vocab, max, temperature, sum) : 0;
+    float share = (float)(1 / sum), log_sum = (float)log(sum), of_slope = slope[r] / temperature;
+    float of_entropy = with_entropy ? entropy_slope[r] / temperature : 0;
+
+    for (int i = threadIdx.x; i < vocab; i += THREADS) {
+        float z = (row[i] - max) / temperature, p = exp_of(z) * share;
+        float gradient = -of_slope * p, spread = of_entropy * p * (z - log_sum + entropy);
+
+        gradient = with_entropy && p > 0 ? gradient - spread : gradient;
+        row[i] = i == target[r] ? gradient + of_slope : gradient;
+    }
+}
+
+void logprob_backward_cuda(float *logits, const int *target, const float *slope, const float *entropy_slope,
+                           int rows, int vocab, float temperature) {
+    if (rows == 0) return;
+    logprob_backward_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(
+        logits, target, slope, entropy_slope, vocab, temperature);
+    launched("logprob_backward");
+}

@@ -1,0 +1,230 @@
+#include "kernels/cuda/device.cuh"
+
+/* out[m][n] = (add ? out[m][n] : 0) + sum over k of left(m, k) right(n, k), then + bias[n]: one chain of
+ * fused multiply-adds per element, k ascending, whatever the tile; so the tile may follow the size. */
+struct product {
+    float *out;
+    const float *left, *right, *bias;
+    int rows, cols, depth, add;
+    int left_stride,
+        right_stride;          /* from a row to the next where k lies together, else from a k to the next */
+    int left_wide, right_wide; /* may be read in 16 bytes */
+};
+
+/* A tile's shape: ROWS x COLS of out a block, DEPTH of k at a time, EACH_ROW x EACH_COL a thread. */
+template <int ROWS_, int COLS_, int DEPTH_, int EACH_ROW_, int EACH_COL_> struct shape {
+    static const int ROWS = ROWS_, COLS = COLS_, DEPTH = DEPTH_, EACH_ROW = EACH_ROW_, EACH_COL = EACH_COL_;
+    static const int ACROSS = COLS / EACH_COL, THREADS = ROWS / EACH_ROW * ACROSS;
+};
+
+/* N neighbouring floats of shared memory. */
+template <int N> static __device__ __forceinline__ void load(float *out, const float *in) {
+    if (N == 4) {
+        float4 four = *(const float4 *)in;
+
+        out[0] = four.x, out[1] = four.y, out[2] = four.z, out[3] = four.w;
+    } else if (N == 2) {
+        float2 two = *(const float2 *)in;
+
+        out[0] = two.x, out[1] = two.y;
+    } else {
+        for (int i = 0; i < N; i++) out[i] = in[i];
+    }
+}
+
+/* Where a thread's i-th row or column lies in a tile of `size`: in groups of at most 4 neighbours. */
+template <int EACH, int SIZE> static __device__ __forceinline__ int place_of(int thread, int i) {
+    const int group = EACH < 4 ? EACH : 4;
+
+    return i / group * (SIZE / (EACH / group)) + thread * group + i % group;
+}
+
+template <int EACH, int SIZE>
+static __device__ __forceinline__ void load_group(float *out, const float *in, int thread) {
+    const int group = EACH < 4 ? EACH : 4;
+
+#pragma unroll
+    for (int i = 0; i < EACH; i += group) load<group>(out + i, in + place_of<EACH, SIZE>(thread, i));
+}
+
+/* One side's piece of SIZE x DEPTH on its way from global to shared memory; ALONG: k lies together. */
+template <bool ALONG, int SIZE, int DEPTH, int THREADS> struct piece {
+    static const int QUADS = SIZE * DEPTH / 4, EACH = (QUADS + THREADS - 1) / THREADS, PITCH = SIZE + 4;
+    float staged[EACH][4];
+
+    static __device__ __forceinline__ void quad_at(int quad, int *at, int *k) {
+        *at = ALONG ? quad / (DEPTH / 4) : quad % (SIZE / 4) * 4;
+        *k = ALONG ? quad % (DEPTH / 4) * 4 : quad / (SIZE / 4);
+    }
+
+    __device__ __forceinline__ void fetch(const float *data, int stride, int wide, int first, int count,
+                                          int from, int depth) {
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            int quad = threadIdx.x + e * THREADS, at, k;
+
+            quad_at(quad, &at, &k);
+            at += first;
+            k += from;
+            const float *x = data + (ALONG ? (size_t)at * stride + k : (size_t)k * stride + at);
+            int inside = quad < QUADS && at < count && k < depth;
+            int left = !inside ? 0 : ALONG ? depth - k : count - at;
+
+            if (wide && left >= 4) {
+                float4 four = *(const float4 *)x;
+
+                staged[e][0] = four.x, staged[e][1] = four.y, staged[e][2] = four.z, staged[e][3] = four.w;
+            } else {
+#pragma unroll
+                for (int i = 0; i < 4; i++) staged[e][i] = i < left ? x[i] : 0;
+            }
+        }
+    }
+
+    /* shared[k][at] */
+    __device__ __forceinline__ void put(float *shared) const {
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            int quad = threadIdx.x + e * THREADS, at, k;
+
+            if (QUADS % THREADS && quad >= QUADS) continue;
+            quad_at(quad, &at, &k);
+            if (ALONG) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) shared[(k + i) * PITCH + at] = staged[e][i];
+            } else {
+                *(float4 *)(shared + k * PITCH + at) =
+                    make_float4(staged[e][0], staged[e][1], staged[e][2], staged[e][3]);
+            }
+        }
+    }
+};
+
+template <class S>
+static __device__ __forceinline__ void begin_sums(float sum[S::EACH_ROW][S::EACH_COL],
+                                                  const struct product &p, int row, int col, int ty, int tx) {
+#pragma unroll
+    for (int i = 0; i < S::EACH_ROW; i++)
+#pragma unroll
+        for (int j = 0; j < S::EACH_COL; j++) {
+            int r = row + place_of<S::EACH_ROW, S::ROWS>(ty, i),
+                c = col + place_of<S::EACH_COL, S::COLS>(tx, j);
+
+            sum[i][j] = p.add && r < p.rows && c < p.cols ? p.out[(size_t)r * p.cols + c] : 0;
+        }
+}
+
+template <class S>
+static __device__ __forceinline__ void end_sums(const float sum[S::EACH_ROW][S::EACH_COL],
+                                                const struct product &p, int row, int col, int ty, int tx) {
+#pragma unroll
+    for (int i = 0; i < S::EACH_ROW; i++)
+#pragma unroll
+        for (int j = 0; j < S::EACH_COL; j++) {
+            int r = row + place_of<S::EACH_ROW, S::ROWS>(ty, i),
+                c = col + place_of<S::EACH_COL, S::COLS>(tx, j);
+
+            if (r < p.rows && c < p.cols)
+                p.out[(size_t)r * p.cols + c] = p.bias ? sum[i][j] + p.bias[c] : sum[i][j];
+        }
+}
+
+/* One block's tile: while one piece of k is multiplied, the next is on its way. */
+template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
+static __global__ void __launch_bounds__(S::THREADS) product_kernel(struct product p) {
+    typedef piece<LEFT_ALONG, S::ROWS, S::DEPTH, S::THREADS> left_piece;
+    typedef piece<RIGHT_ALONG, S::COLS, S::DEPTH, S::THREADS> right_piece;
+    __shared__ __align__(16) float left[2][S::DEPTH * left_piece::PITCH];
+    __shared__ __align__(16) float right[2][S::DEPTH * right_piece::PITCH];
+    int row = blockIdx.y * S::ROWS, col = blockIdx.x * S::COLS, now = 0;
+    int ty = threadIdx.x / S::ACROSS, tx = threadIdx.x % S::ACROSS;
+    float sum[S::EACH_ROW][S::EACH_COL];
+    left_piece a;
+    right_piece b;
+
+    begin_sums<S>(sum, p, row, col, ty, tx);
+    a.fetch(p.left, p.left_stride, p.left_wide, row, p.rows, 0, p.depth);
+    b.fetch(p.right, p.right_stride, p.right_wide, col, p.cols, 0, p.depth);
+    for (int from = 0; from < p.depth; from += S::DEPTH, now ^= 1) {
+        a.put(left[now]);
+        b.put(right[now]);
+        __syncthreads();
+        if (from + S::DEPTH < p.depth) {
+            a.fetch(p.left, p.left_stride, p.left_wide, row, p.rows, from + S::DEPTH, p.depth);
+            b.fetch(p.right, p.right_stride, p.right_wide, col, p.cols, from + S::DEPTH, p.depth);
+        }
+#pragma unroll
+        for (int k = 0; k < S::DEPTH; k++) {
+            float x[S::EACH_ROW], y[S::EACH_COL];
+
+            load_group<S::EACH_ROW, S::ROWS>(x, left[now] + k * left_piece::PITCH, ty);
+            load_group<S::EACH_COL, S::COLS>(y, right[now] + k * right_piece::PITCH, tx);
+#pragma unroll
+            for (int i = 0; i < S::EACH_ROW; i++)
+#pragma unroll
+                for (int j = 0; j < S::EACH_COL; j++) sum[i][j] = fmaf(x[i], y[j], sum[i][j]);
+        }
+    }
+    end_sums<S>(sum, p, row, col, ty, tx);
+}
+
+typedef shape<128, 128, 16, 8, 8> large;
+typedef shape<64, 64, 16, 8, 4> middle;
+typedef shape<32, 32, 32, 2, 2> small;
+typedef shape<16, 32, 32, 1, 2> flat; /* few rows */
+
+template <class S> static int tiles_of(const struct product &p) {
+    return blocks_for(p.rows, S::ROWS) * blocks_for(p.cols, S::COLS);
+}
+
+template <class S, bool LEFT_ALONG, bool RIGHT_ALONG> static void run_shape(const struct product &p) {
+    dim3 grid(blocks_for(p.cols, S::COLS), blocks_for(p.rows, S::ROWS));
+
+    product_kernel<S, LEFT_ALONG, RIGHT_ALONG><<<grid, S::THREADS>>>(p);
+}
+
+/* The largest tile that leaves no multiprocessor idle. */
+template <bool LEFT_ALONG, bool RIGHT_ALONG>
+static void run_product(struct product p, const char *operation) {
+    int enough = multiprocessors();
+
+    if (p.rows == 0 || p.cols == 0) return;
+    p.left_wide = p.left_stride % 4 == 0 && (size_t)p.left % 16 == 0;
+    p.right_wide = p.right_stride % 4 == 0 && (size_t)p.right % 16 == 0;
+    if (p.rows <= flat::ROWS)
+        run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p);
+    else if (tiles_of<large>(p) >= enough)
+        run_shape<large, LEFT_ALONG, RIGHT_ALONG>(p);
+    else if (tiles_of<middle>(p) >= enough)
+        run_shape<middle, LEFT_ALONG, RIGHT_ALONG>(p);
+    else
+        run_shape<small, LEFT_ALONG, RIGHT_ALONG>(p);
+    launched(operation);
+}
+
+void matmul_cuda(float *out, const float *x, const float *w, const float *bias, int rows, int outs, int ins,
+                 int add) {
+    run_product<true, true>({out, x, w, bias, rows, outs, ins, add, ins, ins, 0, 0}, "matmul");
+}
+
+void matmul_dx_cuda(float *dx, const float *dy, const float *w, int rows, int outs, int ins, int add) {
+    run_product<true, false>({dx, dy, w, NULL, rows, ins, outs, add, outs, ins, 0, 0}, "matmul_dx");
+}
+
+void matmul_dw_cuda(float *dw, const float *dy, const float *x, int rows, int outs, int ins) {
+    run_product<false, false>({dw, dy, x, NULL, outs, ins, rows, 1, outs, ins, 0, 0}, "matmul_dw");
+}
+
+/* Decoding reads the weights as they are. */
+extern "C" size_t cuda_pack_size(int outs, int ins) {
+    return (size_t)outs * ins;
+}
+
+void pack_cuda(float *packed, const float *w, int outs, int ins) {
+    cuda_copy(packed, w, (size_t)outs * ins * sizeof *w);
+}
+
+void matmul_packed_cuda(float *out, const float *x, const float *packed, const float *bias, int rows,
+                        int outs, int ins, int add) {
+    matmul_cuda(out, x, packed, bias, rows, outs, ins, add);
+}

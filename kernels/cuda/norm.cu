@@ -1,0 +1,144 @@
+#include "kernels/cuda/columns.cuh"
+
+#define ROWS 8 /* a block: half a warp each */
+
+/* As sum_of() and dot_of() on the CPU, by half a warp; `lane` is the thread's. */
+static __device__ __forceinline__ float sum_of(const float *x, int count, int lane) {
+    float sum = 0;
+
+    for (int i = lane; i < count; i += WIDTH) sum += x[i];
+    return lanes_sum(sum);
+}
+
+static __device__ __forceinline__ float square_sum(const float *x, float centre, int count, int lane) {
+    float sum = 0;
+
+    for (int i = lane; i < count; i += WIDTH) sum += (x[i] - centre) * (x[i] - centre);
+    return lanes_sum(sum);
+}
+
+static __device__ __forceinline__ int row_index(void) {
+    return blockIdx.x * ROWS + threadIdx.y;
+}
+
+static __global__ void layernorm_kernel(float *out, float *mean, float *rstd, const float *x,
+                                        const float *weight, const float *bias, int rows, int width,
+                                        float eps) {
+    int r = row_index(), lane = threadIdx.x;
+    /* all lanes of a warp take part in its sums */
+    size_t at = (size_t)(r < rows ? r : rows - 1) * width;
+    float centre = sum_of(x + at, width, lane) / (float)width;
+    float scale = 1.0f / sqrtf(square_sum(x + at, centre, width, lane) / (float)width + eps);
+
+    if (r >= rows) return;
+    for (int i = lane; i < width; i += WIDTH)
+        out[at + i] = (x[at + i] - centre) * scale * weight[i] + bias[i];
+    if (lane) return;
+    mean[r] = centre;
+    rstd[r] = scale;
+}
+
+void layernorm_cuda(float *out, float *mean, float *rstd, const float *x, const float *weight,
+                    const float *bias, int rows, int width, float eps) {
+    if (rows == 0) return;
+    layernorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, mean, rstd, x, weight, bias, rows,
+                                                                    width, eps);
+    launched("layernorm");
+}
+
+/* With n the normalised x and g = dy weight: dx += rstd (g - mean(g) - n mean(g n)); without centre (RMSNorm)
+ * the mean of g is left out. */
+template <bool CENTRED>
+static __global__ void norm_backward_kernel(float *dx, const float *dy, const float *x, const float *weight,
+                                            const float *mean, const float *rstd, int rows, int width) {
+    int r = row_index(), lane = threadIdx.x, row = r < rows ? r : rows - 1;
+    size_t at = (size_t)row * width;
+    float centre = CENTRED ? mean[row] : 0, scale = rstd[row], of_g = 0, of_gn = 0;
+
+    for (int i = lane; i < width; i += WIDTH) {
+        float g = dy[at + i] * weight[i], n = CENTRED ? (x[at + i] - centre) * scale : x[at + i] * scale;
+
+        of_g += g;
+        of_gn += g * n;
+    }
+    of_g = CENTRED ? lanes_sum(of_g) / (float)width : 0;
+    of_gn = lanes_sum(of_gn) / (float)width;
+    if (r >= rows) return;
+    for (int i = lane; i < width; i += WIDTH) {
+        float g = dy[at + i] * weight[i], n = CENTRED ? (x[at + i] - centre) * scale : x[at + i] * scale;
+
+        dx[at + i] += (CENTRED ? g - of_g - n * of_gn : g - n * of_gn) * scale;
+    }
+}
+
+struct slope_term {
+    const float *dy;
+    int width;
+
+    __device__ float operator()(int r, int c) const {
+        return dy[(size_t)r * width + c];
+    }
+};
+
+struct layernorm_term {
+    const float *dy, *x, *mean, *rstd;
+    int width;
+
+    __device__ float operator()(int r, int c) const {
+        size_t at = (size_t)r * width + c;
+
+        return dy[at] * ((x[at] - mean[r]) * rstd[r]);
+    }
+};
+
+struct rmsnorm_term {
+    const float *dy, *x, *rstd;
+    int width;
+
+    __device__ float operator()(int r, int c) const {
+        size_t at = (size_t)r * width + c;
+
+        return dy[at] * (x[at] * rstd[r]);
+    }
+};
+
+void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
+                             const float *weight, const float *mean, const float *rstd, int rows, int width) {
+    if (rows == 0) return;
+    norm_backward_kernel<true>
+        <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, mean, rstd, rows, width);
+    launched("layernorm_backward");
+    add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, width, "layernorm_backward");
+    add_columns(dbias, slope_term{dy, width}, rows, width, "layernorm_backward");
+}
+
+static __global__ void rmsnorm_kernel(float *out, float *rstd, const float *x, const float *weight, int rows,
+                                      int width, float eps) {
+    int r = row_index(), lane = threadIdx.x;
+    size_t at = (size_t)(r < rows ? r : rows - 1) * width;
+    float scale = 1.0f / sqrtf(square_sum(x + at, 0, width, lane) / (float)width + eps);
+
+    if (r >= rows) return;
+    for (int i = lane; i < width; i += WIDTH) out[at + i] = x[at + i] * scale * weight[i];
+    if (lane == 0) rstd[r] = scale;
+}
+
+void rmsnorm_cuda(float *out, float *rstd, const float *x, const float *weight, int rows, int width,
+                  float eps) {
+    if (rows == 0) return;
+    rmsnorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, rstd, x, weight, rows, width, eps);
+    launched("rmsnorm");
+}
+
+void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const float *x, const float *weight,
+                           const float *rstd, int rows, int width) {
+    if (rows == 0) return;
+    norm_backward_kernel<false>
+        <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, NULL, rstd, rows, width);
+    launched("rmsnorm_backward");
+    add_columns(dweight, rmsnorm_term{dy, x, rstd, width}, rows, width, "rmsnorm_backward");
+}
+
+void bias_backward_cuda(float *dbias, const float *dy, int rows, int outs) {
+    add_columns(dbias, slope_term{dy, outs}, rows, outs, "bias_backward");
+}

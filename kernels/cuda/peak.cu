@@ -1,0 +1,32 @@
+#include "kernels/cuda/device.cuh"
+
+#define CHAINS  16
+#define THREADS 256
+#define BLOCKS  8 /* a multiprocessor */
+
+static __global__ void peak_kernel(float *out, int rounds) {
+    float chain[CHAINS], sum = 0;
+
+#pragma unroll
+    for (int c = 0; c < CHAINS; c++) chain[c] = (float)(c + threadIdx.x);
+    for (int r = 0; r < rounds; r++)
+#pragma unroll
+        for (int c = 0; c < CHAINS; c++) chain[c] = fmaf(chain[c], 0.999f, 0.001f);
+#pragma unroll
+    for (int c = 0; c < CHAINS; c++) sum += chain[c];
+    out[(size_t)blockIdx.x * THREADS + threadIdx.x] = sum;
+}
+
+/* On the whole device, not in one thread of it. */
+extern "C" size_t cuda_peak(float *out, int rounds) {
+    size_t threads = (size_t)multiprocessors() * BLOCKS * THREADS;
+    float *sums = (float *)device_scratch(threads * sizeof *sums);
+
+    *out = 0;
+    if (!sums) return 0;
+    peak_kernel<<<multiprocessors() * BLOCKS, THREADS>>>(sums, rounds);
+    launched("peak");
+    cuda_fetch(out, sums, sizeof *out);
+    cuda_sync();
+    return threads * (size_t)rounds * CHAINS * 2;
+}

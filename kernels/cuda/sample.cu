@@ -1,0 +1,69 @@
+#include "kernels/cuda/distribution.cuh"
+
+/* The first token of a span at which the running sum passes `target`; the last of positive weight if rounding
+ * leaves none. By one thread: the sums' order is part of the result. */
+static __device__ int draw_within(const float *weight, int count, double target) {
+    double running = 0;
+    int last = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (!(weight[i] > 0)) continue;
+        running += (double)weight[i];
+        last = i;
+        if (running > target) break;
+    }
+    return last;
+}
+
+/* Inverts the cumulative sum at `target`: by span, then within it. */
+static __device__ int draw(const double *sums, const float *logits, int vocab, float max, float temperature,
+                           double target) {
+    __shared__ float weight[SPAN];
+    __shared__ int chosen, token;
+    __shared__ double left;
+
+    if (threadIdx.x == 0) {
+        chosen = -1;
+        for (int s = 0; s < spans_of(vocab); s++) {
+            if (sums[s] > 0) {
+                chosen = s;
+                left = target;
+            }
+            if (sums[s] > target) break;
+            target -= sums[s];
+        }
+    }
+    __syncthreads();
+    if (chosen < 0) return 0;
+    int from = chosen * SPAN, count = vocab - from < SPAN ? vocab - from : SPAN;
+
+    for (int i = threadIdx.x; i < count; i += THREADS)
+        weight[i] = weight_of(logits[from + i], max, temperature);
+    __syncthreads();
+    if (threadIdx.x == 0) token = from + draw_within(weight, count, left);
+    __syncthreads();
+    return token;
+}
+
+static __global__ void sample_kernel(int *token, float *logprob, const float *logits, const float *u,
+                                     int vocab, float temperature) {
+    extern __shared__ double sums[];
+    int r = blockIdx.x, drawn;
+    const float *row = logits + (size_t)r * vocab;
+    float max = max_of(row, vocab), scale = temperature > 0 ? temperature : 1;
+    double sum = weight_sum(sums, row, vocab, max, scale);
+
+    drawn =
+        temperature > 0 ? draw(sums, row, vocab, max, scale, (double)u[r] * sum) : first_of(row, vocab, max);
+    if (threadIdx.x) return;
+    token[r] = drawn;
+    logprob[r] = log_probability(row[drawn], max, scale, sum);
+}
+
+void sample_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
+                 float temperature) {
+    if (rows == 0) return;
+    sample_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(token, logprob, logits, u, vocab,
+                                                                       temperature);
+    launched("sample");
+}

@@ -1,0 +1,21 @@
+#include "kernels/cuda/cuda.h"
+
+const struct kernels kernels_cuda = {
+    .name = "cuda",
+    .alloc = cuda_alloc,
+    .free = cuda_release,
+    .map = cuda_map,
+    .unmap = cuda_unmap,
+    .send = cuda_send,
+    .place = cuda_place,
+    .fetch = cuda_fetch,
+    .zero = cuda_zero,
+    .copy = cuda_copy,
+    .pack_size = cuda_pack_size,
+    .cache_size = cuda_cache_size,
+    .peak = cuda_peak,
+    .sync = cuda_sync,
+#define OP(name, arguments) .name = name##_cuda,
+#include "kernels/ops.def"
+#undef OP
+};

@@ -1,0 +1,35 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#ifdef HAVE_CUDA
+#include "kernels/cuda/cuda.h"
+#endif
+
+extern const struct kernels *cpu_find(const char *name);
+
+/* Why there is no "cuda", or NULL if there is. */
+static const char *cuda_trouble(void) {
+#ifdef HAVE_CUDA
+    return cuda_open();
+#else
+    return "this build has no CUDA backend; configure it where nvcc is";
+#endif
+}
+
+const struct kernels *kernels_find(const char *name) {
+    if (strcmp(name, "cuda")) return cpu_find(name);
+#ifdef HAVE_CUDA
+    if (!cuda_trouble()) return &kernels_cuda;
+#endif
+    return NULL;
+}
+
+const char *kernels_missing(const char *name) {
+    static char text[400];
+    const char *trouble = strcmp(name, "cuda") ? NULL : cuda_trouble();
+
+    snprintf(text, sizeof text, "this machine has no device \"%.40s\"%s%s%s", name, trouble ? " (" : "",
+             trouble ? trouble : "", trouble ? ")" : "");
+    return text;
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
+# curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
+# environment: PYRITE, TESTS (the folder with cuda_ops and cuda_model), srcdir, SANITIZE (yes)
+set -u
+pyrite=${PYRITE:-./pyrite}
+tests=${TESTS:-tests}
+here=$(cd "$(dirname "$0")" && pwd)
+recipe=$here/tiny.yaml
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export CK_FORK=no CK_TIMEOUT_MULTIPLIER=20
+failed=0
+
+part() { printf '\n== %s (%s)\n' "$*" "$(date +%T)"; }
+check() {
+    "$@"
+    local status=$?
+    [ $status -ne 77 ] || { echo "SKIP: no CUDA device"; exit 77; }
+    [ $status -eq 0 ] || { echo "FAIL ($status): $*"; failed=1; }
+}
+
+# The values of a field in the rows of a log.
+field() { grep -o "\"$1\":[^,}]*" "$2" | cut -d: -f2; }
+
+# curve NAME: the largest relative difference of a step's losses between the two devices stays below 2 %.
+curve() {
+    paste <(field loss "$work/cpu/$1/log.jsonl") <(field loss "$work/cuda/$1/log.jsonl") | awk -v name="$1" '
+        { off = ($1 - $2) / $1; if (off < 0) off = -off; if (off > worst) worst = off; last = $1; other = $2; n++ }
+        END { printf "%s: %d losses, last %g on the CPU, %g here, at most %.2g %% apart\n", name, n, last, other, 100 * worst
+              exit !(n > 0 && worst < 0.02) }'
+}
+
+part "operations against the CPU's"
+check "$tests/cuda_ops"
+part "models against the CPU's"
+check "$tests/cuda_model"
+
+part "a whole run, on both"
+for device in cpu cuda; do
+    time check "$pyrite" run "$recipe" --device $device --out "$work/$device" --jobs 1 >"$work/$device.log" 2>&1
+done
+[ -d "$work/cuda/report" ] || { tail -5 "$work/cuda.log"; failed=1; }
+for step in $(cd "$work/cpu" && find . -path '*sft*/log.jsonl' -o -path '*rm*/log.jsonl' | sed 's|^\./||; s|/log.jsonl$||' | sort); do
+    check curve "$step"
+done
+
+part "killed three times"
+DEVICE=cuda KILLS=3 check "${KILL:-$here/kill.sh}" "$pyrite" "$recipe"
+
+if [ "${SANITIZE:-yes}" = yes ] && command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck; do
+        part "compute-sanitizer $tool"
+        FEW_SIZES=1 check compute-sanitizer --tool $tool --report-api-errors no --error-exitcode 1 --print-limit 10 ${BINARIES:-$tests}/cuda_ops
+    done
+fi
+
+[ $failed -eq 0 ] && printf '\nthe device passes\n'
+exit $failed

@@ -1,0 +1,521 @@
+/* Every operation of the CUDA backend against the CPU's, to the bit: odd sizes, extreme values, poisoned
+ * outputs. Only attention's log-sums go through the C library's logf() on the CPU: those, and the gradients
+ * made from them, are compared within rounding. */
+#include <stdio.h>
+
+#include "tests/test_kernels.h"
+
+static const struct kernels *cpu, *cuda;
+
+/* How many of an array's sizes to try: the first few where a checker makes every access slow. */
+static int most(int count) {
+    return getenv("FEW_SIZES") && count > 6 ? 6 : count;
+}
+
+static void *upload(const void *array, size_t bytes) {
+    char *memory = cuda->alloc(bytes);
+    void *view = cuda->map(memory, bytes, 0);
+
+    memcpy(view, array, bytes);
+    cuda->unmap(memory, view, bytes, 1);
+    return memory;
+}
+
+static float *up(const float *x, size_t count) {
+    return upload(x, count * sizeof *x);
+}
+
+static int *up_ints(const int *x, size_t count) {
+    return upload(x, count * sizeof *x);
+}
+
+/* Frees both. */
+static void expect_bits(const char *what, float *want, float *device, size_t count) {
+    float *got = cuda->map(device, count * sizeof *got, 1);
+
+    ck_assert_msg(!cuda->sync(), "%s: %s", what, cuda->sync());
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(!memcmp(got + i, want + i, sizeof *got), "%s[%zu] of %zu: %.9g, on the CPU %.9g", what,
+                      i, count, (double)got[i], (double)want[i]);
+    cuda->unmap(device, got, count * sizeof *got, 0);
+    cuda->free(device);
+    free(want);
+}
+
+static void expect_ints(const char *what, int *want, int *device, size_t count) {
+    int *got = cuda->map(device, count * sizeof *got, 1);
+
+    ck_assert_msg(!cuda->sync(), "%s: %s", what, cuda->sync());
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(got[i] == want[i], "%s[%zu]: %d, on the CPU %d", what, i, got[i], want[i]);
+    cuda->unmap(device, got, count * sizeof *got, 0);
+    cuda->free(device);
+    free(want);
+}
+
+/* || got - want || / || want || */
+static double distance(const float *want, float *device, size_t count) {
+    float *got = cuda->map(device, count * sizeof *got, 1);
+    double off = 0, all = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        off += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        all += (double)want[i] * (double)want[i];
+    }
+    cuda->unmap(device, got, count * sizeof *got, 0);
+    return sqrt(off / all);
+}
+
+static void release(void *a, void *b, void *c, void *d) {
+    void *const all[] = {a, b, c, d};
+
+    for (int i = 0; i < 4; i++)
+        if (all[i]) cuda->free(all[i]);
+}
+
+/* count indices below `limit`, with repeats. */
+static int *some_indices(int count, int limit, uint32_t seed) {
+    float *x = noise(count, seed);
+    int *out = malloc((count + 1) * sizeof *out);
+
+    for (int i = 0; i < count; i++) out[i] = (int)((x[i] + 1) / 2 * (float)limit) % limit;
+    free(x);
+    return out;
+}
+
+/* Shapes that meet every tile, with and without whole groups of 4. */
+static const struct {
+    int rows, outs, ins;
+} products[] = {{1, 1, 1},       {1, 7, 130},      {3, 33, 5},      {16, 100, 64},
+                {17, 31, 33},    {65, 70, 129},    {64, 768, 96},   {130, 260, 40},
+                {1500, 300, 64}, {1500, 1601, 33}, {2052, 1540, 20}};
+
+START_TEST(matrix_products_have_the_bits_of_the_cpu)
+{
+    for (int i = 0; i < most(COUNT(products)); i++)
+        for (int add = 0; add < 2; add++) {
+            int rows = products[i].rows, outs = products[i].outs, ins = products[i].ins;
+            size_t xs = (size_t)rows * ins, ws = (size_t)outs * ins, ys = (size_t)rows * outs;
+            float *x = noise(xs, 1), *w = noise(ws, 2), *bias = noise(outs, 3), *start = noise(ys, 4);
+            float *y = add ? copied(start, ys) : poison(ys), *dx = add ? copied(x, xs) : poison(xs);
+            float *dw = copied(w, ws), *x_ = up(x, xs), *w_ = up(w, ws), *bias_ = up(bias, outs);
+            float *start_ = up(start, ys), *y_ = up(y, ys), *dx_ = up(dx, xs), *dw_ = up(dw, ws);
+            float *packed_ = cuda->alloc(cuda->pack_size(outs, ins) * sizeof *packed_), *again_ = up(y, ys);
+            float *again, *db = copied(bias, outs), *db_ = up(db, outs);
+
+            cpu->matmul(y, x, w, add ? NULL : bias, rows, outs, ins, add);
+            cuda->matmul(y_, x_, w_, add ? NULL : bias_, rows, outs, ins, add);
+            cuda->pack(packed_, w_, outs, ins);
+            cuda->matmul_packed(again_, x_, packed_, add ? NULL : bias_, rows, outs, ins, add);
+            cpu->matmul_dx(dx, start, w, rows, outs, ins, add);
+            cuda->matmul_dx(dx_, start_, w_, rows, outs, ins, add);
+            cpu->matmul_dw(dw, start, x, rows, outs, ins);
+            cuda->matmul_dw(dw_, start_, x_, rows, outs, ins);
+            cpu->bias_backward(db, start, rows, outs);
+            cuda->bias_backward(db_, start_, rows, outs);
+            again = copied(y, ys);
+            expect_bits("matmul", y, y_, ys);
+            expect_bits("matmul_packed", again, again_, ys);
+            expect_bits("matmul_dx", dx, dx_, xs);
+            expect_bits("matmul_dw", dw, dw_, ws);
+            expect_bits("bias_backward", db, db_, outs);
+            release(x_, w_, bias_, start_);
+            release(packed_, NULL, NULL, NULL);
+            free(x);
+            free(w);
+            free(bias);
+            free(start);
+        }
+}
+END_TEST
+
+static const int widths[] = {1, 3, 16, 17, 33, 65, 129, 200, 768, 1601};
+
+START_TEST(norms_have_the_bits_of_the_cpu)
+{
+    for (int i = 0; i < most(COUNT(widths)); i++)
+        for (int rows = 1; rows < 400; rows = rows * 5 + 2) {
+            int width = widths[i];
+            size_t n = (size_t)rows * width;
+            float *x = noise(n, 1), *weight = noise(width, 2), *bias = noise(width, 3), *dy = noise(n, 4);
+            float *out = poison(n), *mean = poison(rows), *rstd = poison(rows), *out_ = up(out, n);
+            float *mean_ = up(mean, rows), *rstd_ = up(rstd, rows), *x_, *weight_ = up(weight, width);
+            float *bias_ = up(bias, width), *dy_ = up(dy, n), *dx = noise(n, 5), *dweight = noise(width, 6);
+            float *dbias = noise(width, 7), *dx_ = up(dx, n), *dweight_ = up(dweight, width);
+            float *dbias_ = up(dbias, width);
+
+            x[0] = 1e10f;
+            x_ = up(x, n);
+            cpu->layernorm(out, mean, rstd, x, weight, bias, rows, width, 1e-5f);
+            cuda->layernorm(out_, mean_, rstd_, x_, weight_, bias_, rows, width, 1e-5f);
+            cpu->layernorm_backward(dx, dweight, dbias, dy, x, weight, mean, rstd, rows, width);
+            cuda->layernorm_backward(dx_, dweight_, dbias_, dy_, x_, weight_, mean_, rstd_, rows, width);
+            cpu->rmsnorm_backward(dx, dweight, dy, x, weight, rstd, rows, width);
+            cuda->rmsnorm_backward(dx_, dweight_, dy_, x_, weight_, rstd_, rows, width);
+            expect_bits("layernorm", out, out_, n);
+            expect_bits("layernorm mean", mean, mean_, rows);
+            expect_bits("norms' dx", dx, dx_, n);
+            expect_bits("norms' dweight", dweight, dweight_, width);
+            expect_bits("layernorm dbias", dbias, dbias_, width);
+            out = poison(n);
+            out_ = up(out, n);
+            cpu->rmsnorm(out, rstd, x, weight, rows, width, 1e-6f);
+            cuda->rmsnorm(out_, rstd_, x_, weight_, rows, width, 1e-6f);
+            expect_bits("rmsnorm", out, out_, n);
+            expect_bits("rmsnorm rstd", rstd, rstd_, rows);
+            release(x_, weight_, bias_, dy_);
+            free(x);
+            free(weight);
+            free(bias);
+            free(dy);
+        }
+}
+END_TEST
+
+START_TEST(elementwise_operations_have_the_bits_of_the_cpu)
+{
+    const float extremes[] = {1e4f, -1e4f, 1e30f, -1e30f, 0,         -0.0f, 88,
+                              -88,  89,    -104,  1e-30f, 0x1p-140f, 16,    -16};
+
+    for (int i = 0; i < most(COUNT(widths)); i++) {
+        int width = widths[i], rows = 37;
+        size_t n = (size_t)rows * width;
+        float *x = noise(2 * n, 1), *dy = noise(n, 2), *out = poison(n), *dx = poison(n),
+              *wide = poison(2 * n);
+        float *sum = noise(n, 3), *gated = poison(n), *x_, *dy_ = up(dy, n), *out_ = up(out, n);
+        float *dx_ = up(dx, n), *wide_ = up(wide, 2 * n), *sum_ = up(sum, n), *gated_ = up(gated, n);
+
+        for (size_t j = 0; j < 2 * n; j++) x[j] *= 8;
+        for (int j = 0; j < COUNT(extremes) && (size_t)j < 2 * n; j++) x[j] = extremes[j];
+        x_ = up(x, 2 * n);
+        cpu->gelu(out, x, n);
+        cuda->gelu(out_, x_, n);
+        cpu->gelu_backward(dx, dy, x, n);
+        cuda->gelu_backward(dx_, dy_, x_, n);
+        cpu->swiglu(gated, x, rows, width);
+        cuda->swiglu(gated_, x_, rows, width);
+        cpu->swiglu_backward(wide, dy, x, rows, width);
+        cuda->swiglu_backward(wide_, dy_, x_, rows, width);
+        cpu->add(sum, x, n);
+        cuda->add(sum_, x_, n);
+        expect_bits("gelu", out, out_, n);
+        expect_bits("gelu_backward", dx, dx_, n);
+        expect_bits("swiglu", gated, gated_, n);
+        expect_bits("swiglu_backward", wide, wide_, 2 * n);
+        expect_bits("add", sum, sum_, n);
+        release(x_, dy_, NULL, NULL);
+        free(x);
+        free(dy);
+    }
+}
+END_TEST
+
+START_TEST(rope_has_the_bits_of_the_cpu_both_ways)
+{
+    enum { HEADS = 3, SIZE = 10, STRIDE = 50, CONTEXT = 40, TOKENS = 77 };
+    float *cosine = noise(CONTEXT * SIZE / 2, 1), *sine = noise(CONTEXT * SIZE / 2, 2);
+    float *cosine_ = up(cosine, CONTEXT * SIZE / 2), *sine_ = up(sine, CONTEXT * SIZE / 2);
+    int *position = some_indices(TOKENS, CONTEXT, 3), *position_ = up_ints(position, TOKENS);
+
+    for (int inverse = 0; inverse < 2; inverse++) {
+        float *x = noise(TOKENS * STRIDE, 4), *x_ = up(x, TOKENS * STRIDE);
+
+        cpu->rope(x, cosine, sine, position, TOKENS, HEADS, SIZE, STRIDE, inverse);
+        cuda->rope(x_, cosine_, sine_, position_, TOKENS, HEADS, SIZE, STRIDE, inverse);
+        expect_bits("rope", x, x_, TOKENS * STRIDE);
+    }
+    release(cosine_, sine_, position_, NULL);
+    free(cosine);
+    free(sine);
+    free(position);
+}
+END_TEST
+
+START_TEST(gathering_and_scattering_have_the_bits_of_the_cpu)
+{
+    for (int i = 0; i < most(COUNT(widths)); i++)
+        for (int count = 1; count < 3000; count = count * 9 + 1) {
+            int width = widths[i], vocab = 13, context = 5;
+            size_t n = (size_t)count * width;
+            int *token = some_indices(count, vocab, 1), *position = some_indices(count, context, 2);
+            int *token_ = up_ints(token, count), *position_ = up_ints(position, count);
+            float *table = noise((size_t)vocab * width, 3), *positions = noise((size_t)context * width, 4);
+            float *table_ = up(table, (size_t)vocab * width),
+                  *positions_ = up(positions, (size_t)context * width);
+            float *out = poison(n), *out_ = up(out, n), *bare = poison(n), *bare_ = up(bare, n);
+            float *taken = poison(n), *taken_ = up(taken, n);
+
+            cpu->embed(out, table, positions, token, position, count, width);
+            cuda->embed(out_, table_, positions_, token_, position_, count, width);
+            cpu->embed(bare, table, NULL, token, position, count, width);
+            cuda->embed(bare_, table_, NULL, token_, position_, count, width);
+            cpu->gather(taken, table, token, count, width);
+            cuda->gather(taken_, table_, token_, count, width);
+            cpu->embed_backward(table, positions, out, token, position, count, width);
+            cuda->embed_backward(table_, positions_, out_, token_, position_, count, width);
+            expect_bits("embed", out, out_, n);
+            expect_bits("embed without positions", bare, bare_, n);
+            expect_bits("gather", taken, taken_, n);
+            expect_bits("embed_backward", table, table_, (size_t)vocab * width);
+            expect_bits("embed_backward positions", positions, positions_, (size_t)context * width);
+            release(token_, position_, NULL, NULL);
+            free(token);
+            free(position);
+        }
+}
+END_TEST
+
+/* Rows of odd lengths, an empty one and one of a single token among them. */
+static const int starts[] = {0, 1, 1, 64, 197, 200, 331};
+enum { ROWS = COUNT(starts) - 1, TOKENS = 331 };
+
+START_TEST(attention_has_the_bits_of_the_cpu_and_its_gradients_agree)
+{
+    static const int sizes[] = {1, 3, 8, 16, 17, 32, 33, 64, 80, 128, 192, 256};
+
+    for (int i = 0; i < most(COUNT(sizes)); i++)
+        for (int kv_heads = 1; kv_heads <= 4; kv_heads *= 2) {
+            int heads = 4, size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
+            size_t n = (size_t)TOKENS * width, m = (size_t)TOKENS * outs;
+            float *qkv = noise(n, 1), *qkv_, *out = poison(m), *sum = poison(TOKENS * heads),
+                  *dout = noise(m, 2);
+            float *out_ = up(out, m), *sum_ = up(sum, TOKENS * heads), *dout_ = up(dout, m);
+            float *dqkv = poison(n), *dqkv_ = up(dqkv, n), *again_ = up(dqkv, n), *first;
+            int *start_ = up_ints(starts, ROWS + 1);
+
+            for (int j = 0; j < width; j++) qkv[j] *= 100;
+            qkv_ = up(qkv, n);
+            cpu->attention(out, sum, qkv, starts, ROWS, heads, kv_heads, size);
+            cuda->attention(out_, sum_, qkv_, start_, ROWS, heads, kv_heads, size);
+            cpu->attention_backward(dqkv, dout, qkv, out, sum, starts, ROWS, heads, kv_heads, size);
+            cuda->attention_backward(dqkv_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size);
+            cuda->attention_backward(again_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size);
+            ck_assert_msg(!cuda->sync(), "%s", cuda->sync());
+            ck_assert_double_lt(distance(sum, sum_, TOKENS * heads), 1e-7);
+            ck_assert_double_lt(distance(dqkv, dqkv_, n), 3e-6);
+            first = cuda->map(dqkv_, n * sizeof *first, 1);
+            expect_bits("attention_backward, again", copied(first, n), again_, n);
+            cuda->unmap(dqkv_, first, n * sizeof *first, 0);
+            expect_bits("attention", out, out_, m);
+            release(qkv_, sum_, dout_, dqkv_);
+            release(start_, NULL, NULL, NULL);
+            free(qkv);
+            free(sum);
+            free(dout);
+            free(dqkv);
+        }
+}
+END_TEST
+
+START_TEST(decoding_has_the_bits_of_the_cpu)
+{
+    static const int sizes[] = {1, 3, 16, 33, 64, 128, 256};
+
+    for (int i = 0; i < most(COUNT(sizes)); i++)
+        for (int kv_heads = 1; kv_heads <= 4; kv_heads *= 2) {
+            int heads = 4, size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
+            int context = 150, slots = 3;
+            const int slot[] = {2, 0, 1};
+            size_t floats = cpu->cache_size(slots, context, kv_heads, size);
+            float *cache = cpu->alloc(floats * sizeof *cache);
+            float *cache_ = cuda->alloc(cuda->cache_size(slots, context, kv_heads, size) * sizeof *cache_);
+            int *slot_ = up_ints(slot, 3);
+
+            for (int t = 0; t < context; t += t < 40 ? 1 : 11) {
+                const int last[] = {t, t / 2, t};
+                float *qkv = noise((size_t)3 * width, 5 + t), *qkv_ = up(qkv, (size_t)3 * width);
+                float *out = poison((size_t)3 * outs), *out_ = up(out, (size_t)3 * outs);
+                int *position_ = up_ints(last, 3);
+
+                cpu->cache_write(cache, qkv, slot, last, 3, context, heads, kv_heads, size);
+                cuda->cache_write(cache_, qkv_, slot_, position_, 3, context, heads, kv_heads, size);
+                cpu->attention_decode(out, qkv, cache, slot, last, 3, context, heads, kv_heads, size);
+                cuda->attention_decode(out_, qkv_, cache_, slot_, position_, 3, context, heads, kv_heads,
+                                       size);
+                expect_bits("attention_decode", out, out_, (size_t)3 * outs);
+                release(qkv_, position_, NULL, NULL);
+                free(qkv);
+            }
+            cpu->free(cache);
+            release(cache_, slot_, NULL, NULL);
+        }
+}
+END_TEST
+
+static const int vocabularies[] = {1, 2, 17, 100, 1023, 1024, 1025, 5000, 50257};
+
+/* Logits of a few rows, some equal, some huge, some gone. */
+static float *some_logits(int rows, int vocab) {
+    float *logits = noise((size_t)rows * vocab, 1);
+
+    for (size_t i = 0; i < (size_t)rows * vocab; i++) logits[i] *= 6;
+    for (int j = 0; j < vocab; j++) {
+        logits[j] = j % 3 ? 1e4f : -1e4f;
+        if (j % 2) logits[(size_t)vocab + j] = -INFINITY;
+    }
+    return logits;
+}
+
+START_TEST(log_probabilities_and_their_gradients_agree)
+{
+    for (int i = 0; i < most(COUNT(vocabularies)); i++)
+        for (int warm = 0; warm < 2; warm++) {
+            int rows = 5, vocab = vocabularies[i], *best = malloc(rows * sizeof *best);
+            float temperature = warm ? 0.7f : 1;
+            size_t n = (size_t)rows * vocab;
+            int target[] = {vocab - 1, 0, vocab / 2, 0, vocab / 3}, *target_ = up_ints(target, rows);
+            float *logits = some_logits(rows, vocab), *logits_ = up(logits, n), *lp = poison(rows);
+            float *nats = poison(rows), *lp_ = up(lp, rows), *nats_ = up(nats, rows), *slope = noise(rows, 2);
+            float *spread = noise(rows, 3), *slope_ = up(slope, rows), *spread_ = up(spread, rows);
+            int *best_ = cuda->alloc(rows * sizeof *best_);
+
+            cpu->logprob(lp, nats, best, logits, target, rows, vocab, temperature);
+            cuda->logprob(lp_, nats_, best_, logits_, target_, rows, vocab, temperature);
+            expect_bits("logprob", lp, lp_, rows);
+            expect_bits("entropy", nats, nats_, rows);
+            expect_ints("best", best, best_, rows);
+            cpu->logprob_backward(logits, target, slope, warm ? spread : NULL, rows, vocab, temperature);
+            cuda->logprob_backward(logits_, target_, slope_, warm ? spread_ : NULL, rows, vocab, temperature);
+            expect_bits("logprob_backward", logits, logits_, n);
+            release(target_, slope_, spread_, NULL);
+            free(slope);
+            free(spread);
+        }
+}
+END_TEST
+
+START_TEST(the_same_tokens_are_drawn_as_on_the_cpu)
+{
+    for (int i = 0; i < most(COUNT(vocabularies)); i++)
+        for (int t = 0; t < 3; t++) {
+            const float temperatures[] = {0, 1, 0.6f};
+            int rows = 300, vocab = vocabularies[i], *token = malloc(rows * sizeof *token);
+            size_t n = (size_t)rows * vocab;
+            float *logits = some_logits(rows, vocab), *logits_ = up(logits, n), *u = noise(rows, 9), *u_;
+            float *lp = poison(rows), *lp_ = up(lp, rows);
+            int *token_ = cuda->alloc(rows * sizeof *token_);
+
+            for (int r = 0; r < rows; r++) u[r] = r == 3 ? 0 : r == 4 ? 0x1.fffffep-1f : (u[r] + 1) / 2;
+            u_ = up(u, rows);
+            cpu->sample(token, lp, logits, u, rows, vocab, temperatures[t]);
+            cuda->sample(token_, lp_, logits_, u_, rows, vocab, temperatures[t]);
+            expect_ints("sample", token, token_, rows);
+            expect_bits("sample's log-probability", lp, lp_, rows);
+            release(logits_, u_, NULL, NULL);
+            free(logits);
+            free(u);
+        }
+}
+END_TEST
+
+START_TEST(truncation_keeps_what_the_cpu_keeps)
+{
+    static const struct {
+        int top_k;
+        float top_p, min_p;
+    } cases[] = {{0, 1, 0},     {1, 1, 0},     {7, 1, 0},          {100000, 1, 0}, {0, 0.9f, 0},
+                 {0, 0.05f, 0}, {0, 1, 0.05f}, {40, 0.95f, 0.01f}, {3, 0.5f, 0},   {0, 0.999f, 0.2f}};
+
+    for (int i = 0; i < most(COUNT(vocabularies)); i++)
+        for (int c = 0; c < COUNT(cases); c++) {
+            int rows = 6, vocab = vocabularies[i], keep[] = {vocab - 1, 0, -1, vocab / 2, -1, 0};
+            size_t n = (size_t)rows * vocab;
+            float *logits = some_logits(rows, vocab), *logits_ = up(logits, n);
+            int *keep_ = up_ints(keep, rows);
+
+            cpu->truncate(logits, c % 2 ? keep : NULL, rows, vocab, 0.8f, cases[c].top_k, cases[c].top_p,
+                          cases[c].min_p);
+            cuda->truncate(logits_, c % 2 ? keep_ : NULL, rows, vocab, 0.8f, cases[c].top_k, cases[c].top_p,
+                           cases[c].min_p);
+            expect_bits("truncate", logits, logits_, n);
+            cuda->free(keep_);
+        }
+}
+END_TEST
+
+START_TEST(the_optimizer_has_the_bits_of_the_cpu)
+{
+    static const size_t counts[] = {1, 15, 257, 16384, 16385, 100003};
+
+    for (int i = 0; i < most(COUNT(counts)); i++) {
+        size_t n = counts[i];
+        float *w = noise(n, 1), *m = noise(n, 2), *v = noise(n, 3), *grad = noise(n, 4), *w_ = up(w, n);
+        float *m_ = up(m, n), *v_, *grad_ = up(grad, n);
+        double want, got, *sum_ = cuda->alloc(sizeof *sum_);
+
+        for (size_t j = 0; j < n; j++) v[j] = fabsf(v[j]);
+        v_ = up(v, n);
+        cpu->sum_squares(&want, grad, n);
+        cuda->sum_squares(sum_, grad_, n);
+        cuda->fetch(&got, cuda->place(sum_, &got), sizeof got);
+        cpu->adamw(w, m, v, grad, n, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.2f, 0.1f);
+        cuda->adamw(w_, m_, v_, grad_, n, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.2f, 0.1f);
+        ck_assert_ptr_null(cuda->sync());
+        ck_assert_msg(got == want, "sum_squares: %.17g, on the CPU %.17g", got, want);
+        expect_bits("adamw", w, w_, n);
+        expect_bits("adamw m", m, m_, n);
+        expect_bits("adamw v", v, v_, n);
+        release(grad_, sum_, NULL, NULL);
+        free(grad);
+    }
+}
+END_TEST
+
+START_TEST(memory_is_zeroed_copied_and_refused_when_there_is_not_so_much)
+{
+    size_t n = 3000001;
+    float *x = noise(n, 1), *a = cuda->alloc(n * sizeof *a), *b = up(x, n), *view, *got = poison(n);
+
+    view = cuda->map(a, n * sizeof *a, 1);
+    for (size_t i = 0; i < n; i++) ck_assert(view[i] == 0);
+    cuda->unmap(a, view, n * sizeof *a, 0);
+    cuda->copy(a, b, n * sizeof *a);
+    cuda->zero(b, n * sizeof *b);
+    cuda->fetch(got, a, n * sizeof *a);
+    ck_assert_ptr_null(cuda->sync());
+    ck_assert(same_bits(got, x, n));
+    for (int i = 0; i < 9000; i++) cuda->fetch(got + i, cuda->send(b + i, x + i, sizeof *x), sizeof *x);
+    for (int i = 0; i < 9000; i++) got[i] = i < 100 ? NAN : got[i];
+    ck_assert_ptr_null(cuda->sync());
+    ck_assert(same_bits(got + 8500, x + 8500, 500));
+    ck_assert_ptr_null(cuda->alloc((size_t)1 << 46));
+    ck_assert_ptr_null(cuda->sync());
+    release(a, b, NULL, NULL);
+    free(x);
+    free(got);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("cuda operations");
+    TCase *test = tcase_create("cuda operations");
+    SRunner *runner;
+    int failures;
+
+    cpu = kernels_find("cpu");
+    cuda = kernels_find("cuda");
+    if (!cuda) {
+        printf("SKIP: %s\n", kernels_missing("cuda"));
+        return 77;
+    }
+    tcase_set_timeout(test, 300);
+    tcase_add_test(test, memory_is_zeroed_copied_and_refused_when_there_is_not_so_much);
+    tcase_add_test(test, matrix_products_have_the_bits_of_the_cpu);
+    tcase_add_test(test, norms_have_the_bits_of_the_cpu);
+    tcase_add_test(test, elementwise_operations_have_the_bits_of_the_cpu);
+    tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
+    tcase_add_test(test, gathering_and_scattering_have_the_bits_of_the_cpu);
+    tcase_add_test(test, attention_has_the_bits_of_the_cpu_and_its_gradients_agree);
+    tcase_add_test(test, decoding_has_the_bits_of_the_cpu);
+    tcase_add_test(test, log_probabilities_and_their_gradients_agree);
+    tcase_add_test(test, the_same_tokens_are_drawn_as_on_the_cpu);
+    tcase_add_test(test, truncation_keeps_what_the_cpu_keeps);
+    tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
+    suite_add_tcase(suite, test);
+    runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
