@@ -46,15 +46,21 @@ int rate_wilson(struct interval *out, double successes, double n, double level, 
     return 0;
 }
 
+/* The p-quantile of the beta distribution by bisection: GSL's own inverse fails to converge for some. */
+static double beta_quantile(double p, double a, double b) {
+    double low = 0, high = 1, middle;
+
+    while ((middle = (low + high) / 2) > low && middle < high)
+        *(gsl_cdf_beta_P(middle, a, b) < p ? &low : &high) = middle;
+    return high;
+}
+
 int rate_clopper_pearson(struct interval *out, int successes, int n, double level, struct error *err) {
     double tail = (1 - level) / 2;
 
     if (check_counts(successes, n, err) || check_level(level, err)) return -1;
-    gsl_set_error_handler_off();
-    out->low = successes > 0 ? gsl_cdf_beta_Pinv(tail, successes, n - successes + 1) : 0;
-    out->high = successes < n ? gsl_cdf_beta_Pinv(1 - tail, successes + 1, n - successes) : 1;
-    if (isnan(out->low) || isnan(out->high))
-        return fail(err, "the exact interval of %d of %d did not converge", successes, n);
+    out->low = successes > 0 ? beta_quantile(tail, successes, n - successes + 1.0) : 0;
+    out->high = successes < n ? 1 - beta_quantile(tail, n - successes, successes + 1.0) : 1;
     return 0;
 }
 
@@ -157,6 +163,23 @@ int sign_test(double *p, int wins, int losses, struct error *err) {
     return 0;
 }
 
+double student_p(double t, double freedom) {
+    if (isinf(t)) return 0;
+    return gsl_cdf_beta_P(freedom / (freedom + t * t), freedom / 2, 0.5);
+}
+
+/* t whose two-sided p is 1 - level: GSL's quantile, whose digits beyond 30 degrees of freedom are few, and
+   Newton's steps. */
+static double student_quantile(double level, double freedom) {
+    double t = gsl_cdf_tdist_Pinv(0.5 + level / 2, freedom);
+
+    for (int i = 0; i < 4; i++) {
+        double slope = 2 * gsl_ran_tdist_pdf(t, freedom);
+        if (slope > 0) t += (student_p(t, freedom) - (1 - level)) / slope;
+    }
+    return t;
+}
+
 /* Interval, t and p from a value and its standard error. An error that is rounding beside `size`, that of the
    observations, is none (as R's t.test has it). */
 static int student(struct estimate *out, double value, double error, double freedom, double size,
@@ -168,13 +191,13 @@ static int student(struct estimate *out, double value, double error, double free
     if (!(freedom > 0)) return fail(err, "one observation has no spread");
     if (!(error > 10 * DBL_EPSILON * size)) return fail(err, "no variance: all observations are equal");
     if (!isfinite(error)) return fail(err, "the observations are too large for their spread to be a number");
-    reach = gsl_cdf_tdist_Pinv(0.5 + level / 2, freedom) * error;
+    reach = student_quantile(level, freedom) * error;
     out->error = error;
     out->freedom = freedom;
     out->low = value - reach;
     out->high = value + reach;
     out->t = value / error;
-    out->p = 2 * gsl_cdf_tdist_Q(fabs(out->t), freedom);
+    out->p = student_p(out->t, freedom);
     return 0;
 }
 
@@ -296,7 +319,7 @@ int win_rate(struct estimate *out, const double *scores, int n, double level, st
     out->low = fmax(0, out->low);
     out->high = fmin(1, out->high);
     out->t = (out->value - 0.5) / out->error;
-    out->p = 2 * gsl_cdf_tdist_Q(fabs(out->t), out->freedom);
+    out->p = student_p(out->t, out->freedom);
     return 0;
 }
 

@@ -68,6 +68,9 @@ int win_rate(struct estimate *out, const double *scores, int n, double level, st
 int sign_flip(double *p, const double *d, int n, uint64_t seed, struct error *err);
 /* Type-7 quantile (R's and GSL's default) of unsorted values. */
 int quantile(double *out, const double *values, int n, double q, struct error *err);
+/* P(|T| ≥ |t|) of Student's t as an incomplete beta function, exact far out where GSL's Cornish-Fisher series
+   (beyond 30 degrees of freedom) has lost its digits. */
+double student_p(double t, double freedom);
 /* -1 with the number of the first value that is not finite. */
 int statistics_check(const double *values, int n, struct error *err);
 

@@ -67,7 +67,7 @@ static double fleiss_of(const void *data, const int *picked, int count) {
     }
     for (int c = 0; c < all->categories; c++) chance += totals[c] * totals[c];
     free(counts);
-    return chance < 1 ? (agree - chance) / (1 - chance) : NAN;
+    return chance < 1 - 1e-12 ? (agree - chance) / (1 - chance) : NAN; /* all of one kind, but for rounding */
 }
 
 static double krippendorff_of(const void *data, const int *picked, int count) {

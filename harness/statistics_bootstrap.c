@@ -1,3 +1,4 @@
+#include <float.h>
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
@@ -146,7 +147,7 @@ int bootstrap_run(struct bootstrapped *out, bootstrap_statistic *statistic, cons
     }
     out->low = out->high = out->value;
     out->p = 1;
-    if (values[0] == values[out->used - 1]) {
+    if (values[out->used - 1] - values[0] <= 10 * DBL_EPSILON * fabs(out->value)) {
         fail(err, "no variance: all resamples are equal");
         goto out;
     }

@@ -31,7 +31,7 @@ static void finish_correlation(struct correlation *out, double r, int n, int con
         return;
     }
     out->statistic = r * sqrt(freedom / (1 - r * r));
-    out->p = 2 * gsl_cdf_tdist_Q(fabs(out->statistic), freedom);
+    out->p = student_p(out->statistic, freedom);
     fisher_interval(out, n - controls, level);
 }
 

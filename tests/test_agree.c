@@ -92,6 +92,7 @@ END_TEST
 START_TEST(agreement_without_variance_or_items_is_an_error)
 {
     const int same[] = {1, 1, 1, 1}, none[] = {-1, -1, -1, -1}, odd[] = {0, 7, 1, 1};
+    const int alike[12] = {0};
     struct agreement got;
 
     ck_assert_int_eq(cohen_kappa(&got, same, same, 4, 2, KAPPA_NOMINAL, NULL, &err), -1);
@@ -102,6 +103,9 @@ START_TEST(agreement_without_variance_or_items_is_an_error)
     ck_assert_int_eq(cohen_kappa(&got, same, odd, 4, 2, KAPPA_NOMINAL, NULL, &err), -1);
     ck_assert_int_eq(krippendorff_alpha(&got, same, 2, 2, 2, NULL, &err), -1);
     ck_assert_int_eq(fleiss_kappa(&got, same, 4, 1, 2, NULL, &err), -1);
+    ck_assert_int_eq(fleiss_kappa(&got, alike, 6, 2, 3, NULL, &err),
+                     -1); /* shares of 1/6 do not add up to 1 */
+    ck_assert_ptr_nonnull(strstr(err.message, "all labels are the same"));
 }
 END_TEST
 

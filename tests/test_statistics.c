@@ -71,6 +71,9 @@ START_TEST(clopper_pearson_matches_binom_test)
         pinned(got.high, cases[i].high);
     }
     ck_assert_int_eq(rate_clopper_pearson(&got, -1, 10, 0.95, &err), -1);
+    ck_assert_int_eq(rate_clopper_pearson(&got, 17463, 34926, 0.9999, &err), 0); /* GSL's inverse gives up */
+    near(got.low, 0.4895778366100743, 1e-9);
+    near(got.high, 0.5104221633899257, 1e-9);
 }
 END_TEST
 
@@ -399,6 +402,17 @@ START_TEST(sign_flip_enumerates_then_samples)
 }
 END_TEST
 
+/* Forty digits of the incomplete beta function (mpmath). */
+START_TEST(students_p_keeps_its_digits_far_out)
+{
+    near(student_p(13.197428795007605, 36), 2.324511066502147e-15, 1e-12);
+    near(student_p(-13.197428795007605, 36), 2.324511066502147e-15, 1e-12);
+    near(student_p(0, 4), 1, 1e-15);
+    near(student_p(1, 1), 0.5, 1e-12);
+    near(student_p(HUGE_VAL, 4), 0, 0);
+}
+END_TEST
+
 START_TEST(quantiles_are_type_7)
 {
     const double x[] = {10, 2, 3, 4, 5, 6, 7, 8, 9, 1};
@@ -506,12 +520,27 @@ START_TEST(power_of_rates_matches_r_and_exact_sums)
     ck_assert_int_eq(mcnemar_power(&got, 200, .2, .65, .05, &err), 0);
     near(got, 0.418860932234, 1e-9);
     near(cohens_h(.6, .5), 0.20135792079, 1e-9);
+    ck_assert_int_eq(rate_power(&got, 782.52595521, .5, .55, .05, &err), 0);
+    near(got, .8, 1e-9);
+    ck_assert_int_eq(rate_detectable(&got, 193.847285883, .5, .05, .8, &err), 0);
+    near(got, .1, 1e-9);
+    ck_assert_int_eq(mcnemar_sample_size(&got, .3, .7, .05, .524697580162, &err), 0);
+    near(got, 100, 0);
+    ck_assert_int_eq(mcnemar_detectable(&got, 200, .2, .05, .418860932234, &err), 0);
+    ck_assert_double_eq_tol(got, .2 * (2 * .65 - 1), 1e-8);
+    ck_assert_int_eq(wilson_sample_size(&got, .5, 0.0344585, &err), 0);
+    near(got, 805, 0);
     for (int i = 0; i < COUNT(wilson); i++) {
         ck_assert_int_eq(wilson_half_width(&got, .5, wilson[i].n, &err), 0);
         ck_assert_double_eq_tol(got, wilson[i].half, 5.1e-7);
     }
     ck_assert_int_eq(rate_sample_size(&got, .5, .5, .05, .8, &err), -1);
     ck_assert_int_eq(two_rates_detectable(&got, 3, .5, .05, .8, &err), -1);
+    ck_assert_int_eq(rate_power(&got, 10, .5, 1, .05, &err), -1);
+    ck_assert_int_eq(mcnemar_sample_size(&got, .3, .5, .05, .8, &err), -1);
+    ck_assert_int_eq(mcnemar_detectable(&got, 5, .3, .05, .8, &err), -1);
+    ck_assert_int_eq(mcnemar_power(&got, 5, 1.3, .5, .05, &err), -1);
+    ck_assert_int_eq(wilson_sample_size(&got, .5, 0, &err), -1);
 }
 END_TEST
 
@@ -660,6 +689,7 @@ END_TEST
 START_TEST(bootstrap_refuses_what_it_cannot_do)
 {
     const double x[] = {2, 2, 2}, ones[] = {1, 1, 1}, none[] = {0, 0, 0}, rare[] = {1, 0, 0};
+    const double thirds[] = {1, 3, 7}, tenths[] = {0.1, 0.3, 0.7};
     struct bootstrap few = {.seed = 1, .resamples = 10, .level = 0.95};
     struct bootstrapped got;
     struct error err;
@@ -668,6 +698,9 @@ START_TEST(bootstrap_refuses_what_it_cannot_do)
     ck_assert_str_eq(err.message, "no variance: all resamples are equal");
     near(got.value, 2, 0);
     near(got.low, 2, 0);
+    ck_assert_int_eq(bootstrap_mean(&got, tenths, thirds, 3, &percentile, &err),
+                     -1); /* all 0.1, but for rounding */
+    ck_assert_str_eq(err.message, "no variance: all resamples are equal");
     ck_assert_int_eq(bootstrap_run(&got, mean_of, x, 1, &percentile, &err), -1);
     near(got.value, 2, 0);
     ck_assert_int_eq(bootstrap_run(&got, mean_of, x, 3, &few, &err), -1);
@@ -954,6 +987,7 @@ static Suite *statistics_suite(void) {
     tcase_add_test(means, what_is_no_number_says_where);
     tcase_add_test(means, win_rate_counts_ties_half);
     tcase_add_test(means, sign_flip_enumerates_then_samples);
+    tcase_add_test(means, students_p_keeps_its_digits_far_out);
     tcase_add_test(means, quantiles_are_type_7);
     tcase_add_test(means, multiplicity_matches_p_adjust);
     tcase_add_test(means, multiplicity_matches_mcdonald);
