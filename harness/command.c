@@ -167,3 +167,18 @@ int argument_int(const struct arguments *arguments, const char *flag, int fallba
     *out = (int)value;
     return 0;
 }
+
+int argument_number(const struct arguments *arguments, const char *flag, double fallback, double low,
+                    double high, double *out, struct error *err) {
+    const char *text = argument_value(arguments, flag, NULL);
+    char *end;
+    double value;
+
+    *out = fallback;
+    if (!text) return 0;
+    value = strtod(text, &end);
+    if (end == text || *end || !(value >= low && value <= high))
+        return fail(err, "--%s must be a number from %g to %g, not '%s'", flag, low, high, text);
+    *out = value;
+    return 0;
+}

@@ -43,5 +43,8 @@ int argument_given(const struct arguments *arguments, const char *flag);
 /* A whole number in [low, high]. */
 int argument_int(const struct arguments *arguments, const char *flag, int fallback, int low, int high,
                  int *out, struct error *err);
+/* A number in [low, high]. */
+int argument_number(const struct arguments *arguments, const char *flag, double fallback, double low,
+                    double high, double *out, struct error *err);
 
 #endif

@@ -450,11 +450,10 @@ static void add_notes(struct tabular *table, const struct comparisons *all, doub
 }
 
 static void write(const struct comparisons *all, const struct arguments *arguments,
-                  enum tabular_format format, int seed) {
+                  enum tabular_format format, double effect, int seed) {
     static const char *const headings[] = {"task, split", "policy",   "what", "before", "after", "difference",
                                            "p",           "adjusted", "MDE",  "n",      "note",  NULL};
     struct tabular table = {.title = "Before and after", .headings = headings};
-    double effect = strtod(argument_value(arguments, "effect", "0"), NULL);
 
     for (int i = 0; i < all->count; i++) add_row(&table, &all->items[i]);
     add_notes(&table, all, effect, seed);
@@ -472,15 +471,17 @@ static int run(const struct arguments *arguments, struct error *err) {
     struct comparisons all = {0};
     enum tabular_format format;
     int seed, status = -1;
+    double effect;
 
     if (tabular_format_read(&format, argument_value(arguments, "format", "text"), err) ||
         argument_int(arguments, "seed", 1, 0, 2147483647, &seed, err) ||
+        argument_number(arguments, "effect", 0, 0, 1e300, &effect, err) ||
         read_run(&before, arguments->words[0], err) || read_run(&after, arguments->words[1], err) ||
         compare_all(&all, &before, &after, arguments, (uint64_t)seed, err))
         goto out;
     adjust(&all);
     qsort(all.items, (size_t)all.count, sizeof *all.items, by_effect);
-    write(&all, arguments, format, seed);
+    write(&all, arguments, format, effect, seed);
     status = 0;
 out:
     for (int i = 0; i < all.count; i++) free(all.items[i].reason);

@@ -55,6 +55,34 @@ says out 'were judged on different prompts (11 and 1 of them)'
 runs 0 winrate two.jsonl --baseline base --allow-missing
 says out 'Policies were judged on different prompts, and --allow-missing was given'
 
+# What a study needs: Miller 2024; exact McNemar; 805 prompts against 1/2; R power.prop.test.
+runs 0 power means --between 0.5 --effect 0.05 --format csv
+says out '785,0.05,0.800'
+runs 0 power shares --discordant 0.3 --n 100 --effect 0.12 --format csv
+says out '100,0.12,0.525'
+runs 0 power rate --n 100,805 --effect 0.1,0.05 --format csv
+says out '100,0.1,0.462'
+says out '805,0.05,0.807'
+runs 0 power rates --rate 0.05 --effect 0.1 --power 0.9 --format csv
+says out '188,0.1,0.900'
+runs 0 power rates --rate 0.1 --effect 0.1 --n 200 --format csv
+says out '200,0.1,0.802'
+runs 0 power interval --n 805 --format csv
+says out '805,0.03446'
+runs 2 power
+runs 2 power guess --n 3
+says out "'guess' is no design"
+runs 2 power rate
+says out '--n, --effect or both?'
+runs 2 power rate --n 10.5
+says out 'whole numbers from 1'
+runs 2 power shares --effect 0.3
+says out 'needs more than the 0.2 of the pairs that differ'
+runs 2 power interval --n 3 --effect 1
+says out 'an interval has no power'
+runs 2 power means --between much --n 3
+says out "--between must be a number from 0 to 1e+09, not 'much'"
+
 # Two models that tie on balance: abilities 0; and one that never lost.
 for i in 1 2 3 4; do verdict a b p$i verdict $((i % 2)) $((i / 3 + 1)); done >even.jsonl
 runs 0 rank even.jsonl --sandwich --format json
