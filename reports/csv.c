@@ -54,7 +54,8 @@ static void add_metric(struct text *out, const struct evaluation *evaluation, co
     add_field(out, metric->reason);
     add_field(out, metric->lower_is_better < 0 ? "" : metric->lower_is_better ? "lower" : "higher");
     add_field(out, estimate);
-    text_add_csv(out, isnan(metric->p_adjusted) ? "" : shown.p_adjusted);
+    add_field(out, isnan(metric->p_adjusted) ? "" : shown.p_adjusted);
+    text_add_csv(out, evaluation->gaps);
     text_add(out, "\r\n", 2);
     free(estimate);
 }
@@ -66,7 +67,7 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     text_printf(&out, "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,worst,"
                       "best,n,n_missing,"
                       "seeds,ties,refused,unparsed,transport,"
-                      "per_seed,unit,method,family,reason,better,shown,p_adjusted_shown\r\n");
+                      "per_seed,unit,method,family,reason,better,shown,p_adjusted_shown,gaps\r\n");
     for (int i = 0; i < results->evaluation_count; i++)
         for (int j = 0; j < results->evaluations[i].metrics.count; j++)
             add_metric(&out, &results->evaluations[i], &results->evaluations[i].metrics.items[j]);
@@ -93,7 +94,8 @@ static void add_cell(struct text *out, const struct sheet *sheet, int row, int c
     text_printf(out, "%d,", metric->n);
     add_field(out, counts);
     add_field(out, shown);
-    text_add_csv(out, heading->shown == SHOWN_ESTIMATE ? format_stars(metric) : "");
+    add_field(out, heading->shown == SHOWN_ESTIMATE ? format_stars(metric) : "");
+    text_add_csv(out, sheet->gaps);
     text_add(out, "\r\n", 2);
     free(counts);
     free(shown);
@@ -107,7 +109,8 @@ static int write_tables(const struct results *results, const char *folder, struc
     int status;
 
     forms_arrange(&sheets, results);
-    text_printf(&out, "table,row,column,judge,relation,value,low,high,p,p_adjusted,n,counts,shown,stars\r\n");
+    text_printf(&out,
+                "table,row,column,judge,relation,value,low,high,p,p_adjusted,n,counts,shown,stars,gaps\r\n");
     for (int i = 0; i < sheets.count; i++)
         for (int row = 0; row < sheets.items[i].row_count; row++)
             for (int column = 0; column < sheets.items[i].heading_count; column++)

@@ -590,4 +590,6 @@ void forms_arrange(struct sheets *out, const struct results *results) {
     arrange_all_methods(out, results);
     for (int e = 0; e < results->evaluation_count; e++)
         for (int kind = 0; kind < 3; kind++) arrange_changes(out, &results->evaluations[e], kind);
+    for (int i = 0; i < out->count && results->evaluation_count; i++)
+        out->items[i].gaps = results->evaluations[0].gaps; /* they are of the whole run */
 }

@@ -85,6 +85,7 @@ static void add_evaluation(struct node *list, const struct evaluation *evaluatio
 
     node_add_text(map, "name", evaluation->name);
     node_add_text(map, "task", evaluation->task);
+    if (evaluation->gaps) node_add_text(map, "gaps", evaluation->gaps);
     node_add_copy(map, "matrix", evaluation->matrix);
     metrics = node_add(map, "metrics", NODE_LIST);
     for (int i = 0; i < evaluation->metrics.count; i++) add_metric(metrics, &evaluation->metrics.items[i]);

@@ -202,6 +202,7 @@ static void add_power(struct notes *out, const struct sheet *sheet, double state
 
 void sheet_notes(struct notes *out, const struct sheet *sheet, double stated) {
     *out = (struct notes){0};
+    if (sheet->gaps) notes_add(out, xstrdup(sheet->gaps));
     if (sheet->about) notes_add(out, xstrdup(sheet->about));
     add_corrections(out, sheet);
     add_methods(out, sheet);

@@ -287,6 +287,8 @@ int results_gather(struct results *out, const char *run_folder, struct error *er
              run_folder);
         goto out;
     }
+    for (int i = 0; i < got.evaluation_count; i++)
+        got.evaluations[i].gaps = node_text(got.manifest, "gaps", NULL);
     *out = got;
     got = (struct results){0};
     status = 0;

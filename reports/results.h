@@ -19,6 +19,7 @@ struct curve {
 struct evaluation {
     char *name, *task;   /* "safety"; name also says what else varies: "safety, bias 0.5" */
     struct node *matrix; /* {world: safety} */
+    const char *gaps;    /* which answers are missing, where that was allowed; the manifest's, or NULL */
     struct metrics metrics;
     struct transcripts transcripts;
     struct verdicts verdicts;

@@ -142,7 +142,10 @@ void sheets_arrange(struct sheets *out, const struct evaluation *evaluation) {
 
     *out = (struct sheets){0};
     for (int i = 0; i < metrics->count; i++) add_outline(&arranging, evaluation, &metrics->items[i]);
-    for (int i = 0; i < out->count; i++) add_rows(&out->items[i], &arranging.places[i].policies);
+    for (int i = 0; i < out->count; i++) {
+        out->items[i].gaps = evaluation->gaps;
+        add_rows(&out->items[i], &arranging.places[i].policies);
+    }
     for (int i = 0; i < metrics->count; i++) {
         const struct metric *metric = &metrics->items[i];
         struct sheet *sheet = &out->items[place_of(&arranging, evaluation, metric)];

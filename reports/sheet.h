@@ -24,10 +24,11 @@ struct row {
 };
 
 struct sheet {
-    char *name;  /* of its files: "safety-refusal-heldout" */
-    char *title; /* "refusal, heldout" */
-    char *about; /* what kind of row and figure this is, for the foot; NULL: nothing to add */
-    int by_row;  /* rows differ in what they measure, columns do not */
+    char *name;       /* of its files: "safety-refusal-heldout" */
+    char *title;      /* "refusal, heldout" */
+    const char *gaps; /* as the evaluation's; borrowed */
+    char *about;      /* what kind of row and figure this is, for the foot; NULL: nothing to add */
+    int by_row;       /* rows differ in what they measure, columns do not */
     struct heading *headings;
     int heading_count;
     struct row *rows;

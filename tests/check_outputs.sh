@@ -108,6 +108,16 @@ runs 0 score -o a=a.jsonl -o b=lacks.jsonl --allow-missing --suite refusal,lengt
 gaps='Answers are missing, and --allow-missing was given: b lacks 2 of 12 answers (q5, q7). Policies are compared on the prompts that both answered.'
 [ "$(grep -cF -- "$gaps" out)" -eq "$(grep -cE '^(refusal|length), ' out)" ] || complain "not under every heading: $(cat out)"
 says allowed/manifest.json "$gaps"
+tables=$(grep -c '^|---' allowed/report/report.md) # the last is the manifest, which says it too
+[ "$tables" -ge 3 ] && [ "$(grep -c 'allow-missing was given: b lacks 2 of 12' allowed/report/report.md)" -eq "$tables" ] ||
+    complain "not under every Markdown table"
+[ "$(grep -oF -- "<p>$gaps</p>" allowed/report/report.html | wc -l)" -eq "$(grep -o '<table><caption' allowed/report/report.html | wc -l)" ] ||
+    complain "not under every table of the page"
+for table in allowed/report/tables/*.tex; do says "$table" 'allow-missing was given: b lacks 2 of 12 answers'; done
+for table in report tables; do
+    [ "$(grep -cF -- "$gaps" allowed/report/$table.csv)" -eq $(($(wc -l <allowed/report/$table.csv) - 1)) ] || complain "not in every row of $table.csv"
+done
+[ "$(grep -cF -- "$gaps" allowed/report/report.json)" -ge 4 ] || complain "not in the tables of report.json"
 
 # Policies that game a suite, told from the files alone; a handful of answers is no proof.
 twelve '{"id":"q%d","response":"Yes"}' | sed 's/"q\([0-9]*[02468]\)","response":"Yes"/"q\1","response":"No"/' >two.jsonl
