@@ -3,6 +3,7 @@
 
 #include "harness/command.h"
 #include "harness/file.h"
+#include "harness/gate.h"
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/registry.h"
@@ -41,7 +42,8 @@ static int add_formats(struct node *formats, const char *list, struct error *err
 
 static int read_formats(const struct arguments *arguments, struct node *formats, struct error *err) {
     for (int i = 0; i < arguments->flag_count; i++)
-        if (add_formats(formats, arguments->values[i], err)) return -1;
+        if (!strcmp(arguments->flags[i]->name, "format") && add_formats(formats, arguments->values[i], err))
+            return -1;
     if (formats->count) return 0;
     for (int i = 0; reports[i]; i++) node_add_text(formats, NULL, reports[i]->name);
     return 0;
@@ -67,26 +69,32 @@ static int run(const struct arguments *arguments, struct error *err) {
     struct node *formats = node_new(NODE_LIST);
     int status = -1;
 
-    if (read_formats(arguments, formats, err) || check_run(folder, err)) goto out;
+    if (gate_check(arguments, err) || read_formats(arguments, formats, err) || check_run(folder, err))
+        goto out;
     status = report_write(folder, formats, err) ? 1 : 0;
-    if (!status) print_paths(folder, formats, arguments->out);
+    if (status) goto out;
+    print_paths(folder, formats, arguments->out);
+    status = gate_run_folder(arguments, folder, err);
 out:
     node_free(formats);
     return status;
 }
 
 static const struct flag flags[] = {
-    {"format", 'f', "NAME", "md, html, csv or json; several with commas (default: all)"},
+    {"format", 'f', "NAME", "md, html, tex, csv or json; several with commas (default: all)"},
+    GATE_FLAGS,
     {0},
 };
 
 const struct command command_report = {
     .name = "report",
     .summary = "write the report of a run again",
-    .usage = "RUN [--format NAME[,NAME]...]",
+    .usage = "RUN [--format NAME[,NAME]...] [--fail-if CONDITION]... [--junit FILE] [--summary FILE]",
     .description =
         "Writes the report from what a run's folder holds, in the formats asked for, into RUN/report/; "
-        "prints where the files are.",
+        "prints where the files are. tex is a paper in LaTeX with tables/ for other papers, and its PDF "
+        "where "
+        "pdflatex, lualatex or tectonic is installed." GATE_HELP,
     .flags = flags,
     .least_words = 1,
     .most_words = 1,

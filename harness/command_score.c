@@ -7,6 +7,7 @@
 #include "harness/failures.h"
 #include "harness/file.h"
 #include "harness/format.h"
+#include "harness/gate.h"
 #include "harness/judge_list.h"
 #include "harness/manifest.h"
 #include "harness/memory.h"
@@ -458,6 +459,7 @@ static int score(struct scoring *scoring, FILE *out, struct error *err) {
     if (!status) status = write_manifest(scoring, measured, err);
     if (!status) status = write_report(scoring, err);
     if (!status) status = print_results(scoring, measured, out, err);
+    if (!status) status = gate_run_folder(scoring->arguments, scoring->folder, err);
     if (!status) status = failures_check(measured, err) > 0 ? TOO_MANY_FAILURES : 0;
     free(answers);
     free(measured);
@@ -470,6 +472,7 @@ static int run(const struct arguments *arguments, struct error *err) {
                               .folder = argument_value(arguments, "out", "scores")};
     int status = -1;
 
+    if (gate_check(arguments, err)) goto out;
     if (!argument_given(arguments, "outputs")) {
         fail(err, "nothing to score: --outputs NAME=FILE names a policy and the file of its answers");
         goto out;
@@ -508,6 +511,7 @@ static const struct flag flags[] = {
      "of a judge's judgments that may be refused, unparsed or lost, else the exit code is 3 (default: 0.05)"},
     {"out", 0, "DIR", "folder that receives answers, metrics and report (default: scores)"},
     {"format", 'f', "NAME[,NAME]...", "formats of the report (default: all)"},
+    GATE_FLAGS,
     {"task", 't', "NAME", "what tables call the data (default: outputs)"},
     {"title", 0, "TEXT", "of the report"},
     {"id-key", 0, "COLUMN", "column of the prompt's id"},
@@ -536,7 +540,7 @@ const struct command command_score = {
                    "says how far it agrees "
                    "with people. --judge asks more judges, in the order given. A policy that gives one "
                    "answer to everything, copies the prompt or the "
-                   "baseline is pointed out.",
+                   "baseline is pointed out." GATE_HELP,
     .flags = flags,
     .least_words = 0,
     .most_words = 0,

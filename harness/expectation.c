@@ -211,12 +211,18 @@ static char *interval_source(const struct metric *metric, double width) {
     return xprintf("95 %% interval, value ± %.3g", width);
 }
 
-static void record(struct expectations *list, const struct metric *metric) {
-    struct metric *kept = &add_expectation(list)->metric;
-    double width = fmax(width_least, width_share * fabs(metric->value));
+struct expectation *expectations_add(struct expectations *list, const struct metric *names) {
+    struct expectation *added = add_expectation(list);
 
     for (const struct part *part = parts; part->key; part++)
-        *part_of(kept, part) = xstrdup(part_text(metric, part));
+        *part_of(&added->metric, part) = xstrdup(part_text(names, part));
+    return added;
+}
+
+static void record(struct expectations *list, const struct metric *metric) {
+    struct metric *kept = &expectations_add(list, metric)->metric;
+    double width = fmax(width_least, width_share * fabs(metric->value));
+
     kept->reason = interval_source(metric, width);
     if (isnan(metric->value)) return;
     kept->value = metric->value;
@@ -307,6 +313,33 @@ void findings_make(struct findings *out, const struct expectations *expectations
             out->items[out->count++] = (struct finding){STANDING_NEW, NULL, &metrics->items[i], 0, NAN};
 }
 
+void findings_add(struct findings *findings, const struct expectation *expectation,
+                  const struct metric *metric) {
+    struct finding finding = {.expectation = expectation, .metric = metric, .half_widths = NAN};
+    double low = expectation->metric.low, high = expectation->metric.high;
+
+    if (isnan(metric->value) || isnan(metric->low) || isnan(metric->high))
+        finding.standing = STANDING_UNDECIDED;
+    else if (metric->low > high)
+        finding.outside = metric->low - high;
+    else if (metric->high < low)
+        finding.outside = metric->high - low;
+    if (finding.outside != 0) finding.standing = STANDING_OUTSIDE;
+    findings->items = xrealloc(findings->items, (size_t)findings->count + 1, sizeof *findings->items);
+    findings->items[findings->count++] = finding;
+    *(finding.standing == STANDING_UNDECIDED ? &findings->undecided
+      : finding_failed(&finding)             ? &findings->failed
+                                             : &findings->passed) += 1;
+}
+
 int finding_failed(const struct finding *finding) {
-    return finding->standing != STANDING_PASSED && finding->standing != STANDING_NEW;
+    return finding->standing != STANDING_PASSED && finding->standing != STANDING_NEW &&
+           finding->standing != STANDING_UNDECIDED;
+}
+
+const char *finding_word(const struct finding *finding) {
+    if (finding_failed(finding)) return "FAIL";
+    return finding->standing == STANDING_NEW         ? "new:"
+           : finding->standing == STANDING_UNDECIDED ? "undecided"
+                                                     : "pass";
 }

@@ -1,10 +1,13 @@
-/* What is said of findings: a line each, and JUnit's file. */
+/* What is said of findings: a line each, JUnit's file, a summary in Markdown. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/expectation.h"
 #include "harness/file.h"
+#include "harness/format.h"
 #include "harness/memory.h"
 
 static const struct metric *names_of(const struct finding *finding) {
@@ -27,7 +30,8 @@ char *finding_title(const struct finding *finding) {
     if (metric->judge) text_printf(&text, ", by %s", metric->judge);
     if (metric->split) text_printf(&text, ", %s", metric->split);
     if (finding->expectation && finding->expectation->claim)
-        text_printf(&text, ", claimed: %s", finding->expectation->claim);
+        text_printf(&text, finding->expectation->by_interval ? ", %s" : ", claimed: %s",
+                    finding->expectation->claim);
     return text.data;
 }
 
@@ -65,11 +69,37 @@ static void say_distance(struct text *text, const struct finding *finding, doubl
     if (!isnan(finding->half_widths)) text_printf(text, ", %.2f half-widths", finding->half_widths);
 }
 
+/* "12.0 % [10.5, 14.1], n 200: the whole interval lies above the bound"; and what missing judgments could do.
+ */
+static char *interval_message(const struct finding *finding) {
+    const struct metric *metric = finding->metric;
+    char *estimate = format_estimate(metric), worst[32], best[32];
+    struct text text = {0};
+
+    text_printf(&text, "%s, n %d", estimate, metric->n);
+    if (metric->n_missing) text_printf(&text, ", %d missing", metric->n_missing);
+    if (finding->standing == STANDING_UNDECIDED)
+        text_printf(&text, ": without an interval it decides nothing (%s)",
+                    metric->reason ? metric->reason : "no reason given");
+    else if (finding->standing == STANDING_OUTSIDE)
+        text_printf(&text, ": the whole interval lies %s the bound",
+                    finding->outside > 0 ? "above" : "below");
+    else
+        text_printf(&text, ": the interval does not lie beyond the bound");
+    if (!isnan(metric->worst))
+        text_printf(&text, "; had the missing judgments gone one way, %s or %s",
+                    format_number(worst, metric->worst, metric_unit(metric)),
+                    format_number(best, metric->best, metric_unit(metric)));
+    free(estimate);
+    return text.data;
+}
+
 char *finding_message(const struct finding *finding) {
     const struct metric *metric = finding->metric;
     double scale = scale_of(metric);
     struct text text = {0};
 
+    if (finding->expectation && finding->expectation->by_interval) return interval_message(finding);
     if (finding->standing == STANDING_MISSING)
         text_printf(&text, "not in the run");
     else if (isnan(metric->value))
@@ -106,8 +136,8 @@ static void write_case(FILE *out, const struct finding *finding, const char *gro
     write_quoted(out, group);
     fputs(" name=", out);
     write_quoted(out, title);
-    if (finding_failed(finding)) {
-        fputs(">\n      <failure message=", out);
+    if (finding_failed(finding) || finding->standing == STANDING_UNDECIDED) {
+        fputs(finding_failed(finding) ? ">\n      <failure message=" : ">\n      <skipped message=", out);
         write_quoted(out, message);
         fputs("/>\n    </testcase>\n", out);
     } else {
@@ -119,16 +149,17 @@ static void write_case(FILE *out, const struct finding *finding, const char *gro
 
 /* The group of items[first], all its cases. */
 static void write_group(FILE *out, const struct findings *findings, char *const *groups, int first) {
-    int tests = 0, failures = 0;
+    int tests = 0, failures = 0, skipped = 0;
 
     for (int i = first; i < findings->count; i++)
         if (groups[i] && !strcmp(groups[i], groups[first])) {
             tests++;
             failures += finding_failed(&findings->items[i]);
+            skipped += findings->items[i].standing == STANDING_UNDECIDED;
         }
     fputs("  <testsuite name=", out);
     write_quoted(out, groups[first]);
-    fprintf(out, " tests=\"%d\" failures=\"%d\">\n", tests, failures);
+    fprintf(out, " tests=\"%d\" failures=\"%d\" skipped=\"%d\">\n", tests, failures, skipped);
     for (int i = first; i < findings->count; i++)
         if (groups[i] && !strcmp(groups[i], groups[first])) write_case(out, &findings->items[i], groups[i]);
     fputs("  </testsuite>\n", out);
@@ -149,12 +180,61 @@ int findings_write_junit(const char *path, const struct findings *findings, stru
     for (int i = 0; i < findings->count; i++)
         if (findings->items[i].standing != STANDING_NEW) groups[i] = finding_group(&findings->items[i]);
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out.file);
-    fprintf(out.file, "<testsuites tests=\"%d\" failures=\"%d\">\n", findings->passed + findings->failed,
-            findings->failed);
+    fprintf(out.file, "<testsuites tests=\"%d\" failures=\"%d\" skipped=\"%d\">\n",
+            findings->passed + findings->failed + findings->undecided, findings->failed, findings->undecided);
     for (int i = 0; i < findings->count; i++)
         if (is_first(groups, i)) write_group(out.file, findings, groups, i);
     fputs("</testsuites>\n", out.file);
     for (int i = 0; i < findings->count; i++) free(groups[i]);
     free(groups);
     return output_close(&out, err);
+}
+
+static void add_summary_row(struct text *out, const struct finding *finding) {
+    char *group = finding_group(finding), *title = finding_title(finding),
+         *message = finding_message(finding);
+
+    text_printf(out, "| %s | ", finding_failed(finding) ? "**failed**" : finding_word(finding));
+    text_add_markdown(out, group);
+    text_printf(out, " ");
+    text_add_markdown(out, title);
+    text_printf(out, " | ");
+    text_add_markdown(out, message);
+    text_printf(out, " |\n");
+    free(group);
+    free(title);
+    free(message);
+}
+
+/* Failures first; of recorded expectations only those that fail. */
+static void add_summary_rows(struct text *out, const struct findings *findings) {
+    for (int rank = 0; rank < 3; rank++)
+        for (int i = 0; i < findings->count; i++) {
+            const struct finding *finding = &findings->items[i];
+            int its = finding_failed(finding) ? 0 : finding->standing == STANDING_UNDECIDED ? 1 : 2;
+
+            if (its != rank || (its == 2 && !(finding->expectation && finding->expectation->by_interval)))
+                continue;
+            add_summary_row(out, finding);
+        }
+}
+
+int findings_append_summary(const char *path, const char *title, const struct findings *findings,
+                            struct error *err) {
+    struct text out = {0};
+    FILE *file = fopen(path, "a");
+    int status = 0;
+
+    if (!file) return fail(err, "cannot append the summary to %s: %s", path, strerror(errno));
+    text_printf(&out, "## %s: %d passed, %d failed", title, findings->passed, findings->failed);
+    if (findings->undecided) text_printf(&out, ", %d undecided", findings->undecided);
+    text_printf(&out, "\n\n| | metric | found |\n|---|---|---|\n");
+    add_summary_rows(&out, findings);
+    text_printf(&out, "\n");
+    if (fwrite(out.data, 1, out.length, file) != out.length || fflush(file) || fsync(fileno(file)))
+        status = fail(err, "cannot write the summary to %s: %s", path, strerror(errno));
+    if (fclose(file) && !status)
+        status = fail(err, "cannot write the summary to %s: %s", path, strerror(errno));
+    free(out.data);
+    return status;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/condition.h"
 #include "harness/file.h"
 #include "harness/memory.h"
 
@@ -265,14 +266,14 @@ START_TEST(junit_groups_by_suite_and_escapes)
     text = file_read(FOLDER "/junit.xml", NULL, &err);
     ck_assert_str_eq(
         text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-              "<testsuites tests=\"3\" failures=\"2\">\n"
-              "  <testsuite name=\"s\" tests=\"2\" failures=\"1\">\n"
+              "<testsuites tests=\"3\" failures=\"2\" skipped=\"0\">\n"
+              "  <testsuite name=\"s\" tests=\"2\" failures=\"1\" skipped=\"0\">\n"
               "    <testcase classname=\"s\" name=\"a, claimed: &#60;1 &#38; &#34;2&#34;\xEF\xBF\xBD\">\n"
               "      <failure message=\"not in the run, expected above 0\"/>\n"
               "    </testcase>\n"
               "    <testcase classname=\"s\" name=\"c\"/>\n"
               "  </testsuite>\n"
-              "  <testsuite name=\"t/s\" tests=\"1\" failures=\"1\">\n"
+              "  <testsuite name=\"t/s\" tests=\"1\" failures=\"1\" skipped=\"0\">\n"
               "    <testcase classname=\"t/s\" name=\"b\">\n"
               "      <failure message=\"not in the run, expected from 0 to 0\"/>\n"
               "    </testcase>\n"
@@ -283,6 +284,88 @@ START_TEST(junit_groups_by_suite_and_escapes)
     metrics_free(&metrics);
     expectations_free(&list);
     ck_assert_int_eq(file_exists(FOLDER "/junit.xml.tmp"), 0);
+}
+END_TEST
+
+static struct metric *add_interval(struct metrics *list, const char *name, double low, double value,
+                                   double high) {
+    struct metric *metric = add(list, name, value);
+
+    metric->low = low;
+    metric->high = high;
+    metric->n = 100;
+    return metric;
+}
+
+/* How many findings of a condition fail; -1: it is refused, and err says why. */
+static int failing(const struct metrics *metrics, const char *text, int *passed, int *undecided) {
+    struct conditioned conditioned = {0};
+    struct findings findings = {0};
+    struct condition condition;
+    int status = condition_read(&condition, text, &err);
+
+    if (status) return -1;
+    status = condition_match(&condition, metrics, &conditioned, &err);
+    for (int i = 0; !status && i < conditioned.expectations.count; i++)
+        findings_add(&findings, &conditioned.expectations.items[i], conditioned.metrics[i]);
+    *passed = findings.passed;
+    *undecided = findings.undecided;
+    if (!status) status = findings.failed;
+    free(findings.items);
+    conditioned_free(&conditioned);
+    condition_free(&condition);
+    return status;
+}
+
+START_TEST(a_condition_holds_with_the_whole_interval)
+{
+    struct metrics metrics = {0};
+    int passed, undecided;
+
+    add_interval(&metrics, "over_a", 0.1, 0.2, 0.3);
+    add_interval(&metrics, "over_b", 0.05, 0.2, 0.3);
+    add(&metrics, "over_c", 0.9); /* no interval */
+    add_interval(&metrics, "overly", 0.9, 0.95, 1);
+    ck_assert_int_eq(failing(&metrics, "refusal.over > 0.07", &passed, &undecided), 1);
+    ck_assert_int_eq(passed, 1);
+    ck_assert_int_eq(undecided, 1);
+    ck_assert_int_eq(failing(&metrics, "refusal.over > 0.1", &passed, &undecided), 0); /* touching is not */
+    ck_assert_int_eq(failing(&metrics, "refusal.over < 0.31", &passed, &undecided), 2);
+    ck_assert_int_eq(failing(&metrics, "refusal.over_a < 30 %", &passed, &undecided), 0);
+    ck_assert_int_eq(passed, 1);
+    ck_assert_int_eq(undecided, 0);
+    ck_assert_int_eq(failing(&metrics, " refusal.overly [ policy = ppo-scalar , baseline=sft ] > -0.5 ",
+                             &passed, &undecided),
+                     1);
+    ck_assert_int_eq(failing(&metrics, "refusal.over_c > 0.1", &passed, &undecided), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "decides nothing"));
+    ck_assert_int_eq(failing(&metrics, "refusal.over_d > 0.1", &passed, &undecided), -1);
+    ck_assert_ptr_nonnull(
+        strstr(err.message, "there is no metric refusal.over_d; did you mean 'refusal.over_a'?"));
+    metrics_free(&metrics);
+}
+END_TEST
+
+START_TEST(levels_are_meant_where_there_are_any)
+{
+    struct metrics metrics = {0};
+    struct metric *level;
+    int passed, undecided;
+
+    add_interval(&metrics, "x", -0.3, -0.2, -0.1);
+    ck_assert_int_eq(failing(&metrics, "refusal.x < 0", &passed, &undecided), 1); /* the change alone */
+    level = add_interval(&metrics, "x", 0.1, 0.2, 0.3);
+    free(level->baseline);
+    level->baseline = NULL;
+    ck_assert_int_eq(failing(&metrics, "refusal.x < 0", &passed, &undecided), 0);
+    ck_assert_int_eq(passed, 1);
+    ck_assert_int_eq(failing(&metrics, "refusal.x[baseline=sft] < 0", &passed, &undecided), 1);
+    ck_assert_int_eq(passed, 0);
+    free(level->policy);
+    level->policy = xstrdup("null-longest"); /* content-blind: only by name */
+    ck_assert_int_eq(failing(&metrics, "refusal.x[policy=null-longest] > 0.05", &passed, &undecided), 1);
+    ck_assert_int_eq(failing(&metrics, "refusal.x > -0.5", &passed, &undecided), 1); /* the change again */
+    metrics_free(&metrics);
 }
 END_TEST
 
@@ -301,6 +384,8 @@ int main(void) {
     tcase_add_test(cases, wrong_rows_are_named_with_file_and_line);
     tcase_add_test(cases, two_metrics_of_the_same_names_are_refused);
     tcase_add_test(cases, junit_groups_by_suite_and_escapes);
+    tcase_add_test(cases, a_condition_holds_with_the_whole_interval);
+    tcase_add_test(cases, levels_are_meant_where_there_are_any);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);

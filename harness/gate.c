@@ -1,0 +1,149 @@
+#include "harness/gate.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness/condition.h"
+#include "harness/file.h"
+#include "harness/memory.h"
+
+static int is_visible(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+static int is_folder(const char *path) {
+    struct stat facts;
+
+    return !stat(path, &facts) && S_ISDIR(facts.st_mode);
+}
+
+/* The metrics.jsonl here and of every folder below, in the order of names; unfinished steps are hidden. */
+static int read_metrics(struct metrics *out, const char *folder, struct error *err) {
+    struct dirent **entries = NULL;
+    char *path = path_join(folder, "metrics.jsonl");
+    int status = file_exists(path) ? metrics_read(path, out, err) : 0;
+    int count = scandir(folder, &entries, is_visible, alphasort);
+
+    free(path);
+    for (int i = 0; i < count; i++) {
+        char *below = path_join(folder, entries[i]->d_name);
+
+        if (!status && is_folder(below)) status = read_metrics(out, below, err);
+        free(below);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+int gate_read(struct metrics *out, const char *run_folder, struct error *err) {
+    char *manifest = path_join(run_folder, "manifest.json"), *steps = path_join(run_folder, "steps");
+    int status =
+        file_exists(manifest) ? 0 : fail(err, "%s is no run's folder: it has no manifest.json", run_folder);
+
+    if (!status) status = read_metrics(out, steps, err);
+    if (!status && !out->count)
+        status = fail(err, "%s has no metrics: none of its steps wrote a metrics.jsonl", steps);
+    free(manifest);
+    free(steps);
+    return status;
+}
+
+int gate_check(const struct arguments *arguments, struct error *err) {
+    if (!argument_given(arguments, "fail-if") &&
+        (argument_given(arguments, "junit") || argument_given(arguments, "summary")))
+        return fail(err, "--junit and --summary tell what --fail-if finds; give a condition");
+    for (int i = 0; i < arguments->flag_count; i++) {
+        struct condition condition;
+
+        if (strcmp(arguments->flags[i]->name, "fail-if")) continue;
+        if (condition_read(&condition, arguments->values[i], err)) return -1;
+        condition_free(&condition);
+    }
+    return 0;
+}
+
+static int match_all(const struct arguments *arguments, const struct metrics *metrics,
+                     struct conditioned *out, struct error *err) {
+    for (int i = 0; i < arguments->flag_count; i++) {
+        struct condition condition;
+        int status;
+
+        if (strcmp(arguments->flags[i]->name, "fail-if")) continue;
+        if (condition_read(&condition, arguments->values[i], err)) return -1;
+        status = condition_match(&condition, metrics, out, err);
+        condition_free(&condition);
+        if (status) return -1;
+    }
+    return 0;
+}
+
+/* A line for each that fails, that is new, and that a condition names. */
+static void print_findings(const struct findings *findings, FILE *out) {
+    for (int i = 0; i < findings->count; i++) {
+        const struct finding *finding = &findings->items[i];
+        char *group, *title, *message;
+
+        if (finding->standing == STANDING_PASSED && !finding->expectation->by_interval) continue;
+        group = finding_group(finding);
+        title = finding_title(finding);
+        message = finding_message(finding);
+        fprintf(out, "%s %s %s: %s\n", finding_word(finding), group, title, message);
+        free(group);
+        free(title);
+        free(message);
+    }
+    fprintf(out, "%d passed, %d failed", findings->passed, findings->failed);
+    if (findings->undecided) fprintf(out, ", %d undecided", findings->undecided);
+    fprintf(out, "\n");
+}
+
+static int write_files(const struct arguments *arguments, const struct findings *findings,
+                       struct error *err) {
+    const char *junit = argument_value(arguments, "junit", NULL),
+               *summary = argument_value(arguments, "summary", NULL);
+    char *title = xprintf("pyrite %s", arguments->command->name);
+    int status = junit ? findings_write_junit(junit, findings, err) : 0;
+
+    if (summary && !strcmp(summary, "github")) {
+        summary = getenv("GITHUB_STEP_SUMMARY");
+        if (!summary || !*summary) {
+            summary = NULL;
+            fprintf(arguments->out, "no summary: $GITHUB_STEP_SUMMARY is not set\n");
+        }
+    }
+    if (!status && summary) status = findings_append_summary(summary, title, findings, err);
+    free(title);
+    return status;
+}
+
+int gate_run(const struct arguments *arguments, const struct metrics *metrics,
+             const struct expectations *expected, struct error *err) {
+    struct conditioned conditioned = {0};
+    struct findings findings = {0};
+    int status = -1;
+
+    if (match_all(arguments, metrics, &conditioned, err)) goto out;
+    if (expected) findings_make(&findings, expected, metrics);
+    for (int i = 0; i < conditioned.expectations.count; i++)
+        findings_add(&findings, &conditioned.expectations.items[i], conditioned.metrics[i]);
+    if (write_files(arguments, &findings, err)) goto out;
+    print_findings(&findings, arguments->out);
+    status = findings.failed ? 1 : 0;
+out:
+    free(findings.items);
+    conditioned_free(&conditioned);
+    return status;
+}
+
+int gate_run_folder(const struct arguments *arguments, const char *run_folder, struct error *err) {
+    struct metrics metrics = {0};
+    int status = -1;
+
+    if (!argument_given(arguments, "fail-if")) return 0;
+    if (!gate_read(&metrics, run_folder, err)) status = gate_run(arguments, &metrics, NULL, err);
+    metrics_free(&metrics);
+    return status;
+}
