@@ -121,7 +121,7 @@ function makeBoxes(data, records, view) {
     }
 
     function addBox(parent, answer, pieces, tag) {
-        var box = make("article", parent, undefined, "side"), head = make("h4", box), verdicts;
+        var box = make("article", parent, undefined, "side"), head = make("h3", box), verdicts;
         var map = answer.maps.filter(function (one) { return one.reward === view.rewards; })[0];
         makeQuoted("bdi", head, data.policies[answer.policy]);
         if (answer.policy === data.baselines[answer.section]) make("small", head, " baseline");

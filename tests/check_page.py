@@ -158,7 +158,7 @@ class Reader:
 
 def check_filters(reader):
     every = range(PROMPTS)
-    equal("at first the policies under test", reader.text(".side:nth-child(2) h4 bdi"), "tuned")
+    equal("at first the policies under test", reader.text(".side:nth-child(2) h3 bdi"), "tuned")
     equal("the tuned policy's samples", reader.count(), PROMPTS)
     reader.clear()
     equal("samples", reader.count(), 4 * PROMPTS)
@@ -210,7 +210,7 @@ def check_detail(reader):
     i = next(i for i in range(len(HOSTILE), PROMPTS) if i % 21 == 0 and i % 5 and "mountains" in answer(i, 1))
     reader.search("tuned/q%04d" % i)
     equal("side by side", reader.page.locator(".side").count(), 2)
-    equal("the baseline first", reader.text(".side:nth-child(1) h4 bdi"), "base")
+    equal("the baseline first", reader.text(".side:nth-child(1) h3 bdi"), "base")
     equal("what is new", "needle%d" % i in reader.text(".side:nth-child(2)"), True)
     must("words that differ are marked", reader.page.locator(".side:nth-child(2) ins").count() > 0)
     must("and those that went", reader.page.locator(".side:nth-child(1) del").count() > 0)
@@ -310,7 +310,7 @@ def check_links(reader):
     reader.key("ArrowDown")
     reader.wait("location.hash.startsWith('#sample=tuned%2Fq0001')")
     reader.page.evaluate("location.hash = 'sample=plain%2Fq0007'")
-    reader.wait("document.querySelector('.side:nth-child(2) h4').innerText.startsWith('plain')")
+    reader.wait("document.querySelector('.side:nth-child(2) h3').innerText.startsWith('plain')")
 
 
 LATENCIES = """() => {
