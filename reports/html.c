@@ -17,7 +17,8 @@
 #include "reports/samples.h"
 #include "reports/sheet.h"
 
-#define TOP_FINDINGS 6 /* sentences a policy in the summary */
+#define TOP_FINDINGS 6  /* sentences a policy in the summary */
+#define COLUMNS      10 /* of one table; a wider sheet becomes several */
 
 static void add_tag(struct text *out, const char *tag, const char *text) {
     text_printf(out, "<%s>", tag);
@@ -131,27 +132,46 @@ static void add_cell(struct text *out, const struct sheet *sheet, int row, int c
     }
 }
 
-static void add_row(struct text *out, const struct sheet *sheet, int row) {
+/* Nothing is known of the row in these columns. */
+static int is_empty(const struct sheet *sheet, int row, int first, int last) {
+    for (int j = first; j < last; j++)
+        if (sheet_cell(sheet, row, j)) return 0;
+    return 1;
+}
+
+static void add_row(struct text *out, const struct sheet *sheet, int row, int first, int last) {
     char *counts = sheet_counts(sheet, row);
 
     text_printf(out, "<tr%s><th scope=\"row\">", sheet->rows[row].standing == 2 ? " class=\"null\"" : "");
     text_add_html(out, sheet->rows[row].name);
     text_printf(out, "</th>");
-    for (int j = 0; j < sheet->heading_count; j++) add_cell(out, sheet, row, j);
+    for (int j = first; j < last; j++) add_cell(out, sheet, row, j);
     text_printf(out, "<td class=\"n\">%s</td></tr>\n", counts);
     free(counts);
 }
 
+/* The columns from first to before last, so that a desk and a sheet of paper hold them. */
+static void add_part(struct text *out, const struct sheet *sheet, int first, int last) {
+    text_printf(out, "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"");
+    text_add_html(out, sheet->title);
+    text_printf(out, "\"><table%s><caption>", sheet->by_row ? " class=\"named\"" : "");
+    text_add_html(out, sheet->title);
+    text_printf(out, "%s</caption>\n<thead><tr><td></td>", first ? ", continued" : "");
+    for (int j = first; j < last; j++) add_heading(out, &sheet->headings[j]);
+    text_printf(out, "<th scope=\"col\">n</th></tr></thead>\n<tbody>\n");
+    for (int i = 0; i < sheet->row_count; i++)
+        if (!is_empty(sheet, i, first, last)) add_row(out, sheet, i, first, last);
+    text_printf(out, "</tbody></table></div>\n");
+}
+
 static void add_table(struct text *out, const struct results *results, const struct sheet *sheet) {
+    int parts = (sheet->heading_count + COLUMNS - 1) / COLUMNS;
     struct notes notes;
 
-    text_printf(out, "<div class=\"table\"><div class=\"scroll\" tabindex=\"0\"><table><caption>");
-    text_add_html(out, sheet->title);
-    text_printf(out, "</caption>\n<thead><tr><th></th>");
-    for (int j = 0; j < sheet->heading_count; j++) add_heading(out, &sheet->headings[j]);
-    text_printf(out, "<th scope=\"col\">n</th></tr></thead>\n<tbody>\n");
-    for (int i = 0; i < sheet->row_count; i++) add_row(out, sheet, i);
-    text_printf(out, "</tbody></table></div>\n<div class=\"notes\">\n");
+    text_printf(out, "<div class=\"table\">");
+    for (int i = 0; i < parts; i++)
+        add_part(out, sheet, i * sheet->heading_count / parts, (i + 1) * sheet->heading_count / parts);
+    text_printf(out, "<div class=\"notes\">\n");
     sheet_notes(&notes, sheet, results->stated);
     for (int i = 0; i < notes.count; i++) add_tag(out, "p", notes.items[i]);
     notes_free(&notes);
@@ -253,7 +273,7 @@ static void add_provenance(struct text *out, const struct results *results) {
     text_printf(out, "<section id=\"provenance\"><h2>Provenance</h2>\n");
     if (command) {
         text_printf(out, "<p>To run it again:</p>\n");
-        add_tag(out, "pre", command);
+        add_tag(out, "pre tabindex=\"0\"", command);
     }
     facts_of(&facts, results);
     text_printf(out, "<div class=\"scroll\"><table class=\"facts\"><tbody>\n");
@@ -265,7 +285,7 @@ static void add_provenance(struct text *out, const struct results *results) {
         text_printf(out, "</td></tr>\n");
     }
     text_printf(out, "</tbody></table></div>\n<details><summary>The whole manifest</summary>");
-    add_tag(out, "pre", manifest);
+    add_tag(out, "pre tabindex=\"0\"", manifest);
     text_printf(out, "</details></section>\n");
     facts_free(&facts);
     free(manifest);

@@ -305,24 +305,43 @@ static char *html_cell(const char *td) {
     return join_cell(value, interval, stars, seeds);
 }
 
-static void read_html(struct grid *grid, const char *text, const char *title) {
-    char *mark = xprintf("<caption>%s</caption>", title), *body, *row, *cell;
-    const char *at = strstr(text, mark), *inside, *in_row;
+static int row_of(struct grid *grid, const char *name, int from) {
+    for (int i = from; i < grid->rows; i++)
+        if (!strcmp(grid->cells[i][0], name)) return i;
+    grid->cells[grid->rows][0] = xstrdup(name);
+    return grid->rows++;
+}
 
-    ck_assert_msg(at, "no table %s", title);
-    body = between(&at, "<tbody>", "</tbody>");
-    for (inside = body; (row = between(&inside, "<tr", "</tr>")); grid->rows++) {
-        in_row = row;
-        cell = between(&in_row, "<th scope=\"row\">", "</th>");
-        grid->cells[grid->rows][0] = plain_html(cell);
+/* Puts a row's cells from column `first` on, its counts behind all; returns how many cells there were. */
+static int read_html_row(struct grid *grid, const char *at, int first, int whole) {
+    char *name = between(&at, "<th scope=\"row\">", "</th>"), *plain = plain_html(name), *cell;
+    int row = row_of(grid, plain, 0), count = 0, place;
+
+    for (; (cell = between(&at, "<td", "</td>")); count++) {
+        place = strncmp(cell, " class=\"n\"", 10) ? first + count : whole;
+        free(grid->cells[row][place + 1]);
+        grid->cells[row][place + 1] = html_cell(cell);
         free(cell);
-        for (int j = 1; (cell = between(&in_row, "<td", "</td>")); j++) {
-            grid->cells[grid->rows][j] = html_cell(cell);
-            free(cell);
-        }
-        free(row);
     }
-    free(body);
+    free(plain);
+    free(name);
+    return count - 1;
+}
+
+/* The parts of a table that was too wide, put together; a part leaves out rows of empty cells. */
+static void read_html(struct grid *grid, const char *text, const struct sheet *sheet) {
+    char *mark = xprintf("<caption>%s</caption>", sheet->title), *table, *body, *row;
+    const char *at = strstr(text, mark), *inside, *in_body;
+    int first = 0, columns = 0;
+
+    ck_assert_msg(at, "no table %s", sheet->title);
+    inside = table = between(&at, "</caption>", "<div class=\"notes\">");
+    for (; (body = between(&inside, "<tbody>", "</tbody>")); first += columns) {
+        for (in_body = body; (row = between(&in_body, "<tr", "</tr>")); free(row))
+            columns = read_html_row(grid, row, first, sheet->heading_count);
+        free(body);
+    }
+    free(table);
     free(mark);
 }
 
@@ -355,13 +374,6 @@ static char *latex_cell(const char *raw) {
     whole = join_cell(value, interval, stars, between(&at, "\\newline{\\scriptsize ", "}"));
     free(text);
     return whole;
-}
-
-static int row_of(struct grid *grid, const char *name, int from) {
-    for (int i = from; i < grid->rows; i++)
-        if (!strcmp(grid->cells[i][0], name)) return i;
-    grid->cells[grid->rows][0] = xstrdup(name);
-    return grid->rows++;
 }
 
 static void read_latex_row(struct grid *grid, char *line, int first, int columns, int whole, int from) {
@@ -430,7 +442,8 @@ static void compare_sheet(const struct sheet *sheet, const char *markdown, const
     read_markdown(&grid, markdown, sheet->title);
     compare(&grid, sheet, "Markdown");
     grid_free(&grid);
-    read_html(&grid, html, sheet->title);
+    read_html(&grid, html, sheet);
+    order_rows(&grid, sheet);
     compare(&grid, sheet, "HTML");
     grid_free(&grid);
     read_latex(&grid, latex, sheet);
