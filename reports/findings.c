@@ -189,26 +189,35 @@ static int count_tests(const struct results *results, int *significant) {
     return tests;
 }
 
+/* "2 evaluations of sft and 3 trained policies", or of so many policies where none is sft. */
+static void tell_policies(struct text *out, const struct results *results) {
+    int standing[3] = {0}, count, others;
+    const char **policies = results_policies(results, &count);
+
+    for (int i = 0; i < count; i++) standing[policy_standing(policies[i])]++;
+    others = standing[1];
+    text_printf(out, "%d evaluation%s of %s%d %spolic%s", results->evaluation_count,
+                results->evaluation_count == 1 ? "" : "s", standing[0] ? "sft and " : "", others,
+                standing[0] ? "trained " : "", others == 1 ? "y" : "ies");
+    free(policies);
+}
+
 char *findings_overview(const struct results *results) {
-    int responses = 0, trained = 0, policy_count, significant, tests = count_tests(results, &significant);
-    const char **policies = results_policies(results, &policy_count);
+    int responses = 0, significant, tests = count_tests(results, &significant), seeds = most_seeds(results);
     struct text out = {0};
 
     for (int i = 0; i < results->evaluation_count; i++)
         responses += results->evaluations[i].transcripts.count;
-    for (int i = 0; i < policy_count; i++) trained += policy_standing(policies[i]) == 1;
+    tell_policies(&out, results);
     text_printf(&out,
-                "%d evaluation%s of sft and %d trained polic%s, %d seed%s, %d responses. %d of %d tested "
-                "comparisons are significant at 0.05 after correction.",
-                results->evaluation_count, results->evaluation_count == 1 ? "" : "s", trained,
-                trained == 1 ? "y" : "ies", most_seeds(results), most_seeds(results) == 1 ? "" : "s",
-                responses, significant, tests);
+                ", %d seed%s, %d responses. %d of %d tested comparisons are significant at 0.05 after "
+                "correction.",
+                seeds, seeds == 1 ? "" : "s", responses, significant, tests);
     if (significant)
         text_printf(
             &out,
             " Below, for each policy, at most two metrics of a suite, the largest against their error first: "
             "95 %% interval, corrected p, and how many seeds moved the same way.");
-    free(policies);
     return out.data;
 }
 

@@ -40,6 +40,7 @@ says out 'WARNING: constant gives one answer to 20 of 20 prompts'
 says out 'WARNING: copy copies the prompt to 20 of 20 prompts'
 says out '66.7 % [20.8, 93.9]' # the detector agrees with 2 of 3 labels
 says scores/manifest.json '"understood"'
+says scores/report/report.md '1 evaluation of 3 policies, 1 seed, 60 responses'
 [ -s scores/report/report.html ] || complain "no report.html"
 "$pyrite" report scores --format md >out 2>&1 || complain "pyrite report does not take the folder: $(cat out)"
 "$pyrite" check scores expected.jsonl --write >out 2>&1 || complain "pyrite check does not take the folder: $(cat out)"
