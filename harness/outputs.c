@@ -20,44 +20,86 @@ static int take_record(void *context, const struct node *record, int line, struc
     if (record->kind != NODE_MAP) return fail(err, "an object was expected in every row");
     if (!in->format) in->format = format_of(record);
     if (!in->format) return fail(err, "an empty row; columns were expected");
+    if (!in->format->knows(record))
+        return fail(err, "a row of another kind than the first, which is of %s", in->format->name);
     in->rows++;
     return in->format->take(in, record, line, err);
 }
 
 struct place {
-    const char *id;
-    int line;
+    const struct transcript *answer;
+    int line; /* in this file; 0: in one before */
 };
 
 static int by_place(const void *a, const void *b) {
     const struct place *x = a, *y = b;
-    int order = strcmp(x->id, y->id);
+    int order = strcmp(x->answer->id, y->answer->id);
 
     return order ? order : x->line - y->line;
 }
 
-/* Answers that this file gives twice, or gave again after another. */
-static int check_twice(const struct outputs_reading *in, struct error *err) {
+/* Every answer by its id, then by its line. Caller frees. */
+static struct place *places_of(const struct outputs_reading *in) {
     const struct transcripts *all = &in->out->transcripts;
-    struct place *places = xmalloc((all->count + 1) * sizeof *places);
-    struct text twice = {0};
-    int count = 0, status = 0, old = all->count - in->line_count;
+    struct place *places = xmalloc(((size_t)all->count + 1) * sizeof *places);
+    int old = all->count - in->line_count;
 
     for (int i = 0; i < all->count; i++)
-        places[i] = (struct place){all->items[i].id, i < old ? 0 : in->lines[i - old]};
-    qsort(places, all->count, sizeof *places, by_place);
+        places[i] = (struct place){&all->items[i], i < old ? 0 : in->lines[i - old]};
+    qsort(places, (size_t)all->count, sizeof *places, by_place);
+    return places;
+}
+
+/* Leaves out the answers that are marked. */
+static void drop_answers(struct transcripts *all, const char *marked) {
+    struct transcripts dropped = {0};
+    int kept = 0;
+
+    for (int i = 0; i < all->count; i++) {
+        if (marked[i])
+            *transcripts_add(&dropped) = all->items[i];
+        else
+            all->items[kept++] = all->items[i];
+    }
+    all->count = kept;
+    transcripts_free(&dropped);
+}
+
+static int is_again(const struct place *place, const struct place *before) {
+    return !strcmp(place->answer->id, before->answer->id);
+}
+
+/* Answers that this file gives twice, or gave again after another. A file of comparisons may, in the same
+ * words.
+ */
+static int check_twice(const struct outputs_reading *in, struct error *err) {
+    struct transcripts *all = &in->out->transcripts;
+    struct place *places = places_of(in);
+    char *again = xcalloc((size_t)all->count + 1, 1);
+    struct text twice = {0};
+    int count = 0, status = 0;
+
     for (int i = 1; i < all->count; i++) {
-        if (strcmp(places[i].id, places[i - 1].id)) continue;
+        const struct place *place = &places[i], *before = &places[i - 1];
+
+        if (!is_again(place, before)) continue;
+        if (in->format->repeats && !strcmp(place->answer->response, before->answer->response)) {
+            again[place->answer - all->items] = 1;
+            continue;
+        }
         if (count++ >= 3) continue;
-        text_printf(&twice, "%s%s", count > 1 ? ", " : "", places[i].id);
-        if (places[i - 1].line) text_printf(&twice, " (lines %d and %d)", places[i - 1].line, places[i].line);
+        text_printf(&twice, "%s%s", count > 1 ? ", " : "", place->answer->id);
+        if (before->line) text_printf(&twice, " (lines %d and %d)", before->line, place->line);
     }
     if (count)
         status = fail(
             err,
             "%s: %d answer%s stand%s twice: %s%s; give each prompt one answer a policy, or ids of its own",
             in->path, count, count > 1 ? "s" : "", count > 1 ? "" : "s", twice.data, count > 3 ? ", …" : "");
+    else
+        drop_answers(all, again);
     free(twice.data);
+    free(again);
     free(places);
     return status;
 }

@@ -45,7 +45,7 @@ static int annotations_take(struct outputs_reading *in, const struct node *recor
 }
 
 const struct outputs_format outputs_annotations = {"alpaca_eval annotations (preference 2: output_2 wins)",
-                                                   annotations_know, annotations_take};
+                                                   annotations_know, annotations_take, 1};
 
 /* LLMBar: two outputs and which is better. */
 
@@ -72,7 +72,7 @@ static int llmbar_take(struct outputs_reading *in, const struct node *record, in
 }
 
 const struct outputs_format outputs_llmbar = {"LLMBar pairs (label: the better output)", llmbar_knows,
-                                              llmbar_take};
+                                              llmbar_take, 1};
 
 /* PandaLM: two models' responses and several people's labels; 0 is a tie. */
 
@@ -109,7 +109,7 @@ static int pandalm_take(struct outputs_reading *in, const struct node *record, i
 }
 
 const struct outputs_format outputs_pandalm = {"PandaLM pairs (annotators: 1, 2, 0 for a tie)", pandalm_knows,
-                                               pandalm_take};
+                                               pandalm_take, 1};
 
 /* Answers of FastChat's MT-bench and of arena-hard: choices with turns. */
 
@@ -137,8 +137,54 @@ static int arena_answers_take(struct outputs_reading *in, const struct node *rec
 }
 
 const struct outputs_format outputs_arena_answers = {
-    "MT-bench or arena-hard answers (first turn of the first choice)", arena_answers_know,
-    arena_answers_take};
+    "MT-bench or arena-hard answers (first turn of the first choice)", arena_answers_know, arena_answers_take,
+    0};
+
+/* Conversations that end in the answer: arena-hard v2's answers, chats. */
+
+static const struct node *last_turn(const struct node *record) {
+    const struct node *messages = node_get(record, "messages");
+    const struct node *last = messages && messages->kind == NODE_LIST ? messages->last : NULL;
+
+    return last && last->kind == NODE_MAP && !strcmp(node_text(last, "role", ""), "assistant") ? last : NULL;
+}
+
+static int chats_know(const struct node *record) {
+    return last_turn(record) && !record_has(record, "response") && !record_has(record, "output");
+}
+
+/* The turns before the last, as a prompt; caller frees. */
+static char *turns_before(const struct node *messages) {
+    struct node *before = node_new(NODE_LIST);
+    char *prompt;
+
+    for (const struct node *turn = messages->first; turn && turn->next; turn = turn->next)
+        node_add_copy(before, NULL, turn);
+    prompt = field_text(before);
+    node_free(before);
+    return prompt;
+}
+
+static int chats_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    static const char *const ids[] = {"uid", "question_id", "id", NULL};
+    const struct node *content = node_get(last_turn(record), "content");
+    const struct node *answer = content && content->kind == NODE_MAP ? node_get(content, "answer") : NULL;
+    char *prompt = turns_before(node_get(record, "messages")),
+         *response = field_text(answer ? answer : content);
+    char *id = record_id(record, ids, prompt);
+    int status;
+
+    status = id ? add_answer(in, node_text(record, "model", NULL), id, prompt, response, line, err)
+                : fail(err, "a conversation has neither an id nor turns before its answer");
+    if (!status) add_question(in, id, prompt);
+    free(id);
+    free(response);
+    free(prompt);
+    return status;
+}
+
+const struct outputs_format outputs_chats = {
+    "conversations (arena-hard v2 answers, chats): the last turn is the answer", chats_know, chats_take, 0};
 
 /* Arena-hard's judgments: in the first game the baseline is A, in the second the model. */
 
@@ -193,7 +239,7 @@ static int arena_judgments_take(struct outputs_reading *in, const struct node *r
 
 const struct outputs_format outputs_arena_judgments = {
     "arena-hard judgments (game 1: the baseline is A, game 2: the model)", arena_judgments_know,
-    arena_judgments_take};
+    arena_judgments_take, 0};
 
 /* MT-bench's judgments of one answer, or of a pair in both orders. */
 
@@ -246,7 +292,7 @@ static int mt_judgments_take(struct outputs_reading *in, const struct node *reco
 }
 
 const struct outputs_format outputs_mt_judgments = {
-    "MT-bench judgments (g1: model_1 first; a score of -1 is none)", mt_judgments_know, mt_judgments_take};
+    "MT-bench judgments (g1: model_1 first; a score of -1 is none)", mt_judgments_know, mt_judgments_take, 0};
 
 /* lm-evaluation-harness, --log_samples. */
 
@@ -254,36 +300,80 @@ static int lm_eval_knows(const struct node *record) {
     return record_has(record, "doc_id") && record_has(record, "resps") && record_has(record, "doc");
 }
 
-static int lm_eval_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+/* Of multiple choice, resps are [log-likelihood, greedy] of each continuation: the likeliest one, which the
+   arguments end in. NULL where it is no multiple choice. Caller frees. */
+static char *likeliest(const struct node *resps, const struct node *arguments) {
+    const struct node *best = NULL, *request = arguments ? arguments->first : NULL;
+    double most = -INFINITY;
+
+    for (const struct node *resp = resps ? resps->first : NULL; resp; resp = resp->next) {
+        const struct node *pair = resp;
+        char *end;
+        double likelihood;
+
+        while (pair->first && pair->first->kind == NODE_LIST)
+            pair = pair->first; /* raw ones stand in a list */
+        if (pair->kind != NODE_LIST || pair->count != 2 || !request) return NULL;
+        likelihood = pair->first->text ? strtod(pair->first->text, &end) : NAN;
+        if (!pair->first->text || *end || !request->last) return NULL;
+        if (likelihood > most) best = request->last;
+        most = likelihood > most ? likelihood : most;
+        request = request->next;
+    }
+    return best && best->text ? xstrdup(best->text + strspn(best->text, " ")) : NULL;
+}
+
+/* A filter of its own reads the same answer in another way: then the answer is the raw one. */
+static char *lm_eval_response(const struct node *record) {
+    const struct node *filtered = node_get(record, "filtered_resps"), *raw = node_get(record, "resps");
+    int own = strcmp(node_text(record, "filter", "none"), "none") != 0;
+    char *choice = likeliest(filtered && filtered->first ? filtered : raw, node_get(record, "arguments"));
+
+    if (choice) return choice;
+    return field_text(filtered && filtered->first && !own ? filtered : raw);
+}
+
+static char *lm_eval_prompt(const struct node *record) {
+    const struct node *doc = node_get(record, "doc");
+
+    for (const struct node *at = node_get(record, "arguments"); at; at = at->first)
+        if (at->kind == NODE_STRING) return xstrdup(at->text);
+    return field_text(node_get(doc, "question") ? node_get(doc, "question") : node_get(doc, "query"));
+}
+
+static void add_lm_eval_metric(struct outputs_reading *in, const struct node *record, const char *policy,
+                               const char *id) {
     static const char *const metrics[] = {"acc", "exact_match", "em", "pass@1", "correct", NULL};
-    const struct node *doc = node_get(record, "doc"), *filtered = node_get(record, "filtered_resps"), *metric;
+    const char *filter = node_text(record, "filter", "none");
+    const struct node *metric = NULL;
+    char *judge;
+    int i = 0;
+
+    while (metrics[i] && !((metric = node_get(record, metrics[i])) && metric->kind == NODE_NUMBER)) i++;
+    if (!metrics[i]) return;
+    judge = strcmp(filter, "none") ? xprintf("%s (%s)", metrics[i], filter) : xstrdup(metrics[i]);
+    judgment_set(add_judgment(in, policy, id, NULL, judge, "correct"), metric->number);
+    free(judge);
+}
+
+static int lm_eval_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
     const char *policy = in->how->name ? in->how->name : in->stem;
     char *id = record_id(record, (const char *const[]){"doc_id", NULL}, NULL);
-    char *prompt = NULL,
-         *response = field_text(filtered && filtered->first ? filtered : node_get(record, "resps"));
-    const struct node *arguments = node_get(record, "arguments");
-    struct example *question;
-    int status;
+    char *prompt = lm_eval_prompt(record), *response = lm_eval_response(record);
+    int status =
+        id ? add_answer(in, policy, id, prompt, response, line, err) : fail(err, "a sample has no doc_id");
 
-    for (const struct node *at = arguments; at && !prompt; at = at->first)
-        if (at->kind == NODE_STRING) prompt = xstrdup(at->text);
-    if (!prompt)
-        prompt = field_text(node_get(doc, "question") ? node_get(doc, "question") : node_get(doc, "query"));
-    status = add_answer(in, policy, id, prompt, response, line, err);
-    question = add_question(in, id, prompt);
-    question->truth = field_text(node_get(record, "target"));
-    for (int i = 0; metrics[i]; i++)
-        if ((metric = node_get(record, metrics[i])) && metric->kind == NODE_NUMBER) {
-            judgment_set(add_judgment(in, policy, id, NULL, metrics[i], "correct"), metric->number);
-            break;
-        }
+    if (!status) {
+        add_question(in, id, prompt)->truth = field_text(node_get(record, "target"));
+        add_lm_eval_metric(in, record, policy, id);
+    }
     free(id);
     free(prompt);
     free(response);
     return status;
 }
 
-const struct outputs_format outputs_lm_eval = {"lm-eval samples", lm_eval_knows, lm_eval_take};
+const struct outputs_format outputs_lm_eval = {"lm-eval samples", lm_eval_knows, lm_eval_take, 1};
 
 /* inspect's logs: samples with an output and scores. */
 
@@ -326,4 +416,4 @@ static int inspect_take(struct outputs_reading *in, const struct node *record, i
 }
 
 const struct outputs_format outputs_inspect = {"inspect samples (scores C, I, P)", inspect_knows,
-                                               inspect_take};
+                                               inspect_take, 0};

@@ -171,7 +171,7 @@ static int own_take(struct outputs_reading *in, const struct node *record, int l
     return 0;
 }
 
-static const struct outputs_format own = {"transcripts", own_knows, own_take};
+static const struct outputs_format own = {"transcripts", own_knows, own_take, 0};
 
 /* This program's own verdicts. */
 
@@ -202,7 +202,7 @@ static int verdicts_take(struct outputs_reading *in, const struct node *record, 
     return known ? 0 : fail(err, "\"outcome\" must be one of verdict, tie, refused, unparsed, transport");
 }
 
-static const struct outputs_format verdicts = {"verdicts", verdicts_know, verdicts_take};
+static const struct outputs_format verdicts = {"verdicts", verdicts_know, verdicts_take, 0};
 
 /* Preference pairs: two policies, "chosen" and "rejected", and the label that chose. */
 
@@ -257,7 +257,7 @@ out:
 }
 
 static const struct outputs_format pairs = {"preference pairs (HH, TRL): policies chosen and rejected",
-                                            pairs_know, pairs_take};
+                                            pairs_know, pairs_take, 0};
 
 /* Any table with a response, and a prompt or an id. */
 
@@ -415,7 +415,7 @@ int add_question_row(struct outputs_reading *in, const struct node *record, stru
     return 0;
 }
 
-static const struct outputs_format table = {"a table of responses", table_knows, table_take};
+static const struct outputs_format table = {"a table of responses", table_knows, table_take, 0};
 
 const struct outputs_format *const outputs_formats[] = {&own,
                                                         &verdicts,
@@ -425,6 +425,7 @@ const struct outputs_format *const outputs_formats[] = {&own,
                                                         &outputs_arena_judgments,
                                                         &outputs_mt_judgments,
                                                         &outputs_arena_answers,
+                                                        &outputs_chats,
                                                         &outputs_lm_eval,
                                                         &outputs_inspect,
                                                         &pairs,

@@ -47,11 +47,21 @@ twelve '{"instruction":"question %d","output_1":"b %d","output_2":"a longer m %d
 runs 0 winrate annotations.json --baseline b
 says out 'annotations.json: alpaca_eval annotations (preference 2: output_2 wins), 12 rows'
 says out '75.0 %'
+sed 's/a longer m/another n/g; s/"generator_2":"m"/"generator_2":"n"/g; s/1.75/1.25/g' annotations.json >second.json
+runs 0 winrate annotations.json second.json --baseline b # b's answers stand in both, word for word
+says out '75.0 %'
+says out '25.0 %'
+sed 's/"output_1":"b/"output_1":"changed/g' second.json >changed.json
+runs 2 winrate annotations.json changed.json --baseline b
+says out 'stand twice'
 runs 0 score -o annotations.json --suite degenerate -f csv
 says out 'alpaca_eval annotations'
 twelve '{"question_id":"q%d","model_id":"m","choices":[{"index":0,"turns":[{"content":"turn %d"}]}]}' >arena_answers.jsonl
 runs 0 score -o arena_answers.jsonl --suite degenerate -f csv
 says out 'arena_answers.jsonl: MT-bench or arena-hard answers (first turn of the first choice), 12 rows'
+twelve '{"uid":"u%d","model":"m","messages":[{"role":"user","content":"Q%d"},{"role":"assistant","content":{"answer":"A%d"}}]}' >arena2.jsonl
+runs 0 score -o arena2.jsonl --suite degenerate -f csv
+says out 'conversations (arena-hard v2 answers, chats): the last turn is the answer, 12 rows'
 twelve '{"question_id":"q%d","model":"m","judge":"g","games":[{"score":"B>A"},{"score":"A>>B"}]}' >arena.jsonl
 runs 0 winrate arena.jsonl
 says out 'arena-hard judgments (game 1: the baseline is A, game 2: the model), 12 rows'
@@ -67,6 +77,16 @@ twelve '{"doc_id":%d,"doc":{"question":"Q%d"},"target":"B","arguments":[["Q%d?",
 runs 0 score -o m=samples.jsonl -f json
 says out 'samples.jsonl: lm-eval samples, 12 rows'
 says out 'WARNING: m gives one answer to 12 of 12 prompts'
+twelve '{"doc_id":%d,"doc":{"query":"Q%d"},"target":1,"arguments":[["Q%d"," red"],["Q%d"," blue"]],"resps":[[["-4.5","False"]],[["-1.5","True"]]],"filtered_resps":[["-4.5","False"],["-1.5","True"]],"acc":1.0}' >choices.jsonl
+runs 0 score -o m=choices.jsonl --suite degenerate -f csv --out chosen
+[ "$(grep -c '"response":"blue"' chosen/steps/answers/transcripts.jsonl)" -eq 12 ] || complain "the likeliest continuation is the answer"
+twelve '{"doc_id":%d,"doc":{"question":"Q%d"},"target":"3","arguments":[["Q%d",{}]],"resps":[["so 3"]],"filtered_resps":["3"],"filter":"flexible","exact_match":1.0}' >filters.jsonl
+sed 's/flexible/strict/; s/"exact_match":1.0/"exact_match":0.0/' filters.jsonl >strict.jsonl
+cat strict.jsonl >>filters.jsonl
+runs 0 score -o m=filters.jsonl -f csv --out filtered # one answer, read in two ways
+says out 'lm-eval samples, 24 rows'
+[ "$(wc -l <filtered/steps/answers/transcripts.jsonl)" -eq 12 ] || complain "12 answers expected"
+says filtered/steps/answers/labels.jsonl 'exact_match (strict)'
 twelve '{"id":"s%d","epoch":1,"input":[{"role":"user","content":"Q%d"}],"target":"T","output":{"model":"m","choices":[{"message":{"role":"assistant","content":"A%d"}}]},"scores":{"match":{"value":"C"}}}' |
     { echo '{"version":2,"samples":['; paste -sd, ; echo ']}'; } >inspect.json
 runs 0 score -o inspect.json --suite degenerate -f csv
@@ -149,6 +169,8 @@ printf 'id,id\nq1,a\n' >header.csv
 head -c 60 a.jsonl.gz >cut.jsonl.gz
 { head -c 40 a.jsonl.gz; head -c 200 /dev/zero; } >bad.jsonl.gz
 printf '[1,2' >cut.json
+head -1 arena.jsonl >kinds.jsonl && echo '{"question_id":"q2","model":"m"}' >>kinds.jsonl
+head -1 arena_answers.jsonl >answers.jsonl && echo '{"question_id":"q2"}' >>answers.jsonl
 : >empty.json
 printf '"text"' >text.json
 cp a.jsonl a.txt
@@ -170,6 +192,8 @@ header.csv already given
 cut.jsonl.gz ends too early
 bad.jsonl.gz gzip
 cut.json :1
+kinds.jsonl :2: a row of another kind
+answers.jsonl :2: a row of another kind
 empty.json not valid JSON
 text.json a list of records
 a.txt must end in
