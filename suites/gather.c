@@ -7,9 +7,9 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "harness/refusal_detector.h"
 #include "judges/judge.h"
 #include "suites/judgments.h"
-#include "suites/refusal_detector.h"
 
 static int read_world(struct gathered *out, const struct node *data, struct error *err) {
     char *path = data && data->first ? path_join(data->first->text, "world.json") : NULL;

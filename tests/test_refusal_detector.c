@@ -1,5 +1,5 @@
 /* Refusals, answers that look like them, and what no rule should decide. */
-#include "suites/refusal_detector.h"
+#include "harness/refusal_detector.h"
 
 #include "harness/document.h"
 #include "harness/file.h"

@@ -2,8 +2,8 @@
    rule that must always answer answers wrongly in silence; docs/refusal.md says how well it does. In a world
    the world's own truth is used instead.
  */
-#ifndef SUITES_REFUSAL_DETECTOR_H
-#define SUITES_REFUSAL_DETECTOR_H
+#ifndef HARNESS_REFUSAL_DETECTOR_H
+#define HARNESS_REFUSAL_DETECTOR_H
 
 enum refusal { REFUSAL_ANSWERED, REFUSAL_REFUSED, REFUSAL_UNDETERMINED };
 

@@ -1,4 +1,4 @@
-#include "suites/refusal_detector.h"
+#include "harness/refusal_detector.h"
 
 #include <ctype.h>
 #include <stdlib.h>
