@@ -454,6 +454,8 @@ static int score(struct scoring *scoring, FILE *out, struct error *err) {
     int status = prepare_folder(scoring->folder, err);
 
     complete(scoring);
+    /* Before anything else, so that the folder is known as this command's whenever it is killed. */
+    if (!status) status = write_manifest(scoring, measured, err);
     if (!status) status = write_answers(scoring, answers, err);
     if (!status) status = evaluate(scoring, answers, measured, err);
     if (!status) status = write_manifest(scoring, measured, err);
