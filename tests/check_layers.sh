@@ -35,8 +35,8 @@ only() {
 only '(cjson/|cJSON)' 'harness/document\.c'
 only 'yaml' 'harness/document\.c'
 only 'gsl/' 'harness/(statistics[a-z_]*|rng)\.c'
-only 'sqlite3' 'harness/store\.c'
-only 'curl/' 'harness/http\.c'
+only 'sqlite3' 'harness/store[a-z_]*\.c'
+only 'curl/' 'harness/http[a-z_]*\.c'
 only 'zlib' 'harness/document\.c'
 only '(cuda|cublas)' 'kernels/cuda/'
 

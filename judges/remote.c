@@ -1,0 +1,534 @@
+/* A model behind an OpenAI-compatible chat endpoint, asked by a rubric. Judges what the rubric calls its
+   verdict; docs/judging.md says how, and what comes of each fault. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/progress.h"
+#include "harness/refusal_detector.h"
+#include "judges/asking.h"
+#include "judges/canary.h"
+#include "judges/judge.h"
+#include "judges/reading.h"
+
+struct settings {
+    const char *endpoint, *model, *rubric, *rubric_file, *key_env, *key_file, *ca_file, *cache;
+    const struct node *body;
+    double temperature, rate, timeout, connect_timeout, backoff, longest_wait, input_price, output_price,
+        budget;
+    int method, max_tokens, max_tokens_name, top_logprobs, concurrency, retries, most_bytes, give_up,
+        retry_errors, canaries;
+};
+
+#define AT(field) offsetof(struct settings, field)
+static const struct option options[] = {
+    {"endpoint", OPTION_TEXT, AT(endpoint), NULL, 0, 0, NULL,
+     "URL of the API: https://HOST/v1; /chat/completions is added"},
+    {"model", OPTION_TEXT, AT(model), NULL, 0, 0, NULL, "name of the model, as the server calls it"},
+    {"rubric", OPTION_TEXT, AT(rubric), "", 0, 0, NULL,
+     "what is asked: pairwise, score, yes-no, refusal or correctness"},
+    {"rubric_file", OPTION_FILE, AT(rubric_file), "", 0, 0, NULL, "a rubric of your own, instead"},
+    {"key_env", OPTION_TEXT, AT(key_env), "", 0, 0, NULL, "environment variable that holds the key"},
+    {"key_file", OPTION_TEXT, AT(key_file), "", 0, 0, NULL, "file of mode 0600 that holds the key"},
+    {"method", OPTION_CHOICE, AT(method), "text", 0, 0, "text|logprobs",
+     "read the verdict in the reply, or weigh the first token's probabilities"},
+    {"max_tokens", OPTION_INT, AT(max_tokens), "512", 1, 1000000, NULL, "of a reply; with logprobs 1"},
+    {"max_tokens_name", OPTION_CHOICE, AT(max_tokens_name), "max_tokens", 0, 0,
+     "max_tokens|max_completion_tokens", "what the server calls that limit"},
+    {"temperature", OPTION_REAL, AT(temperature), "0", -1, 2, NULL, "of sampling; -1: the server's own"},
+    {"top_logprobs", OPTION_INT, AT(top_logprobs), "5", 2, 20, NULL,
+     "tokens whose probabilities are asked for"},
+    {"body", OPTION_MAP, AT(body), "", 0, 0, NULL, "more fields of the request (reasoning_effort: low)"},
+    {"concurrency", OPTION_INT, AT(concurrency), "8", 1, 256, NULL, "requests in flight at most"},
+    {"rate", OPTION_REAL, AT(rate), "0", 0, 1000000, NULL, "requests a minute at most; 0: any number"},
+    {"retries", OPTION_INT, AT(retries), "5", 0, 100, NULL, "attempts after a request's first that failed"},
+    {"timeout", OPTION_REAL, AT(timeout), "120", 0.01, 86400, NULL, "seconds for a reply"},
+    {"connect_timeout", OPTION_REAL, AT(connect_timeout), "20", 0.01, 3600, NULL, "seconds to connect"},
+    {"backoff", OPTION_REAL, AT(backoff), "1", 0.001, 60, NULL,
+     "seconds before the second attempt, doubled for each later one, times ½ to 1½"},
+    {"longest_wait", OPTION_REAL, AT(longest_wait), "300", 0, 86400, NULL,
+     "seconds that a server may ask to wait; beyond it the request has failed"},
+    {"most_bytes", OPTION_INT, AT(most_bytes), "4194304", 1024, 1073741824, NULL,
+     "of a reply; it is cut off beyond"},
+    {"give_up", OPTION_INT, AT(give_up), "25", 0, 1000000, NULL,
+     "failures in a row after which no more is asked; 0: never"},
+    {"input_price", OPTION_REAL, AT(input_price), "0", 0, 1e6, NULL, "of a million tokens of the prompt"},
+    {"output_price", OPTION_REAL, AT(output_price), "0", 0, 1e6, NULL, "of a million tokens of the reply"},
+    {"budget", OPTION_REAL, AT(budget), "0", 0, 1e9, NULL,
+     "in the prices' currency; no request is sent that could pass it; 0: none"},
+    {"cache", OPTION_TEXT, AT(cache), "cache/judgments.db", 0, 0, NULL,
+     "file that keeps every reply; what is in it is not asked again"},
+    {"retry_errors", OPTION_BOOL, AT(retry_errors), "false", 0, 0, NULL,
+     "ask again what failed before; the failure stays until there is an answer"},
+    {"canaries", OPTION_BOOL, AT(canaries), "true", 0, 0, NULL, "add judgments whose right answer is known"},
+    {"ca_file", OPTION_TEXT, AT(ca_file), "", 0, 0, NULL, "certificates to trust instead of the system's"},
+    {0}};
+#undef AT
+
+struct judging {
+    struct settings settings;
+    struct node *options; /* owns the settings' texts */
+    struct rubric rubric;
+    struct asking asking;
+    struct examples *questions;
+    struct canary_counts canaries;
+    double input_tokens, output_tokens, attempts; /* behind all replies */
+    int outcomes[5];
+    char *name, *url, *key, *label;
+};
+
+/* One request: what is shown, and whose judgment it is. */
+struct trial {
+    struct exhibit shown;
+    int salt, turned;
+    int subject, order; /* of a real judgment */
+    struct canary *canary;
+    int side; /* of the canary */
+};
+
+struct sitting {
+    struct trial *trials;
+    struct inquiry *inquiries;
+    int count, room;
+    struct canary canaries[MOST_CANARIES];
+    int canary_count;
+};
+
+static int is_variable(const char *name) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    static const char more[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+
+    return *name && strchr(letters, *name) && !name[strspn(name, more)];
+}
+
+/* Sentences here never repeat what was given: it may be the key itself, in the wrong place. */
+static int read_key_variable(char **out, const char *name, struct error *err) {
+    const char *value = is_variable(name) ? getenv(name) : NULL;
+
+    if (!is_variable(name))
+        return fail(err, "key_env must be the name of an environment variable, not the key itself");
+    if (!value || !*value)
+        return fail(err,
+                    "the environment variable that key_env names is not set: export it, or use key_file");
+    *out = xstrdup(value);
+    return 0;
+}
+
+static int read_key_file(char **out, const char *path, struct error *err) {
+    struct stat info;
+
+    if (stat(path, &info))
+        return fail(err, "the file that key_file names cannot be read: %s", strerror(errno));
+    if (info.st_mode & 077)
+        return fail(err, "the file that key_file names is open to others (mode %04o); chmod 600 closes it",
+                    (unsigned)info.st_mode & 07777);
+    *out = file_read(path, NULL, err);
+    if (!*out) return -1;
+    (*out)[strcspn(*out, "\r\n")] = '\0';
+    return 0;
+}
+
+static int read_key(struct judging *judging, struct error *err) {
+    const struct settings *settings = &judging->settings;
+
+    if (settings->key_env && settings->key_file) return fail(err, "one of key_env and key_file is enough");
+    if (settings->key_env && read_key_variable(&judging->key, settings->key_env, err)) return -1;
+    if (settings->key_file && read_key_file(&judging->key, settings->key_file, err)) return -1;
+    for (const char *at = judging->key; at && *at; at++)
+        if (*at <= ' ' || *at > '~') return fail(err, "the key holds blanks or signs that no key has");
+    if (judging->key && strlen(judging->key) < 8) return fail(err, "the key is shorter than 8 characters");
+    return 0;
+}
+
+static int check_settings(const struct judging *judging, struct error *err) {
+    static const char *const own[] = {"model",       "messages", "temperature", "max_tokens",
+                                      "stream",      "logprobs", "n",           "max_completion_tokens",
+                                      "top_logprobs"};
+    const struct settings *settings = &judging->settings;
+
+    if (!settings->rubric == !settings->rubric_file)
+        return fail(err, "the judge remote needs a rubric: one of rubric and rubric_file");
+    if (settings->budget > 0 && settings->input_price + settings->output_price <= 0)
+        return fail(err, "a budget needs prices: input_price and output_price, of a million tokens");
+    for (const struct node *field = settings->body ? settings->body->first : NULL; field; field = field->next)
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+            if (field->key && !strcmp(field->key, own[i]))
+                return fail(err, "body cannot set \"%s\", which the judge sets itself", own[i]);
+    return 0;
+}
+
+static void make_url(struct judging *judging) {
+    const char *endpoint = judging->settings.endpoint, *tail = "/chat/completions";
+    size_t length = strlen(endpoint);
+
+    while (length && endpoint[length - 1] == '/') length--;
+    if (length > strlen(tail) && !strncmp(endpoint + length - strlen(tail), tail, strlen(tail))) tail = "";
+    judging->url = xprintf("%.*s%s", (int)length, endpoint, tail);
+}
+
+static struct ask_settings ask_settings(const struct judging *judging) {
+    const struct settings *settings = &judging->settings;
+
+    return (struct ask_settings){.http = {.url = judging->url,
+                                          .key = judging->key,
+                                          .ca_file = settings->ca_file,
+                                          .concurrency = settings->concurrency,
+                                          .retries = settings->retries,
+                                          .per_minute = settings->rate,
+                                          .connect_seconds = settings->connect_timeout,
+                                          .seconds = settings->timeout,
+                                          .backoff = settings->backoff,
+                                          .longest_wait = settings->longest_wait,
+                                          .most_bytes = (size_t)settings->most_bytes,
+                                          .seed = 1},
+                                 .label = judging->label,
+                                 .input_price = settings->input_price,
+                                 .output_price = settings->output_price,
+                                 .budget = settings->budget,
+                                 .max_tokens = settings->max_tokens,
+                                 .give_up = settings->give_up,
+                                 .retry_errors = settings->retry_errors};
+}
+
+static void remote_close(struct judging *judging) {
+    if (!judging) return;
+    cache_close(judging->asking.cache);
+    rubric_free(&judging->rubric);
+    node_free(judging->options);
+    if (judging->key) explicit_bzero(judging->key, strlen(judging->key));
+    free(judging->key);
+    free(judging->name);
+    free(judging->url);
+    free(judging->label);
+    free(judging);
+}
+
+static int prepare(struct judging *judging, const char *where, struct error *err) {
+    struct settings *settings = &judging->settings;
+
+    if (options_read(options, NULL, judging->options, where, settings, err) || check_settings(judging, err))
+        return -1;
+    make_url(judging);
+    if (http_check_url(judging->url, settings->key_env || settings->key_file, err)) return -1;
+    if (rubric_open(&judging->rubric, settings->rubric, settings->rubric_file, err)) return -1;
+    if (!judging->rubric.endings[settings->method])
+        return fail(err, "the rubric %s has no \"endings\" for the method %s", judging->rubric.name,
+                    settings->method == METHOD_TEXT ? "text" : "logprobs");
+    if (settings->method == METHOD_LOGPROBS) settings->max_tokens = 1;
+    judging->label = xprintf("judging by %s", settings->model);
+    if (read_key(judging, err) || cache_open(&judging->asking.cache, settings->cache, err)) return -1;
+    judging->asking.settings = ask_settings(judging);
+    return 0;
+}
+
+static int remote_open(struct judging **out, const struct judge_setup *setup, struct error *err) {
+    struct judging *judging = xcalloc(1, sizeof *judging);
+
+    judging->options = setup->options ? node_copy(setup->options) : node_new(NODE_MAP);
+    judging->name = xstrdup(setup->name ? setup->name : "remote");
+    judging->questions = setup->questions;
+    if (prepare(judging, setup->where ? setup->where : "judge remote", err)) {
+        remote_close(judging);
+        return -1;
+    }
+    *out = judging;
+    return 0;
+}
+
+static char *request_body(const struct judging *judging, const struct trial *trial) {
+    const struct settings *settings = &judging->settings;
+    struct node *body = node_new(NODE_MAP), *messages;
+    char *json;
+
+    messages = rubric_messages(&judging->rubric, &trial->shown, (enum method)settings->method, trial->salt);
+    node_add_text(body, "model", settings->model);
+    node_add_copy(body, "messages", messages);
+    if (settings->temperature >= 0) node_add_number(body, "temperature", settings->temperature);
+    node_add_number(body, settings->max_tokens_name ? "max_completion_tokens" : "max_tokens",
+                    settings->max_tokens);
+    if (settings->method == METHOD_LOGPROBS) {
+        node_add_bool(body, "logprobs", 1);
+        node_add_number(body, "top_logprobs", settings->top_logprobs);
+    }
+    for (const struct node *field = settings->body ? settings->body->first : NULL; field; field = field->next)
+        node_add_copy(body, field->key, field);
+    json = node_json(body, 0);
+    node_free(messages);
+    node_free(body);
+    return json;
+}
+
+static void add_trial(struct sitting *sitting, struct trial trial) {
+    if (sitting->count == sitting->room) {
+        sitting->room = 2 * sitting->room + 64;
+        sitting->trials = xrealloc(sitting->trials, (size_t)sitting->room, sizeof *sitting->trials);
+    }
+    sitting->trials[sitting->count++] = trial;
+}
+
+static void add_canaries(struct sitting *sitting, const struct judging *judging,
+                         const struct exhibit *first) {
+    if (!judging->settings.canaries) return;
+    sitting->canary_count = canaries_make(sitting->canaries, &judging->rubric, first);
+    for (int i = 0; i < sitting->canary_count; i++)
+        for (int side = 0; side < sitting->canaries[i].count; side++) {
+            struct canary *canary = &sitting->canaries[i];
+
+            add_trial(sitting, (struct trial){.shown = canary->shown[side],
+                                              .salt = canary->salt[side],
+                                              .turned = canary->turned[side],
+                                              .canary = canary,
+                                              .side = side});
+        }
+}
+
+static void sitting_free(struct sitting *sitting) {
+    for (int i = 0; i < sitting->count && sitting->inquiries; i++) inquiry_free(&sitting->inquiries[i]);
+    free(sitting->inquiries);
+    free(sitting->trials);
+}
+
+static const char *truth_of(const struct judging *judging, const char *prompt_id) {
+    const struct example *question = judging->questions ? examples_find(judging->questions, prompt_id) : NULL;
+
+    return question ? question->truth : NULL;
+}
+
+static int ask_all(struct judging *judging, struct sitting *sitting, struct error *err) {
+    sitting->inquiries = xcalloc((size_t)sitting->count + 1, sizeof *sitting->inquiries);
+    for (int i = 0; i < sitting->count; i++)
+        inquiry_make(&sitting->inquiries[i], &judging->asking.settings,
+                     request_body(judging, &sitting->trials[i]));
+    return ask(&judging->asking, sitting->inquiries, sitting->count, err);
+}
+
+static struct reading failure(enum outcome outcome, const char *reason) {
+    struct reading reading = {.outcome = outcome, .score = NAN};
+
+    snprintf(reading.reason, sizeof reading.reason, "%s", reason);
+    return reading;
+}
+
+/* What the model said, as a reading; -1 where the server does not do what the method needs. */
+static int read_answer(struct reading *out, struct judging *judging, const struct completion *completion,
+                       struct error *err) {
+    const struct settings *settings = &judging->settings;
+    const struct choices *offers = &judging->rubric.offers[settings->method];
+
+    if (completion->kind == COMPLETION_REFUSED)
+        *out = failure(OUTCOME_REFUSED, completion->reason);
+    else if (settings->method == METHOD_TEXT)
+        *out = reading_of_text(completion, judging->rubric.marker, offers);
+    else if (completion->top_logprobs)
+        *out = reading_of_logprobs(completion, offers);
+    else
+        return fail(err,
+                    "the server ignores logprobs (model %s): use one that returns them, or the method text; "
+                    "no verdict was read from its text instead",
+                    settings->model);
+    if (settings->method == METHOD_TEXT && out->outcome == OUTCOME_UNPARSED &&
+        refusal_detect(completion->content) == REFUSAL_REFUSED)
+        *out = failure(OUTCOME_REFUSED, "the judge declines");
+    if (out->outcome == OUTCOME_VERDICT && judging->rubric.pair && out->score == 0.5)
+        out->outcome = OUTCOME_TIE;
+    return 0;
+}
+
+static char *said(const struct completion *completion, const char *body) {
+    return xstrdup(completion->content && *completion->content ? completion->content : body);
+}
+
+/* An inquiry's end as a reading, turned to the one it is about; raw: the judge's words, the caller's. */
+static int read_inquiry(struct reading *out, char **raw, struct judging *judging,
+                        const struct inquiry *inquiry, int turned, struct error *err) {
+    const char *body = inquiry->reply.body;
+    struct completion completion = {0};
+    int status = 0;
+
+    *raw = NULL;
+    if (body) {
+        completion_read(&completion, body, strlen(body));
+        *raw = said(&completion, body);
+    }
+    if (inquiry->state == ASK_ANSWERED)
+        status = read_answer(out, judging, &completion, err);
+    else if (inquiry->state == ASK_FAILED)
+        *out = failure((enum outcome)inquiry->reply.kind, inquiry->reply.reason);
+    else
+        *out = failure(OUTCOME_TRANSPORT, inquiry->reason);
+    if (turned) out->score = 1 - out->score;
+    judging->input_tokens += inquiry->reply.input_tokens;
+    judging->output_tokens += inquiry->reply.output_tokens;
+    judging->attempts += inquiry->reply.attempts;
+    completion_free(&completion);
+    return status;
+}
+
+/* Both functions below fill a verdict that has its ids. */
+static void fill_verdict(struct verdict *verdict, struct judging *judging, const struct reading *reading,
+                         char *raw) {
+    verdict->judge = xstrdup(judging->name);
+    verdict->what = xstrdup(judging->rubric.what);
+    verdict->outcome = reading->outcome;
+    verdict->score = reading->score;
+    if (*reading->reason) verdict->reason = xstrdup(reading->reason);
+    verdict->raw = raw;
+    judging->outcomes[reading->outcome]++;
+}
+
+static void tell_canaries(const struct judging *judging, const struct sitting *sitting) {
+    static const char *const meanings[] = {"one answer judged twice does not come out even",
+                                           "an answer without content is taken for a good one",
+                                           "the worse of two answers is taken for the better one"};
+    int fine = judging->settings.method == METHOD_LOGPROBS, failed[CANARY_KINDS] = {0};
+
+    for (int i = 0; i < sitting->canary_count; i++)
+        failed[sitting->canaries[i].kind] +=
+            canary_passed(&sitting->canaries[i], &judging->rubric, fine) == 0;
+    for (int k = 0; k < CANARY_KINDS; k++)
+        if (failed[k])
+            progress_notice("%s: canary %s failed (%d): %s", judging->name, canary_name((enum canary_kind)k),
+                            failed[k], meanings[k]);
+}
+
+/* What a person should know of the batch. */
+static void tell_batch(const struct judging *judging, const struct sitting *sitting) {
+    const struct ask_totals *totals = &judging->asking.totals;
+    const int *n = judging->outcomes;
+    char cost[64] = "";
+
+    tell_canaries(judging, sitting);
+    if (judging->settings.input_price + judging->settings.output_price > 0)
+        snprintf(cost, sizeof cost, "; cost %.4f", totals->cost);
+    progress_notice(
+        "%s: %d verdicts, %d ties, %d refused, %d unparsed, %d transport; %d requests were asked, "
+        "%d came from the cache, %d were not asked%s",
+        judging->name, n[OUTCOME_VERDICT], n[OUTCOME_TIE], n[OUTCOME_REFUSED], n[OUTCOME_UNPARSED],
+        n[OUTCOME_TRANSPORT], totals->asked, totals->cached, totals->unasked, cost);
+}
+
+/* Asks, and calls add() for each real trial in their order. */
+static int hold(struct judging *judging, struct sitting *sitting,
+                struct verdict *(*add)(void *context, const struct trial *trial), void *context,
+                struct error *err) {
+    if (ask_all(judging, sitting, err)) return -1;
+    for (int i = 0; i < sitting->count; i++) {
+        struct trial *trial = &sitting->trials[i];
+        struct reading reading;
+        char *raw;
+
+        if (read_inquiry(&reading, &raw, judging, &sitting->inquiries[i], trial->turned, err)) {
+            free(raw);
+            return -1;
+        }
+        if (trial->canary) {
+            trial->canary->score[trial->side] = reading.score;
+            free(raw);
+        } else {
+            fill_verdict(add(context, trial), judging, &reading, raw);
+        }
+    }
+    canaries_count(&judging->canaries, sitting->canaries, sitting->canary_count, &judging->rubric,
+                   judging->settings.method == METHOD_LOGPROBS);
+    tell_batch(judging, sitting);
+    return 0;
+}
+
+/* What verdicts are about. */
+struct subjects {
+    const struct transcript *const *a, *const *b; /* b: NULL for single answers */
+    struct verdicts *out;
+};
+
+static struct verdict *add_subject(void *context, const struct trial *trial) {
+    const struct subjects *subjects = context;
+    struct verdict *verdict = verdicts_add(subjects->out);
+
+    verdict->transcript = xstrdup(subjects->a[trial->subject]->id);
+    if (subjects->b) verdict->other = xstrdup(subjects->b[trial->subject]->id);
+    verdict->order = trial->order;
+    return verdict;
+}
+
+static int remote_judge(struct judging *judging, const struct transcript *const *answers, int count,
+                        struct verdicts *out, struct error *err) {
+    struct subjects subjects = {answers, NULL, out};
+    struct sitting sitting = {0};
+    int status = 0;
+
+    if (judging->rubric.pair) return 0;
+    for (int i = 0; i < count; i++) {
+        struct exhibit shown = {answers[i]->prompt, answers[i]->response, NULL, NULL};
+
+        shown.reference = truth_of(judging, answers[i]->prompt_id);
+        if (judging->rubric.needs_reference && !shown.reference) {
+            fill_verdict(add_subject(&subjects, &(struct trial){.subject = i}), judging,
+                         &(struct reading){OUTCOME_UNPARSED, NAN, "the question has no reference"}, NULL);
+            continue;
+        }
+        if (!sitting.count) add_canaries(&sitting, judging, &shown);
+        add_trial(&sitting, (struct trial){.shown = shown, .subject = i});
+    }
+    if (sitting.count) status = hold(judging, &sitting, add_subject, &subjects, err);
+    sitting_free(&sitting);
+    return status;
+}
+
+static int remote_compare(struct judging *judging, const struct transcript *const *a,
+                          const struct transcript *const *b, int count, struct verdicts *out,
+                          struct error *err) {
+    struct subjects subjects = {a, b, out};
+    struct sitting sitting = {0};
+    int status = 0;
+
+    if (!judging->rubric.pair) return 0;
+    for (int i = 0; i < count; i++) {
+        const char *reference = truth_of(judging, a[i]->prompt_id);
+        struct exhibit there = {a[i]->prompt, a[i]->response, b[i]->response, reference};
+        struct exhibit back = {a[i]->prompt, b[i]->response, a[i]->response, reference};
+
+        if (!sitting.count) add_canaries(&sitting, judging, &there);
+        add_trial(&sitting, (struct trial){.shown = there, .subject = i, .order = 1});
+        add_trial(&sitting, (struct trial){.shown = back, .subject = i, .order = 2, .turned = 1});
+    }
+    if (sitting.count) status = hold(judging, &sitting, add_subject, &subjects, err);
+    sitting_free(&sitting);
+    return status;
+}
+
+static void remote_account(const struct judging *judging, struct node *out) {
+    const struct settings *settings = &judging->settings;
+    struct node *rubric = node_add(out, "rubric", NODE_MAP), *canaries;
+
+    node_add_text(out, "endpoint", judging->url);
+    node_add_text(out, "model", settings->model);
+    node_add_text(rubric, "name", judging->rubric.name);
+    node_add_text(rubric, "sha256", judging->rubric.hash);
+    node_add_text(out, "method", settings->method == METHOD_TEXT ? "text" : "logprobs");
+    node_add_number(out, "temperature", settings->temperature);
+    node_add_number(out, "max_tokens", settings->max_tokens);
+    node_add_number(out, "attempts", judging->attempts);
+    node_add_number(out, "input_tokens", judging->input_tokens);
+    node_add_number(out, "output_tokens", judging->output_tokens);
+    node_add_number(out, "cost", judging->asking.totals.cost);
+    if (settings->budget > 0) node_add_number(out, "budget", settings->budget);
+    node_add_number(out, "unasked", judging->asking.totals.unasked);
+    canaries = node_add(out, "canaries", NODE_MAP);
+    canaries_describe(&judging->canaries, canaries);
+}
+
+const struct judge judge_remote = {.name = "remote",
+                                   .summary =
+                                       "a model behind an OpenAI-compatible endpoint, asked by a rubric",
+                                   .options = options,
+                                   .costly = 1,
+                                   .open = remote_open,
+                                   .judge = remote_judge,
+                                   .compare = remote_compare,
+                                   .account = remote_account,
+                                   .close = remote_close};
