@@ -27,11 +27,11 @@ static double alpha_of(const void *data, const int *picked, int count) {
     return between > 0 ? 1 - (all.count - 1) * within / between : NAN;
 }
 
-static struct rated rate(const double *ratings, int raters, double middle) {
+static struct rated rate(const double *ratings, int raters, double origin) {
     struct rated out = {0};
 
     for (int r = 0; r < raters; r++) {
-        double one = ratings[r] - middle;
+        double one = ratings[r] - origin;
 
         if (isnan(one)) continue;
         out.count++;
@@ -41,27 +41,24 @@ static struct rated rate(const double *ratings, int raters, double middle) {
     return out;
 }
 
-static double middle_of(const double *ratings, size_t count) {
-    double sum = 0, given = 0;
-
+/* One of the ratings to measure the others from: squares lose no digits to a large mean, and equal ratings
+ * are 0. */
+static double origin_of(const double *ratings, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (!isnan(ratings[i])) {
-            sum += ratings[i];
-            given++;
-        }
-    return given > 0 ? sum / given : 0;
+        if (!isnan(ratings[i])) return ratings[i];
+    return 0;
 }
 
 int krippendorff_interval(struct agreement *out, const double *ratings, int items, int raters,
                           const struct bootstrap *how, struct error *err) {
     struct rated *kept = xmalloc(((size_t)items + 1) * sizeof *kept);
     int *every = xmalloc(((size_t)items + 1) * sizeof *every), count = 0, status = -1;
-    double middle = middle_of(ratings, (size_t)items * (size_t)raters); /* squares lose no digits to it */
+    double origin = origin_of(ratings, (size_t)items * (size_t)raters);
     struct bootstrapped resampled;
     struct error ignored;
 
     for (int i = 0; i < items; i++) {
-        kept[count] = rate(ratings + (size_t)i * raters, raters, middle);
+        kept[count] = rate(ratings + (size_t)i * raters, raters, origin);
         if (kept[count].count < 2) continue;
         every[count] = count;
         count++;

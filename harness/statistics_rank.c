@@ -98,13 +98,28 @@ static double likelihood(const struct design *design, const double *rows, const 
     return sum;
 }
 
+/* Cholesky's factors in place. -1 if a pivot is rounding beside its diagonal entry: a term that others make.
+ */
+static int factorise(gsl_matrix *information) {
+    size_t terms = information->size1;
+    double *diagonal = xmalloc(terms * sizeof *diagonal);
+    int status;
+
+    for (size_t i = 0; i < terms; i++) diagonal[i] = gsl_matrix_get(information, i, i);
+    status = gsl_linalg_cholesky_decomp1(information) ? -1 : 0;
+    for (size_t i = 0; i < terms && !status; i++)
+        if (pow(gsl_matrix_get(information, i, i), 2) <= 1e-12 * diagonal[i]) status = -1;
+    free(diagonal);
+    return status;
+}
+
 /* Solves information · step = gradient by Cholesky's factors, in place. -1 if it is not positive definite. */
 static int newton_step(gsl_matrix *information, double *gradient, int terms) {
     gsl_vector_view right = gsl_vector_view_array(gradient, terms);
-    int status = gsl_linalg_cholesky_decomp1(information);
+    int status = factorise(information);
 
     if (!status) gsl_linalg_cholesky_svx(information, &right.vector);
-    return status ? -1 : 0;
+    return status;
 }
 
 static double largest(const double *values, int count) {
@@ -419,7 +434,7 @@ static double *weights_of(const struct contest *contests, int count) {
 
 /* Inverts in place. */
 static int invert(gsl_matrix *information, struct error *err) {
-    int status = gsl_linalg_cholesky_decomp1(information) || gsl_linalg_cholesky_invert(information);
+    int status = factorise(information) || gsl_linalg_cholesky_invert(information);
 
     return status ? fail(err, "the terms cannot be told apart: their information matrix is singular") : 0;
 }

@@ -89,6 +89,16 @@ START_TEST(interval_alpha_is_krippendorffs)
 }
 END_TEST
 
+START_TEST(equal_ratings_have_no_alpha_whatever_their_digits)
+{
+    const double same[] = {.1, .1, .1, .1, .1, .1};
+    struct agreement got;
+
+    ck_assert_int_eq(krippendorff_interval(&got, same, 3, 2, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "all ratings are the same"));
+}
+END_TEST
+
 START_TEST(agreement_without_variance_or_items_is_an_error)
 {
     const int same[] = {1, 1, 1, 1}, none[] = {-1, -1, -1, -1}, odd[] = {0, 7, 1, 1};
@@ -183,6 +193,7 @@ int main(void) {
     tcase_add_test(cases, fleiss_kappa_matches_the_published_example);
     tcase_add_test(cases, krippendorffs_alpha_takes_missing_labels);
     tcase_add_test(cases, interval_alpha_is_krippendorffs);
+    tcase_add_test(cases, equal_ratings_have_no_alpha_whatever_their_digits);
     tcase_add_test(cases, agreement_without_variance_or_items_is_an_error);
     tcase_add_test(cases, positions_are_counted_by_hand);
     tcase_add_test(cases, consistency_is_of_winners);

@@ -31,6 +31,7 @@ START_TEST(the_tiny_case_matches_at_each_c)
     near(got.raw, 0.545833333333, 1e-9);
     near(got.sd, 181.168346289, 1e-9 * 181);
     ck_assert(isinf(got.c) && !got.far);
+    ck_assert_str_eq(length_variant_name(got.variant), "minimal");
     ck_assert_int_eq(length_controlled(&got, &tiny, LENGTH_FULL, 100, NULL, &err), 0);
     near(got.phi, 2.68783609, 1e-8);
     near(got.theta, -0.05273801507, 1e-9);
@@ -143,7 +144,7 @@ END_TEST
 
 START_TEST(what_cannot_be_controlled_is_said)
 {
-    double same[12] = {0}, told[12], holes[12] = {0, 0, NAN};
+    double same[12] = {0}, told[12], holes[12] = {0, 0, NAN}, beyond[12] = {0, 1.5};
     struct length_data data = tiny;
     struct length_fit got;
 
@@ -160,10 +161,17 @@ START_TEST(what_cannot_be_controlled_is_said)
     ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "3 prompts"));
     data = tiny;
+    data.preference = beyond;
+    ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
+    ck_assert_str_eq(err.message, "prompt 2: a preference in [0, 1] and a length were expected");
+    data = tiny;
     data.difficulty = holes;
     ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "not a finite number"));
     data.difficulty = NULL;
+    data.gamed[0] = (struct gamed){delta, holes};
+    ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "not a finite number"));
     data.gamed[0] = (struct gamed){same, preference};
     ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "do not vary"));

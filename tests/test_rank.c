@@ -2,6 +2,7 @@
    data and the fit with a style are those of Newton's method in 30 digits: R's glm stops a step earlier, and
    its errors (0.343255664026, 0.130943642532) and a quasi-Newton fit (0.533272629089) agree with these to
    1e-6 and 3e-9. */
+#include "harness/rng.h"
 #include "harness/statistics.h"
 #include "harness/statistics_rank.h"
 
@@ -227,6 +228,88 @@ START_TEST(what_has_no_finite_fit_is_said)
 }
 END_TEST
 
+/* One contest each way around of one pair: an order effect is what the ability is. */
+START_TEST(terms_that_are_one_are_said)
+{
+    struct contest contests[] = {{1, 0, 0.5, 2, 0}, {1, 0, 1, 1, 1}, {1, 0, 0, 1, 2}};
+    struct ranking_form form = {.models = 2, .has_order = 1, .level = 0.95};
+
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 3, &form, &err), -1);
+    ck_assert_str_eq(err.message, "the terms cannot be told apart: their information matrix is singular");
+}
+END_TEST
+
+START_TEST(contests_are_checked)
+{
+    struct contest contests[] = {{0, 1, 1, 1, 0}, {1, 0, 1, 1, 0}};
+    const double holes[] = {NAN, 1};
+    struct ranking_form form = {.models = 2, .level = 0.95};
+
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), 0);
+    ck_assert_int_eq(ranking_resample(&ranking, contests, 2, &form, 1, 200, &err), -1);
+    ck_assert_str_eq(err.message, "1 cluster(s): resampling needs two");
+    ranking_free(&ranking);
+    contests[1].cluster = 1; /* half of the resamples hold one contest alone */
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), 0);
+    ck_assert_int_eq(ranking_resample(&ranking, contests, 2, &form, 1, 200, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "resamples have finite abilities (separation)"));
+    ranking_free(&ranking);
+    form.styles = holes;
+    form.style_count = 1;
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "not a finite number"));
+    form.style_count = 0;
+    contests[1].second = 2;
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), -1);
+    ck_assert_str_eq(err.message, "contest 2 is not between two of the 2 models");
+    contests[1] = (struct contest){1, 0, 1.5, 1, 0};
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "a score in [0, 1]"));
+    form.models = 1;
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), -1);
+}
+END_TEST
+
+START_TEST(many_models_are_named_in_part)
+{
+    struct contest contests[12];
+    struct ranking_form form = {.models = 13, .level = 0.95};
+
+    for (int i = 0; i < 11; i++) contests[i] = (struct contest){i, i + 1, 0.5, 1, i};
+    contests[11] = (struct contest){0, 12, 1, 1, 11};
+    ck_assert_int_eq(ranking_fit(&ranking, contests, 12, &form, &err), -1);
+    ck_assert_msg(strstr(err.message, "model 8 and 4 more never lost"), "%s", err.message);
+}
+END_TEST
+
+/* Truth: ability ln 3 apart, style 1. */
+START_TEST(styles_have_intervals_from_resampled_prompts)
+{
+    enum { CONTESTS = 400 };
+    static struct contest contests[CONTESTS];
+    static double style[CONTESTS];
+    struct ranking_form form = {
+        .models = 2, .styles = style, .style_count = 1, .has_order = 1, .level = 0.95};
+    struct term robust;
+
+    for (int i = 0; i < CONTESTS; i++) {
+        struct rng rng = rng_stream(4, "test", (uint64_t)i, 0);
+
+        style[i] = rng_normal(&rng);
+        contests[i] = (struct contest){i % 2, !(i % 2), 0, 1, i / 2};
+        contests[i].score = rng_chance(&rng, 1 / (1 + exp(-(i % 2 ? 1 : -1) * log(3) - style[i])));
+    }
+    ck_assert_int_eq(ranking_fit(&ranking, contests, CONTESTS, &form, &err), 0);
+    robust = ranking.styles[0];
+    ck_assert(robust.low < 1 && 1 < robust.high);
+    ck_assert(ranking.order.low < 0 && 0 < ranking.order.high);
+    ck_assert_int_eq(ranking_resample(&ranking, contests, CONTESTS, &form, 1, 1000, &err), 0);
+    ck_assert_double_eq_tol(ranking.styles[0].low, robust.low, 0.1);
+    ck_assert_double_eq_tol(ranking.styles[0].high, robust.high, 0.1);
+    ranking_free(&ranking);
+}
+END_TEST
+
 START_TEST(a_style_that_explains_everything_is_said)
 {
     struct contest contests[8];
@@ -253,6 +336,10 @@ int main(void) {
     tcase_add_test(cases, the_sandwich_is_the_model_s_error_where_the_model_holds);
     tcase_add_test(cases, resampling_prompts_agrees_with_the_sandwich_and_repeats);
     tcase_add_test(cases, what_has_no_finite_fit_is_said);
+    tcase_add_test(cases, terms_that_are_one_are_said);
+    tcase_add_test(cases, contests_are_checked);
+    tcase_add_test(cases, many_models_are_named_in_part);
+    tcase_add_test(cases, styles_have_intervals_from_resampled_prompts);
     tcase_add_test(cases, a_style_that_explains_everything_is_said);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);

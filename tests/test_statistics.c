@@ -349,6 +349,11 @@ START_TEST(what_is_no_number_says_where)
     ck_assert_str_eq(err.message, "a level of 1, expected one between 0 and 1");
     ck_assert_int_eq(rate_wilson(&interval, 1, 2, 0, &err), -1);
     ck_assert_int_eq(rate_clopper_pearson(&interval, 1, 2, NAN, &err), -1);
+    ck_assert_int_eq(rate_paired(&got, 1, 2, 3, 4, 2, &err), -1);
+    ck_assert_int_eq(rate_paired(&got, 1, -2, 3, 4, 0.95, &err), -1);
+    how.level = 1;
+    ck_assert_int_eq(bootstrap_mean(&resampled, whole, whole, 4, &how, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "a level of 1"));
 }
 END_TEST
 
@@ -434,6 +439,7 @@ START_TEST(multiplicity_matches_p_adjust)
 {
     const double p[] = {.01, .04, .03, .005, .6, .2}, with_gap[] = {.01, NAN, .04};
     const double holm[] = {.05, .12, .12, .03, .6, .4}, bh[] = {.03, .06, .06, .03, .6, .24};
+    const double tied[] = {.02, .02, .02};
     const double bonferroni[] = {.06, .24, .18, .03, 1, 1};
     double got[6];
 
@@ -441,6 +447,8 @@ START_TEST(multiplicity_matches_p_adjust)
     for (int i = 0; i < 6; i++) near(got[i], holm[i], 1e-9);
     adjust_bonferroni(got, p, 6);
     for (int i = 0; i < 6; i++) near(got[i], bonferroni[i], 1e-9);
+    adjust_holm(got, tied, 3);
+    for (int i = 0; i < 3; i++) near(got[i], .06, 1e-9);
     adjust_bonferroni(got, with_gap, 3);
     near(got[2], .08, 1e-9);
     ck_assert(isnan(got[1]));
@@ -570,6 +578,9 @@ START_TEST(lowess_matches_r)
     ck_assert_int_eq(lowess(got, x, line, 10, 0.5, 3, &err),
                      0); /* exact: rounds stop, nothing divides by 0 */
     for (int i = 0; i < 10; i++) ck_assert_double_eq_tol(got[i], line[i], 1e-12);
+    for (int i = 0; i < 10; i++) line[i] = i == 9 ? 90 : i % 2; /* its two neighbours have no weight left */
+    ck_assert_int_eq(lowess(got, x, line, 10, 0.2, 3, &err), 0);
+    for (int i = 0; i < 10; i++) ck_assert(isfinite(got[i]));
     ck_assert_int_eq(lowess(got, y, x, 20, 0.5, 3, &err), -1);
     ck_assert_int_eq(lowess(got, x, y, 1, 0.5, 3, &err), -1);
 }
@@ -683,6 +694,25 @@ START_TEST(bootstrap_difference_is_paired)
     ck_assert_double_eq_tol(got.low, student.low, 0.02);
     ck_assert_double_eq_tol(got.high, student.high, 0.02);
     ck_assert(got.p < 0.01 && student.p < 0.01);
+}
+END_TEST
+
+/* Beyond 65,536 clusters an index takes a whole word. */
+START_TEST(many_clusters_are_drawn_alike)
+{
+    enum { CLUSTERS = 70000 };
+    static double x[CLUSTERS], ones[CLUSTERS];
+    struct bootstrap how = {.seed = 3, .resamples = 200, .level = 0.95};
+    struct bootstrapped got;
+    struct error err;
+
+    for (int i = 0; i < CLUSTERS; i++) {
+        x[i] = i % 7;
+        ones[i] = 1;
+    }
+    ck_assert_int_eq(bootstrap_mean(&got, x, ones, CLUSTERS, &how, &err), 0);
+    near(got.value, 3, 1e-4);
+    near(got.error, 2 / sqrt(CLUSTERS), 0.25);
 }
 END_TEST
 
@@ -959,6 +989,12 @@ START_TEST(sophistry_has_intervals)
     near(got.before.value, .3, 1e-12);
     near(got.change.value, 0, 1e-12);
     ck_assert(got.change.low < 0 && got.change.high > 0);
+    ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_APPROVAL, items, 100, NULL, &how, &err), 0);
+    near(got.before.value, .4, 1e-12);
+    near(got.after.value, .65, 1e-12);
+    ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_ERROR, items, 100, NULL, &how, &err), 0);
+    near(got.before.value, .1, 1e-12);
+    near(got.after.value, .75, 1e-12); /* 25 and 30 wrong ones approved of, 20 right ones not */
     ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_APPROVAL, items, 99, shares, &how, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "no items drawn from a cell"));
     ck_assert_int_eq(sophistry_resample(&got, SOPHISTRY_FALSE_POSITIVE, items + 40, 60, NULL, &how, &err),
@@ -999,6 +1035,7 @@ static Suite *statistics_suite(void) {
     tcase_add_test(bootstraps, bca_matches_r_boot);
     tcase_add_test(bootstraps, clusters_are_resampled_whole);
     tcase_add_test(bootstraps, bootstrap_difference_is_paired);
+    tcase_add_test(bootstraps, many_clusters_are_drawn_alike);
     tcase_add_test(bootstraps, bootstrap_refuses_what_it_cannot_do);
     tcase_add_test(bootstraps, bootstrap_is_fast_and_unbiased);
     tcase_set_timeout(bootstraps, 60);
