@@ -148,7 +148,7 @@ static void merge_question(struct example *kept, struct example *other) {
 static int merge_questions(struct examples *questions, const char *path, struct error *err) {
     int kept = 0, status = 0;
 
-    qsort(questions->items, questions->count, sizeof *questions->items, by_question);
+    if (questions->count) qsort(questions->items, questions->count, sizeof *questions->items, by_question);
     for (int i = 0; i < questions->count; i++) {
         struct example *next = &questions->items[i], *same = kept ? &questions->items[kept - 1] : NULL;
         int again = same && !strcmp(same->id, next->id);

@@ -81,7 +81,7 @@ static void add_grams(struct grams *grams, const char *spaced, int n) {
 static int count_distinct(struct grams *grams) {
     int distinct = 0;
 
-    qsort(grams->items, (size_t)grams->count, sizeof *grams->items, by_bytes);
+    if (grams->count) qsort(grams->items, (size_t)grams->count, sizeof *grams->items, by_bytes);
     for (int i = 0; i < grams->count; i++)
         distinct += !i || by_bytes(&grams->items[i - 1], &grams->items[i]) != 0;
     return distinct;
