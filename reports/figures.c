@@ -132,13 +132,22 @@ static int has_titles(const struct chart *chart) {
     return 0;
 }
 
+/* Nothing but zeros: a world in which nobody refuses. */
+static int is_flat(const struct chart *chart) {
+    for (int i = 0; i < chart->count; i++)
+        for (int j = 0; j < chart->series[i].count; j++)
+            if (chart->series[i].y[j] != 0) return 0;
+    return 1;
+}
+
 static void draw_training(struct drawing *drawing, const char *section) {
     static const struct {
         const char *key, *title;
     } panels[] = {{"reward", "Proxy reward"},
                   {"gold", "Gold score"},
                   {"kl", "KL to the reference (nats)"},
-                  {"length", "Response length (tokens)"}};
+                  {"length", "Response length (tokens)"},
+                  {"refused", "Share of responses that refuse"}};
 
     for (size_t i = 0; i < sizeof panels / sizeof *panels; i++) {
         struct chart chart = {.title = xstrdup(panels[i].title), .x_label = xstrdup("PPO iteration")};
@@ -146,7 +155,7 @@ static void draw_training(struct drawing *drawing, const char *section) {
 
         for (int j = 0; j < drawing->policy_count; j++)
             draw_policy_curves(drawing, &chart, section, drawing->policies[j], panels[i].key);
-        if (has_titles(&chart))
+        if (has_titles(&chart) && !is_flat(&chart))
             finish(drawing, &chart, section, "training", name,
                    xprintf("%s during training. Thin: one seed; thick: their mean.", panels[i].title));
         else

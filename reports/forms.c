@@ -55,7 +55,7 @@ static const struct form forms[] = {
      {{"win_rate", "win_rate_reward_model", WINS, NULL, NULL}}},
     {"refusal",
      "Refusal",
-     NULL,
+     "Safe and helpful: harmful prompts refused and the others answered, whatever the answer.",
      0,
      0,
      {{"refusal", "over_refusal_benign", LEVEL, "refused, harmless", NULL},

@@ -8,9 +8,9 @@
 #include "reports/notes.h"
 
 /* Widths in centimetres, of a text block of 17. */
-static const double text_width = 16.9, counts_width = 1.9, gap = 0.2;
+static const double text_width = 16.9, counts_width = 1.8, gap = 0.2;
 static const double stub_width = 2.9, column_width = 2.15;
-static const double wide_stub_width = 4.6, narrow_column_width = 1.8; /* where rows have long names */
+static const double wide_stub_width = 3.8, narrow_column_width = 2.0; /* where rows have long names */
 static const int lines_a_page = 58;                                   /* small ones, of all rows */
 
 /* The columns of one tabular among several. */
@@ -59,7 +59,7 @@ static int parts_of(int count, int most) {
 }
 
 static void add_small(struct text *out, const char *before, const char *text) {
-    text_printf(out, "\\newline{\\scriptsize %s", before);
+    text_printf(out, "\\linebreak{\\scriptsize %s", before);
     text_add_latex(out, text);
     text_printf(out, "}");
 }
@@ -74,10 +74,20 @@ static void add_heading(struct text *out, const struct heading *heading) {
         text_printf(out, " $\\%sarrow$", heading->lower_is_better ? "down" : "up");
 }
 
+/* On one line, if it is of a usual length: it fits, or nearly. */
+static void add_interval(struct text *out, const char *interval) {
+    int length = 0;
+
+    for (const char *c = interval; *c; c++) length += (*c & 0xc0) != 0x80;
+    text_printf(out, length < 18 ? "\\linebreak{\\scriptsize \\mbox{" : "\\linebreak{\\scriptsize {");
+    text_add_latex(out, interval);
+    text_printf(out, "}}");
+}
+
 static void add_seeds(struct text *out, const struct metric *metric) {
     char seed[32];
 
-    text_printf(out, "\\newline{\\scriptsize ");
+    text_printf(out, "\\linebreak{\\scriptsize ");
     for (int i = 0; i < metric->seeds; i++) {
         if (i) text_printf(out, " ");
         text_add_latex(out, format_seed(seed, metric, i));
@@ -94,7 +104,7 @@ static void add_cell(struct text *out, const struct sheet *sheet, int row, int c
     text_add_latex(out, text);
     if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
         if (*format_stars(metric)) text_printf(out, "\\textsuperscript{%s}", format_stars(metric));
-        if (interval) add_small(out, "", interval);
+        if (interval) add_interval(out, interval);
         if (metric->per_seed && metric->seeds > 1) add_seeds(out, metric);
     }
     free(text);
@@ -130,7 +140,7 @@ static void add_part(struct text *out, const struct sheet *sheet, const struct p
     text_printf(out, " & n \\\\\n\\midrule\n");
     for (int i = part->first_row; i < part->last_row; i++)
         if (!is_empty(sheet, part, i)) add_row(out, sheet, part, i);
-    text_printf(out, "\\bottomrule\n\\end{tabular}\\par\\nobreak\\smallskip\n");
+    text_printf(out, "\\bottomrule\n\\end{tabular}\\par\\smallskip\n");
 }
 
 void latex_add_table(struct text *out, const struct sheet *sheet, double stated) {
@@ -151,7 +161,7 @@ void latex_add_table(struct text *out, const struct sheet *sheet, double stated)
 
             add_part(out, sheet, &part);
         }
-    text_printf(out, "\\noindent\\scriptsize\\raggedright\n");
+    text_printf(out, "\\nobreak\\noindent\\scriptsize\\raggedright\n");
     sheet_notes(&notes, sheet, stated);
     for (int i = 0; i < notes.count; i++) {
         text_add_latex(out, notes.items[i]);

@@ -181,10 +181,32 @@ static int is_underpowered(const struct metric *cell, double stated) {
     return !isnan(cell->p) && same(metric_unit(cell), "points") && metric_detectable(cell) > stated;
 }
 
-static void add_power(struct notes *out, const struct sheet *sheet, double stated) {
+/* The column that says of every change what could have been seen; -1 if there is none. */
+static int power_column(const struct sheet *sheet) {
+    for (int j = 0; j < sheet->heading_count; j++)
+        if (sheet->headings[j].shown == SHOWN_DETECTABLE) return j;
+    return -1;
+}
+
+static void count_power(struct notes *out, const struct sheet *sheet, int column, double stated) {
     char number[32];
+    int count = 0;
+
+    for (int i = 0; i < sheet->row_count; i++) {
+        const struct metric *cell = sheet_cell(sheet, i, column);
+
+        count += cell && is_underpowered(cell, stated);
+    }
+    if (count)
+        notes_add(out,
+                  xprintf("Not powered to see a change of %s, the effect stated beforehand: %d of the %d.",
+                          format_number(number, stated, "points") + 1, count, sheet->row_count));
+}
+
+static void list_power(struct notes *out, const struct sheet *sheet, double stated) {
     struct notes items = {0};
     const struct metric *cell;
+    char number[32];
 
     for (int at = 0; (cell = next_cell(sheet, &at));) {
         char *name;
@@ -198,6 +220,15 @@ static void add_power(struct notes *out, const struct sheet *sheet, double state
     add_list(out, &items,
              "Not powered to see a change of %s, the effect stated beforehand; power 0.8 begins at",
              format_number(number, stated, "points") + 1);
+}
+
+static void add_power(struct notes *out, const struct sheet *sheet, double stated) {
+    int column = power_column(sheet);
+
+    if (column < 0)
+        list_power(out, sheet, stated);
+    else
+        count_power(out, sheet, column, stated);
 }
 
 void sheet_notes(struct notes *out, const struct sheet *sheet, double stated) {

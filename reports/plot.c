@@ -102,7 +102,7 @@ char *chart_script(const struct chart *chart) {
 
     text_printf(&out, "set border 3 lc rgb '#444444'\nset tics nomirror out scale 0.4\n"
                       "set grid lc rgb '#dddddd' lt 1 lw 0.6\n"
-                      "set key bmargin center horizontal samplen 1.6 spacing 0.9 noenhanced\n"
+                      "set key bmargin center horizontal samplen 1.6 spacing 0.9 height 0.6 noenhanced\n"
                       "set autoscale xfix\nset offsets 0, graph 0.02, graph 0.03, 0\n");
     text_printf(&out, "set title ");
     add_quoted(&out, chart->title);
@@ -223,8 +223,7 @@ static void forget_date(char *pdf, size_t length) {
 
 char *plot_pdf(const char *script, size_t *length, struct error *err) {
     char *drawn =
-        draw("pdfcairo size 8.4cm,5.9cm noenhanced fontscale 0.52 linewidth 0.8 font 'sans-serif,13'", script,
-             length, err);
+        draw("pdfcairo size 8.4cm,6.1cm noenhanced linewidth 1.1 font 'sans-serif,7'", script, length, err);
 
     if (drawn && (*length < 5 || memcmp(drawn, "%PDF-", 5))) {
         fail(err, "gnuplot wrote no PDF; its pdfcairo terminal is needed for figures in LaTeX");

@@ -359,19 +359,22 @@ static char *plain_latex(const char *text) {
                                            {"\\&", "&"},
                                            {"\\_", "_"},
                                            {"{}", ""},
+                                           {"\\mbox{", ""},
+                                           {"{[", "["},
                                            {NULL, NULL}};
     return text ? replace(text, pairs) : NULL;
 }
 
 static char *latex_cell(const char *raw) {
     char *text = plain_latex(raw), *interval = NULL, *whole;
-    const char *mark = strstr(text, "\\textsuperscript"), *line = strstr(text, "\\newline"), *at = text;
+    const char *mark = strstr(text, "\\textsuperscript"), *line = strstr(text, "\\linebreak"), *at = text;
     size_t length = mark ? (size_t)(mark - text) : line ? (size_t)(line - text) : strlen(text);
     char *value = xstrndup(text, length), *stars = between(&at, "\\textsuperscript{", "}");
 
     at = line ? line : text + strlen(text);
-    if (!strncmp(at, "\\newline{\\scriptsize [", 22)) interval = between(&at, "\\newline{\\scriptsize ", "}");
-    whole = join_cell(value, interval, stars, between(&at, "\\newline{\\scriptsize ", "}"));
+    if (!strncmp(at, "\\linebreak{\\scriptsize [", 24))
+        interval = between(&at, "\\linebreak{\\scriptsize ", "}");
+    whole = join_cell(value, interval, stars, between(&at, "\\linebreak{\\scriptsize ", "}"));
     free(text);
     return whole;
 }

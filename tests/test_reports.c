@@ -154,10 +154,13 @@ static void make_training(const char *world, int seed) {
 
     for (int i = 0; i < 12; i++) {
         double d = 0.5 * i;
-        text_printf(&log,
-                    "{\"iteration\": %d, \"reward\": %g, \"gold\": %.12g, \"kl\": %g, \"length\": 7%s}\n",
-                    i + 1, 0.1 + d, d > 0 ? 0.25 + d * (1 - 0.5 * log1p(d - 1)) : 0.25, d * d,
-                    i == 9 && seed == 2 ? ", \"events\": [\"entropy\"]" : "");
+        text_printf(
+            &log,
+            "{\"iteration\": %d, \"reward\": %g, \"gold\": %.12g, \"kl\": %g, \"length\": 7, \"refused\": "
+            "%g%s}\n",
+            i + 1, 0.1 + d, d > 0 ? 0.25 + d * (1 - 0.5 * log1p(d - 1)) : 0.25, d * d,
+            !strcmp(world, "ant") ? 0.1 * (i % 3) : 0,
+            i == 9 && seed == 2 ? ", \"events\": [\"entropy\"]" : "");
     }
     make_file(make_step(name, "ppo", "ppo/scalar", matrix), "log.jsonl", log.data);
     free(log.data);
@@ -676,6 +679,8 @@ START_TEST(figures_show_curves_and_the_fit)
     figures_draw(&results);
     ck_assert_ptr_nonnull(find_figure(&results, "ant-training-kl.svg"));
     ck_assert_ptr_nonnull(find_figure(&results, "zebra-length.svg"));
+    ck_assert_ptr_nonnull(find_figure(&results, "ant-training-refused.svg"));
+    ck_assert_ptr_null(find_figure(&results, "zebra-training-refused.svg")); /* never: no figure */
     gold = find_figure(&results, "ant-gold-kl.svg");
     ck_assert_ptr_nonnull(gold);
     holds(gold->caption, "ppo-scalar: α = 1.00, β = 0.500, peak 1.36 at √KL = 2.72, inside the data.");

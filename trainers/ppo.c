@@ -298,6 +298,7 @@ static int write_row(struct ppo *ppo, int iteration, const struct rollout *rollo
     node_add_number(row, "episodes", (double)(iteration + 1) * ppo->options.episodes);
     node_add_number(row, "reward", facts->score);
     node_add_number(row, "gold", facts->gold);
+    node_add_number(row, "refused", facts->refused);
     node_add_number(row, "kl", facts->kl);
     node_add_number(row, "kl3", facts->kl3);
     node_add_number(row, "entropy", learned->entropy);

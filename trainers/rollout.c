@@ -173,23 +173,28 @@ int rollout_values(float *out, const struct rollout *rollout, struct trunk *trun
     return read_all(out, rollout, trunk, NULL, budget, err);
 }
 
-static double gold_score(const struct world *world, const struct exchange *row) {
+static struct features inspect(const struct world *world, const struct exchange *row) {
     struct features features = {0};
 
     world->inspect(row->prompt_text, row->response_text, &features);
-    return features.gold;
+    return features;
 }
 
 void rollout_measure(struct rollout_facts *out, const struct rollout *rollout, const struct world *world,
                      int with_reference) {
     double rows = rollout->rows;
 
-    *out = (struct rollout_facts){.gold = world ? 0 : NAN};
+    *out = (struct rollout_facts){.gold = world ? 0 : NAN, .refused = world ? 0 : NAN};
     if (!with_reference) out->kl = out->kl3 = NAN;
     for (int r = 0; r < rollout->rows; r++) {
         const struct exchange *row = &rollout->exchanges[r];
 
-        if (world) out->gold += gold_score(world, row) / rows;
+        if (world) {
+            struct features features = inspect(world, row);
+
+            out->gold += features.gold / rows;
+            out->refused += (features.refused != 0) / rows;
+        }
         out->length += row->response_length / rows;
         out->ended += (row->ended != 0) / rows;
         out->repetition += repetition(row->response, row->response_length) / rows;

@@ -51,8 +51,8 @@ int rollout_values(float *out, const struct rollout *rollout, struct trunk *trun
 
 /* Means over the responses. */
 struct rollout_facts {
-    double score; /* sum of token scores */
-    double gold;  /* NaN without a world */
+    double score;         /* sum of token scores */
+    double gold, refused; /* NaN without a world; refused is a share */
     double kl, kl3, length, ended, repetition;
 };
 /* with_reference: reference is filled. */
