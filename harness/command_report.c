@@ -5,34 +5,15 @@
 #include "harness/file.h"
 #include "harness/gate.h"
 #include "harness/memory.h"
-#include "harness/names.h"
 #include "harness/registry.h"
-
-/* By its name, or by the end of its file's: "markdown" or "md". */
-static const struct report *report_named(const char *word, size_t length, struct error *err) {
-    struct names names = {0};
-    char *name = xstrndup(word, length), *hint;
-    const struct report *found = NULL;
-
-    for (int i = 0; reports[i]; i++) {
-        const char *dot = strrchr(reports[i]->file, '.');
-
-        names_add(&names, reports[i]->name);
-        if (!strcmp(reports[i]->name, name) || (dot && !strcmp(dot + 1, name))) found = reports[i];
-    }
-    hint = names_hint(&names, name);
-    if (!found) fail(err, "there is no report '%s'%s", name, hint);
-    free(hint);
-    free(name);
-    free(names.items);
-    return found;
-}
 
 static int add_formats(struct node *formats, const char *list, struct error *err) {
     for (const char *at = list; *at;) {
         size_t length = strcspn(at, ",");
-        const struct report *report = report_named(at, length, err);
+        char *word = xstrndup(at, length);
+        const struct report *report = report_find(word, err);
 
+        free(word);
         if (!report) return -1;
         node_add_text(formats, NULL, report->name);
         at += length + (at[length] == ',');

@@ -283,6 +283,25 @@ static int add_judging(struct node *manifest, const char *evaluated, struct erro
     return status;
 }
 
+/* The effect stated beforehand, where a recipe would state it. */
+static void add_effect(struct node *manifest, const struct arguments *arguments) {
+    const char *effect = argument_value(arguments, "effect", NULL);
+
+    if (effect)
+        node_add_number(node_add(node_add(manifest, "document", NODE_MAP), "report", NODE_MAP), "effect",
+                        strtod(effect, NULL));
+}
+
+static int check_effect(const struct arguments *arguments, struct error *err) {
+    const char *effect = argument_value(arguments, "effect", "0.05");
+    char *end;
+    double value = strtod(effect, &end);
+
+    if (end != effect && !*end && value > 0 && value <= 1) return 0;
+    return fail(err, "--effect must be a number above 0 and at most 1, the change of a rate, not '%s'",
+                effect);
+}
+
 static int write_manifest(const struct scoring *scoring, const char *evaluated, struct error *err) {
     const struct arguments *arguments = scoring->arguments;
     struct node *manifest = node_new(NODE_MAP), *command, *notes;
@@ -291,6 +310,7 @@ static int write_manifest(const struct scoring *scoring, const char *evaluated, 
 
     node_add_text(manifest, "name", argument_value(arguments, "task", "outputs"));
     node_add_text(manifest, "title", argument_value(arguments, "title", "Outputs made elsewhere"));
+    add_effect(manifest, arguments);
     manifest_about(manifest, "cpu");
     command = node_add(manifest, "command", NODE_LIST);
     node_add_text(command, NULL, "pyrite");
@@ -474,7 +494,7 @@ static int run(const struct arguments *arguments, struct error *err) {
                               .folder = argument_value(arguments, "out", "scores")};
     int status = -1;
 
-    if (gate_check(arguments, err)) goto out;
+    if (gate_check(arguments, err) || check_effect(arguments, err)) goto out;
     if (!argument_given(arguments, "outputs")) {
         fail(err, "nothing to score: --outputs NAME=FILE names a policy and the file of its answers");
         goto out;
@@ -524,6 +544,7 @@ static const struct flag flags[] = {
     {"seed", 0, "N", "of resampling (default: 1)"},
     {"resamples", 0, "N", "of the bootstrap (default: 10000)"},
     {"level", 0, "P", "of the intervals (default: 0.95)"},
+    {"effect", 0, "P", "change of a rate that tables need power to see (default: 0.05, five points)"},
     {0}};
 
 const struct command command_score = {

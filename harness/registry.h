@@ -97,5 +97,7 @@ extern const struct listing listings[]; /* ends with {0} */
 
 const struct stage *stage_find(const char *name); /* NULL if there is none */
 const struct world *world_find(const char *name);
+/* By its name, or by the end of its file's: "markdown" or "md". NULL with err set. */
+const struct report *report_find(const char *word, struct error *err);
 
 #endif

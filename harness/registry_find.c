@@ -1,5 +1,7 @@
+#include <stdlib.h>
 #include <string.h>
 
+#include "harness/names.h"
 #include "harness/registry.h"
 
 const struct stage *stage_find(const char *name) {
@@ -12,4 +14,22 @@ const struct world *world_find(const char *name) {
     for (int i = 0; worlds[i]; i++)
         if (!strcmp(worlds[i]->name, name)) return worlds[i];
     return NULL;
+}
+
+const struct report *report_find(const char *word, struct error *err) {
+    struct names names = {0};
+    const struct report *found = NULL;
+    char *hint;
+
+    for (int i = 0; reports[i]; i++) {
+        const char *dot = strrchr(reports[i]->file, '.');
+
+        names_add(&names, reports[i]->name);
+        if (!strcmp(reports[i]->name, word) || (dot && !strcmp(dot + 1, word))) found = reports[i];
+    }
+    hint = names_hint(&names, word);
+    if (!found) fail(err, "there is no report format '%s'%s", word, hint);
+    free(hint);
+    free(names.items);
+    return found;
 }

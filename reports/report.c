@@ -3,24 +3,9 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
-#include "harness/names.h"
 #include "harness/registry.h"
 #include "reports/figures.h"
 #include "reports/results.h"
-
-static const struct report *find_report(const char *name, struct error *err) {
-    struct names names = {0};
-    char *hint;
-
-    for (int i = 0; reports[i]; i++)
-        if (!strcmp(reports[i]->name, name)) return reports[i];
-    for (int i = 0; reports[i]; i++) names_add(&names, reports[i]->name);
-    hint = names_hint(&names, name);
-    fail(err, "there is no report format '%s'%s", name, hint);
-    free(hint);
-    free(names.items);
-    return NULL;
-}
 
 /* The formats asked for; all there are if none is. Caller frees. */
 static const struct report **choose(const struct node *formats, struct error *err) {
@@ -34,7 +19,7 @@ static const struct report **choose(const struct node *formats, struct error *er
     for (const struct node *format = most ? formats->first : NULL; format; format = format->next) {
         if (format->kind != NODE_STRING)
             fail(err, "a report format must be a name such as markdown or html");
-        else if ((chosen[count] = find_report(format->text, err))) {
+        else if ((chosen[count] = report_find(format->text, err))) {
             count++;
             continue;
         }

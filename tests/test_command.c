@@ -214,7 +214,7 @@ START_TEST(run_plans_runs_and_reports)
     says("run r.yaml --out here --dry-run", 0, "a     count      done");
     says("report here --format md", 0, "here/report/report.md\n");
     says("report here", 0, "here/report/report.md\n");
-    says("report here --format pdf", -1, "there is no report 'pdf'; there is markdown");
+    says("report here --format pdf", -1, "there is no report format 'pdf'; there is markdown");
     says("report nowhere", -1, "nowhere is no run's folder");
     says("version", 0, "sqlite 3.");
     ck_assert_int_eq(chdir("/"), 0);

@@ -34,6 +34,7 @@ extern const struct stage stage_sft, stage_reward, stage_ppo, stage_generate;
 extern const struct reward reward_scalar, reward_seq2seq, reward_ensemble, reward_gold;
 
 const struct stage *const stages[] = {&stage_sft, &stage_reward, &stage_ppo, &stage_generate, NULL};
+const struct report *const reports[] = {NULL};
 const struct world *const worlds[] = {&world_echo, NULL};
 const struct reward *const rewards[] = {&reward_scalar, &reward_seq2seq, &reward_ensemble, &reward_gold,
                                         NULL};
