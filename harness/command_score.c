@@ -199,6 +199,17 @@ static void add_list(struct node *options, const char *key, const char *words) {
     }
 }
 
+/* The numbers among the flags, before anything is read. */
+static int check_numbers(const struct arguments *arguments, struct error *err) {
+    double number;
+    int whole;
+
+    if (argument_int(arguments, "seed", 1, 0, 2147483647, &whole, err)) return -1;
+    if (argument_int(arguments, "resamples", 10000, 100, 10000000, &whole, err)) return -1;
+    if (argument_number(arguments, "level", 0.95, 0.5, 0.9999, &number, err)) return -1;
+    return argument_number(arguments, "most-failures", 0.05, 0, 1, &number, err);
+}
+
 static void add_number(struct node *options, const struct arguments *arguments, const char *flag) {
     const char *value = argument_value(arguments, flag, NULL);
 
@@ -499,8 +510,9 @@ static int run(const struct arguments *arguments, struct error *err) {
         fail(err, "nothing to score: --outputs NAME=FILE names a policy and the file of its answers");
         goto out;
     }
-    if (read_flags(&scoring, "outputs", err) || read_flags(&scoring, "questions", err) ||
-        read_flags(&scoring, "labels", err) || read_judges(&scoring, err))
+    if (check_numbers(arguments, err) || read_flags(&scoring, "outputs", err) ||
+        read_flags(&scoring, "questions", err) || read_flags(&scoring, "labels", err) ||
+        read_judges(&scoring, err))
         goto out;
     if (!scoring.outputs.transcripts.count) {
         fail(err, "the files hold judgments and no answers; 'pyrite winrate' and 'pyrite rank' read those");

@@ -73,6 +73,8 @@ refuses 2 "labels are of no answer" -o copy=short.jsonl --labels labels.csv
 refuses 2 "nothing.jsonl" -o a=nothing.jsonl
 mkdir -p other/steps && touch other/recipe.yaml
 refuses 2 "is the folder of a run" -o careful=careful.jsonl --out other
+refuses 2 "--most-failures must be a number from 0 to 1, not 'few'" -o careful=careful.jsonl --most-failures few
+refuses 2 "--seed must be" -o careful=careful.jsonl --seed x
 
 [ $failed -eq 0 ] && echo "score: figures, flags, folder and refusals are as expected"
 exit $failed
