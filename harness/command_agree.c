@@ -10,6 +10,7 @@
 #include "harness/statistics_agree.h"
 #include "harness/tabular.h"
 
+enum { CALIBRATION_BINS = 10 };
 enum { CATEGORIES_MOST = 12 }; /* more are a scale: no confusion of them is printed, no kappa of numbers */
 
 /* Judges that read nothing but the lengths of two texts, or their order. */
@@ -329,6 +330,13 @@ static int number_pairs(const struct sheet *sheet, int a, int b, double *x, doub
     return n;
 }
 
+/* "exact p 0.5" where the orders can be counted. */
+static void describe_p(char note[64], double asymptotic, int status, double exact) {
+    char p[32];
+
+    snprintf(note, 64, status ? "p %s" : "exact p %s", format_number(p, status ? asymptotic : exact, "p"));
+}
+
 static void correlate(struct agreeing *all, int a, int b) {
     const struct sheet *sheet = &all->sheet;
     size_t bytes = ((size_t)sheet->rows + 1) * sizeof(double);
@@ -339,15 +347,19 @@ static void correlate(struct agreeing *all, int a, int b) {
     struct correlation got = {.value = NAN};
     struct estimate estimate = {.value = NAN};
     struct error err;
+    double exact = NAN;
+    int status;
 
     if (spearman(&got, x, y, n, 0.95, &err))
         add_row(all, "Spearman's rho", pair, NAN, NAN, NAN, n, err.message);
     else {
-        snprintf(note, sizeof note, "p %s", format_number(p, got.p, "p"));
+        status = spearman_exact(&exact, x, y, n, &err);
+        describe_p(note, got.p, status, exact);
         add_row(all, "Spearman's rho", pair, got.value, got.low, got.high, n, note);
     }
     if (!kendall(&got, x, y, n, &err)) {
-        snprintf(note, sizeof note, "p %s", format_number(p, got.p, "p"));
+        status = kendall_exact(&exact, x, y, n, &err);
+        describe_p(note, got.p, status, exact);
         add_row(all, "Kendall's tau-b", pair, got.value, NAN, NAN, n, note);
     }
     if (mean_paired(&estimate, x, y, clusters, n, 0.95, &err))
@@ -361,6 +373,40 @@ static void correlate(struct agreeing *all, int a, int b) {
     free(clusters);
     free(x);
     free(y);
+}
+
+/* Probabilities against gold of 0 and 1: only where they are some. */
+static int are_probabilities(const double *p, const double *y, int n) {
+    int between = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (!(p[i] >= 0 && p[i] <= 1) || (y[i] != 0 && y[i] != 1)) return 0;
+        between |= p[i] > 0 && p[i] < 1;
+    }
+    return between;
+}
+
+static void calibrate(struct agreeing *all, int a) {
+    const struct sheet *sheet = &all->sheet;
+    size_t room = (size_t)sheet->rows + 1;
+    double *p = xmalloc(room * sizeof *p), *y = xmalloc(room * sizeof *y);
+    int *right = xmalloc(room * sizeof *right);
+    int n = number_pairs(sheet, a, sheet->raters - 1, p, y, right), status;
+    const char *name = sheet->columns.items[a];
+    struct calibration got;
+    struct error err;
+
+    for (int i = 0; i < n; i++) right[i] = (int)y[i];
+    if (are_probabilities(p, y, n)) {
+        status = calibration_measure(&got, p, right, n, CALIBRATION_BINS, &err);
+        add_row(all, "Brier score", name, got.brier, NAN, NAN, n, NULL);
+        add_row(all, "log-loss", name, got.log_loss, NAN, NAN, n, "nats");
+        add_row(all, "AUC", name, got.auc, NAN, NAN, n, status ? err.message : NULL);
+        add_row(all, "calibration error", name, got.ece, NAN, NAN, n, "10 equal bins");
+    }
+    free(right);
+    free(y);
+    free(p);
 }
 
 static void describe(struct agreeing *all, int rater) {
@@ -409,6 +455,7 @@ static void measure(struct agreeing *all) {
     for (int a = 0; a < people; a++)
         for (int b = a + 1; b < people; b++) correlate(all, a, b);
     for (int a = 0; a < people && all->gold; a++) correlate(all, a, sheet->raters - 1);
+    for (int a = 0; a < people && all->gold; a++) calibrate(all, a);
     if (all->gold) describe(all, sheet->raters - 1);
 }
 
@@ -536,7 +583,8 @@ static const struct flag flags[] = {
     {"columns", 'c', "A,B[,C]...", "the columns that hold labels"},
     {"gold", 'g', "COLUMN", "a column of right answers; each other is compared with it too"},
     {"ordinal", 0, NULL, "labels are ordered numbers: weighted kappas as well"},
-    {"numeric", 0, NULL, "labels are numbers: means, correlations, mean differences, interval alpha"},
+    {"numeric", 0, NULL,
+     "labels are numbers: means, correlations, mean differences, interval alpha; probabilities: calibration"},
     {"cluster", 0, "COLUMN", "errors of means are clustered by this column"},
     {"by", 0, "COLUMN", "measure the rows of each of its texts apart, then all"},
     {"texts", 0, "A,B",

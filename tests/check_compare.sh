@@ -55,6 +55,17 @@ says out 'were judged on different prompts (11 and 1 of them)'
 runs 0 winrate two.jsonl --baseline base --allow-missing
 says out 'Policies were judged on different prompts, and --allow-missing was given'
 
+# Probabilities, and few enough pairs that every order is counted.
+printf 'p,gold\n.1,0\n.2,0\n.35,0\n.4,1\n.55,0\n.6,1\n.75,1\n.8,1\n.9,1\n.95,1\n' >p.csv
+sed 's/,/,x,/;s/,x,gold/,q,gold/' p.csv | awk -F, -v OFS=, 'NR > 1 { $2 = NR * NR } 1' >pq.csv
+runs 0 agree pq.csv --columns p,q --gold gold --numeric --format csv
+says out '"p, q","1.000 [1.000, 1.000]",10,exact p 5.5e−7' # 2 of 10!
+says out 'Brier score,p,0.111,10,'
+says out 'log-loss,p,0.365,10,nats'
+says out 'AUC,p,0.958,10,'
+says out 'calibration error,p,0.280,10,10 equal bins'
+grep -q 'Brier score,q' out && complain "q holds no probabilities"
+
 # What a study needs: Miller 2024; exact McNemar; 805 prompts against 1/2; R power.prop.test.
 runs 0 power means --between 0.5 --effect 0.05 --format csv
 says out '785,0.05,0.800'

@@ -8,6 +8,7 @@ usage: make -C build tests/show_statistics && tests/cross_check.py build/tests/s
        [--cases 1000] [--seed 1] [--only NAME]"""
 
 import argparse
+import gc
 import itertools
 import math
 import subprocess
@@ -1279,6 +1280,7 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
+    gc.freeze()  # statsmodels collects garbage in every correction
     print(
         f"Python {sys.version.split()[0]}, NumPy {np.__version__}, SciPy {scipy.__version__}, "
         f"statsmodels {statsmodels.__version__}, scikit-learn {sklearn.__version__}; seed {options.seed}\n"
