@@ -219,6 +219,7 @@ static void complete(struct node *rows, const struct node *raters) {
 }
 
 static int widen(struct widening *all, struct node *rows, struct node *raters, struct error *err) {
+    if (!all->count) return 0;
     for (int i = 0; i < all->count; i++) add_rater(raters, all->labels[i].rater);
     qsort(all->labels, (size_t)all->count, sizeof *all->labels, by_thing);
     /* things in the order of their first label: each of its labels takes that one's place in the file */
