@@ -18,57 +18,107 @@ static size_t bare_length(const char *text) {
     return length;
 }
 
-/* The letter that stands here alone, as a number; -1 if none of the first `count` does. */
-static int letter_at(const char *at, int count) {
-    int letter = toupper((unsigned char)*at) - 'A';
+/* What labels the choices. */
+struct labels {
+    const char *const *choices;
+    int count, digits; /* digits: 1, 2, … are labels too */
+};
 
-    if (letter < 0 || letter >= count || letter >= 26) return -1;
-    return isalnum((unsigned char)at[1]) || at[1] == '\'' ? -1 : letter;
+/* The label that stands here alone, as a number from 0; -1 if there is none. */
+static int label_at(const char *at, const struct labels *labels) {
+    int letter = toupper((unsigned char)*at) - 'A', digit = *at - '1';
+    int label = letter >= 0 && letter < 26 ? letter : labels->digits && digit >= 0 && digit < 9 ? digit : -1;
+
+    if (label < 0 || label >= labels->count) return -1;
+    if (isalnum((unsigned char)at[1]) || at[1] == '\'') return -1;
+    return isdigit((unsigned char)*at) && at[1] == '.' && isdigit((unsigned char)at[2]) ? -1 : label;
 }
 
 static int is_same(const char *a, size_t a_length, const char *b) {
     return bare_length(b) == a_length && !strncasecmp(a, b, a_length);
 }
 
-/* "B", "(b)", "B. …", "B) …", "B: …", a letter on a line of its own; "A man" is none. */
-static int opening(const char *answer, const char *const *choices, int count) {
+/* "B", "(b)", "B. …", "B) …", "B: …", a label on a line of its own; "A man" is none. */
+static int opening(const char *answer, const struct labels *labels) {
     const char *word = skip_to_word(answer);
-    int letter = letter_at(word, count);
+    int label = label_at(word, labels);
 
-    for (int i = 0; i < count; i++)
-        if (is_same(word, bare_length(word), skip_to_word(choices[i]))) return i;
-    if (letter < 0) return -1;
-    return !word[1] || strchr(".):\r\n*", word[1]) || !*skip_to_word(word + 1) ? letter : -1;
+    for (int i = 0; i < labels->count; i++)
+        if (is_same(word, bare_length(word), skip_to_word(labels->choices[i]))) return i;
+    if (label < 0) return -1;
+    return !word[1] || strchr(".):\r\n*", word[1]) || !*skip_to_word(word + 1) ? label : -1;
 }
 
-static int named(const char *answer, int count) {
-    static const char word[] = "answer";
+static int is_word(const char *at, const char *word) {
+    size_t length = strlen(word);
+
+    return !strncasecmp(at, word, length) && !isalnum((unsigned char)at[length]);
+}
+
+/* The choice whose text begins here, of several the longest; -1 if none does. */
+static int text_at(const char *at, const struct labels *labels) {
+    size_t longest = 0;
     int found = -1;
 
-    for (const char *at = answer; *at; at++) {
-        const char *next = at + sizeof word - 1;
-        int letter;
+    for (int i = 0; i < labels->count; i++) {
+        const char *text = skip_to_word(labels->choices[i]);
+        size_t length = bare_length(text);
 
-        if (strncasecmp(at, word, sizeof word - 1)) continue;
-        next += strspn(next, " :*");
-        if (!strncasecmp(next, "is", 2) && !isalnum((unsigned char)next[2])) next += 2;
-        next += strspn(next, " :*(\"'[");
-        letter = letter_at(next, count);
-        /* "the answer is a man" begins with an article */
-        if (letter == 0 && *next == 'a' && next[1] == ' ') letter = -1;
-        if (letter >= 0) found = letter;
+        if (length <= longest || strncasecmp(at, text, length) || isalnum((unsigned char)at[length]))
+            continue;
+        longest = length;
+        found = i;
     }
     return found;
 }
 
-static int bracketed(const char *answer, int count) {
+/* Where what is stated begins, after a word that announces it; NULL if none stands here. */
+static const char *statement_at(const char *at) {
+    static const struct {
+        const char *word;
+        int needs_is;
+    } cues[] = {{"answer", 0}, {"option", 1}, {"choice", 1}, {"choose", 0}, {"\\boxed", 0}};
+
+    for (size_t i = 0; i < sizeof cues / sizeof *cues; i++) {
+        const char *next = at + strlen(cues[i].word);
+        int is = 0;
+
+        if (!is_word(at, cues[i].word)) continue;
+        is = next[strspn(next, " *")] == ':';
+        next += strspn(next, " :*");
+        if (is_word(next, "is")) {
+            next += 2;
+            is = 1;
+        }
+        return is || !cues[i].needs_is ? next + strspn(next, " :*(\"'[{") : NULL;
+    }
+    return NULL;
+}
+
+static int stated(const char *answer, const struct labels *labels) {
+    int found = -1;
+
+    for (const char *at = answer; *at; at++) {
+        const char *next = at == answer || !isalnum((unsigned char)at[-1]) ? statement_at(at) : NULL;
+        int label = next ? label_at(next, labels) : -1;
+
+        if (!next) continue;
+        /* "the answer is a man" begins with an article */
+        if (label == 0 && *next == 'a' && next[1] == ' ') label = -1;
+        if (label < 0) label = text_at(next, labels);
+        if (label >= 0) found = label;
+    }
+    return found;
+}
+
+static int bracketed(const char *answer, const struct labels *labels) {
     int found = -1;
 
     for (const char *at = strchr(answer, '('); at; at = strchr(at + 1, '(')) {
-        int letter = at[1] && at[2] == ')' ? letter_at(at + 1, count) : -1;
+        int label = at[1] && at[2] == ')' ? label_at(at + 1, labels) : -1;
 
-        if (letter >= 0 && found >= 0 && letter != found) return -1;
-        if (letter >= 0) found = letter;
+        if (label >= 0 && found >= 0 && label != found) return -1;
+        if (label >= 0) found = label;
     }
     return found;
 }
@@ -102,9 +152,13 @@ static int quoted(const char *answer, const char *const *choices, int count) {
 }
 
 int choice_find(const char *answer, const char *const *choices, int count) {
-    int found = opening(answer, choices, count);
+    struct labels labels = {choices, count, 1};
+    int found;
 
-    if (found < 0) found = named(answer, count);
-    if (found < 0) found = bracketed(answer, count);
+    for (int i = 0; i < count; i++)
+        if (isdigit((unsigned char)*skip_to_word(choices[i]))) labels.digits = 0;
+    found = stated(answer, &labels);
+    if (found < 0) found = opening(answer, &labels);
+    if (found < 0) found = bracketed(answer, &labels);
     return found < 0 ? quoted(answer, choices, count) : found;
 }

@@ -31,7 +31,32 @@ static const struct {
              {"The answer is a matter of taste", -1},
              {"D", -1},
              {"", -1},
-             {"…", -1}};
+             {"…", -1},
+             {"2", 1},
+             {"(3)", 2},
+             {"The answer is 2.", 1},
+             {"2.5 of them", -1},
+             {"4", -1},
+             {"A. The grandfather. No, wait: the answer is B.", 1},
+             {"The correct option is: B, not A.", 1},
+             {"Option A is wrong; my choice is C", 2},
+             {"Option A is wrong.", -1},
+             {"I choose b", 1},
+             {"so \\boxed{B}", 1},
+             {"The answer is the grandson, not the grandfather.", 1},
+             {"The answer is not B.", -1},
+             {"Disanswer B", -1}};
+
+static const char *const numbers[] = {"3", "4", "1"};
+
+START_TEST(numbers_that_are_choices_label_none)
+{
+    ck_assert_int_eq(choice_find("1", numbers, 3), 2);
+    ck_assert_int_eq(choice_find("The answer is 3", numbers, 3), 0);
+    ck_assert_int_eq(choice_find("The answer is 2", numbers, 3), -1);
+    ck_assert_int_eq(choice_find("(B)", numbers, 3), 1);
+}
+END_TEST
 
 START_TEST(an_answer_takes_one_choice_or_none)
 {
@@ -56,6 +81,7 @@ int main(void) {
     int failures;
 
     tcase_add_loop_test(all, an_answer_takes_one_choice_or_none, 0, sizeof cases / sizeof *cases);
+    tcase_add_test(all, numbers_that_are_choices_label_none);
     tcase_add_test(all, a_choice_within_another_is_not_a_second_one);
     suite_add_tcase(suite, all);
     srunner_run_all(runner, CK_NORMAL);

@@ -282,11 +282,44 @@ START_TEST(exact_reads_the_last_number)
 }
 END_TEST
 
+/* Meta, in YAML, of the question made last. */
+static void add_meta(const char *yaml) {
+    questions.items[questions.count - 1].meta = document_parse_yaml(yaml, strlen(yaml), "meta", &err);
+    ck_assert_ptr_nonnull(questions.items[questions.count - 1].meta);
+}
+
+START_TEST(choice_is_right_where_the_last_statement_is)
+{
+    ask("list", "B", "The answer is A. No: the answer is B.");
+    add_meta("{choices: [red, green, blue]}");
+    ask("list", NULL, "green");
+    ask("list", NULL, "C");
+    ask("list", NULL, "Hard to say.");
+    ask("map", "blue", "3");
+    add_meta("{options: {A: red, B: green, C: blue}}");
+    ask("columns", "2", "(B)");
+    add_meta("{A: red, B: green}");
+    ask("arc", "1", "B");
+    add_meta("{choices: {text: [red, green], label: [A, B]}}");
+    ask("odd", "D", "A");
+    add_meta("{choices: [red, green]}");
+    ask("none", "A", "A");
+    expect_marks("choice", "{}", "110?110??");
+    expect_marks("choice", "{first: 0}", "110?1?1??"); /* 2 is beyond two choices; 1 is the second */
+    ck_assert_str_eq(verdicts.items[0].reason, "took B of 3");
+    ck_assert_str_eq(verdicts.items[3].reason, "the answer takes no choice, or more than one");
+    ck_assert_str_eq(verdicts.items[7].reason, "the question's truth is none of its choices");
+    ck_assert_str_eq(verdicts.items[8].reason, "the question has no choices");
+}
+END_TEST
+
 START_TEST(a_judge_says_what_it_was_not_given)
 {
     ask("none", NULL, "x");
     ck_assert_int_eq(judge_with("exact", "{}"), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "no question has a reference answer"));
+    ck_assert_int_eq(judge_with("choice", "{}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "no question has choices"));
     ck_assert_int_eq(judge_with("exact", "{ruel: equal}"), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "did you mean \"rule\"?"));
 }
@@ -307,6 +340,7 @@ int main(void) {
     tcase_add_test(cases, exact_compares_by_the_rule_that_is_named);
     tcase_add_test(cases, exact_takes_any_of_several_references);
     tcase_add_test(cases, exact_reads_the_last_number);
+    tcase_add_test(cases, choice_is_right_where_the_last_statement_is);
     tcase_add_test(cases, a_judge_says_what_it_was_not_given);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
