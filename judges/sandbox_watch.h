@@ -1,0 +1,14 @@
+/* What the processes of a sandbox hold together, seen from outside. */
+#ifndef JUDGES_SANDBOX_WATCH_H
+#define JUDGES_SANDBOX_WATCH_H
+
+#include <sys/types.h>
+
+#include "judges/sandbox.h"
+
+/* Whether the descendants of `root` hold more memory, or their /tmp more files, than allowed: 1 and what,
+   else 0. Memory is what is theirs (anonymous, shared, swapped out); pages that they share with each other
+   count for each. */
+int sandbox_over_limit(pid_t root, const struct sandbox_limits *limits, enum sandbox_end *what);
+
+#endif
