@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(autoconf automake make gcc pkg-config libcurl4-openssl-dev libcjson-dev libgsl-dev check
-          libsqlite3-dev zlib1g-dev libyaml-dev gnuplot-nox)
+          libsqlite3-dev zlib1g-dev libyaml-dev gnuplot-nox bubblewrap)
 
 missing() {
     local package

@@ -32,9 +32,11 @@ def ask():
     try:
         answer = receive(answers)
     except (OSError, ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
+        answer = "nonsense"
+    if answer is None:
         raise Gone()
+    if not isinstance(answer, dict):
+        say("crash", "what it sent back cannot be read")
     return answer
 
 

@@ -229,27 +229,28 @@ static int become_nobody(void) {
            syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
 }
 
-/* Puts fd at `place`, where it survives exec. */
-static int place_at(int fd, int place) {
-    if (fd == place) return fcntl(fd, F_SETFD, 0);
-    return dup2(fd, place);
+/* Everything else that was left open, from `first` on. */
+static void close_from(unsigned first, unsigned last) {
+    if (!syscall(SYS_close_range, first, last, 0)) return;
+    for (unsigned fd = first; fd <= last && fd < 65536; fd++) close((int)fd);
 }
 
 /* The child of a process that may have threads: system calls alone. */
 static _Noreturn void be_program(const struct running *running, const struct sandbox_limits *limits) {
     static char *const environment[] = {NULL};
-    int kept[4] = {running->in, running->out, running->errors, running->status};
+    int given[FILES_MOST], count = running->given_count,
+                           kept[] = {running->in, running->out, running->errors, running->status};
     int bad = 0;
 
     setsid();
     signal(SIGPIPE, SIG_DFL);
-    for (int i = 0; i < 4; i++) kept[i] = fcntl(kept[i], F_DUPFD_CLOEXEC, FIRST_FD + FILES_MOST);
-    for (int i = 0; i < running->given_count; i++) {
-        int fd = fcntl(running->given[i], F_DUPFD_CLOEXEC, FIRST_FD + FILES_MOST);
-
-        bad |= fd < 0 || place_at(fd, FIRST_FD + i) < 0;
-    }
-    for (int i = 0; i < 4; i++) bad |= kept[i] < 0 || place_at(kept[i], i) < 0;
+    /* out of the way first: what is placed may stand where another has to go */
+    for (int i = 0; i < 4; i++) kept[i] = fcntl(kept[i], F_DUPFD, FIRST_FD + FILES_MOST);
+    for (int i = 0; i < count; i++) given[i] = fcntl(running->given[i], F_DUPFD, FIRST_FD + FILES_MOST);
+    for (int i = 0; i < 4; i++) bad |= kept[i] < 0 || dup2(kept[i], i) < 0;
+    for (int i = 0; i < count; i++) bad |= given[i] < 0 || dup2(given[i], FIRST_FD + i) < 0;
+    close_from(4, FIRST_FD - 1);
+    close_from((unsigned)(FIRST_FD + count), ~0U);
     set_limits(limits);
     if (bad || become_nobody()) _exit(UNABLE);
     execve("/usr/bin/bwrap", running->command.items, environment);
@@ -290,7 +291,7 @@ static int take(int *fd, struct text *out, double most) {
 static void end(struct running *running, enum sandbox_end how) {
     running->ended = 1;
     running->program->end = how;
-    kill(running->pid, SIGKILL);
+    sandbox_kill(running->pid);
 }
 
 static void collect(struct running *running, const struct sandbox_limits *limits) {
@@ -342,6 +343,7 @@ static void attend(struct running *all, int count, const struct sandbox_limits *
     while (!is_over(&all[0], limits)) {
         double now = monotonic_seconds();
 
+        if (all[0].ended) sandbox_kill(all[0].pid);
         wait_a_moment(all, count);
         for (int i = 0; i < count; i++) collect(&all[i], limits);
         for (int i = 1; i < count; i++) is_over(&all[i], limits);
@@ -362,7 +364,10 @@ static void attend(struct running *all, int count, const struct sandbox_limits *
 
         for (int k = 0; k < 10 && !is_over(&all[i], limits); k++) nanosleep(&moment, NULL);
         if (!all[i].ended) end(&all[i], SANDBOX_STOPPED);
-        while (!is_over(&all[i], limits)) nanosleep(&moment, NULL);
+        while (!is_over(&all[i], limits)) {
+            sandbox_kill(all[i].pid);
+            nanosleep(&moment, NULL);
+        }
     }
 }
 
@@ -446,7 +451,7 @@ static int fail_check(struct error *err) {
 }
 
 int sandbox_check(const struct sandbox_limits *limits, const char *interpreter, struct error *err) {
-    const char *const command[] = {interpreter, "-c", "exit(7)", NULL};
+    const char *const command[] = {interpreter, "-c", "raise SystemExit(7)", NULL};
     struct sandbox_program program = {.command = command};
     int status;
 

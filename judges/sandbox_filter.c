@@ -16,9 +16,10 @@
 
 #ifdef ARCHITECTURE
 
-#define NUMBER      offsetof(struct seccomp_data, nr)
-#define ARGUMENT(n) (offsetof(struct seccomp_data, args) + 8 * (n)) /* its low half: both are little-endian  \
-                                                                     */
+#define NUMBER offsetof(struct seccomp_data, nr)
+#define ARGUMENT(n)                                                                                          \
+    (offsetof(struct seccomp_data, args) + 8 * (n)) /* its low half: both are little-endian                  \
+                                                     */
 #define LOAD(what)   BPF_STMT(BPF_LD | BPF_W | BPF_ABS, what)
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
 #define REFUSE       RETURN(SECCOMP_RET_ERRNO | EPERM)

@@ -1,6 +1,8 @@
 #include "judges/sandbox_watch.h"
 
 #include <dirent.h>
+#include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,12 +60,16 @@ static void look(pid_t pid, int depth, struct sight *sight) {
     if (threads) closedir(threads);
 }
 
-static double files_in(pid_t inside) {
+/* Of the file system that bubblewrap made; 0 as long as it has not changed the root yet, and sees this
+ * machine's. */
+static double files_in(pid_t inside, double space) {
     char path[48];
     struct statvfs facts;
 
     snprintf(path, sizeof path, "/proc/%d/root/tmp", (int)inside);
-    return statvfs(path, &facts) ? 0 : (double)(facts.f_files - facts.f_ffree);
+    if (statvfs(path, &facts)) return 0;
+    if (fabs((double)facts.f_blocks * (double)facts.f_frsize - space) >= (double)facts.f_frsize) return 0;
+    return (double)(facts.f_files - facts.f_ffree);
 }
 
 int sandbox_over_limit(pid_t root, const struct sandbox_limits *limits, enum sandbox_end *what) {
@@ -72,5 +78,18 @@ int sandbox_over_limit(pid_t root, const struct sandbox_limits *limits, enum san
     look(root, 0, &sight);
     *what = sight.memory > limits->memory ? SANDBOX_MEMORY : SANDBOX_FILES;
     if (sight.memory > limits->memory) return 1;
-    return sight.inside && files_in(sight.inside) > limits->files;
+    return sight.inside && files_in(sight.inside, limits->space) > limits->files;
+}
+
+void sandbox_kill(pid_t root) {
+    char path[64];
+    int child, children = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)root, (int)root);
+    file = fopen(path, "re");
+    /* the first process of the namespace: with it all others end */
+    while (file && fscanf(file, "%d", &child) == 1) children += !kill(child, SIGKILL);
+    if (file) fclose(file);
+    if (!children) kill(root, SIGKILL);
 }

@@ -11,4 +11,8 @@
    count for each. */
 int sandbox_over_limit(pid_t root, const struct sandbox_limits *limits, enum sandbox_end *what);
 
+/* Ends what bubblewrap started, after which it ends by itself; bubblewrap, where it has started nothing yet.
+   To be called again while it lives. */
+void sandbox_kill(pid_t root);
+
 #endif

@@ -1,0 +1,3 @@
+# writes without end
+while True:
+    print("x" * 1000)

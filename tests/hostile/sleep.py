@@ -1,0 +1,3 @@
+# sleeps
+import time
+time.sleep(1 << 20)
