@@ -255,7 +255,12 @@ void display_event(struct display *display, const char *name, const struct progr
 }
 
 void display_sink(void *context, const struct progress_event *event) {
-    display_event(context, "", event);
+    struct display *display = context;
+
+    display_event(display, "", event);
+    if (!event->over) return;
+    lane_remove(display, lane_of(display, "")); /* before the command prints below it */
+    if (display->live) draw(display, NULL);
 }
 
 void display_close(struct display *display) {

@@ -14,8 +14,8 @@ static struct {
     double done, total;
 } now;
 
-static void tell(const char *note) {
-    struct progress_event event = {now.what, now.unit, note, now.done, now.total};
+static void tell(const char *note, int over) {
+    struct progress_event event = {now.what, now.unit, note, now.done, now.total, over};
 
     if (now.sink && now.what) now.sink(now.context, &event);
 }
@@ -38,7 +38,7 @@ void progress_begin(const char *what, double total, const char *unit) {
     now.unit = xstrdup(unit);
     now.done = 0;
     now.total = total;
-    tell("");
+    tell("", 0);
 }
 
 void progress_update(double done, const char *note_format, ...) {
@@ -49,12 +49,12 @@ void progress_update(double done, const char *note_format, ...) {
     vsnprintf(note, sizeof note, note_format, args);
     va_end(args);
     now.done = done;
-    tell(note);
+    tell(note, 0);
 }
 
 void progress_end(void) {
     now.done = now.total;
-    tell("");
+    tell("", 1);
     forget();
 }
 

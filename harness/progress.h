@@ -6,6 +6,7 @@ struct progress_event {
     const char *what, *unit; /* what is NULL for a notice */
     const char *note;        /* a few figures, or "" */
     double done, total;
+    int over; /* this was the work's last */
 };
 
 typedef void progress_sink(void *context, const struct progress_event *event);

@@ -128,7 +128,7 @@ static void read_message(struct worker *worker, char *line, progress_sink *sink,
         sink(context, &(struct progress_event){.what = NULL, .unit = "", .note = fields[1]});
     if (line[0] == 'P' && count == FIELDS)
         sink(context,
-             &(struct progress_event){fields[1], fields[2], fields[3], atof(fields[4]), atof(fields[5])});
+             &(struct progress_event){fields[1], fields[2], fields[3], atof(fields[4]), atof(fields[5]), 0});
 }
 
 static void read_messages(struct worker *worker, progress_sink *sink, void *context) {

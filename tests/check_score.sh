@@ -62,6 +62,12 @@ says out "n 18 of 20  missing ones could make it 90.0 to 100.0 %  by exact  (0 r
 refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
 refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
 refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact
+if command -v script >/dev/null; then # a terminal: what is printed last is not wiped away
+    TERM=xterm script -qec "'$pyrite' score -o careful=careful.jsonl --suite refusal --out shown" /dev/null >out 2>&1 </dev/null
+    grep -q '\[[.#]*\] ' out || complain "no bar on a terminal: $(cat -v out)"
+    tail -n 1 out | grep -q 'shown/report/report.md.$' || complain "the last line is not the report's name: $(cat -v out)"
+fi
+
 refuses 2 "short has no answer to 1 of 20 prompts (1)" -o careful=careful.jsonl -o short=short.jsonl
 "$pyrite" score -o careful=careful.jsonl -o short=short.jsonl --allow-missing >out 2>&1 || complain "--allow-missing failed"
 says out "Answers are missing, and --allow-missing was given: short lacks 1 of 20 answers (1). Policies are compared"
