@@ -1,10 +1,11 @@
 """The report's page in headless Chromium, through check_page.sh: PYRITE CHROMIUM RECIPE FOLDER.
 
-Makes 10,000 answers with hostile texts, labels and two judges' verdicts in both orders, lets `pyrite score` write the
+Makes 10,000 answers ($PROMPTS times four) with hostile texts, labels and two judges' verdicts in both orders, lets `pyrite score` write the
 page, and works it as a reader would. Every expected count follows from the rules in make_answers() and
 make_judgments(). Prints what it measured; the first thing that is not as it should be ends it with exit code 1."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-PROMPTS = 2500
+PROMPTS = int(os.environ.get("PROMPTS", 2500))
 POLICIES = ["base", "tuned", "longer", "plain"]
 LATENCY = 100  # milliseconds: the median of filtering 10,000 samples
+CATEGORIES = ["borderline </option><img src=x onerror='window.hit = 6'>", "benign"]
 HOSTILE = [
     "</script><script>window.hit = 1</script>",
     "<img src=x onerror='window.hit = 2'><svg onload=window.hit=3>",
@@ -54,7 +56,7 @@ def answer(i, policy):
 def make_answers(folder):
     for p, policy in enumerate(POLICIES):
         rows = [{"id": "q%04d" % i, "prompt": "Question %d: %s?" % (i, sentence(i, 3, 25)), "response": answer(i, p),
-                 "category": "borderline" if i % 4 == 0 else "benign"} for i in range(PROMPTS)]
+                 "category": CATEGORIES[i % 4 > 0]} for i in range(PROMPTS)]
         (folder / (policy + ".jsonl")).write_text("".join(json.dumps(row) + "\n" for row in rows))
     # A person calls every second of the detector's refusals an answer.
     rows = ["%s,%s,%s\n" % ("tuned", "q%04d" % i, "refused" if i % 10 == 0 else "answered") for i in range(PROMPTS)]
@@ -168,7 +170,7 @@ def check_filters(reader):
     reader.select("Judgment", "refused by label")
     equal("refusals by the label", reader.count(), sum(i % 10 == 0 for i in every))
     reader.clear()
-    reader.select("Category", "borderline")
+    reader.select("Category", CATEGORIES[0])
     equal("a category", reader.count(), 4 * sum(i % 4 == 0 for i in every))
     reader.clear()
     reader.select("Disagreement", "orders disagree")

@@ -41,7 +41,8 @@ if has tmux; then
     capture list 1 "$pyrite" list suite
     capture running 1.2 "$pyrite" run "$top/tests/tiny.yaml" --out run --set steps.sft.steps=3000
     capture error 1 "$pyrite" run "$top/tests/tiny.yaml" --out other --set steps.sft.lrate=1
-    capture report 2 "$pyrite" report "$(realpath "$folder")"
+    capture score 3 "$pyrite" score --outputs smollm2="$top/tests/fixtures/refusal/xstest_smollm2.jsonl" \
+        --suite refusal,length --format markdown
 else
     missing+=("terminal: tmux is not installed")
 fi
