@@ -176,6 +176,7 @@ static int parse_option(struct node *map, const char *words, size_t length, cons
     size_t key_length = equals ? (size_t)(equals - words) : 0;
     struct node *value;
     char *key;
+    int status;
 
     if (!key_length)
         return fail(err, "%s: '%.*s' is no option of a judge; key=value was expected", where, (int)length,
@@ -183,10 +184,11 @@ static int parse_option(struct node *map, const char *words, size_t length, cons
     value = document_parse_yaml(equals + 1, length - key_length - 1, where, err);
     if (!value) return -1;
     key = xstrndup(words, key_length);
-    node_add_copy(map, key, value);
+    status = node_get(map, key) ? fail(err, "%s: the option \"%s\" is given twice", where, key) : 0;
+    if (!status) node_add_copy(map, key, value);
     free(key);
     node_free(value);
-    return 0;
+    return status;
 }
 
 struct node *judge_entry_parse(const char *words, const char *where, struct error *err) {

@@ -61,6 +61,7 @@ says out "n 18 of 20  missing ones could make it 90.0 to 100.0 %  by exact  (0 r
 "$pyrite" score -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml --most-failures 0.1 >out 2>&1 || complain "--most-failures 0.1: $(cat out)"
 refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
 refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
+refuses 2 'the option "rule" is given twice' -o careful=careful.jsonl --judge exact,rule=equal,rule=contains
 refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact
 if command -v script >/dev/null; then # a terminal: what is printed last is not wiped away
     TERM=xterm script -qec "'$pyrite' score -o careful=careful.jsonl --suite refusal --out shown" /dev/null >out 2>&1 </dev/null
