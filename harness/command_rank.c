@@ -169,7 +169,7 @@ static int make_contests(struct rank *all, struct error *err) {
     }
     if (!all->count && judge) return fail(err, "no verdict is of the judge '%s'", judge);
     if (!all->count)
-        return fail(err, "the files hold no verdicts on pairs of answers; 'pyrite judge' makes some");
+        return fail(err, "the files hold no verdicts on pairs of answers; 'pyrite score --judge' makes some");
     standardise(all);
     return 0;
 }

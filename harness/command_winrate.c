@@ -78,7 +78,7 @@ static int make_duels(struct winrates *all, struct error *err) {
 
     duels_make(&all->duels, &all->outputs.verdicts, NULL);
     if (!all->duels.count)
-        return fail(err, "the files hold no verdicts on pairs of answers; 'pyrite judge' makes some");
+        return fail(err, "the files hold no verdicts on pairs of answers; 'pyrite score --judge' makes some");
     if (asked && !is_policy(&all->duels, asked))
         return fail(err, "no verdict is about the baseline '%s'", asked);
     common = xstrdup(asked ? asked : common_policy(&all->duels));
