@@ -168,6 +168,22 @@ static double price(const struct ask_settings *settings, const struct completion
                    settings->output_price * completion->output_tokens);
 }
 
+/* The reason of a failure: what an error's body tells goes with its status, but not where it may speak of the
+ * key. */
+static char *failure_reason(const struct http_reply *reply) {
+    struct completion completion;
+    char *reason;
+
+    if (reply->end != HTTP_STATUS || reply->status == 401 || reply->status == 403)
+        return xstrdup(reply->reason);
+    completion_read(&completion, reply->body, reply->length);
+    reason = completion.kind == COMPLETION_BROKEN && strstr(completion.reason, "the server reports")
+                 ? xprintf("%s; %s", reply->reason, completion.reason)
+                 : xstrdup(reply->reason);
+    completion_free(&completion);
+    return reason;
+}
+
 static void read_reply(struct cached *out, const struct asking *asking, const struct inquiry *inquiry,
                        const struct http_reply *reply) {
     struct completion completion = {.kind = COMPLETION_BROKEN};
@@ -184,7 +200,8 @@ static void read_reply(struct cached *out, const struct asking *asking, const st
     } else {
         out->cost = reply->may_be_charged ? inquiry->worst : 0;
     }
-    if (!out->good) out->reason = xstrdup(reply->end == HTTP_DONE ? completion.reason : reply->reason);
+    if (!out->good)
+        out->reason = reply->end == HTTP_DONE ? xstrdup(completion.reason) : failure_reason(reply);
     completion_free(&completion);
 }
 
@@ -205,7 +222,7 @@ static int end_inquiry(void *context, int number, const struct http_reply *reply
     asking->failures = reply->end == HTTP_DONE ? 0 : asking->failures + 1;
     if (reply->end != HTTP_DONE) {
         free(asking->last_failure);
-        asking->last_failure = xstrdup(reply->reason);
+        asking->last_failure = xstrdup(got.reason);
     }
     got.cost += inquiry->charge;
     status = cache_put(asking->cache, inquiry->key, &got, err);

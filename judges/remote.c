@@ -474,7 +474,11 @@ static int remote_judge(struct judging *judging, const struct transcript *const 
         if (!sitting.count) add_canaries(&sitting, judging, &shown);
         add_trial(&sitting, (struct trial){.shown = shown, .subject = i});
     }
-    if (sitting.count) status = hold(judging, &sitting, add_subject, &subjects, err);
+    if (sitting.count)
+        status = hold(judging, &sitting, add_subject, &subjects, err);
+    else if (count)
+        status =
+            fail(err, "no question has a reference answer; give a file of questions with a column \"truth\"");
     sitting_free(&sitting);
     return status;
 }

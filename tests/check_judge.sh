@@ -47,6 +47,7 @@ faults='429-2||answers 429 twice, then well
 429hour||answers 429 with `Retry-After: 3600`
 500-1||answers 500 once, then well
 500||answers 500 for ever
+400||answers 400 and says why
 401||answers 401 and repeats the key
 404||answers 404
 slow|,timeout=0.4|sends its headers after the timeout
@@ -252,6 +253,33 @@ check_cache() {
     cmp -s one/steps/evaluate/verdicts.jsonl two/steps/evaluate/verdicts.jsonl || complain "two at once came to differ"
 }
 
+# --- pairs, in both orders: the better one of each three wins both, a third is even
+check_pairs() {
+    local i
+    for i in $(seq 9); do
+        echo "{\"id\":\"p$i\",\"prompt\":\"Question $i?\",\"response\":\"New, quality $((i % 3 + 4)). VERDICT: A\"}" >>new.jsonl
+        echo "{\"id\":\"p$i\",\"prompt\":\"Question $i?\",\"response\":\"Old, quality 5. VERDICT: A\"}" >>old.jsonl
+    done
+    "$pyrite" score -o new=new.jsonl -o old=old.jsonl --baseline old --out pairs --suite win_rate --format json --resamples 100 \
+        --judge "remote,name=j,endpoint=$base/ok/v1,model=m,rubric=pairwise,cache=pairs.db" >pairs.out 2>&1 || complain "pairs: $(cat pairs.out)"
+    [ "$(outcomes pairs)" = "6 tie 12 verdict " ] || complain "pairs: $(outcomes pairs)"
+    [ "$(verdicts pairs | grep -c '"score":1,"order":1')$(verdicts pairs | grep -c '"score":1,"order":2')" = 33 ] || complain "pairs were not turned: $(verdicts pairs)"
+    grep -q '"identical":{"tried":1,"passed":1' <(tr -d ' \n' <pairs/steps/evaluate/judging.json) || complain "pairs: an answer beside itself did not come out even"
+    "$pyrite" winrate pairs/steps/evaluate/verdicts.jsonl --baseline old >winrate.out 2>&1 || complain "winrate: $(cat winrate.out)"
+    grep -q '50.0 %' winrate.out || complain "winrate: $(cat winrate.out)"
+}
+
+check_references() {
+    answers truth 3 >truth.jsonl
+    rubric=correctness judge untold truth.jsonl ok
+    grep -q 'no question has a reference answer' untold.out || complain "no references: $(cat untold.out)"
+    printf 'id,truth\nq1,one\nq2,two\n' >truths.csv
+    "$pyrite" score -o a=truth.jsonl --questions truths.csv --out told --suite judged --format json --resamples 100 \
+        --judge "remote,name=j,endpoint=$base/ok/v1,model=m,rubric=correctness,cache=told.db" >told.out 2>&1
+    [ "$(outcomes told)" = "1 unparsed 2 verdict " ] || complain "references: $(cat told.out)"
+    verdicts told | grep q3 | grep -q 'the question has no reference' || complain "a missing reference is not told"
+}
+
 # --- canaries: a judge that always says the same fails those of gold
 check_canaries() {
     answers canary 3 >canary.jsonl
@@ -298,6 +326,8 @@ case ${1:-} in
     wait $limits
     check_budget
     check_cache
+    check_pairs
+    check_references
     check_canaries
     endure 600
     ;;

@@ -270,6 +270,9 @@ static int misbehave(int socket, const struct request *request, const char *faul
     if (!strcmp(fault, "429date")) return say_when(socket);
     if (!strcmp(fault, "500")) return reply(socket, 500, "text/plain", "", "it broke");
     if (!strcmp(fault, "404")) return reply(socket, 404, "application/json", "", "{}");
+    if (!strcmp(fault, "400"))
+        return reply(socket, 400, "application/json", "",
+                     "{\"error\":{\"message\":\"the prompt is longer than 2048 tokens\"}}");
     if (!strcmp(fault, "401")) return deny(socket, request);
     if (!strcmp(fault, "slow")) return sleep(3), -1;
     if (!strcmp(fault, "half")) return send_half(socket);
