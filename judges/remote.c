@@ -1,13 +1,10 @@
 /* A model behind an OpenAI-compatible chat endpoint, asked by a rubric. Judges what the rubric calls its
    verdict; docs/judging.md says how, and what comes of each fault. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "harness/refusal_detector.h"
@@ -15,63 +12,10 @@
 #include "judges/canary.h"
 #include "judges/judge.h"
 #include "judges/reading.h"
-
-struct settings {
-    const char *endpoint, *model, *rubric, *rubric_file, *key_env, *key_file, *ca_file, *cache;
-    const struct node *body;
-    double temperature, rate, timeout, connect_timeout, backoff, longest_wait, input_price, output_price,
-        budget;
-    int method, max_tokens, max_tokens_name, top_logprobs, concurrency, retries, most_bytes, give_up,
-        retry_errors, canaries;
-};
-
-#define AT(field) offsetof(struct settings, field)
-static const struct option options[] = {
-    {"endpoint", OPTION_TEXT, AT(endpoint), NULL, 0, 0, NULL,
-     "URL of the API: https://HOST/v1; /chat/completions is added"},
-    {"model", OPTION_TEXT, AT(model), NULL, 0, 0, NULL, "name of the model, as the server calls it"},
-    {"rubric", OPTION_TEXT, AT(rubric), "", 0, 0, NULL,
-     "what is asked: pairwise, score, yes-no, refusal or correctness"},
-    {"rubric_file", OPTION_FILE, AT(rubric_file), "", 0, 0, NULL, "a rubric of your own, instead"},
-    {"key_env", OPTION_TEXT, AT(key_env), "", 0, 0, NULL, "environment variable that holds the key"},
-    {"key_file", OPTION_TEXT, AT(key_file), "", 0, 0, NULL, "file of mode 0600 that holds the key"},
-    {"method", OPTION_CHOICE, AT(method), "text", 0, 0, "text|logprobs",
-     "read the verdict in the reply, or weigh the first token's probabilities"},
-    {"max_tokens", OPTION_INT, AT(max_tokens), "512", 1, 1000000, NULL, "of a reply; with logprobs 1"},
-    {"max_tokens_name", OPTION_CHOICE, AT(max_tokens_name), "max_tokens", 0, 0,
-     "max_tokens|max_completion_tokens", "what the server calls that limit"},
-    {"temperature", OPTION_REAL, AT(temperature), "0", -1, 2, NULL, "of sampling; -1: the server's own"},
-    {"top_logprobs", OPTION_INT, AT(top_logprobs), "5", 2, 20, NULL,
-     "tokens whose probabilities are asked for"},
-    {"body", OPTION_MAP, AT(body), "", 0, 0, NULL, "more fields of the request (reasoning_effort: low)"},
-    {"concurrency", OPTION_INT, AT(concurrency), "8", 1, 256, NULL, "requests in flight at most"},
-    {"rate", OPTION_REAL, AT(rate), "0", 0, 1000000, NULL, "requests a minute at most; 0: any number"},
-    {"retries", OPTION_INT, AT(retries), "5", 0, 100, NULL, "attempts after a request's first that failed"},
-    {"timeout", OPTION_REAL, AT(timeout), "120", 0.01, 86400, NULL, "seconds for a reply"},
-    {"connect_timeout", OPTION_REAL, AT(connect_timeout), "20", 0.01, 3600, NULL, "seconds to connect"},
-    {"backoff", OPTION_REAL, AT(backoff), "1", 0.001, 60, NULL,
-     "seconds before the second attempt, doubled for each later one, times ½ to 1½"},
-    {"longest_wait", OPTION_REAL, AT(longest_wait), "300", 0, 86400, NULL,
-     "seconds that a server may ask to wait; beyond it the request has failed"},
-    {"most_bytes", OPTION_INT, AT(most_bytes), "4194304", 1024, 1073741824, NULL,
-     "of a reply; it is cut off beyond"},
-    {"give_up", OPTION_INT, AT(give_up), "25", 0, 1000000, NULL,
-     "failures in a row after which no more is asked; 0: never"},
-    {"input_price", OPTION_REAL, AT(input_price), "0", 0, 1e6, NULL, "of a million tokens of the prompt"},
-    {"output_price", OPTION_REAL, AT(output_price), "0", 0, 1e6, NULL, "of a million tokens of the reply"},
-    {"budget", OPTION_REAL, AT(budget), "0", 0, 1e9, NULL,
-     "in the prices' currency; no request is sent that could pass it; 0: none"},
-    {"cache", OPTION_TEXT, AT(cache), "cache/judgments.db", 0, 0, NULL,
-     "file that keeps every reply; what is in it is not asked again"},
-    {"retry_errors", OPTION_BOOL, AT(retry_errors), "false", 0, 0, NULL,
-     "ask again what failed before; the failure stays until there is an answer"},
-    {"canaries", OPTION_BOOL, AT(canaries), "true", 0, 0, NULL, "add judgments whose right answer is known"},
-    {"ca_file", OPTION_TEXT, AT(ca_file), "", 0, 0, NULL, "certificates to trust instead of the system's"},
-    {0}};
-#undef AT
+#include "judges/remote_options.h"
 
 struct judging {
-    struct settings settings;
+    struct remote_options settings;
     struct node *options; /* owns the settings' texts */
     struct rubric rubric;
     struct asking asking;
@@ -99,69 +43,6 @@ struct sitting {
     int canary_count;
 };
 
-static int is_variable(const char *name) {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
-    static const char more[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
-
-    return *name && strchr(letters, *name) && !name[strspn(name, more)];
-}
-
-/* Sentences here never repeat what was given: it may be the key itself, in the wrong place. */
-static int read_key_variable(char **out, const char *name, struct error *err) {
-    const char *value = is_variable(name) ? getenv(name) : NULL;
-
-    if (!is_variable(name))
-        return fail(err, "key_env must be the name of an environment variable, not the key itself");
-    if (!value || !*value)
-        return fail(err,
-                    "the environment variable that key_env names is not set: export it, or use key_file");
-    *out = xstrdup(value);
-    return 0;
-}
-
-static int read_key_file(char **out, const char *path, struct error *err) {
-    struct stat info;
-
-    if (stat(path, &info))
-        return fail(err, "the file that key_file names cannot be read: %s", strerror(errno));
-    if (info.st_mode & 077)
-        return fail(err, "the file that key_file names is open to others (mode %04o); chmod 600 closes it",
-                    (unsigned)info.st_mode & 07777);
-    *out = file_read(path, NULL, err);
-    if (!*out) return -1;
-    (*out)[strcspn(*out, "\r\n")] = '\0';
-    return 0;
-}
-
-static int read_key(struct judging *judging, struct error *err) {
-    const struct settings *settings = &judging->settings;
-
-    if (settings->key_env && settings->key_file) return fail(err, "one of key_env and key_file is enough");
-    if (settings->key_env && read_key_variable(&judging->key, settings->key_env, err)) return -1;
-    if (settings->key_file && read_key_file(&judging->key, settings->key_file, err)) return -1;
-    for (const char *at = judging->key; at && *at; at++)
-        if (*at <= ' ' || *at > '~') return fail(err, "the key holds blanks or signs that no key has");
-    if (judging->key && strlen(judging->key) < 8) return fail(err, "the key is shorter than 8 characters");
-    return 0;
-}
-
-static int check_settings(const struct judging *judging, struct error *err) {
-    static const char *const own[] = {"model",       "messages", "temperature", "max_tokens",
-                                      "stream",      "logprobs", "n",           "max_completion_tokens",
-                                      "top_logprobs"};
-    const struct settings *settings = &judging->settings;
-
-    if (!settings->rubric == !settings->rubric_file)
-        return fail(err, "the judge remote needs a rubric: one of rubric and rubric_file");
-    if (settings->budget > 0 && settings->input_price + settings->output_price <= 0)
-        return fail(err, "a budget needs prices: input_price and output_price, of a million tokens");
-    for (const struct node *field = settings->body ? settings->body->first : NULL; field; field = field->next)
-        for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-            if (field->key && !strcmp(field->key, own[i]))
-                return fail(err, "body cannot set \"%s\", which the judge sets itself", own[i]);
-    return 0;
-}
-
 static void make_url(struct judging *judging) {
     const char *endpoint = judging->settings.endpoint, *tail = "/chat/completions";
     size_t length = strlen(endpoint);
@@ -172,7 +53,7 @@ static void make_url(struct judging *judging) {
 }
 
 static struct ask_settings ask_settings(const struct judging *judging) {
-    const struct settings *settings = &judging->settings;
+    const struct remote_options *settings = &judging->settings;
 
     return (struct ask_settings){.http = {.url = judging->url,
                                           .key = judging->key,
@@ -209,10 +90,9 @@ static void remote_close(struct judging *judging) {
 }
 
 static int prepare(struct judging *judging, const char *where, struct error *err) {
-    struct settings *settings = &judging->settings;
+    struct remote_options *settings = &judging->settings;
 
-    if (options_read(options, NULL, judging->options, where, settings, err) || check_settings(judging, err))
-        return -1;
+    if (remote_options_read(settings, judging->options, where, err)) return -1;
     make_url(judging);
     if (http_check_url(judging->url, settings->key_env || settings->key_file, err)) return -1;
     if (rubric_open(&judging->rubric, settings->rubric, settings->rubric_file, err)) return -1;
@@ -221,7 +101,8 @@ static int prepare(struct judging *judging, const char *where, struct error *err
                     settings->method == METHOD_TEXT ? "text" : "logprobs");
     if (settings->method == METHOD_LOGPROBS) settings->max_tokens = 1;
     judging->label = xprintf("judging by %s", settings->model);
-    if (read_key(judging, err) || cache_open(&judging->asking.cache, settings->cache, err)) return -1;
+    if (remote_key(&judging->key, settings, err) || cache_open(&judging->asking.cache, settings->cache, err))
+        return -1;
     judging->asking.settings = ask_settings(judging);
     return 0;
 }
@@ -241,7 +122,7 @@ static int remote_open(struct judging **out, const struct judge_setup *setup, st
 }
 
 static char *request_body(const struct judging *judging, const struct trial *trial) {
-    const struct settings *settings = &judging->settings;
+    const struct remote_options *settings = &judging->settings;
     struct node *body = node_new(NODE_MAP), *messages;
     char *json;
 
@@ -317,7 +198,7 @@ static struct reading failure(enum outcome outcome, const char *reason) {
 /* What the model said, as a reading; -1 where the server does not do what the method needs. */
 static int read_answer(struct reading *out, struct judging *judging, const struct completion *completion,
                        struct error *err) {
-    const struct settings *settings = &judging->settings;
+    const struct remote_options *settings = &judging->settings;
     const struct choices *offers = &judging->rubric.offers[settings->method];
 
     if (completion->kind == COMPLETION_REFUSED)
@@ -506,7 +387,7 @@ static int remote_compare(struct judging *judging, const struct transcript *cons
 }
 
 static void remote_account(const struct judging *judging, struct node *out) {
-    const struct settings *settings = &judging->settings;
+    const struct remote_options *settings = &judging->settings;
     struct node *rubric = node_add(out, "rubric", NODE_MAP), *canaries;
 
     node_add_text(out, "endpoint", judging->url);
@@ -529,7 +410,7 @@ static void remote_account(const struct judging *judging, struct node *out) {
 const struct judge judge_remote = {.name = "remote",
                                    .summary =
                                        "a model behind an OpenAI-compatible endpoint, asked by a rubric",
-                                   .options = options,
+                                   .options = remote_options,
                                    .costly = 1,
                                    .open = remote_open,
                                    .judge = remote_judge,
