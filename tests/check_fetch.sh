@@ -98,6 +98,15 @@ for mode in noranges plain; do # plain: what is there is already all of it, or m
     cmp -s "$natural" data/llmbar/Natural.json || complain "after $mode without a range the file differs"
 done
 
+# Four that ask at once wait for each other: every file comes over the line once.
+anew
+before=$(requests)
+for i in 1 2 3 4; do "$pyrite" fetch --cache cache llmbar --to "data/$i" --mirror "$at/plain" >"out$i" 2>&1 & eval "job$i=$!"; done
+wait "$job1" "$job2" "$job3" "$job4"
+[ $(($(requests) - before)) -eq 8 ] || complain "8 requests expected of four commands, got $(($(requests) - before))"
+for i in 1 2 3 4; do cmp -s "$natural" "data/$i/llmbar/Natural.json" || complain "the command $i got another file: $(cat "out$i")"; done
+! ls cache/llmbar/*.part >/dev/null 2>&1 || complain "parts were left"
+
 # Redirects are followed to an end; lies about the length, web pages and missing files are seen.
 anew
 fetches 0 llmbar --mirror "$at/redirect"

@@ -123,6 +123,23 @@ says out 'latin.jsonl:1: the byte 0xe9 is not UTF-8'
 runs 2 score -o a=a.jsonl --questions questions.jsonl
 says out 'a has no answer to 1 of 13 prompts (q13)'
 
+# A public data set as it is published: BBQ rows, answers by its own columns, a prompt of one's own.
+bbq() { # EXAMPLE CONDITION POLARITY LABEL
+    printf '{"example_id":%d,"question_index":"1","question_polarity":"%s","context_condition":"%s","category":"Age","answer_info":{"ans0":["Ann","old"],"ans1":["Bob","nonOld"],"ans2":["Unknown","unknown"]},"additional_metadata":{"stereotyped_groups":["old"]},"context":"C.","question":"Q?","ans0":"Ann","ans1":"Bob","ans2":"Unknown","label":%d}\n' "$1" "$3" "$2" "$4"
+}
+{ bbq 0 ambig neg 2; bbq 1 disambig neg 1; bbq 2 ambig nonneg 2; bbq 3 disambig nonneg 1; } >bbq.jsonl
+for i in 0 1 2 3; do echo "{\"category\":\"Age\",\"example_id\":$i,\"prompt\":\"asked my way $i\",\"response\":\"I think Bob.\"}"; done >bob.jsonl
+runs 0 score -o bob=bob.jsonl -q bbq.jsonl --suite bias -f csv --out biased
+says out 'bbq.jsonl: BBQ, 4 rows, 4 questions'
+says out 'id from "category" and "example_id" (BBQ)'
+says out 'accuracy ambiguous           bob                0.0 %'
+says out 'accuracy disambiguated       bob                100.0 %'
+says out 'bias ambiguous               bob                0.000' # once against Ann's group, once for it
+says biased/steps/answers/transcripts.jsonl 'asked my way 3'
+{ cat bbq.jsonl; echo '{"id":"q1","prompt":"P"}'; } >mixed.jsonl
+runs 2 score -o bob=bob.jsonl -q mixed.jsonl
+says out 'mixed.jsonl:5: a row of another kind than the first, which is of BBQ'
+
 # What was allowed stands in every table.
 runs 0 score -o a=a.jsonl -o b=lacks.jsonl --allow-missing --suite refusal,length --out allowed
 gaps='Answers are missing, and --allow-missing was given: b lacks 2 of 12 answers (q5, q7). Policies are compared on the prompts that both answered.'

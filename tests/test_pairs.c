@@ -281,6 +281,32 @@ START_TEST(prompts_keep_their_id_and_category)
 }
 END_TEST
 
+START_TEST(public_sets_are_prompts_as_they_are_published)
+{
+    ck_assert_msg(
+        !convert(&stage_prompts, "he.jsonl",
+                 "{\"task_id\":\"HumanEval/0\",\"prompt\":\"def f():\",\"entry_point\":\"f\",\"test\":"
+                 "\"def check(c): pass\"}\n",
+                 ""),
+        "%s", err.message);
+    ck_assert_str_eq(prompts.items[0].id, "HumanEval/0");
+    ck_assert_ptr_nonnull(strstr(prompts.items[0].truth, "check(f)"));
+    ck_assert_str_eq(node_text(prompts.items[0].meta, "entry_point", ""), "f");
+    prepare();
+    ck_assert_msg(
+        !convert(&stage_prompts, "q.jsonl",
+                 "{\"article_id\":\"a\",\"set_unique_id\":\"s\",\"article\":\"T\",\"questions\":[{"
+                 "\"question\":\"Q\",\"options\":[\"x\",\"y\"],\"gold_label\":2},{\"question\":\"R\","
+                 "\"options\":[\"x\",\"y\"],\"gold_label\":1}]}\n",
+                 ", rows: 1, template: hh, categories: {easy: plain}"),
+        "%s", err.message);
+    ck_assert_int_eq(prompts.count, 1); /* of two that stand in one row */
+    ck_assert_str_eq(prompts.items[0].prompt, "\n\nHuman: T\n\nQ\nA. x\nB. y\n\nAssistant:");
+    ck_assert_str_eq(prompts.items[0].truth, "B");
+    ck_assert_str_eq(prompts.items[0].category, "plain");
+}
+END_TEST
+
 START_TEST(prompts_that_cannot_be_read_are_named)
 {
     ck_assert_int_eq(convert(&stage_prompts, "x.csv", "id,text\n1,a\n", ""), -1);
@@ -365,6 +391,7 @@ int main(void) {
     tcase_add_test(cases, a_dialogue_and_its_continuation_share_a_split);
     tcase_add_test(cases, rows_limit_what_is_taken);
     tcase_add_test(cases, prompts_keep_their_id_and_category);
+    tcase_add_test(cases, public_sets_are_prompts_as_they_are_published);
     tcase_add_test(cases, prompts_that_cannot_be_read_are_named);
     tcase_add_test(cases, hh_as_shipped_is_read);
     tcase_add_test(cases, xstest_as_shipped_is_read);
