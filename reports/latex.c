@@ -307,11 +307,7 @@ static int complete_latex(const struct results *results, const char *folder, str
 
     if (write_all_tables(results, folder, err) || write_all_figures(results, folder, err)) return -1;
     made = tex_run(folder, "report", err);
-    if (made == 0)
-        progress_notice(
-            "no report.pdf: pdflatex, lualatex or tectonic makes it of %s/report.tex, and none of "
-            "them is installed",
-            folder);
+    if (made == 0) progress_notice("no %s/report.pdf: %s", folder, err->message);
     return made < 0 ? -1 : 0;
 }
 

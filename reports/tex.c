@@ -52,19 +52,27 @@ static char *first_complaint(const char *log) {
     return whole;
 }
 
-static int fail_by_log(const struct engine *engine, const char *folder, const char *stem, struct error *err) {
+/* What TeX's log says of a PDF that was not made: 0 if some of TeX is missing, else -1. */
+static int explain(const struct engine *engine, const char *folder, const char *stem, struct error *err) {
     char *path = xprintf("%s/%s.log", folder, stem), *log = NULL, *complaint = NULL;
     struct error unread;
+    int missing;
     size_t length;
 
     log = file_read(path, &length, &unread);
     complaint = log ? first_complaint(log) : NULL;
-    fail(err, "%s could not make %s/%s.pdf: %s; the log is %s", engine->name, folder, stem,
-         complaint ? complaint : "it wrote no complaint", path);
+    missing = complaint && strstr(complaint, "not found");
+    if (missing)
+        fail(err,
+             "%s lacks something (%s); Debian's texlive-latex-recommended and lmodern have all that it needs",
+             engine->name, complaint);
+    else
+        fail(err, "%s could not make %s/%s.pdf: %s; the log is %s", engine->name, folder, stem,
+             complaint ? complaint : "it wrote no complaint", path);
     free(complaint);
     free(log);
     free(path);
-    return -1;
+    return missing ? 0 : -1;
 }
 
 /* No date goes into the file: the same text gives the same bytes. */
@@ -92,6 +100,7 @@ static int keep(const char *build, const char *folder, const char *stem, const c
     return status;
 }
 
+/* As tex_run(). */
 static int run_engine(const struct engine *engine, const char *folder, const char *stem, struct error *err) {
     char *file = xprintf("%s.tex", stem), *build = path_join(folder, BUILD), *pdf = NULL;
     int status = -1, code = 0;
@@ -102,8 +111,10 @@ static int run_engine(const struct engine *engine, const char *folder, const cha
         if (run_once(engine, folder, file, &code, err)) goto out;
     pdf = xprintf("%s/%s.pdf", build, stem);
     if (keep(build, folder, stem, "log", err)) goto out;
-    status = code || !file_exists(pdf) ? fail_by_log(engine, folder, stem, err)
-                                       : keep(build, folder, stem, "pdf", err);
+    if (code || !file_exists(pdf))
+        status = explain(engine, folder, stem, err);
+    else if (!keep(build, folder, stem, "pdf", err))
+        status = 1;
 out:
     folder_remove(build, &unkept);
     free(pdf);
@@ -114,10 +125,13 @@ out:
 
 int tex_run(const char *folder, const char *stem, struct error *err) {
     const struct engine *engine = find_engine();
-    char *pdf = xprintf("%s/%s.pdf", folder, stem);
+    char *pdf = xprintf("%s/%s.pdf", folder, stem), *log = xprintf("%s/%s.log", folder, stem);
 
     unlink(pdf);
+    unlink(log);
     free(pdf);
-    if (!engine) return 0;
-    return run_engine(engine, folder, stem, err) ? -1 : 1;
+    free(log);
+    if (engine) return run_engine(engine, folder, stem, err);
+    fail(err, "none of pdflatex, lualatex and tectonic is installed");
+    return 0;
 }

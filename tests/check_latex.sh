@@ -45,7 +45,7 @@ echo '{"id": "a", "prompt_id": "p", "split": "heldout", "policy": "sft", "prompt
 
 # No TeX in PATH: a notice, and all else is there.
 PATH=/nowhere "$pyrite" report run --format latex >out 2>&1 || complain "a missing TeX is no failure: $(cat out)"
-says out 'no report.pdf'
+says out 'no run/report/report.pdf: none of pdflatex, lualatex and tectonic is installed'
 says run/report/tables/refusal.tex '\toprule'
 says run/report/report.tex '\textbackslash{}immediate\textbackslash{}write18\{touch pwned\}'
 says run/report/report.tex '[U+4E2D]'
@@ -70,6 +70,15 @@ PATH=$here/fake "$pyrite" report run --format latex >out 2>&1
 says out 'pdflatex could not make run/report/report.pdf: Undefined control sequence. at l.12 \foo; the log is run/report/report.log'
 says run/report/report.log 'pretending'
 [ -e run/report/report.pdf ] && complain "the PDF of before is still there"
+
+# A TeX without the packages is none.
+cat >fake/pdflatex <<'END'
+#!/bin/sh
+printf '%s\n' "! LaTeX Error: File 'booktabs.sty' not found." >.tex/report.log
+exit 1
+END
+PATH=$here/fake "$pyrite" report run --format latex >out 2>&1 || complain "a missing package is no failure: $(cat out)"
+says out "pdflatex lacks something (LaTeX Error: File 'booktabs.sty' not found.); Debian's texlive-latex-recommended"
 
 engines=0
 for engine in pdflatex lualatex; do
