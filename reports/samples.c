@@ -79,7 +79,8 @@ void samples_add_maps(struct text *out, const struct evaluation *evaluation) {
             text_printf(
                 out,
                 "<h3>Rewards token by token</h3>\n<p class=\"key\">Blue raises the response's reward, orange "
-                "and underlined lowers it; the figure is shown on pointing.</p>\n<div class=\"maps\">\n");
+                "and underlined lowers it; the figure is shown on pointing, by keyboard in the samples "
+                "below.</p>\n<div class=\"maps\">\n");
         add_map(out, evaluation, map);
     }
     if (shown) text_printf(out, "</div>\n");
