@@ -11,6 +11,13 @@
 #include "models/folder.h"
 #include "rewards/reward.h"
 
+struct settings {
+    const char *folder;
+};
+
+static const struct option options[] = {
+    {"folder", OPTION_FILE, offsetof(struct settings, folder), "", 0, 0, NULL, "of a fitted reward"}, {0}};
+
 struct judging {
     const struct reward *reward;
     struct scorer *scorer;
@@ -44,12 +51,16 @@ static void reward_close(struct judging *judging) {
 static int reward_model_open(struct judging **out, const struct judge_setup *setup, struct error *err) {
     struct judging *judging;
     const struct kernels *kernels;
+    struct settings settings;
+    const char *folder;
 
-    if (!setup->folder) return fail(err, "the judge reward_model needs the folder of a fitted reward");
+    if (options_read(options, NULL, setup->options, setup->where, &settings, err)) return -1;
+    folder = setup->folder ? setup->folder : settings.folder;
+    if (!folder) return fail(err, "the judge reward_model needs the folder of a fitted reward, in folder");
     if (run_kernels(&kernels, setup->run, err)) return -1;
     judging = xcalloc(1, sizeof *judging);
-    if (open_tokenizer(&judging->tokenizer, setup->folder, err) ||
-        reward_open(&judging->reward, &judging->scorer, setup->folder, kernels, err)) {
+    if (open_tokenizer(&judging->tokenizer, folder, err) ||
+        reward_open(&judging->reward, &judging->scorer, folder, kernels, err)) {
         reward_close(judging);
         return -1;
     }
@@ -159,6 +170,7 @@ static int reward_explain(struct judging *judging, const struct transcript *answ
 
 const struct judge judge_reward_model = {.name = "reward_model",
                                          .summary = "a fitted reward, as it scores in training",
+                                         .options = options,
                                          .open = reward_model_open,
                                          .judge = reward_judge,
                                          .explain = reward_explain,

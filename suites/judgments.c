@@ -54,13 +54,15 @@ static int judge_answers(const struct gathered *gathered, const struct judge *ju
     return status;
 }
 
-/* Of the policies that were read: what a null policy's answers do to a judge says nothing of the judge. */
+/* Of the policies that were read: what a null policy's answers do to a judge says nothing of the judge. A
+   panel's members stand behind its own word. */
 static void add_counts(struct node *account, const struct verdicts *verdicts) {
     static const char *const names[] = {"verdicts", "ties", "refused", "unparsed", "transport"};
     int counts[5] = {0}, total = 0;
 
     for (int i = 0; i < verdicts->count; i++) {
-        if (is_null_policy(verdicts->items[i].transcript)) continue;
+        if (is_null_policy(verdicts->items[i].transcript) || strcmp(verdicts->items[i].judge, account->key))
+            continue;
         counts[verdicts->items[i].outcome]++;
         total++;
     }

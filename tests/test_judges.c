@@ -18,6 +18,7 @@ static struct error err;
 static struct transcripts transcripts;
 static struct verdicts verdicts;
 static struct examples questions;
+static struct node *account;
 static const struct world *world;
 static void *dials;
 
@@ -25,6 +26,8 @@ static void clean(void) {
     transcripts_free(&transcripts);
     verdicts_free(&verdicts);
     examples_free(&questions);
+    node_free(account);
+    account = NULL;
     free(dials);
     dials = NULL;
     world = NULL;
@@ -74,6 +77,51 @@ static double score(const char *transcript, const char *what) {
         return verdict->score;
     }
     return -1000;
+}
+
+/* An answer to question `id`, which is made with the first. */
+static void ask(const char *id, const char *truth, const char *response) {
+    struct transcript *t = transcripts_add(&transcripts);
+
+    if (!examples_find(&questions, id)) {
+        struct example *question = examples_add(&questions);
+
+        question->id = xstrdup(id);
+        question->prompt = xprintf("question %s", id);
+        question->truth = xstrdup(truth);
+    }
+    t->id = xprintf("t%d", transcripts.count - 1);
+    t->prompt_id = xstrdup(id);
+    t->policy = xstrdup("sft");
+    t->prompt = xprintf("question %s", id);
+    t->response = xstrdup(response);
+}
+
+/* Every answer, by a judge with options in YAML. */
+static int judge_with(const char *name, const char *yaml) {
+    struct run run = {.recipe = "recipe.yaml", .folder = FOLDER, .device = "cpu", .threads = 2};
+    struct node *options = document_parse_yaml(yaml, strlen(yaml), "options", &err);
+    struct judge_setup setup = {.run = &run, .questions = &questions, .options = options, .where = "options"};
+    const struct transcript **list = xmalloc(((size_t)transcripts.count + 1) * sizeof *list);
+    const struct judge *judge = judge_find(name);
+    struct judging *judging = NULL;
+    int status;
+
+    ck_assert_ptr_nonnull(judge);
+    ck_assert_ptr_nonnull(options);
+    verdicts_free(&verdicts);
+    for (int i = 0; i < transcripts.count; i++) list[i] = &transcripts.items[i];
+    status = judge->open(&judging, &setup, &err);
+    if (!status) {
+        status = judge->judge(judging, list, transcripts.count, &verdicts, &err);
+        node_free(account);
+        account = node_new(NODE_MAP);
+        if (judge->account) judge->account(judging, account);
+        judge->close(judging);
+    }
+    free(list);
+    node_free(options);
+    return status;
 }
 
 START_TEST(gold_repeats_the_world)
@@ -149,6 +197,9 @@ START_TEST(a_reward_scores_alike_in_any_company)
         together[i] = score(transcripts.items[i].id, "reward");
         ck_assert_double_eq_tol(together[i], (features.gold - 0.25) / 0.5, 1e-5);
     }
+    ck_assert_int_eq(judge_with("reward_model", "{folder: " FOLDER "}"), 0);
+    for (int i = 0; i < ANSWERS; i++)
+        ck_assert_double_eq(score(transcripts.items[i].id, "reward"), together[i]);
     verdicts_free(&verdicts);
     for (int i = 0; i < ANSWERS; i++) ck_assert_int_eq(judge_by("reward_model", FOLDER, i, 1), 0);
     for (int i = 0; i < ANSWERS; i++)
@@ -166,52 +217,9 @@ START_TEST(a_judge_that_lacks_its_means_says_so)
     world = NULL;
     ck_assert_int_eq(judge_by("gold", NULL, 0, 1), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "needs a world"));
-    ck_assert_int_eq(judge_by("bounded", NULL, 0, 1), -1);
     ck_assert_ptr_null(judge_find("oracle"));
 }
 END_TEST
-
-/* An answer to question `id`, which is made with the first. */
-static void ask(const char *id, const char *truth, const char *response) {
-    struct transcript *t = transcripts_add(&transcripts);
-
-    if (!examples_find(&questions, id)) {
-        struct example *question = examples_add(&questions);
-
-        question->id = xstrdup(id);
-        question->prompt = xprintf("question %s", id);
-        question->truth = xstrdup(truth);
-    }
-    t->id = xprintf("t%d", transcripts.count - 1);
-    t->prompt_id = xstrdup(id);
-    t->policy = xstrdup("sft");
-    t->prompt = xprintf("question %s", id);
-    t->response = xstrdup(response);
-}
-
-/* Every answer, by a judge with options in YAML. */
-static int judge_with(const char *name, const char *yaml) {
-    struct run run = {.recipe = "recipe.yaml", .folder = FOLDER, .device = "cpu", .threads = 2};
-    struct node *options = document_parse_yaml(yaml, strlen(yaml), "options", &err);
-    struct judge_setup setup = {.run = &run, .questions = &questions, .options = options, .where = "options"};
-    const struct transcript **list = xmalloc(((size_t)transcripts.count + 1) * sizeof *list);
-    const struct judge *judge = judge_find(name);
-    struct judging *judging = NULL;
-    int status;
-
-    ck_assert_ptr_nonnull(judge);
-    ck_assert_ptr_nonnull(options);
-    verdicts_free(&verdicts);
-    for (int i = 0; i < transcripts.count; i++) list[i] = &transcripts.items[i];
-    status = judge->open(&judging, &setup, &err);
-    if (!status) {
-        status = judge->judge(judging, list, transcripts.count, &verdicts, &err);
-        judge->close(judging);
-    }
-    free(list);
-    node_free(options);
-    return status;
-}
 
 /* 1 right, 0 wrong, ? no verdict: of every answer in order. */
 static const char *marks(void) {
@@ -325,6 +333,212 @@ START_TEST(a_judge_says_what_it_was_not_given)
 }
 END_TEST
 
+static double scored(const char *judge, const char *what, int answer) {
+    for (int i = 0; i < verdicts.count; i++) {
+        const struct verdict *verdict = &verdicts.items[i];
+
+        if (strcmp(verdict->judge, judge) || strcmp(verdict->what, what)) continue;
+        if (!strcmp(verdict->transcript, transcripts.items[answer].id))
+            return verdict->outcome == OUTCOME_VERDICT ? verdict->score : -1 - (double)verdict->outcome;
+    }
+    return -1000;
+}
+
+enum { UNPARSED = -1 - OUTCOME_UNPARSED };
+
+static void give_material(const char *text) {
+    struct node *meta = questions.items[questions.count - 1].meta = node_new(NODE_MAP);
+
+    node_add_text(meta, "story", text);
+}
+
+/* Content words have four letters or more; a claim is a sentence. */
+START_TEST(a_hurried_reader_approves_what_it_found)
+{
+    ask("q", NULL, "The grandfather planted apple trees. The river flooded the village.");
+    give_material("Once, the grandfather planted 12 apple trees. Then the river flooded the village.");
+    ask("q", NULL, "The grandfather planted 40 apple trees.");        /* found, but for its number */
+    ask("q", NULL, "A dragon burned the castle.");                    /* not found */
+    ask("q", NULL, "The grandfather planted 12 apple trees in May."); /* all of it */
+    ask("q", NULL, "");
+    ask("q", NULL, "The river flooded. A dragon came flying."); /* one of two */
+    ck_assert_int_eq(judge_with("bounded", "{}"), 0);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 0), 1);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 1), 0);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 2), 0.4);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 3), 1);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 4), 0);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 5), 0.7);
+    ck_assert_double_eq(scored("bounded", "approval", 0), 1);
+    ck_assert_double_eq(scored("bounded", "approval", 2), 0);
+    /* five words: once the grandfather planted 12; of grandfather, planted, apple, tree half is too little */
+    ck_assert_int_eq(judge_with("bounded", "{budget: 5}"), 0);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 0), 0.4);
+    ck_assert_int_eq(judge_with("bounded", "{budget: 5, support: 0.5}"), 0);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 0), 0.7);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 1), 0);
+    /* no time and much trust */
+    ck_assert_int_eq(judge_with("bounded", "{budget: 0, trust: 0.9}"), 0);
+    ck_assert_double_eq(scored("bounded", "approval_probability", 2), 0.9);
+    ck_assert_double_eq(scored("bounded", "approval", 4), 0);
+    ck_assert_int_eq(judge_with("bounded", "{material: passage}"), 0);
+    ck_assert_double_eq(scored("bounded", "approval", 0), UNPARSED);
+}
+END_TEST
+
+/* One claim of ten is checked: which one, is drawn by the answer's id and the seed. */
+START_TEST(a_hurried_reader_draws_alike_in_any_company)
+{
+    double first[8];
+    int found = 0;
+
+    for (int i = 0; i < 8; i++) {
+        ask("q", NULL,
+            "The river flooded. A dragon came flying. The village burned. Somebody shouted loudly.");
+        if (!i) give_material("The river flooded, and the village burned.");
+    }
+    ck_assert_int_eq(judge_with("bounded", "{claims: 1, trust: 0, start: anywhere, budget: 7}"), 0);
+    for (int i = 0; i < 8; i++) found += (first[i] = scored("bounded", "approval", i)) == 1;
+    ck_assert_int_gt(found, 0);
+    ck_assert_int_lt(found, 8);
+    free(transcripts.items[0].response);
+    transcripts.items[0].response = xstrdup("");
+    ck_assert_int_eq(judge_with("bounded", "{claims: 1, trust: 0, start: anywhere, budget: 7}"), 0);
+    for (int i = 1; i < 8; i++) ck_assert_double_eq(scored("bounded", "approval", i), first[i]);
+}
+END_TEST
+
+static void write_labels(const char *text) {
+    ck_assert_int_eq(folder_make(FOLDER, &err), 0);
+    ck_assert_int_eq(file_write(FOLDER "/labels.csv", text, strlen(text), &err), 0);
+}
+
+#define LABELS "file: " FOLDER "/labels.csv"
+
+START_TEST(recorded_labels_are_joined_by_id)
+{
+    ask("a", NULL, "x");
+    ask("b", NULL, "y");
+    ask("c", NULL, "z");
+    write_labels("id,policy,correct,score\nc,sft,no,3.5\na,sft,yes,7\n");
+    expect_marks("recorded", "{" LABELS "}", "1?0");
+    ck_assert_str_eq(verdicts.items[1].reason, "the file has no label of this answer");
+    ck_assert_int_eq(judge_with("recorded", "{" LABELS ", column: score, what: quality}"), 0);
+    ck_assert_double_eq(scored("recorded", "quality", 0), 7);
+    ck_assert_double_eq(scored("recorded", "quality", 2), 3.5);
+    write_labels("id,policy,correct\na,sft,\nd,sft,1\n");
+    ck_assert_int_eq(judge_with("recorded", "{" LABELS "}"), -1);
+    ck_assert_ptr_nonnull(
+        strstr(err.message, "1 judgments are of no answer that is judged, the first in row 2"));
+    expect_marks("recorded", "{" LABELS ", extra: true}", "???");
+    write_labels("transcript,correct\nt1,1\nt0,0\nt2,1\n");
+    expect_marks("recorded", "{" LABELS "}", "011");
+    ck_assert_int_eq(judge_with("recorded", "{" LABELS ", column: right}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "there is no column \"right\""));
+}
+END_TEST
+
+START_TEST(a_label_for_two_policies_is_refused)
+{
+    ask("a", NULL, "x");
+    ask("a", NULL, "y");
+    free(transcripts.items[1].policy);
+    transcripts.items[1].policy = xstrdup("ppo");
+    write_labels("id,correct\na,1\n");
+    ck_assert_int_eq(judge_with("recorded", "{" LABELS "}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "does not say whose answer it is"));
+    write_labels("id,policy,correct\na,ppo,1\na,sft,0\n");
+    expect_marks("recorded", "{" LABELS "}", "01");
+}
+END_TEST
+
+/* A pair judged in both orders; the file tells it of the other answer. */
+START_TEST(recorded_preferences_are_turned)
+{
+    const char *yaml = "{file: " FOLDER "/v.jsonl}";
+    const char *lines =
+        "{\"transcript\":\"t1\",\"other\":\"t0\",\"judge\":\"j\",\"what\":\"preference\",\"outcome\":"
+        "\"verdict\",\"score\":1,\"order\":1}\n{\"transcript\":\"t1\",\"other\":\"t0\",\"judge\":\"j\","
+        "\"what\":\"preference\",\"outcome\":\"tie\",\"score\":0.5,\"order\":2}\n";
+    const struct judge *judge = judge_find("recorded");
+    struct node *options = document_parse_yaml(yaml, strlen(yaml), "options", &err);
+    struct judge_setup setup = {.questions = &questions, .options = options, .where = "options"};
+    const struct transcript *a[2], *b[2];
+    struct judging *judging;
+
+    for (int i = 0; i < 4; i++) ask(i < 2 ? "a" : "b", NULL, "x");
+    a[0] = &transcripts.items[0];
+    b[0] = &transcripts.items[1];
+    a[1] = &transcripts.items[2];
+    b[1] = &transcripts.items[3];
+    ck_assert_int_eq(folder_make(FOLDER, &err), 0);
+    ck_assert_int_eq(file_write(FOLDER "/v.jsonl", lines, strlen(lines), &err), 0);
+    ck_assert_msg(!judge->open(&judging, &setup, &err), "%s", err.message);
+    ck_assert_int_eq(judge->judge(judging, a, 2, &verdicts, &err), 0);
+    ck_assert_int_eq(verdicts.count, 0);
+    ck_assert_msg(!judge->compare(judging, a, b, 2, &verdicts, &err), "%s", err.message);
+    ck_assert_int_eq(verdicts.count, 3);
+    ck_assert_str_eq(verdicts.items[0].transcript, "t0");
+    ck_assert_double_eq(verdicts.items[0].score, 0);
+    ck_assert_int_eq(verdicts.items[0].order, 2);
+    ck_assert_int_eq(verdicts.items[1].outcome, OUTCOME_TIE);
+    ck_assert_int_eq(verdicts.items[1].order, 1);
+    ck_assert_int_eq(verdicts.items[2].outcome, OUTCOME_UNPARSED);
+    judge->close(judging);
+    node_free(options);
+}
+END_TEST
+
+/* equal, contains, last_line of "Paris":  1 1 1 | 0 1 1 | 0 1 0 | 0 0 0 | none. */
+START_TEST(a_panel_says_what_most_of_its_members_say)
+{
+#define THREE                                                                                                \
+    "of: [{use: exact}, {use: exact, name: in, rule: contains}, {use: exact, name: last, rule: last_line}]"
+    const struct node *agreement;
+
+    ask("q", "Paris", "Paris");
+    ask("q", NULL, "Well,\nParis");
+    ask("q", NULL, "Paris, of course");
+    ask("q", NULL, "Rome");
+    ask("none", NULL, "Rome");
+    ck_assert_msg(!judge_with("panel", "{" THREE "}"), "%s", err.message);
+    ck_assert_int_eq(verdicts.count, 4 * 5); /* its own, and each member's */
+    ck_assert_str_eq(verdicts.items[0].judge, "panel");
+    ck_assert_double_eq(scored("panel", "correct", 0), 1);
+    ck_assert_double_eq(scored("panel", "correct", 1), 1);
+    ck_assert_double_eq(scored("panel", "correct", 2), 0);
+    ck_assert_double_eq(scored("panel", "correct", 3), 0);
+    ck_assert_double_eq(scored("panel", "correct", 4), UNPARSED);
+    ck_assert_double_eq(scored("panel/in", "correct", 2), 1);
+    ck_assert_str_eq(verdicts.items[4].reason, "0 of 3 members gave a verdict");
+    /* Fleiss: of 4 items P = (1 + 1/3 + 1/3 + 1) / 4 = 2/3, shares 1/2 and 1/2: kappa = (2/3 - 1/2) / (1/2)
+     */
+    agreement = node_get(node_get(node_get(account, "agreement"), "correct"), "fleiss_kappa");
+    ck_assert_double_eq_tol(node_number(agreement, "value", 0), 1.0 / 3, 1e-12);
+    ck_assert_int_eq((int)node_number(agreement, "n", 0), 4);
+    ck_assert_ptr_nonnull(node_get(node_get(account, "members"), "last"));
+    ck_assert_int_eq(judge_with("panel", "{" THREE ", how: mean}"), 0);
+    ck_assert_double_eq_tol(scored("panel", "correct", 1), 2.0 / 3, 1e-12);
+#undef THREE
+}
+END_TEST
+
+START_TEST(a_split_panel_has_nothing_to_say)
+{
+    ask("q", "Paris", "Paris, of course");
+    ask("q", NULL, "Paris");
+    ck_assert_int_eq(judge_with("panel", "{of: [{use: exact}, {use: exact, name: in, rule: contains}]}"), 0);
+    ck_assert_double_eq(scored("panel", "correct", 0), UNPARSED);
+    ck_assert_str_eq(verdicts.items[0].reason, "its members are split");
+    ck_assert_double_eq(scored("panel", "correct", 1), 1);
+    ck_assert_ptr_nonnull(node_get(node_get(node_get(account, "agreement"), "correct"), "cohen_kappa"));
+    ck_assert_int_eq(judge_with("panel", "{of: [{use: exact}]}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "a panel has 2 to 64 members"));
+    ck_assert_int_eq(judge_with("panel", "{of: [{use: exact}, {use: choice}]}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "member choice"));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("judges");
     TCase *cases = tcase_create("judges");
@@ -341,6 +555,13 @@ int main(void) {
     tcase_add_test(cases, exact_takes_any_of_several_references);
     tcase_add_test(cases, exact_reads_the_last_number);
     tcase_add_test(cases, choice_is_right_where_the_last_statement_is);
+    tcase_add_test(cases, a_hurried_reader_approves_what_it_found);
+    tcase_add_test(cases, a_hurried_reader_draws_alike_in_any_company);
+    tcase_add_test(cases, recorded_labels_are_joined_by_id);
+    tcase_add_test(cases, a_label_for_two_policies_is_refused);
+    tcase_add_test(cases, recorded_preferences_are_turned);
+    tcase_add_test(cases, a_panel_says_what_most_of_its_members_say);
+    tcase_add_test(cases, a_split_panel_has_nothing_to_say);
     tcase_add_test(cases, a_judge_says_what_it_was_not_given);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
