@@ -309,8 +309,12 @@ static void compare_ratings(struct agreeing *all, int raters) {
     for (int i = 0; i < sheet->rows; i++)
         for (int r = 0; r < raters; r++)
             ratings[(size_t)i * raters + r] = sheet->numbers[(size_t)i * sheet->raters + r];
-    status = krippendorff_interval(&got, ratings, sheet->rows, raters, &all->bootstrap, &err);
-    add_agreement(all, "Krippendorff's alpha, interval", "all", status, &got, &err);
+    status =
+        krippendorff_interval(&got, ratings, sheet->rows, raters, sheet->clusters, &all->bootstrap, &err);
+    add_row(all, "Krippendorff's alpha, interval", "all", got.value, got.low, got.high, got.n,
+            status           ? err.message
+            : sheet->cluster ? "clustered"
+                             : NULL);
     free(ratings);
 }
 
@@ -562,7 +566,8 @@ static int run(const struct arguments *arguments, struct error *err) {
     tabular_note(&all.table,
                  "%d rows; n counts those with every label that a line needs. 95 %% intervals: Wilson's for "
                  "agreement, percentile "
-                 "bootstrap over rows (2000 resamples, seed %d) for kappa and alpha, Fisher's z for rho, "
+                 "bootstrap over rows (2000 resamples, seed %d; over clusters where it says so) for kappa "
+                 "and alpha, Fisher's z for rho, "
                  "Student's t for means.",
                  all.sheet.rows, seed);
     if (all.sheet.texts_of[0])
@@ -585,7 +590,7 @@ static const struct flag flags[] = {
     {"ordinal", 0, NULL, "labels are ordered numbers: weighted kappas as well"},
     {"numeric", 0, NULL,
      "labels are numbers: means, correlations, mean differences, interval alpha; probabilities: calibration"},
-    {"cluster", 0, "COLUMN", "errors of means are clustered by this column"},
+    {"cluster", 0, "COLUMN", "errors of means and of interval alpha are clustered by this column"},
     {"by", 0, "COLUMN", "measure the rows of each of its texts apart, then all"},
     {"texts", 0, "A,B",
      "columns of two texts that were compared: adds judges that read only their lengths or order"},

@@ -28,10 +28,9 @@ int krippendorff_alpha(struct agreement *out, const int *labels, int items, int 
                        const struct bootstrap *how, struct error *err);
 
 /* The same for ratings on an interval scale: disagreement is (x - y)². ratings[item·raters + rater], NaN:
- * missing.
- */
+   missing. cluster[item], from 0: what the interval resamples; NULL: items. */
 int krippendorff_interval(struct agreement *out, const double *ratings, int items, int raters,
-                          const struct bootstrap *how, struct error *err);
+                          const int *cluster, const struct bootstrap *how, struct error *err);
 
 /* A judge that saw each pair twice. Scores are of the same answer: 1 wins, ½ ties, 0 loses. */
 struct positions {

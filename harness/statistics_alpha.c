@@ -4,41 +4,48 @@
 #include "harness/memory.h"
 #include "harness/statistics_agree.h"
 
-/* Of one item with two or more ratings: their number, sum and sum of squares. */
+/* Of items with two or more ratings: the ratings' number, sum and sum of squares, and what stands within
+ * items. */
 struct rated {
-    double count, sum, squares;
+    double count, sum, squares, within;
 };
 
 /* Σ over pairs (x - y)² = 2 (m Σx² - (Σx)²): of each item divided by m - 1, and of all ratings together. */
 static double alpha_of(const void *data, const int *picked, int count) {
-    const struct rated *items = data;
+    const struct rated *clusters = data;
     struct rated all = {0};
-    double within = 0, between;
+    double between;
 
     for (int i = 0; i < count; i++) {
-        const struct rated *item = &items[picked[i]];
+        const struct rated *cluster = &clusters[picked[i]];
 
-        within += (item->count * item->squares - item->sum * item->sum) / (item->count - 1);
-        all.count += item->count;
-        all.sum += item->sum;
-        all.squares += item->squares;
+        all.within += cluster->within;
+        all.count += cluster->count;
+        all.sum += cluster->sum;
+        all.squares += cluster->squares;
     }
     between = all.count * all.squares - all.sum * all.sum;
-    return between > 0 ? 1 - (all.count - 1) * within / between : NAN;
+    return between > 0 ? 1 - (all.count - 1) * all.within / between : NAN;
 }
 
-static struct rated rate(const double *ratings, int raters, double origin) {
-    struct rated out = {0};
+/* Adds an item to its cluster; 0 where it has fewer than two ratings. */
+static int add_item(struct rated *cluster, const double *ratings, int raters, double origin) {
+    struct rated item = {0};
 
     for (int r = 0; r < raters; r++) {
         double one = ratings[r] - origin;
 
         if (isnan(one)) continue;
-        out.count++;
-        out.sum += one;
-        out.squares += one * one;
+        item.count++;
+        item.sum += one;
+        item.squares += one * one;
     }
-    return out;
+    if (item.count < 2) return 0;
+    cluster->within += (item.count * item.squares - item.sum * item.sum) / (item.count - 1);
+    cluster->count += item.count;
+    cluster->sum += item.sum;
+    cluster->squares += item.squares;
+    return 1;
 }
 
 /* One of the ratings to measure the others from: squares lose no digits to a large mean, and equal ratings
@@ -49,33 +56,49 @@ static double origin_of(const double *ratings, size_t count) {
     return 0;
 }
 
+static int clusters_among(const int *cluster, int items) {
+    int most = 0;
+
+    for (int i = 0; i < items; i++)
+        if (cluster && cluster[i] >= most) most = cluster[i] + 1;
+    return cluster ? most : items;
+}
+
+/* Those with a rated item, in order. */
+static int keep_rated(struct rated *clusters, int count) {
+    int kept = 0;
+
+    for (int i = 0; i < count; i++)
+        if (clusters[i].count > 0) clusters[kept++] = clusters[i];
+    return kept;
+}
+
 int krippendorff_interval(struct agreement *out, const double *ratings, int items, int raters,
-                          const struct bootstrap *how, struct error *err) {
-    struct rated *kept = xmalloc(((size_t)items + 1) * sizeof *kept);
-    int *every = xmalloc(((size_t)items + 1) * sizeof *every), count = 0, status = -1;
+                          const int *cluster, const struct bootstrap *how, struct error *err) {
+    int room = clusters_among(cluster, items), count, status = -1;
+    struct rated *clusters = xcalloc((size_t)room + 1, sizeof *clusters);
+    int *every = xmalloc(((size_t)room + 1) * sizeof *every);
     double origin = origin_of(ratings, (size_t)items * (size_t)raters);
     struct bootstrapped resampled;
     struct error ignored;
 
-    for (int i = 0; i < items; i++) {
-        kept[count] = rate(ratings + (size_t)i * raters, raters, origin);
-        if (kept[count].count < 2) continue;
-        every[count] = count;
-        count++;
-    }
-    *out = (struct agreement){.value = NAN, .low = NAN, .high = NAN, .raw = NAN, .n = count};
-    if (count) out->value = alpha_of(kept, every, count);
+    *out = (struct agreement){.value = NAN, .low = NAN, .high = NAN, .raw = NAN};
+    for (int i = 0; i < items; i++)
+        out->n += add_item(&clusters[cluster ? cluster[i] : i], ratings + (size_t)i * raters, raters, origin);
+    count = keep_rated(clusters, room);
+    for (int i = 0; i < count; i++) every[i] = i;
+    if (count) out->value = alpha_of(clusters, every, count);
     if (!count)
         fail(err, "no item has two ratings");
     else if (isnan(out->value))
         fail(err, "all ratings are the same: agreement beyond chance is not defined");
     else
         status = 0;
-    if (!status && how && !bootstrap_run(&resampled, alpha_of, kept, count, how, &ignored)) {
+    if (!status && how && !bootstrap_run(&resampled, alpha_of, clusters, count, how, &ignored)) {
         out->low = resampled.low;
         out->high = resampled.high;
     }
     free(every);
-    free(kept);
+    free(clusters);
     return status;
 }

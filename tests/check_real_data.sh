@@ -32,7 +32,7 @@ has pandalm '1 llama-7b +0.695'
 has hh '44.5 % [42.5, 46.6]'
 has squality 'mean human 91.260 [88.424, 94.096] 100 clustered'
 has squality 'mean difference bart, bart-dpr -9.777 [-14.257, -5.297] 100 p 2.1e−4, clustered'
-has squality "all Krippendorff's alpha, interval all 0.798 [0.755, 0.836] 300"
+has squality "all Krippendorff's alpha, interval all 0.798 [0.725, 0.858] 300 clustered"
 has squality 'all mean difference 3, 6 5.300 [-0.503, 11.103] 150 p 0.069, clustered'
 has squality 'mean difference 3, 6 5.300 [1.767, 8.833] 150 p 0.0035'
 has xsum "all Fleiss' kappa all 0.774 [0.734, 0.810] 1848"

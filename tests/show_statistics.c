@@ -297,7 +297,7 @@ static int show_krippendorff_interval(double *out, const struct array *in, struc
     int raters = in[1].ints[0];
     struct agreement got;
 
-    return krippendorff_interval(&got, in[0].values, in[0].count / raters, raters, NULL, err)
+    return krippendorff_interval(&got, in[0].values, in[0].count / raters, raters, NULL, NULL, err)
                ? -1
                : PUT(got.value, got.n);
 }

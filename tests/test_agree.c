@@ -71,20 +71,28 @@ END_TEST
 START_TEST(interval_alpha_is_krippendorffs)
 {
     static const char *const observers[] = {"123321412000", "123322412503", "033323422510", "123324412510"};
+    static const int halves[] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1};
+    static const struct bootstrap how = {1, 1000, 0.95, BOOTSTRAP_PERCENTILE};
     double ratings[48];
     struct agreement got;
 
     for (int i = 0; i < 12; i++)
         for (int r = 0; r < 4; r++) ratings[4 * i + r] = observers[r][i] == '0' ? NAN : observers[r][i] - '0';
-    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, &err), 0);
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, NULL, &err), 0);
     near(got.value, 951.0 / 1120);
     ck_assert_int_eq(got.n, 11);
+    /* clusters change the interval alone: of two, the resamples are one twice, the other twice, or both */
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, halves, &how, &err), 0);
+    near(got.value, 951.0 / 1120);
+    ck_assert_int_eq(got.n, 11);
+    near(got.low, 71.0 / 140);          /* the first half twice */
+    near(got.high, 0.9754464285714286); /* the second half twice */
     for (int i = 0; i < 48; i++)
         if (!isnan(ratings[i])) ratings[i] = 3;
-    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, &err), -1);
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, NULL, &err), -1);
     for (int i = 0; i < 48; i++)
         if (i % 4) ratings[i] = NAN;
-    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, &err), -1);
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 12, 4, NULL, NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "no item has two ratings"));
 }
 END_TEST
@@ -94,7 +102,7 @@ START_TEST(equal_ratings_have_no_alpha_whatever_their_digits)
     const double same[] = {.1, .1, .1, .1, .1, .1};
     struct agreement got;
 
-    ck_assert_int_eq(krippendorff_interval(&got, same, 3, 2, NULL, &err), -1);
+    ck_assert_int_eq(krippendorff_interval(&got, same, 3, 2, NULL, NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "all ratings are the same"));
 }
 END_TEST
