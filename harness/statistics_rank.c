@@ -13,7 +13,7 @@
 #include "harness/rng.h"
 #include "harness/statistics.h"
 
-enum { STEPS_MOST = 100, FARTHEST = 40 };
+enum { STEPS_MOST = 100 };
 
 /* Parameters: abilities but the reference's, then the order effect, then styles. */
 struct design {
@@ -122,13 +122,6 @@ static int newton_step(gsl_matrix *information, double *gradient, int terms) {
     return status;
 }
 
-static double largest(const double *values, int count) {
-    double most = 0;
-
-    for (int i = 0; i < count; i++) most = isfinite(values[i]) ? fmax(most, fabs(values[i])) : HUGE_VAL;
-    return most;
-}
-
 /* What Newton's method works on. */
 struct search {
     const struct design *design;
@@ -136,7 +129,19 @@ struct search {
     double *beta, *gradient, *next;
     gsl_matrix *information;
     double height; /* the log-likelihood at beta */
+    int steps;     /* taken */
 };
+
+/* How far the terms move a contest's logit: a size that does not depend on the units of styles. */
+static double farthest(const struct search *search, const double *terms) {
+    double most = 0;
+
+    for (int i = 0; i < search->design->count; i++)
+        if (search->weights[i] > 0)
+            most = fmax(
+                most, fabs(linear(search->design, search->rows + (size_t)i * search->design->terms, terms)));
+    return most;
+}
 
 static double climb_to(struct search *search, double scale, const double *step) {
     for (int i = 0; i < search->design->terms; i++) search->next[i] = search->beta[i] + scale * step[i];
@@ -144,30 +149,33 @@ static double climb_to(struct search *search, double scale, const double *step) 
                       search->information);
 }
 
-/* One step, halved until the likelihood does not fall. 1: that was the last one needed. */
+/* One step, halved until the likelihood does not fall. 1: that was the last one needed. Where there is no
+   finite maximum the steps go on until every chance is 0 or 1 to the last digit, and nothing is left of the
+   information. */
 static int climb(struct search *search, double *step, struct error *err) {
     int terms = search->design->terms;
     double scale = 1, height, size;
 
     memcpy(step, search->gradient, terms * sizeof *step);
     if (newton_step(search->information, step, terms))
-        return fail(err, "the terms cannot be told apart: their information matrix is singular");
-    size = largest(step, terms);
+        return search->steps
+                   ? fail(err, "no finite maximum: some term explains every outcome (separation)")
+                   : fail(err, "the terms cannot be told apart: their information matrix is singular");
+    search->steps++;
+    size = farthest(search, step);
     while ((height = climb_to(search, scale, step)) < search->height - 1e-9 * fabs(search->height) &&
            scale > 1e-6)
         scale /= 2;
     search->height = height;
     memcpy(search->beta, search->next, terms * sizeof *step);
-    if (largest(search->beta, terms) > FARTHEST)
-        return fail(err, "no finite maximum: some term explains every outcome (separation)");
-    return size < 1e-11;
+    return size < 1e-11 * fmax(1, farthest(search, search->beta));
 }
 
 /* From the beta given; *information is that of the result. */
 static int maximise(const struct design *design, const double *rows, const double *weights, double *beta,
                     gsl_matrix *information, struct error *err) {
     size_t bytes = design->terms * sizeof(double);
-    struct search search = {design, rows, weights, beta, xmalloc(bytes), xmalloc(bytes), information, 0};
+    struct search search = {design, rows, weights, beta, xmalloc(bytes), xmalloc(bytes), information, 0, 0};
     double *step = xmalloc(bytes);
     int status = 0;
 
