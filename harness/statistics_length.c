@@ -104,6 +104,25 @@ static double absolute(const double *w) {
     return fabs(w[PHI]) + fabs(w[PSI]) + fabs(w[THETA]);
 }
 
+/* Some combination of the terms has no information left beside its rows' size: every chance that it moves is
+   0 or 1 to the last digit, or another term makes it. By elimination. */
+static int is_flat(const struct rows *rows, double (*curvature)[TERMS]) {
+    double left[TERMS][TERMS];
+
+    memcpy(left, curvature, sizeof left);
+    for (int a = 0; a < TERMS; a++) {
+        double size = 0;
+
+        if (!rows->active[a]) continue;
+        for (int i = 0; i < rows->count; i++)
+            size += rows->items[i].weight * rows->items[i].x[a] * rows->items[i].x[a];
+        if (left[a][a] <= 1e-10 * size) return 1;
+        for (int b = a + 1; b < TERMS; b++)
+            for (int c = a + 1; c < TERMS; c++) left[b][c] -= left[b][a] * left[a][c] / left[a][a];
+    }
+    return 0;
+}
+
 /* Proximal Newton on loss + penalty·‖w‖₁ from the w given. -1: no finite minimum. */
 static int minimise(double *w, const struct rows *rows, int fold, double penalty) {
     double slope[TERMS], curvature[TERMS][TERMS], d[TERMS], next[TERMS];
@@ -124,7 +143,7 @@ static int minimise(double *w, const struct rows *rows, int fold, double penalty
         } while (then > now + 1e-12 * fabs(now) && scale > 1e-9);
         memcpy(w, next, sizeof next);
         if (absolute(w) > 1e3) return -1;
-        if (size < 1e-11) return 0;
+        if (size < 1e-11) return penalty == 0 && is_flat(rows, curvature) ? -1 : 0;
     }
     return -1;
 }

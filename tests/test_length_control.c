@@ -144,7 +144,7 @@ END_TEST
 
 START_TEST(what_cannot_be_controlled_is_said)
 {
-    double same[12] = {0}, told[12], holes[12] = {0, 0, NAN}, beyond[12] = {0, 1.5};
+    double same[12] = {0}, told[12], two[12], holes[12] = {0, 0, NAN}, beyond[12] = {0, 1.5};
     struct length_data data = tiny;
     struct length_fit got;
 
@@ -156,6 +156,16 @@ START_TEST(what_cannot_be_controlled_is_said)
     data.preference = told;
     ck_assert_int_eq(length_controlled(&got, &data, LENGTH_MINIMAL, NAN, NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "separation"));
+    for (int i = 0; i < 12; i++) told[i] = 1; /* every preference is won, at any length */
+    ck_assert_int_eq(length_controlled(&got, &data, LENGTH_MINIMAL, NAN, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "separation"));
+    ck_assert(isnan(got.value) && got.raw == 1);
+    for (int i = 0; i < 12; i++) two[i] = i % 2 ? 50 : -50, told[i] = i % 2 ? 1 : i % 4 == 0;
+    data.delta = two; /* the shorter answers always win, the longer half the time */
+    ck_assert_int_eq(length_controlled(&got, &data, LENGTH_MINIMAL, NAN, NULL, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "separation"));
+    for (int i = 0; i < 12; i++) told[i] = delta[i] > 0;
+    data.delta = delta;
     ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), 0);
     data.n = 3;
     ck_assert_int_eq(length_controlled(&got, &data, LENGTH_FULL, 1, NULL, &err), -1);
