@@ -230,7 +230,7 @@ static int check_used(const struct judging *judging, int pairs, struct error *er
     for (int i = 0; i < judging->count && !judging->settings.extra; i++) {
         const struct record *record = &judging->records[i];
 
-        if (record->used || !strncmp(record->key, "pair ", 5) != pairs) continue;
+        if (record->used || (strncmp(record->key, "pair ", 5) == 0) != pairs) continue;
         if (!first || record->row < first->row) first = record;
         unused++;
     }
