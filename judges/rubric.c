@@ -128,10 +128,9 @@ static const char *shipped(const char *name, struct error *err) {
     struct names names = {0};
     char *hint;
 
-    for (const struct text_file *file = rubric_files; file->name; file++) {
+    for (const struct text_file *file = rubric_files; file->name; file++)
         if (!strcmp(file->name, name)) return file->text;
-        names_add(&names, file->name);
-    }
+    for (const struct text_file *file = rubric_files; file->name; file++) names_add(&names, file->name);
     hint = names_hint(&names, name);
     fail(err, "there is no rubric \"%s\"%s; your own is named by rubric_file", name, hint);
     free(hint);
