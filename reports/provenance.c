@@ -34,6 +34,12 @@ static char *spell_list(const struct node *list) {
     return out.data;
 }
 
+/* Owns both from then on. */
+static void add_fact(struct facts *out, char *name, char *value) {
+    out->items = xrealloc(out->items, (size_t)out->count + 1, sizeof *out->items);
+    out->items[out->count++] = (struct fact){name, value};
+}
+
 static void add_facts(struct facts *out, const char *above, const struct node *map, int depth) {
     for (const struct node *child = map->first; child; child = child->next) {
         char *name = xprintf("%s%s%s", above, *above ? " " : "", child->key), *value = NULL;
@@ -44,12 +50,37 @@ static void add_facts(struct facts *out, const char *above, const struct node *m
             value = spell_list(child);
         else if (child->kind == NODE_MAP && depth < DEPTH && strcmp(child->key, "document"))
             add_facts(out, name, child, depth + 1);
-        if (value) {
-            out->items = xrealloc(out->items, out->count + 1, sizeof *out->items);
-            out->items[out->count++] = (struct fact){name, value};
-        } else {
+        if (value)
+            add_fact(out, name, value);
+        else
             free(name);
-        }
+    }
+}
+
+/* "identical 1 of 1, null 1 of 1, gold 2 of 3"; NULL where the judge has none. */
+static char *spell_canaries(const struct node *judge) {
+    const struct node *canaries = node_get(judge, "canaries");
+    struct text out = {0};
+
+    for (const struct node *one = canaries ? canaries->first : NULL; one; one = one->next)
+        text_printf(&out, "%s%s %g of %g", out.length ? ", " : "", one->key, node_number(one, "passed", 0),
+                    node_number(one, "tried", 0));
+    return out.data;
+}
+
+/* What each judge of an evaluation says of itself. */
+static void add_judges(struct facts *out, const struct results *results,
+                       const struct evaluation *evaluation) {
+    const struct node *judges = node_get(evaluation->judging, "judges");
+
+    for (const struct node *judge = judges ? judges->first : NULL; judge; judge = judge->next) {
+        int several = results->evaluation_count > 1;
+        char *name = xprintf("%s%sjudge %s", several ? evaluation->name : "", several ? " " : "", judge->key);
+        char *canaries = spell_canaries(judge);
+
+        add_facts(out, name, judge, DEPTH - 1);
+        if (canaries) add_fact(out, xprintf("%s canaries passed", name), canaries);
+        free(name);
     }
 }
 
@@ -59,6 +90,7 @@ void facts_of(struct facts *out, const struct results *results) {
     *out = (struct facts){0};
     add_facts(out, "", results->manifest, 0);
     if (matrix && matrix->kind == NODE_MAP) add_facts(out, "matrix", matrix, 1);
+    for (int i = 0; i < results->evaluation_count; i++) add_judges(out, results, &results->evaluations[i]);
 }
 
 void facts_free(struct facts *facts) {

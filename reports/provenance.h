@@ -12,8 +12,8 @@ struct facts {
     int count;
 };
 
-/* The manifest's scalars, and those one and two maps down; lists of scalars on one line. What is deeper stays
-   in manifest.json. */
+/* The manifest's scalars, and those one and two maps down; lists of scalars on one line; what is deeper stays
+   in manifest.json. Then what the judges of the evaluations say of themselves, canaries on one line. */
 void facts_of(struct facts *out, const struct results *results);
 void facts_free(struct facts *facts);
 

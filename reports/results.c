@@ -146,6 +146,15 @@ static int read_records(const char *folder, const char *name, struct evaluation 
     return status;
 }
 
+static int read_judging(const char *folder, struct evaluation *out, struct error *err) {
+    char *path = path_join(folder, "judging.json");
+    int there = file_exists(path);
+
+    if (there) out->judging = document_read(path, err);
+    free(path);
+    return there && !out->judging ? -1 : 0;
+}
+
 static int add_evaluation(struct results *out, const struct place *place, struct error *err) {
     struct evaluation *added;
     const char *task = task_of(place->matrix);
@@ -158,7 +167,7 @@ static int add_evaluation(struct results *out, const struct place *place, struct
     if (read_records(place->folder, "metrics.jsonl", added, err)) return -1;
     if (read_records(place->folder, "verdicts.jsonl", added, err)) return -1;
     added->token_rewards = read_lines(place->folder, "token_rewards.jsonl", err);
-    if (!added->token_rewards) return -1;
+    if (!added->token_rewards || read_judging(place->folder, added, err)) return -1;
     if (!task && added->metrics.count) task = added->metrics.items[0].task;
     added->task = xstrdup(task ? task : place->label);
     added->name = name_evaluation(added->task, added->matrix);
@@ -307,6 +316,7 @@ static void evaluation_free(struct evaluation *evaluation) {
     metrics_free(&evaluation->metrics);
     transcripts_free(&evaluation->transcripts);
     verdicts_free(&evaluation->verdicts);
+    node_free(evaluation->judging);
     node_free(evaluation->token_rewards);
 }
 

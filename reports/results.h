@@ -23,6 +23,7 @@ struct evaluation {
     struct metrics metrics;
     struct transcripts transcripts;
     struct verdicts verdicts;
+    struct node *judging;       /* its judging.json: what the judges say of themselves; or NULL */
     struct node *token_rewards; /* list of {task, policy, reward, transcript, tokens: [text], rewards:
                                    [number]}; may be empty */
 };

@@ -287,6 +287,8 @@ check_canaries() {
     tr -d ' \n' <canary/steps/evaluate/judging.json | grep -q '"gold":{"tried":2,"passed":2,"unjudged":0}' ||
         complain "canaries: $(cat canary/steps/evaluate/judging.json)"
     rubric=refusal canaries=true judge coin canary.jsonl logprobs ,method=logprobs
+    "$pyrite" report coin --format md >report.out 2>&1 && grep -q 'judge j canaries passed.*identical 1 of 1, null 1 of 1, gold 0 of 2' coin/report/report.md ||
+        complain "the report does not tell of canaries: $(grep judge coin/report/report.md)"
     grep -q 'canary gold failed (2): the worse of two answers is taken for the better one' coin.out || complain "a coin passed: $(cat coin.out)"
 }
 
