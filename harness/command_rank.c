@@ -271,6 +271,8 @@ static int rank(struct rank *all, struct error *err) {
     add_models(all, &ranking, &table);
     add_notes(all, &ranking, &table, form.baseline < 0 ? "the mean" : all->models.items[form.baseline],
               interval);
+    for (int i = 0; i < all->outputs.file_count && all->format == TABULAR_TEXT; i++)
+        fprintf(all->arguments->out, "%s\n", all->outputs.understood[i]);
     tabular_write(&table, all->format, all->arguments->out);
     free(interval);
     status = 0;

@@ -96,6 +96,8 @@ says out "--between must be a number from 0 to 1e+09, not 'much'"
 
 # Two models that tie on balance: abilities 0; and one that never lost.
 for i in 1 2 3 4; do verdict a b p$i verdict $((i % 2)) $((i / 3 + 1)); done >even.jsonl
+runs 0 rank even.jsonl --sandwich
+says out 'even.jsonl: verdicts, 4 rows'
 runs 0 rank even.jsonl --sandwich --format json
 says out '"ability": "+0.000'
 says out '"Elo": "1000"'
