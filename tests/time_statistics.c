@@ -63,6 +63,13 @@ static void correct(void) {
     if (bootstrap_mean(&out, sums[0], weights[0], PROMPTS, &how, &err)) exit(1);
 }
 
+static void flip(void) {
+    struct error err;
+    double p;
+
+    if (sign_flip(&p, sums[0], PROMPTS, 1, &err)) exit(1);
+}
+
 static void rank(void) {
     struct ranking_form form = {.models = MODELS, .has_order = 1, .level = 0.95};
     struct ranking out;
@@ -117,6 +124,7 @@ int main(void) {
     fill();
     measure("10000 resamples of 1000 prompts (4 rows each), 10 metrics", resample);
     measure("BCa of one metric, the same resamples", correct);
+    measure("sign-flip test of 1000 differences, 100000 patterns", flip);
     measure("length-controlled fit of 805 prompts with two gamed baselines, C by 5 folds", control);
     measure("the same with a refitting interval, 2000 resamples", control_with_interval);
     measure("Bradley-Terry of 8 models, 6440 contests of 805 prompts, 1000 resamples", rank);
