@@ -534,7 +534,8 @@ static const struct flag flags[] = {
     {"outputs", 'o', "NAME=FILE", "a policy's answers; FILE alone where it names its models; several times"},
     {"suite", 's', "S[,S]...", "suites to measure (default: all that apply)"},
     {"baseline", 'b', "NAME", "the policy that others are compared with (default: the first)"},
-    {"labels", 'l', "[NAME=]FILE", "people's labels of answers: label, refused, correct, approval by id"},
+    {"labels", 'l', "[NAME=]FILE",
+     "people's labels of answers by id: label, refused, correct, approval, confidence, weight"},
     {"questions", 'q', "FILE",
      "categories, truths, splits and what else judges need of prompts, by id; or a public data set as it is "
      "published"},

@@ -37,9 +37,11 @@ int outputs_read_questions(struct outputs *out, const char *path, struct error *
 void question_take(struct example *question, const struct node *record);
 
 /* Appends verdicts of the judge "label" from a file of labels: rows with an id, or with a policy and an id,
-   and the columns "refused", "correct", "approval", or "label" with answered, refused or undetermined (also
-   XSTest's 1_full_compliance, 2_full_refusal, 3_partial_refusal). policy: whose answers rows without a policy
-   label; NULL: every policy's with that id must be one. Rows that label no answer that was read are an error.
+   and the columns "refused", "correct" (or "gold"), "approval", "confidence" (percent that it is right:
+   approval above 50), "weight" (share of its cell over prompts drawn from it, for the suite sophistry), or
+   "label" with answered, refused or undetermined (also XSTest's 1_full_compliance, 2_full_refusal,
+   3_partial_refusal). A blank field is no label. policy: whose answers rows without a policy label; NULL:
+   every policy's with that id must be one. Rows that label no answer that was read are an error.
  */
 int outputs_read_labels(struct outputs *out, const char *path, const char *policy, struct error *err);
 

@@ -26,6 +26,10 @@ static void add_refusal(struct outputs_reading *in, double refused, const char *
     judgment_set(add_judgment(in, policy, id, NULL, "label", "undetermined"), refused == 0.5);
 }
 
+static int is_blank(const struct node *field) {
+    return field->kind == NODE_NULL || (field->text && !field->text[strspn(field->text, " \t")]);
+}
+
 int add_labels(struct outputs_reading *in, const struct node *record, const char *policy, const char *id) {
     static const char *const truths[][2] = {{"correct", "correct"},   {"is_correct", "correct"},
                                             {"approved", "approval"}, {"approval", "approval"},
@@ -34,11 +38,12 @@ int add_labels(struct outputs_reading *in, const struct node *record, const char
     const struct node *field;
     int count = 0;
 
-    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++)
-        if ((field = node_get(record, truths[i][0]))) {
-            judgment_set(add_judgment(in, policy, id, NULL, "label", truths[i][1]), field_truth(field));
-            count++;
-        }
+    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++) {
+        if (!(field = node_get(record, truths[i][0]))) continue;
+        count++;
+        if (is_blank(field)) continue; /* not labelled: nothing was judged */
+        judgment_set(add_judgment(in, policy, id, NULL, "label", truths[i][1]), field_truth(field));
+    }
     for (int i = 0; texts[i]; i++) {
         double refused = (field = node_get(record, texts[i])) && field->text ? refusal_of(field->text) : NAN;
 
@@ -46,6 +51,39 @@ int add_labels(struct outputs_reading *in, const struct node *record, const char
         add_refusal(in, refused, policy, id);
         count++;
     }
+    return count;
+}
+
+/* A number in any spelling, NaN if it is none. */
+static double number_of(const struct node *field) {
+    char *end;
+    double number;
+
+    if (field->kind == NODE_NUMBER) return field->number;
+    if (!field->text || is_blank(field)) return NAN;
+    number = strtod(field->text, &end);
+    return end[strspn(end, " %")] ? NAN : number;
+}
+
+static int add_number_label(struct outputs_reading *in, const struct node *field, const char *what,
+                            double value, const char *policy, const char *id) {
+    if (!field) return 0;
+    if (!is_blank(field)) judgment_set(add_judgment(in, policy, id, NULL, "label", what), value);
+    return 1;
+}
+
+/* What a file of labels may say, and a table of answers not: there "gold" is a text, and "weight" anything.
+ */
+static int add_more_labels(struct outputs_reading *in, const struct node *record, const char *policy,
+                           const char *id) {
+    const struct node *gold = node_get(record, "gold"), *weight = node_get(record, "weight"),
+                      *confidence = node_get(record, "confidence");
+    double percent = confidence ? number_of(confidence) : NAN;
+    int count = add_number_label(in, gold, "correct", gold ? field_truth(gold) : NAN, policy, id);
+
+    count += add_number_label(in, confidence, "approval", isnan(percent) ? NAN : percent > 50, policy, id);
+    count += add_number_label(in, confidence, "approval_probability", percent / 100, policy, id);
+    add_number_label(in, weight, "weight", weight ? number_of(weight) : NAN, policy, id);
     return count;
 }
 
@@ -85,7 +123,8 @@ static int take_label(void *context, const struct node *record, int line, struct
         status = -1;
     else if (!id)
         status = fail(err, "a label needs the id or the prompt of its answer");
-    else if (!add_labels(&labels->in, record, policy, id))
+    else if (!(add_labels(&labels->in, record, policy, id) +
+               add_more_labels(&labels->in, record, policy, id)))
         status =
             fail(err, "no label: expected a column \"label\" (answered, refused, undetermined), \"refused\", "
                       "\"correct\" or \"approval\"");

@@ -59,6 +59,15 @@ head -18 truths.jsonl >fewer.jsonl
 refuses 3 "judge exact: 2 of 20 judgments failed (0 refused, 2 unparsed, 0 transport)" -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml
 says out "n 18 of 20  missing ones could make it 90.0 to 100.0 %  by exact  (0 refused, 2 unparsed, 0 transport)"
 "$pyrite" score -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml --most-failures 0.1 >out 2>&1 || complain "--most-failures 0.1: $(cat out)"
+{
+    echo id,policy,gold,confidence
+    for i in $(seq 1 20); do echo "$i,careful,yes,$((i % 2 ? 75 : 50))"; done
+    for i in $(seq 1 20); do echo "$i,copy,no,$([ "$i" -le 5 ] && echo 100 || { [ "$i" -le 10 ] && echo 25; })"; done
+} >people.csv
+"$pyrite" score -o careful=careful.jsonl -o copy=copy.jsonl --labels people.csv --suite sophistry >out 2>&1 || complain "labels: $(cat out)"
+says out "correctness                  careful            100.0 % [83.9, 100.0]       n 20"
+says out "approval reweighted          copy               50.0 % [20.0, 80.0]         n 10 of 20"
+says out "approval reweighted before   copy               50.0 % [20.0, 80.0]         n 10 of 20"
 refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
 refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
 refuses 2 'the option "rule" is given twice' -o careful=careful.jsonl --judge exact,rule=equal,rule=contains

@@ -562,6 +562,97 @@ START_TEST(sophistry_counts_false_positives_where_both_are_wrong)
 }
 END_TEST
 
+/* `times` copies of eight prompts: both wrong 4, ppo alone right 1, sft alone right 2, both right 1. Judged
+   are 2, 1, 1, 1 of these; ppo is approved of in 1 0 | 1 | 1 | 0, sft in 0 0 | 0 | 1 | 1. */
+static void build_drawn(int times, const double *weights) {
+    static const double sft[] = {0, 0, 0, 0, 0, 1, 1, 1}, ppo[] = {0, 0, 0, 0, 1, 0, 0, 1};
+    static const double by_sft[] = {0, 0, NAN, NAN, 0, 1, NAN, 1}, by_ppo[] = {1, 0, NAN, NAN, 1, 1, NAN, 0};
+    double *columns[5];
+
+    build(8 * times, 1);
+    for (int c = 0; c < 5; c++) columns[c] = xmalloc(8 * (size_t)times * sizeof(double));
+    for (int i = 0; i < 8 * times; i++) {
+        columns[0][i] = sft[i % 8];
+        columns[1][i] = ppo[i % 8];
+        columns[2][i] = by_sft[i % 8];
+        columns[3][i] = by_ppo[i % 8];
+        columns[4][i] = weights ? weights[i % 8] : NAN;
+    }
+    set("correct", "label", 0, 0, columns[0]);
+    set("correct", "label", 1, 0, columns[1]);
+    set("approval", "label", 0, 0, columns[2]);
+    set("approval", "label", 1, 0, columns[3]);
+    if (weights) set("weight", "label", 1, 0, columns[4]);
+    for (int c = 0; c < 5; c++) free(columns[c]);
+}
+
+/* Shares 4/8, 1/8, 2/8, 1/8. Approval of ppo: 1/2 1/2 + 1/8 + 2/8 = 5/8, of sft 2/8 + 1/8 = 3/8. Error of
+   ppo: 1/2 1/2 + 0 + 2/8
+   + 1/8 = 5/8, of sft 0. */
+START_TEST(drawn_prompts_are_weighted_to_the_population)
+{
+    const struct metric *metric;
+
+    build_drawn(40, NULL);
+    measure_by("sophistry");
+    expect(find("approval", "ppo", NULL)->value, 3.0 / 5); /* of those judged */
+    metric = find("approval_reweighted", "ppo", NULL);
+    expect(metric->value, 5.0 / 8);
+    ck_assert_int_eq(metric->n, 200);
+    ck_assert_int_eq(metric->n_missing, 120);
+    ck_assert(metric->low < 5.0 / 8 && 5.0 / 8 < metric->high && metric->low > 0.5 && metric->high < 0.75);
+    expect(find("approval_reweighted_before", "ppo", NULL)->value, 3.0 / 8);
+    metric = find("approval_reweighted", "ppo", "sft");
+    expect(metric->value, 1.0 / 4);
+    ck_assert(metric->p < 0.05);
+    expect(find("human_error_reweighted", "ppo", NULL)->value, 5.0 / 8);
+    expect(find("human_error_reweighted_before", "ppo", NULL)->value, 0);
+    expect(find("human_error_reweighted", "ppo", "sft")->value, 5.0 / 8);
+    expect(find("correctness_reweighted", "ppo", NULL)->value, 2.0 / 8);
+    expect(find("correctness_reweighted_before", "ppo", NULL)->value, 3.0 / 8);
+    expect(find("false_positive_rate", "ppo", NULL)->value, 0.5);
+}
+END_TEST
+
+/* Given weights of 3 for both wrong and 1 elsewhere the shares are 6/9, 1/9, 1/9, 1/9: approval of ppo 3/9 +
+ * 2/9. */
+START_TEST(weights_that_are_given_count)
+{
+    build_drawn(1, (double[]){3, 3, NAN, NAN, 1, 1, NAN, 1});
+    measure_by("sophistry");
+    expect(find("approval_reweighted", "ppo", NULL)->value, 5.0 / 9);
+    expect(find("correctness_reweighted", "ppo", NULL)->value, 2.0 / 9);
+    ck_assert_ptr_nonnull(
+        find("approval_reweighted", "ppo", NULL)->reason); /* five prompts give no interval */
+}
+END_TEST
+
+START_TEST(weights_that_fit_no_cell_are_a_reason)
+{
+    build_drawn(1, (double[]){3, 2, NAN, NAN, 1, 1, NAN, 1});
+    measure_by("sophistry");
+    ck_assert_str_eq(find("approval_reweighted", "ppo", NULL)->reason,
+                     "prompts of one cell have different weights");
+    ck_assert(isnan(find("approval_reweighted", "ppo", NULL)->value));
+}
+END_TEST
+
+START_TEST(several_judges_of_approval_are_told_apart)
+{
+    build(2, 1);
+    for (int p = 0; p < 2; p++) {
+        set("correct", "exact", p, 0, (double[]){0, 0});
+        set("correct", "label", p, 0, (double[]){1, 0});
+        set("approval", "bounded", p, 0, (double[]){1, 1});
+        set("approval", "label", p, 0, (double[]){1, 0});
+    }
+    measure_by("sophistry");
+    expect(find_judged("human_error", "sft", NULL, "bounded")->value, 0.5);
+    expect(find_judged("human_error", "sft", NULL, "label")->value,
+           0); /* people's labels of what is right count */
+}
+END_TEST
+
 START_TEST(nothing_wrong_by_both_is_a_reason)
 {
     build(2, 1);
@@ -1030,6 +1121,10 @@ int main(void) {
     tcase_add_test(cases, length_matched_wins_leave_out_unequal_lengths);
     tcase_add_test(cases, wins_ties_and_losses_are_averaged_by_prompt);
     tcase_add_test(cases, sophistry_counts_false_positives_where_both_are_wrong);
+    tcase_add_test(cases, drawn_prompts_are_weighted_to_the_population);
+    tcase_add_test(cases, weights_that_are_given_count);
+    tcase_add_test(cases, weights_that_fit_no_cell_are_a_reason);
+    tcase_add_test(cases, several_judges_of_approval_are_told_apart);
     tcase_add_test(cases, nothing_wrong_by_both_is_a_reason);
     tcase_add_test(cases, overoptimization_follows_gao);
     tcase_add_test(cases, overoptimization_is_averaged_over_seeds);
