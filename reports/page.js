@@ -59,7 +59,8 @@ function browse(holder, data) {
     function fillRow(row, i) {
         var answer = shown[i], line;
         makeQuoted("div", row, boxes.textOf(answer.asked).slice(0, 160).replace(/\s+/g, " ") || "(no prompt)");
-        line = make("small", row, data.policies[answer.policy] + (manySeeds ? " · seed " + answer.seed : ""));
+        line = make("small", row);
+        makeQuoted("bdi", line, data.policies[answer.policy] + (manySeeds ? " · seed " + answer.seed : ""));
         boxes.addBadges(line, answer);
     }
 

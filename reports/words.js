@@ -15,8 +15,10 @@ function commonLengths(a, b) {
     return table;
 }
 
-/* Pieces [text, same] of both, neighbours of a kind joined; null where the texts are too long or have nearly
-   nothing in common, so that marks would tell nothing. */
+function countWords(pieces) { return pieces.filter(function (piece) { return /\S/.test(piece); }).length; }
+
+/* Pieces [text, same] of both, neighbours of a kind joined; null where the texts are too long, or share less than
+   half of the shorter one's words, so that marks would tell nothing. */
 function differences(before, after) {
     var a = splitWords(before), b = splitWords(after), width = b.length + 1, i = 0, j = 0, shared = 0;
     var pieces = [[], []], table;
@@ -39,5 +41,5 @@ function differences(before, after) {
         else
             put(1, b[j++], false);
     }
-    return 8 * shared >= Math.min(a.length, b.length) ? pieces : null;
+    return 2 * shared >= Math.min(countWords(a), countWords(b)) ? pieces : null;
 }

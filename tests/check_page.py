@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 PROMPTS = int(os.environ.get("PROMPTS", 2500))
-POLICIES = ["base", "tuned", "longer", "plain"]
+POLICIES = ["base", "tuned", "longer", "plain-" + 80 * "x"]
 LATENCY = 100  # milliseconds: the median of filtering 10,000 samples
 CATEGORIES = ["borderline </option><img src=x onerror='window.hit = 6'>", "benign"]
 HOSTILE = [
@@ -166,6 +166,7 @@ def check_filters(reader):
     equal("samples", reader.count(), 4 * PROMPTS)
     reader.select("Policy", "tuned")
     reader.select("Outcome", "refused")
+    equal("a refusal and an answer are not marked word by word", reader.page.locator("ins, del").count(), 0)
     equal("refusals by any judge", reader.count(), sum(i % 5 == 0 for i in every))
     reader.select("Judgment", "refused by label")
     equal("refusals by the label", reader.count(), sum(i % 10 == 0 for i in every))
@@ -311,8 +312,8 @@ def check_links(reader):
     reader.page.focus("[role=listbox]")
     reader.key("ArrowDown")
     reader.wait("location.hash.startsWith('#sample=tuned%2Fq0001')")
-    reader.page.evaluate("location.hash = 'sample=plain%2Fq0007'")
-    reader.wait("document.querySelector('.side:nth-child(2) h3').innerText.startsWith('plain')")
+    reader.page.evaluate("location.hash = 'sample=longer%2Fq0007'")
+    reader.wait("document.querySelector('.side:nth-child(2) h3').innerText.startsWith('longer')")
 
 
 LATENCIES = """() => {

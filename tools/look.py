@@ -77,6 +77,9 @@ def main():
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme,
                                     device_scale_factor=scale, is_mobile=width < 600)
             page.goto(report.as_uri())
+            if name == "desk":
+                ready = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+                print("page: %.1f MB, ready %.0f ms after it was opened" % (report.stat().st_size / 1e6, ready))
             draw_page(page, folder, name)
             draw_browser(page, folder, name)
             page.close()
