@@ -38,8 +38,9 @@ struct client {
 };
 
 static int is_this_machine(const char *host) {
-    return !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "[::1]") ||
-           !strcmp(host, "::1");
+    int is_address = host[strspn(host, "0123456789.")] == '\0'; /* 127.example.com is none */
+
+    return !strcmp(host, "localhost") || !strcmp(host, "[::1]") || (is_address && !strncmp(host, "127.", 4));
 }
 
 /* A part of a URL; caller frees with curl_free(). NULL if it has none. */
@@ -116,6 +117,8 @@ static size_t receive(char *bytes, size_t size, size_t count, void *context) {
 static void set_security(CURL *curl, const struct http_settings *settings) {
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+    /* A key that may not leave this machine unencrypted does not leave it by a proxy either. */
+    if (settings->key && curl_strnequal(settings->url, "http:", 5)) curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (settings->ca_file) curl_easy_setopt(curl, CURLOPT_CAINFO, settings->ca_file);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075500

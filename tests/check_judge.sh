@@ -172,6 +172,12 @@ check_key() {
     grep -q 'not the key itself' key-misplaced.out || complain "a key in key_env: $(cat key-misplaced.out)"
     url=http://judge.example judge key-plain key.jsonl ok ,key_env=JUDGE_KEY
     grep -q 'unencrypted' key-plain.out || complain "a key over http: $(cat key-plain.out)"
+    url=http://127.example.com judge key-near key.jsonl ok ,key_env=JUDGE_KEY
+    grep -q 'unencrypted' key-near.out || complain "a key over http to 127.example.com: $(cat key-near.out)"
+    http_proxy=http://127.0.0.1:1 judge key-by key.jsonl ok ,key_env=JUDGE_KEY
+    [ "$(outcomes key-by)" = "4 verdict " ] || complain "a key over http went by a proxy: $(cat key-by.out)"
+    http_proxy=http://127.0.0.1:1 judge by key.jsonl 500-7
+    [ "$(outcomes by)" = "4 transport " ] || complain "the proxy was passed by: $(cat by.out)"
     url=http://me:$secret@127.0.0.1 judge key-url key.jsonl ok
     grep -q 'belong in key_env' key-url.out || complain "a secret in the URL: $(cat key-url.out)"
     rm -r secret.txt key-misplaced* key-url* 2>/dev/null # where the user wrote the key himself
