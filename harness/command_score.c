@@ -82,6 +82,17 @@ static int add_judges_of(struct scoring *scoring, const char *path, struct error
     return 0;
 }
 
+/* Every judge that keeps its errors asks again. */
+static void retry_errors(struct node *judges) {
+    for (struct node *entry = judges->first; entry; entry = entry->next) {
+        const struct option *option = judge_options(node_text(entry, "use", NULL));
+
+        while (option && option->name && strcmp(option->name, "retry_errors")) option++;
+        if (option && option->name && !node_get(entry, "retry_errors"))
+            node_add_bool(entry, "retry_errors", 1);
+    }
+}
+
 static int read_judges(struct scoring *scoring, struct error *err) {
     const struct arguments *arguments = scoring->arguments;
 
@@ -96,6 +107,7 @@ static int read_judges(struct scoring *scoring, struct error *err) {
         node_add_copy(scoring->judges, NULL, entry);
         node_free(entry);
     }
+    if (argument_given(arguments, "retry-errors")) retry_errors(scoring->judges);
     return judge_list_check(scoring->judges, "--judge", err);
 }
 
@@ -542,6 +554,7 @@ static const struct flag flags[] = {
     {"judge", 'j', "NAME[,KEY=VALUE]...",
      "a judge of every answer, and its options (pyrite list judge NAME); several times"},
     {"judges", 0, "FILE", "a YAML or JSON list of judges: {use: NAME, name: ..., and its options}"},
+    {"retry-errors", 0, NULL, "judges that keep failed requests ask them again"},
     {"most-failures", 0, "SHARE",
      "of a judge's judgments that may be refused, unparsed or lost, else the exit code is 3 (default: 0.05)"},
     {"out", 0, "DIR", "folder that receives answers, metrics and report (default: scores)"},

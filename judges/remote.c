@@ -288,9 +288,10 @@ static void tell_batch(const struct judging *judging, const struct sitting *sitt
         snprintf(cost, sizeof cost, "; cost %.4f", totals->cost);
     progress_notice(
         "%s: %d verdicts, %d ties, %d refused, %d unparsed, %d transport; %d requests were asked, "
-        "%d came from the cache, %d were not asked%s",
+        "%d came from the cache, %d were not asked%s%s",
         judging->name, n[OUTCOME_VERDICT], n[OUTCOME_TIE], n[OUTCOME_REFUSED], n[OUTCOME_UNPARSED],
-        n[OUTCOME_TRANSPORT], totals->asked, totals->cached, totals->unasked, cost);
+        n[OUTCOME_TRANSPORT], totals->asked, totals->cached, totals->unasked, cost,
+        totals->failed ? "; retry_errors asks failures again" : "");
 }
 
 /* Asks, and calls add() for each real trial in their order. */
