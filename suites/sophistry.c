@@ -218,21 +218,21 @@ static void measure_judge(const struct bench *bench, const struct approvals *of,
 static int sophistry_measure_all(const struct bench *bench, struct metrics *out, struct error *err) {
     const struct table *table = bench->table;
     struct approvals of = {0};
-    int judges = 0;
+    int approving = 0;
 
     (void)err;
     if (bench->world) of.correct = table_column(table, "correct", "gold");
     if (!of.correct) of.correct = table_column(table, "correct", "label");
     if (!of.correct) of.correct = table_column(table, "correct", NULL);
     if (!of.correct) return 0;
-    for (int i = 0; i < table->column_count; i++) judges += !strcmp(table->columns[i].what, "approval");
+    for (int i = 0; i < table->column_count; i++) approving += !strcmp(table->columns[i].what, "approval");
     for (int i = 0; i < table->column_count; i++) {
         const struct column *column = &table->columns[i];
 
         if (strcmp(column->what, "approval")) continue;
         of.approval = column->value;
         of.probability = table_column(table, "approval_probability", column->judge);
-        of.judge = judges > 1 ? column->judge : NULL;
+        of.judge = approving > 1 ? column->judge : NULL;
         measure_judge(bench, &of, out);
     }
     return 0;
