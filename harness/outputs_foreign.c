@@ -16,7 +16,7 @@ static int take_column(struct outputs_reading *in, const char *policy, const cha
     return status;
 }
 
-/* alpaca_eval's annotations: preference in [1, 2], 2 for output_2. */
+/* alpaca_eval's annotations: preference in [1, 2], 2 for output_2; 0 or 1.5 for a draw. */
 
 static int annotations_know(const struct node *record) {
     return record_has(record, "output_1") && record_has(record, "output_2") &&
@@ -36,6 +36,7 @@ static int annotations_take(struct outputs_reading *in, const struct node *recor
     add_question(in, id, prompt);
     if (in->how->name) second = in->how->name;
     verdict = add_judgment(in, second, id, first, node_text(record, "annotator", "annotator"), "preference");
+    if (preference == 0) preference = 1.5; /* as older files write a draw */
     judgment_set(verdict, preference >= 1 && preference <= 2 ? preference - 1 : NAN);
     verdict->raw = xstrdup(node_text(record, "raw_completion", NULL));
     status = take_column(in, first, id, prompt, record, "output_1", line, err);
@@ -293,6 +294,71 @@ static int mt_judgments_take(struct outputs_reading *in, const struct node *reco
 
 const struct outputs_format outputs_mt_judgments = {
     "MT-bench judgments (g1: model_1 first; a score of -1 is none)", mt_judgments_know, mt_judgments_take, 0};
+
+/* Votes on pairs: Chatbot Arena, MT-bench's people. */
+
+static int votes_know(const struct node *record) {
+    return record_has(record, "model_a") && record_has(record, "model_b") &&
+           record_has_text(record, "winner");
+}
+
+static double vote_score(const char *winner) {
+    if (!strcmp(winner, "model_a")) return 1;
+    if (!strcmp(winner, "model_b")) return 0;
+    return !strncmp(winner, "tie", 3) || !strcmp(winner, "both_bad") ? 0.5 : NAN;
+}
+
+/* What the model said in a turn of a conversation, counted from 1. */
+static const struct node *said_in(const struct node *conversation, int turn) {
+    const struct node *message = conversation ? conversation->first : NULL;
+
+    for (; message; message = message->next)
+        if (!strcmp(node_text(message, "role", ""), "assistant") && --turn == 0)
+            return node_get(message, "content");
+    return NULL;
+}
+
+static int take_side(struct outputs_reading *in, const struct node *record, const char *side,
+                     const char *policy, const char *id, int line, struct error *err) {
+    int turn = (int)node_number(record, "turn", 1);
+    char *key = xprintf("conversation_%s", side),
+         *response = field_text(said_in(node_get(record, key), turn));
+    int status = response ? add_answer_of(in, policy, id, NULL, response, line, err) : 0;
+
+    free(response);
+    free(key);
+    return status;
+}
+
+static int votes_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
+    static const char *const ids[] = {"question_id", "conversation_id", "id", "uid", NULL};
+    const struct node *judge = node_get(record, "judge");
+    const char *first = node_text(record, "model_a", "model_a"),
+               *second = node_text(record, "model_b", "model_b");
+    char *plain = record_id(record, ids, NULL), *id,
+         *name = field_text(judge ? judge : node_get(record, "judge_hash"));
+    int turn = (int)node_number(record, "turn", 1), status;
+    struct verdict *verdict;
+
+    if (!plain) {
+        free(name);
+        return fail(err, "a vote needs a question_id, conversation_id or id");
+    }
+    id = turn > 1 ? xprintf("%s#%d", plain, turn) : xstrdup(plain);
+    verdict = add_judgment(in, first, id, second, name ? name : "votes", "preference");
+    judgment_set(verdict, vote_score(node_text(record, "winner", "")));
+    verdict->order = 1; /* model_a stands left */
+    status = take_side(in, record, "a", first, id, line, err);
+    if (!status) status = take_side(in, record, "b", second, id, line, err);
+    add_question(in, id, NULL);
+    free(name);
+    free(id);
+    free(plain);
+    return status;
+}
+
+const struct outputs_format outputs_votes = {"votes on pairs (Chatbot Arena, MT-bench's people)", votes_know,
+                                             votes_take, 1};
 
 /* lm-evaluation-harness, --log_samples. */
 

@@ -27,8 +27,8 @@ struct outputs_format {
     int repeats; /* rows may give an answer again, word for word: it counts once */
 };
 extern const struct outputs_format outputs_annotations, outputs_llmbar, outputs_pandalm,
-    outputs_arena_judgments, outputs_mt_judgments, outputs_arena_answers, outputs_chats, outputs_lm_eval,
-    outputs_inspect; /* other tools' */
+    outputs_arena_judgments, outputs_mt_judgments, outputs_arena_answers, outputs_chats, outputs_votes,
+    outputs_lm_eval, outputs_inspect; /* other tools' */
 extern const struct outputs_format
     *const outputs_formats[]; /* the first that knows a record wins; ends with NULL */
 

@@ -52,6 +52,9 @@ runs 0 winrate annotations.json second.json --baseline b # b's answers stand in 
 says out '75.0 %'
 says out '25.0 %'
 sed 's/"output_1":"b/"output_1":"changed/g' second.json >changed.json
+sed 's/1.25/0/g' second.json >draws.json
+runs 0 winrate draws.json --baseline b
+says out '50.0 %'
 runs 2 winrate annotations.json changed.json --baseline b
 says out 'stand twice'
 runs 0 score -o annotations.json --suite degenerate -f csv
@@ -71,6 +74,13 @@ twelve '{"question_id":%d,"model_1":"x","model_2":"y","judge":["g","pair-v2"],"g
 runs 0 winrate mt.jsonl --baseline y --rule mt-bench
 says out 'MT-bench judgments (g1: model_1 first; a score of -1 is none), 12 rows'
 says out '50.0 %' # the judge takes whoever is first: a tie by that rule
+twelve '{"question_id":%d,"model_a":"x","model_b":"y","winner":"model_a","judge":"p1","conversation_a":[{"role":"user","content":"Q"},{"role":"assistant","content":"long x %d"}],"conversation_b":[{"role":"user","content":"Q"},{"role":"assistant","content":"y %d"}],"turn":1}' >votes.jsonl
+sed 's/p1/p2/; s/"winner":"model_a"/"winner":"tie (bothbad)"/' votes.jsonl >more.jsonl
+cat more.jsonl >>votes.jsonl
+runs 0 winrate votes.jsonl --baseline y
+says out 'votes on pairs (Chatbot Arena, MT-bench'"'"'s people), 24 rows'
+says out '100.0 % [75.8, 100.0]' # p1; p2 calls all ties
+says out '50.0 %'
 runs 2 score -o mt.jsonl
 says out "the files hold judgments and no answers; 'pyrite winrate' and 'pyrite rank' read those"
 twelve '{"doc_id":%d,"doc":{"question":"Q%d"},"target":"B","arguments":[["Q%d?"," A"]],"resps":[["B"]],"filtered_resps":["B"],"exact_match":1.0}' >samples.jsonl
