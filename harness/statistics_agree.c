@@ -114,7 +114,6 @@ static double raw_agreement(const struct labelled *all) {
 static int measure(struct agreement *out, bootstrap_statistic *statistic, const struct labelled *all,
                    const struct bootstrap *how, struct error *err) {
     struct bootstrapped resampled;
-    struct error ignored;
     int *every;
 
     *out = (struct agreement){.value = NAN, .low = NAN, .high = NAN, .raw = NAN, .n = all->items};
@@ -126,10 +125,10 @@ static int measure(struct agreement *out, bootstrap_statistic *statistic, const 
     free(every);
     if (isnan(out->value))
         return fail(err, "all labels are the same: agreement beyond chance is not defined");
-    if (how && !bootstrap_run(&resampled, statistic, all, all->items, how, &ignored)) {
-        out->low = resampled.low;
-        out->high = resampled.high;
-    }
+    if (!how) return 0;
+    if (bootstrap_run(&resampled, statistic, all, all->items, how, err)) return -1;
+    out->low = resampled.low;
+    out->high = resampled.high;
     return 0;
 }
 

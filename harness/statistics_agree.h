@@ -5,11 +5,12 @@
 
 #include "harness/statistics.h"
 
+/* Each measure answers -1 with its value set, and why in err, where resampling gave no interval. */
 enum kappa_weights { KAPPA_NOMINAL, KAPPA_LINEAR, KAPPA_QUADRATIC };
 
 struct agreement {
     double value;
-    double low, high; /* percentile bootstrap over items; NaN where `how` was NULL or resampling failed */
+    double low, high; /* percentile bootstrap over items; NaN where `how` was NULL */
     double raw;       /* share of (pairs of) labels that agree */
     int n;            /* items that counted */
 };

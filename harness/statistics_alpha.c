@@ -80,7 +80,6 @@ int krippendorff_interval(struct agreement *out, const double *ratings, int item
     int *every = xmalloc(((size_t)room + 1) * sizeof *every);
     double origin = origin_of(ratings, (size_t)items * (size_t)raters);
     struct bootstrapped resampled;
-    struct error ignored;
 
     *out = (struct agreement){.value = NAN, .low = NAN, .high = NAN, .raw = NAN};
     for (int i = 0; i < items; i++)
@@ -94,9 +93,10 @@ int krippendorff_interval(struct agreement *out, const double *ratings, int item
         fail(err, "all ratings are the same: agreement beyond chance is not defined");
     else
         status = 0;
-    if (!status && how && !bootstrap_run(&resampled, alpha_of, clusters, count, how, &ignored)) {
-        out->low = resampled.low;
-        out->high = resampled.high;
+    if (!status && how) {
+        status = bootstrap_run(&resampled, alpha_of, clusters, count, how, err);
+        out->low = status ? NAN : resampled.low;
+        out->high = status ? NAN : resampled.high;
     }
     free(every);
     free(clusters);

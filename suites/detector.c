@@ -84,11 +84,9 @@ static void add_kappa(const struct bench *bench, int policy, const struct pairs 
 
     metric->n = pairs->count;
     metric->lower_is_better = 0;
-    if (cohen_kappa(&agreement, pairs->label, pairs->found, pairs->count, CLASSES, KAPPA_NOMINAL, &how,
-                    &err)) {
+    if (cohen_kappa(&agreement, pairs->label, pairs->found, pairs->count, CLASSES, KAPPA_NOMINAL, &how, &err))
         metric_reason(metric, err.message);
-        return;
-    }
+    if (isnan(agreement.value)) return;
     metric->value = agreement.value;
     metric->low = agreement.low;
     metric->high = agreement.high;

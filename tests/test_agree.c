@@ -107,6 +107,25 @@ START_TEST(equal_ratings_have_no_alpha_whatever_their_digits)
 }
 END_TEST
 
+START_TEST(perfect_agreement_has_a_value_and_no_interval)
+{
+    const int a[] = {0, 1, 0, 1, 2, 0, 1, 2, 0, 1};
+    const double ratings[] = {1, 1, 2, 2, 3, 3, 4, 4, 5, 5};
+    struct bootstrap how = {3, 2000, 0.95, BOOTSTRAP_PERCENTILE};
+    struct agreement got;
+
+    ck_assert_int_eq(cohen_kappa(&got, a, a, 10, 3, KAPPA_NOMINAL, &how, &err), -1);
+    ck_assert_str_eq(err.message, "no variance: all resamples are equal");
+    near(got.value, 1);
+    near(got.raw, 1);
+    ck_assert(isnan(got.low));
+    ck_assert_int_eq(cohen_kappa(&got, a, a, 10, 3, KAPPA_NOMINAL, NULL, &err), 0);
+    ck_assert_int_eq(krippendorff_interval(&got, ratings, 5, 2, NULL, &how, &err), -1);
+    near(got.value, 1);
+    ck_assert(isnan(got.low));
+}
+END_TEST
+
 START_TEST(agreement_without_variance_or_items_is_an_error)
 {
     const int same[] = {1, 1, 1, 1}, none[] = {-1, -1, -1, -1}, odd[] = {0, 7, 1, 1};
@@ -202,6 +221,7 @@ int main(void) {
     tcase_add_test(cases, krippendorffs_alpha_takes_missing_labels);
     tcase_add_test(cases, interval_alpha_is_krippendorffs);
     tcase_add_test(cases, equal_ratings_have_no_alpha_whatever_their_digits);
+    tcase_add_test(cases, perfect_agreement_has_a_value_and_no_interval);
     tcase_add_test(cases, agreement_without_variance_or_items_is_an_error);
     tcase_add_test(cases, positions_are_counted_by_hand);
     tcase_add_test(cases, consistency_is_of_winners);
