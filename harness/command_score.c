@@ -83,8 +83,8 @@ static int add_judges_of(struct scoring *scoring, const char *path, struct error
 }
 
 /* Every judge that keeps its errors asks again. */
-static void retry_errors(struct node *judges) {
-    for (struct node *entry = judges->first; entry; entry = entry->next) {
+static void retry_errors(struct node *list) {
+    for (struct node *entry = list->first; entry; entry = entry->next) {
         const struct option *option = judge_options(node_text(entry, "use", NULL));
 
         while (option && option->name && strcmp(option->name, "retry_errors")) option++;
