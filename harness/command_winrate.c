@@ -228,6 +228,8 @@ static void add_main(struct winrates *all, const struct match *match) {
                                     : win_rate(&estimate, scores, n, all->bootstrap.level, &err)) {
         estimate.low = estimate.high = estimate.p = NAN;
         estimate.value = n ? won / games : NAN;
+        tabular_note(&all->main, "%s against %s, %s: no interval: %s.", match->duels->policy,
+                     match->duels->other, match->duels->judge, err.message);
     }
     tabular_cell(row, "%s", match->duels->judge);
     tabular_cell(row, "%s", match->duels->policy);

@@ -45,6 +45,9 @@ says out '63.6 to 72.7 %'
 sed '1s/"order"/"reason":"strong","order"/' v.jsonl >strong.jsonl # one won game counts three times: 16 of 22
 runs 0 winrate strong.jsonl --baseline base --rule arena-hard --format csv
 says out 'j,model,base,"72.7 % ['
+for i in 1 2 3; do verdict model base q$i tie 0.5 1; done >ties.jsonl
+runs 0 winrate ties.jsonl --baseline base
+says out 'model against base, j: no interval: no variance: all observations are equal.'
 runs 2 winrate v.jsonl --baseline nobody
 says out "no verdict is about the baseline 'nobody'"
 runs 2 winrate v.jsonl --rule odd
