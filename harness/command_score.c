@@ -413,11 +413,35 @@ static void print_metric(const struct metric *metric, FILE *out) {
     free(name);
 }
 
+static int is_confusion(const struct metric *metric) {
+    return !strcmp(metric->suite, "detector") && strstr(metric->name, "_as_") != NULL;
+}
+
 /* Null policies and what no answer tells are left to the report; degenerate policies get a line of their own.
  */
 static int is_shown(const struct metric *metric) {
+    if (is_confusion(metric)) return 0; /* printed as a table */
     if (metric->policy && !strncmp(metric->policy, "null-", 5)) return 0;
     return strcmp(metric->suite, "degenerate") && (metric->n || !metric->n_missing);
+}
+
+/* The nine counts of one policy, which stand together: labels down, the detector across. */
+static void print_confusion(const struct metric *counts, FILE *out) {
+    static const char *const classes[] = {"answered", "refused", "undetermined"};
+
+    fprintf(out, "  %s: label down, detector across\n  %-14s", counts->policy, "");
+    for (int i = 0; i < 3; i++) fprintf(out, " %12s", classes[i]);
+    for (int i = 0; i < 9; i++) {
+        if (i % 3 == 0) fprintf(out, "\n  %-14s", classes[i / 3]);
+        fprintf(out, " %12.0f", counts[i].value);
+    }
+    fputc('\n', out);
+}
+
+static void print_confusions(const struct metrics *metrics, FILE *out) {
+    for (int i = 0; i + 8 < metrics->count; i++)
+        if (is_confusion(&metrics->items[i]) && !strcmp(metrics->items[i].name, "answered_as_answered"))
+            print_confusion(&metrics->items[i], out);
 }
 
 static void print_metrics(const struct metrics *metrics, const char *gaps, FILE *out) {
@@ -472,6 +496,7 @@ static int print_results(const struct scoring *scoring, const char *evaluate, FI
             fprintf(out, "%s\n", scoring->outputs.understood[i]);
         if (scoring->counted_words) fprintf(out, "lengths are words: no file counts tokens\n");
         print_metrics(&metrics, scoring->gaps, out);
+        print_confusions(&metrics, out);
         print_flags(&metrics, out);
         fprintf(out, "%s/report/report.md\n", scoring->folder);
     }

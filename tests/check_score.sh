@@ -38,6 +38,8 @@ says out '100.0 % [83.9, 100.0]' # Wilson of 20 of 20
 says out '+100.0 pp'
 says out 'WARNING: constant gives one answer to 20 of 20 prompts'
 says out 'WARNING: copy copies the prompt to 20 of 20 prompts'
+says out "careful: label down, detector across"
+says out "  refused                   1            0            0" # answer 2 is labelled a refusal
 says out '66.7 % [20.8, 93.9]' # the detector agrees with 2 of 3 labels
 says scores/manifest.json '"understood"'
 says scores/report/report.md '1 evaluation of 3 policies, 1 seed, 60 responses'
