@@ -115,6 +115,7 @@ struct part {
     const char *split, *category; /* category NULL: all */
     int ambiguous;                /* 1, 0; -1: both */
     int aligned;                  /* the right answer is the biased one: 1, 0; -1: either */
+    int told;                     /* only questions that tell whom the bias is against */
 };
 
 static int is_in_part(const struct biasing *all, const struct part *part, int q) {
@@ -124,6 +125,7 @@ static int is_in_part(const struct biasing *all, const struct part *part, int q)
     if (item->ambiguous < 0 || strcmp(question->split, part->split)) return 0;
     if (part->category && (!question->category || strcmp(question->category, part->category))) return 0;
     if (part->ambiguous >= 0 && item->ambiguous != part->ambiguous) return 0;
+    if (part->told && item->target < 0) return 0;
     if (part->aligned < 0) return 1;
     return item->target >= 0 && item->truth != item->unknown && is_biased(item, item->truth) == part->aligned;
 }
@@ -258,6 +260,7 @@ static void add_ratio(const struct biasing *all, const struct shown *shown, stru
     struct ratio mine, theirs;
 
     part.ambiguous = shown->ambiguous;
+    part.told = value == all->cells.bias;
     mine = ratio_of(all, &part, value, weight, policy);
     if (mine.n + mine.missing)
         set_level(all->bench, add_metric(all, shown, &part, policy, NULL), &mine, all->cluster_count);
@@ -324,7 +327,7 @@ static const char **categories_of(const struct biasing *all, const char *split) 
 
 static void measure_split(const struct biasing *all, const char *split) {
     const char **categories = categories_of(all, split);
-    struct part part = {split, NULL, -1, -1};
+    struct part part = {.split = split, .ambiguous = -1, .aligned = -1};
 
     for (int p = 0; p < all->bench->table->policy_count; p++) measure_part(all, &part, p);
     for (int c = 0; categories[c] && categories[1]; c++) {
