@@ -236,12 +236,32 @@ static int take_question(void *context, const struct node *record, int line, str
     return 0;
 }
 
+/* Ids that this file gives to two questions. */
+static int check_questions(const struct asking *asking, struct error *err) {
+    struct examples *all = &asking->in.out->questions;
+    struct text twice = {0};
+    int count = 0, status = 0;
+
+    if (all->count == asking->asked) return 0;
+    qsort(all->items + asking->asked, (size_t)(all->count - asking->asked), sizeof *all->items, by_question);
+    for (int i = asking->asked + 1; i < all->count; i++) {
+        if (strcmp(all->items[i].id, all->items[i - 1].id)) continue;
+        if (count++ < 3) text_printf(&twice, "%s%s", count > 1 ? ", " : "", all->items[i].id);
+    }
+    if (count)
+        status = fail(err, "%s: %d id%s of questions stand%s twice: %s%s", asking->in.path, count,
+                      count > 1 ? "s" : "", count > 1 ? "" : "s", twice.data, count > 3 ? ", …" : "");
+    free(twice.data);
+    return status;
+}
+
 int outputs_read_questions(struct outputs *out, const char *path, struct error *err) {
     struct asking asking = {.in = {.out = out, .path = path}, .asked = out->questions.count};
     int status = document_each(path, take_question, &asking, err),
         count = out->questions.count - asking.asked;
 
     if (!status && !asking.in.rows) status = fail(err, "%s has no rows", path);
+    if (!status) status = check_questions(&asking, err);
     if (!status) status = merge_questions(&out->questions, path, err);
     if (status) return -1;
     out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);

@@ -158,6 +158,40 @@ static int check_known(const struct outputs *out, int first, const char *path, s
     return status;
 }
 
+static int by_label(const void *a, const void *b) {
+    const struct verdict *x = *(const struct verdict *const *)a, *y = *(const struct verdict *const *)b;
+    int order = strcmp(x->transcript, y->transcript);
+
+    if (!order) order = strcmp(x->what, y->what);
+    return order ? order : (x > y) - (x < y);
+}
+
+static int same_label(const struct verdict *a, const struct verdict *b) {
+    return a->outcome == b->outcome && (a->outcome != OUTCOME_VERDICT || a->score == b->score);
+}
+
+/* One answer has one label: a file that gives two, or one that says another than what was read before, is an
+   error. */
+static int check_labelled_once(const struct outputs *out, int first, const char *path, struct error *err) {
+    const struct verdict **labels = xmalloc(((size_t)out->verdicts.count + 1) * sizeof *labels);
+    const struct verdict *begun = out->verdicts.items + first;
+    int count = 0, status = 0;
+
+    for (int i = 0; i < out->verdicts.count; i++)
+        if (!strcmp(out->verdicts.items[i].judge, "label")) labels[count++] = &out->verdicts.items[i];
+    qsort(labels, (size_t)count, sizeof *labels, by_label);
+    for (int i = 1; i < count && !status; i++) {
+        const struct verdict *before = labels[i - 1], *label = labels[i];
+
+        if (strcmp(before->transcript, label->transcript) || strcmp(before->what, label->what)) continue;
+        if (before >= begun || !same_label(before, label))
+            status =
+                fail(err, "%s: the answer %s is labelled twice (%s)", path, label->transcript, label->what);
+    }
+    free(labels);
+    return status;
+}
+
 int outputs_read_labels(struct outputs *out, const char *path, const char *policy, struct error *err) {
     struct labels labels = {.in = {.out = out, .path = path}, .policy = policy};
     int first = out->verdicts.count, status;
@@ -166,6 +200,7 @@ int outputs_read_labels(struct outputs *out, const char *path, const char *polic
     status = document_each(path, take_label, &labels, err);
     if (!status && !labels.in.rows) status = fail(err, "%s has no rows", path);
     if (!status) status = check_known(out, first, path, err);
+    if (!status) status = check_labelled_once(out, first, path, err);
     if (!status) {
         out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
         out->understood[out->file_count++] =

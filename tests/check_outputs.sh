@@ -150,6 +150,19 @@ says biased/steps/answers/transcripts.jsonl 'asked my way 3'
 runs 2 score -o bob=bob.jsonl -q mixed.jsonl
 says out 'mixed.jsonl:5: a row of another kind than the first, which is of BBQ'
 
+{ twelve '{"id":"q%d","truth":"x"}'; echo '{"id":"q3","truth":"y"}'; } >asked.jsonl
+runs 2 score -o a=a.jsonl -q asked.jsonl
+says out 'asked.jsonl: 1 id of questions stands twice: q3'
+printf 'id,label\nq1,answered\nq1,refused\n' >labels.csv
+runs 2 score -o a=a.jsonl -l labels.csv
+says out 'labels.csv: the answer a/q1 is labelled twice (refused)'
+sed 's/}$/,"label":"answered"}/' a.jsonl >labelled.jsonl
+printf 'id,label\nq1,answered\n' >same.csv
+printf 'id,label\nq1,refused\n' >contrary.csv
+runs 0 score -o a=labelled.jsonl -l same.csv --suite detector -f csv
+runs 2 score -o a=labelled.jsonl -l contrary.csv --suite detector -f csv
+says out 'contrary.csv: the answer a/q1 is labelled twice'
+
 # What was allowed stands in every table.
 runs 0 score -o a=a.jsonl -o b=lacks.jsonl --allow-missing --suite refusal,length --out allowed
 gaps='Answers are missing, and --allow-missing was given: b lacks 2 of 12 answers (q5, q7). Policies are compared on the prompts that both answered.'
