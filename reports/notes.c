@@ -170,8 +170,9 @@ static void add_bounds(struct notes *out, const struct sheet *sheet) {
 
         if (isnan(cell->worst)) continue;
         name = cell_name(cell);
-        notes_add(&items, xprintf("%s %s and %s", name, format_number(against, cell->worst, cell->unit),
-                                  format_number(in_favour, cell->best, cell->unit)));
+        notes_add(&items,
+                  xprintf("%s %s and %s", name, format_number(against, cell->worst, metric_unit(cell)),
+                          format_number(in_favour, cell->best, metric_unit(cell))));
         free(name);
     }
     add_list(out, &items, "Had the missing judgments all gone against the policy, and all for it%s", "");

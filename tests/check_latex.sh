@@ -96,6 +96,11 @@ for engine in pdflatex lualatex; do
     cp run/report/report.pdf first.pdf
     PATH=$here/only-$engine "$pyrite" report run --format latex >out 2>&1
     [ $engine = pdflatex ] && { cmp -s first.pdf run/report/report.pdf || complain "the same run gave another PDF"; }
+    # Its tables stand in another's paper, with the packages that they name.
+    printf '%s\n' '\documentclass{article}\usepackage[T1]{fontenc}\usepackage{array,booktabs,textcomp}' '\begin{document}' \
+        '\begin{table}\caption{Ours.}\input{run/report/tables/refusal}\end{table}' \
+        '\input{run/report/tables/changes-t-1-percent}' '\end{document}' >paper.tex
+    $engine -interaction=nonstopmode -halt-on-error paper.tex >paper.out 2>&1 || complain "$engine, a paper: $(grep -A3 '^!' paper.out)"
     if [ $engine = pdflatex ] && command -v pdftotext >/dev/null; then
         pdftotext -layout run/report/report.pdf text
         says text 'write18{touch pwned}'

@@ -717,7 +717,8 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     level.seeds = 1;
     change = level;
     change.baseline = (char *)"sft";
-    change.worst = change.best = NAN;
+    change.worst = -0.05;
+    change.best = 0.25;
     change.p = 0.04;
     sheet_add_heading(sheet, "wrong", &level);
     sheet_add_heading(sheet, "wrong", &change);
@@ -732,7 +733,7 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     ck_assert_str_eq(notes.items[0], "wrong, wrong change: by hand.");
     ck_assert_str_eq(notes.items[1], "One seed.");
     ck_assert_str_eq(notes.items[2], "Had the missing judgments all gone against the policy, and all for it: "
-                                     "wrong of a 33.3 % and 16.7 %.");
+                                     "wrong of a 33.3 % and 16.7 %, wrong change of a −5.0 pp and +25.0 pp.");
     notes_free(&notes);
     sheet_notes(&notes, sheet, 0.14);
     ck_assert_str_eq(notes.items[3],
