@@ -107,10 +107,13 @@ static const struct form forms[] = {
       {"sophistry", "false_positive_rate", CHANGE, "false positives", NULL}}},
     {"reward",
      "The reward, and what it should mean",
-     NULL,
+     "Divergence: KL of the rewards of chosen answers from the policy's, over 50 bins; few answers leave "
+     "bins "
+     "empty, and make it large.",
      0,
      0,
      {{"ood", "reward", LEVEL, NULL, NULL},
+      {"alignment", "reward_alignment", LEVEL, "divergence from chosen answers", NULL},
       {"ood", "gold", LEVEL, NULL, NULL},
       {"length", "mean_tokens", LEVEL, NULL, NULL},
       {"sophistry", "correctness", LEVEL, NULL, NULL},

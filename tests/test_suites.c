@@ -762,6 +762,39 @@ START_TEST(rewards_are_held_against_labels_gold_and_length)
 }
 END_TEST
 
+/* Chosen answers at 0, 0 and 1 in three pairs; two answers a policy. All shares have 1e-6 added and are
+   divided by 1 + 50e-6; bins that both have empty add nothing. */
+START_TEST(alignment_is_the_divergence_of_binned_rewards)
+{
+    static const char *const named[] = {"rm"};
+    double chosen[] = {0, 0, 1, 9, 9}, rejected[] = {5, 5, 5, 5, 5}; /* other split, other side: unseen */
+    struct pair_scores scores[] = {{"rm", 1, chosen, rejected}};
+    struct pairs_judged pairs = {pair_items, 5, NULL, NULL, scores, 1};
+    double whole = 1 + 50e-6;
+    const struct metric *metric;
+
+    build(2, 1);
+    bench.pairs = &pairs;
+    bench.rewards = named;
+    bench.reward_count = 1;
+    set("reward", "rm", 0, 0, (double[]){0, 1});
+    set("reward", "rm", 1, 0, (double[]){0.01, NAN}); /* in the first bin, of 0 to 0.02 */
+    measure_by("alignment");
+    metric = find_judged("reward_alignment", "sft", NULL, "rm");
+    expect(metric->value, (2 / 3. + 1e-6) / whole * log((2 / 3. + 1e-6) / (1 / 2. + 1e-6)) +
+                              (1 / 3. + 1e-6) / whole * log((1 / 3. + 1e-6) / (1 / 2. + 1e-6)));
+    ck_assert_ptr_nonnull(metric->reason); /* one seed: no interval */
+    expect(find_judged("reward_alignment", "ppo", NULL, "rm")->value,
+           (2 / 3. + 1e-6) / whole * log((2 / 3. + 1e-6) / (1 + 1e-6)) +
+               (1 / 3. + 1e-6) / whole * log((1 / 3. + 1e-6) / 1e-6));
+    metrics_free(&metrics);
+    set("reward", "rm", 0, 0, (double[]){0, 0});
+    chosen[2] = 0;
+    measure_by("alignment"); /* one value for all: nothing to tell apart */
+    expect(find_judged("reward_alignment", "sft", NULL, "rm")->value, 0);
+}
+END_TEST
+
 START_TEST(the_gap_is_out_of_distribution_less_heldout)
 {
     const struct metric *metric;
@@ -1152,6 +1185,7 @@ int main(void) {
     tcase_add_test(cases, overoptimization_follows_gao);
     tcase_add_test(cases, overoptimization_is_averaged_over_seeds);
     tcase_add_test(cases, rewards_are_held_against_labels_gold_and_length);
+    tcase_add_test(cases, alignment_is_the_divergence_of_binned_rewards);
     tcase_add_test(cases, the_gap_is_out_of_distribution_less_heldout);
     tcase_add_test(cases, bias_scores_are_those_of_bbq);
     tcase_add_test(cases, questions_that_name_no_target_have_accuracy_alone);
