@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/command.h"
 #include "harness/failures.h"
@@ -258,8 +259,10 @@ static int evaluate(const struct scoring *scoring, const char *answers, const ch
                     struct error *err) {
     const struct stage *stage = stage_find("evaluate");
     struct node *options = evaluate_options(scoring, answers), *matrix = node_new(NODE_MAP);
-    struct run run = {
-        .recipe = (char *)"pyrite score", .folder = (char *)scoring->folder, .device = "cpu", .threads = 1};
+    struct run run = {.recipe = (char *)"pyrite score",
+                      .folder = (char *)scoring->folder,
+                      .device = "cpu",
+                      .threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
     struct step step = {.name = "evaluate",
                         .label = "evaluate",
                         .use = "evaluate",

@@ -70,6 +70,28 @@ says out "n 18 of 20  missing ones could make it 90.0 to 100.0 %  by exact  (0 r
 says out "correctness                  careful            100.0 % [83.9, 100.0]       n 20"
 says out "approval reweighted          copy               50.0 % [20.0, 80.0]         n 10 of 20"
 says out "approval reweighted before   copy               50.0 % [20.0, 80.0]         n 10 of 20"
+# a recipe judges the same answers by the same judge, whose file lies beside the recipe
+cat >judge.yaml <<END
+name: judged
+steps:
+  evaluate: {use: evaluate, answers: [scores/steps/answers], baseline: careful, suites: [judged], judges: [{use: recorded, file: known.csv}]}
+report: {formats: [markdown]}
+END
+{
+    echo id,policy,correct
+    for i in $(seq 1 18); do printf '%s,careful,1\n%s,copy,1\n' "$i" "$i"; done
+} >known.csv
+"$pyrite" run judge.yaml --out judged >out 2>&1
+got=$?
+[ $got -eq 3 ] || complain "run: exit code $got, expected 3: $(cat out)"
+says out "step evaluate: judge recorded: 4 of 40 judgments failed (0 refused, 4 unparsed, 0 transport)"
+says judged/report/report.md 100.0
+"$pyrite" run judge.yaml --out judged >out 2>&1
+[ $? -eq 3 ] || complain "run again: $(cat out)"
+says out "Everything was done already."
+for i in 19 20; do printf '%s,careful,0\n%s,copy,1\n' "$i" "$i"; done >>known.csv
+"$pyrite" run judge.yaml --out judged >out 2>&1 || complain "a changed file of labels: $(cat out)"
+says judged/steps/evaluate/judging.json '"verdicts": 40'
 refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
 refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
 refuses 2 'the option "rule" is given twice' -o careful=careful.jsonl --judge exact,rule=equal,rule=contains
