@@ -12,10 +12,10 @@
 
 enum { TEMPLATE_TOKENS = 64 }; /* that a chat template may add around the messages */
 
-void inquiry_make(struct inquiry *inquiry, const struct ask_settings *settings, char *body) {
+void inquiry_make(struct inquiry *inquiry, const struct ask_settings *settings, const char *body) {
     char *all = xprintf("%s\n%s", settings->http.url, body);
 
-    *inquiry = (struct inquiry){.body = body, .same_as = -1};
+    *inquiry = (struct inquiry){.same_as = -1};
     hash_bytes(inquiry->key, all, strlen(all));
     free(all);
     /* A token is at least a byte, so bytes are a bound on tokens. */
@@ -123,7 +123,7 @@ static int next_inquiry(void *context, int *number, const char **body) {
         asking->flying++;
         asking->reserved += inquiry->worst;
         *number = asking->next++;
-        *body = inquiry->body;
+        *body = inquiry->body = asking->make_body(asking->context, *number);
         return 1;
     }
     return -1;
@@ -213,6 +213,8 @@ static int end_inquiry(void *context, int number, const struct http_reply *reply
     int status;
 
     read_reply(&got, asking, inquiry, reply);
+    free(inquiry->body);
+    inquiry->body = NULL;
     asking->flying--;
     asking->reserved = asking->flying ? asking->reserved - inquiry->worst : 0;
     asking->totals.cost += got.cost;
@@ -283,7 +285,8 @@ static void copy_same(struct inquiry *list, int count) {
     }
 }
 
-int ask(struct asking *asking, struct inquiry *list, int count, struct error *err) {
+int ask(struct asking *asking, struct inquiry *list, int count, char *(*make_body)(void *context, int number),
+        void *context, struct error *err) {
     struct http_feed feed = {asking, next_inquiry, check_reply, may_ask_again, end_inquiry};
     int status = -1;
 
@@ -291,6 +294,8 @@ int ask(struct asking *asking, struct inquiry *list, int count, struct error *er
     asking->count = count;
     asking->next = asking->flying = asking->finished = asking->failures = asking->broken = 0;
     asking->reserved = 0;
+    asking->make_body = make_body;
+    asking->context = context;
     asking->err = err;
     progress_begin(asking->settings.label, count, "judgments");
     find_same(list, count);

@@ -19,7 +19,7 @@ struct ask_settings {
 enum ask_state { ASK_WAITING, ASK_FLYING, ASK_ANSWERED, ASK_FAILED, ASK_UNASKED };
 
 struct inquiry {
-    char *body;    /* of the request; owned */
+    char *body;    /* of the request, while it is in flight */
     char key[65];  /* hash of the endpoint and the body */
     double worst;  /* what one attempt may cost */
     double charge; /* of attempts that failed, as if all had been charged */
@@ -43,17 +43,21 @@ struct asking {
     struct inquiry *list;
     int count, next, flying, finished, failures;
     double reserved; /* what is in flight may cost */
+    char *(*make_body)(void *context, int number);
+    void *context;
     struct error *err;
     char *last_failure;
     int broken; /* err is set */
 };
 
-/* Sets body (owned from then on), key and worst. */
-void inquiry_make(struct inquiry *inquiry, const struct ask_settings *settings, char *body);
+/* Sets key and worst of the request that has this body. */
+void inquiry_make(struct inquiry *inquiry, const struct ask_settings *settings, const char *body);
 void inquiry_free(struct inquiry *inquiry);
 
-/* Each ends answered, failed or unasked. -1 with err set where the cache fails: what was paid for until then
-   is in it. */
-int ask(struct asking *asking, struct inquiry *list, int count, struct error *err);
+/* Each ends answered, failed or unasked. make_body(context, number) makes the body of a request again when it
+   is to leave, so that those that wait take no room. -1 with err set where the cache fails: what was paid for
+   until then is in it. */
+int ask(struct asking *asking, struct inquiry *list, int count, char *(*make_body)(void *context, int number),
+        void *context, struct error *err);
 
 #endif

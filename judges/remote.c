@@ -180,12 +180,29 @@ static const char *truth_of(const struct judging *judging, const char *prompt_id
     return question ? question->truth : NULL;
 }
 
+/* Whose trials they are that ask() asks for. */
+struct bodies {
+    const struct judging *judging;
+    const struct sitting *sitting;
+};
+
+static char *make_body(void *context, int number) {
+    const struct bodies *bodies = context;
+
+    return request_body(bodies->judging, &bodies->sitting->trials[number]);
+}
+
 static int ask_all(struct judging *judging, struct sitting *sitting, struct error *err) {
+    struct bodies bodies = {judging, sitting};
+
     sitting->inquiries = xcalloc((size_t)sitting->count + 1, sizeof *sitting->inquiries);
-    for (int i = 0; i < sitting->count; i++)
-        inquiry_make(&sitting->inquiries[i], &judging->asking.settings,
-                     request_body(judging, &sitting->trials[i]));
-    return ask(&judging->asking, sitting->inquiries, sitting->count, err);
+    for (int i = 0; i < sitting->count; i++) {
+        char *body = make_body(&bodies, i);
+
+        inquiry_make(&sitting->inquiries[i], &judging->asking.settings, body);
+        free(body);
+    }
+    return ask(&judging->asking, sitting->inquiries, sitting->count, make_body, &bodies, err);
 }
 
 static struct reading failure(enum outcome outcome, const char *reason) {
