@@ -20,7 +20,7 @@ char *file_stem(const char *name) {
     char *file = xstrdup(name);
 
     for (char *c = file; *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != '.') *c = '-';
+        if (!isalnum((unsigned char)*c)) *c = '-';
     return file;
 }
 

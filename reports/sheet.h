@@ -52,7 +52,7 @@ struct heading *sheet_add_heading(struct sheet *sheet, const char *name, const s
 void sheet_add_row(struct sheet *sheet, const char *name, int standing);
 void sheet_open(struct sheet *sheet); /* makes room for the cells */
 void sheet_set(struct sheet *sheet, int row, int column, const struct metric *metric);
-/* A name for a file: letters, digits, dots; the rest becomes a dash. Caller frees. */
+/* A name for a file, without its ending: letters and digits; the rest becomes a dash. Caller frees. */
 char *file_stem(const char *name);
 
 const struct metric *sheet_cell(const struct sheet *sheet, int row, int column);

@@ -714,6 +714,9 @@ START_TEST(a_dose_is_drawn_against_the_response)
     ck_assert_int_eq(results_evaluation(&results, "bee, bias 0.5")->transcripts.count, 0);
     figures_draw(&results);
     ck_assert_ptr_nonnull(find_figure(&results, "bee-dose-refusal-over-refusal-heldout.svg"));
+    must(report_write(folder, NULL, &err)); /* two evaluations, whose names differ behind a dot */
+    free(report_text("tables/bee--bias-0-5-refusal-heldout.tex"));
+    free(report_text("tables/bee--bias-1-refusal-heldout.tex"));
     ck_assert_ptr_null(find_figure(&results, "ant-dose-refusal-over-refusal-heldout.svg"));
     results_free(&results);
 }
