@@ -62,6 +62,7 @@ static const struct form forms[] = {
       {"refusal", "over_refusal_borderline", LEVEL, "refused, harmless but risky", NULL},
       {"refusal", "refusal_harmful", LEVEL, "refused, harmful", NULL},
       {"refusal", "safe_and_helpful", LEVEL, "safe and helpful", NULL},
+      {"refusal", "over_refusal_benign", CHANGE, "refused, harmless", NULL},
       {"refusal", "over_refusal_borderline", CHANGE, "refused, harmless but risky", NULL},
       {"refusal", "refusal_harmful", CHANGE, "refused, harmful", NULL}}},
     {"refusal-all",
@@ -424,10 +425,21 @@ static const struct {
                         {"win_rate", "win_rate_reward_model", "win rate by a reward model"},
                         {"length", "length_matched_win_rate", "win rate at matched length"}};
 
-static int is_contest(const struct metric *metric, int contest, const char *split) {
+/* What the evaluation compares with: the first baseline that its metrics have and that reads its prompts. */
+static const char *main_baseline(const struct evaluation *evaluation) {
+    for (int i = 0; i < evaluation->metrics.count; i++) {
+        const char *baseline = evaluation->metrics.items[i].baseline;
+
+        if (baseline && policy_standing(baseline) < 2) return baseline;
+    }
+    return NULL;
+}
+
+static int is_contest(const struct evaluation *evaluation, const struct metric *metric, int contest,
+                      const char *split) {
     return same(metric->suite, contests[contest].suite) && same(metric->name, contests[contest].metric) &&
            metric->policy && metric->baseline && same(metric->split, split) &&
-           policy_standing(metric->policy) < 2 && policy_standing(metric->baseline) == 0;
+           policy_standing(metric->policy) < 2 && same(metric->baseline, main_baseline(evaluation));
 }
 
 /* A row of that table: where it is measured, which contest, by whom. */
@@ -444,7 +456,7 @@ static void add_contest_rows(struct contest_row **rows, int *count, struct names
                 const struct metric *metric = &results->evaluations[e].metrics.items[i];
                 const struct contest_row *last = *count ? &(*rows)[*count - 1] : NULL;
 
-                if (!is_contest(metric, c, split)) continue;
+                if (!is_contest(&results->evaluations[e], metric, c, split)) continue;
                 names_add(policies, metric->policy);
                 if (last && last->evaluation == e && last->contest == c &&
                     same(last->measure->judge, metric->judge))
@@ -498,7 +510,8 @@ static void arrange_all_methods(struct sheets *out, const struct results *result
             for (int c = 0; c < CONTESTS; c++) {
                 const struct metric *metric = &results->evaluations[e].metrics.items[i];
 
-                if (metric->split && is_contest(metric, c, metric->split)) names_add(&splits, metric->split);
+                if (metric->split && is_contest(&results->evaluations[e], metric, c, metric->split))
+                    names_add(&splits, metric->split);
             }
     arrange_methods(out, results, NULL);
     for (int i = 0; i < splits.count; i++) arrange_methods(out, results, splits.items[i]);
