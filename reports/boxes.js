@@ -24,15 +24,15 @@ function makeBoxes(data, records, view) {
 
     function badgesOf(answer) {
         var names = [];
+        if (answer.apart.judges.length) names.push("judges ≠");
+        if (answer.apart.orders.length) names.push("orders ≠");
+        if (answer.apart.before.length) names.push("≠ baseline");
         answer.verdicts.forEach(function (v) {
             var what = data.whats[v.what], yes = v.side > 0;
             if (v.outcome > 1) names.push(FAILURES[v.outcome]);
             else if (WORDS[what] && v.side && (yes ? what !== "correct" : what === "correct" || what === "preference"))
                 names.push(word(what, yes));
         });
-        if (answer.apart.judges.length) names.push("judges ≠");
-        if (answer.apart.orders.length) names.push("orders ≠");
-        if (answer.apart.before.length) names.push("≠ baseline");
         if (answer.cut) names.push("cut");
         return Array.from(new Set(names));
     }
