@@ -297,18 +297,26 @@ static void tell_canaries(const struct judging *judging, const struct sitting *s
 /* What a person should know of the batch. */
 static void tell_batch(const struct judging *judging, const struct sitting *sitting) {
     const struct ask_totals *totals = &judging->asking.totals;
+    const struct canary_counts *canaries = &judging->canaries;
     const int *n = judging->outcomes;
+    struct text passed = {0};
     char cost[64] = "";
 
     tell_canaries(judging, sitting);
+    text_add(&passed, "", 0);
+    for (int k = 0; k < CANARY_KINDS && sitting->canary_count; k++)
+        text_printf(&passed, "%s %s %d of %d",
+                    k ? "," : "; canaries passed:", canary_name((enum canary_kind)k), canaries->passed[k],
+                    canaries->tried[k]);
     if (judging->settings.input_price + judging->settings.output_price > 0)
         snprintf(cost, sizeof cost, "; cost %.4f", totals->cost);
     progress_notice(
         "%s: %d verdicts, %d ties, %d refused, %d unparsed, %d transport; %d requests were asked, "
-        "%d came from the cache, %d were not asked%s%s",
+        "%d came from the cache, %d were not asked%s%s%s",
         judging->name, n[OUTCOME_VERDICT], n[OUTCOME_TIE], n[OUTCOME_REFUSED], n[OUTCOME_UNPARSED],
-        n[OUTCOME_TRANSPORT], totals->asked, totals->cached, totals->unasked, cost,
+        n[OUTCOME_TRANSPORT], totals->asked, totals->cached, totals->unasked, cost, passed.data,
         totals->failed ? "; retry_errors asks failures again" : "");
+    free(passed.data);
 }
 
 /* Asks, and calls add() for each real trial in their order. */
