@@ -12,7 +12,6 @@ def main():
     nothing = os.open("/dev/null", os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    sys.set_int_max_str_digits(0) if hasattr(sys, "set_int_max_str_digits") else None
     names = {"__name__": "program", "__builtins__": builtins}
     try:
         with open("/judge/program.py") as file:

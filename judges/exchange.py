@@ -1,5 +1,10 @@
 # Values that two programs exchange as lines of JSON: plain data alone, whatever the other side sends.
 import json
+import sys
+
+# whole numbers have as many digits as they have: what takes too long, the clock ends
+if hasattr(sys, "set_int_max_str_digits"):
+    sys.set_int_max_str_digits(0)
 
 
 def pack(value, depth=0):

@@ -70,6 +70,19 @@ says out "n 18 of 20  missing ones could make it 90.0 to 100.0 %  by exact  (0 r
 says out "correctness                  careful            100.0 % [83.9, 100.0]       n 20"
 says out "approval reweighted          copy               50.0 % [20.0, 80.0]         n 10 of 20"
 says out "approval reweighted before   copy               50.0 % [20.0, 80.0]         n 10 of 20"
+# pairs in both orders: copy wins 15 of 20 whichever is shown first, and else the first answer wins
+for i in $(seq 1 20); do
+    for order in 1 2; do
+        echo "{\"transcript\":\"copy/$i\",\"other\":\"careful/$i\",\"judge\":\"x\",\"what\":\"preference\",\"outcome\":\"verdict\",\"score\":$((i <= 15 || order == 1)),\"order\":$order}"
+    done
+done >pairs.jsonl
+"$pyrite" score -o careful=careful.jsonl -o copy=copy.jsonl --judge recorded,file=pairs.jsonl --suite win_rate >out 2>&1 || complain "pairs: $(cat out)"
+says out "win rate judged              copy               87.5 %"
+says out "first slot                   copy               62.5 % [47.0, 75.8]         n 40"
+says out "consistency                  copy               75.0 % [53.1, 88.8]         n 20"
+head -34 pairs.jsonl >fewer_pairs.jsonl
+refuses 3 "judge recorded: 3 of 37 judgments failed" -o careful=careful.jsonl -o copy=copy.jsonl --judge recorded,file=fewer_pairs.jsonl --suite win_rate
+
 # a recipe judges the same answers by the same judge, whose file lies beside the recipe
 cat >judge.yaml <<END
 name: judged

@@ -239,6 +239,13 @@ START_TEST(hostile_programs_are_contained)
 }
 END_TEST
 
+/* The last lines are of values that JSON alone would not keep. */
+#define TESTS                                                                                                \
+    "def check(candidate):\n    assert candidate(2) == 4\n    assert double(-3) == -6\n"                     \
+    "    assert candidate((1, 'a')) == (1, 'a', 1, 'a') and candidate(10 ** 5000) == 2 * 10 ** 5000\n"       \
+    "    assert candidate(float('inf')) == float('inf') and candidate(x=2j) == 4j and candidate(True) == "   \
+    "2\n"
+
 static struct verdicts judge_double(const char *response, const char *more) {
     struct examples questions = {0};
     struct example *question = examples_add(&questions);
@@ -254,8 +261,7 @@ static struct verdicts judge_double(const char *response, const char *more) {
 
     question->id = xstrdup("double");
     question->prompt = xstrdup("Write double(x).");
-    question->truth =
-        xstrdup("def check(candidate):\n    assert candidate(2) == 4\n    assert double(-3) == -6\n");
+    question->truth = xstrdup(TESTS);
     question->meta = node_new(NODE_MAP);
     node_add_text(question->meta, "entry_point", "double");
     ck_assert_msg(!judge->open(&judging, &setup, &err), "%s", err.message);
