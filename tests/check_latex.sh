@@ -80,6 +80,18 @@ END
 PATH=$here/fake "$pyrite" report run --format latex >out 2>&1 || complain "a missing package is no failure: $(cat out)"
 says out "pdflatex lacks something (LaTeX Error: File 'booktabs.sty' not found.); Debian's texlive-latex-recommended"
 
+# Where it alone is installed, tectonic is asked, as untrusted input wants it.
+mkdir other
+cat >other/tectonic <<'END'
+#!/bin/sh
+printf '%s\n' "$*" >.tex/report.log
+printf '%%PDF-' >.tex/report.pdf
+END
+chmod +x other/tectonic
+PATH=$here/other "$pyrite" report run --format latex >out 2>&1 || complain "tectonic: $(cat out)"
+says run/report/report.log '--untrusted --keep-logs --outdir .tex report.tex'
+[ -s run/report/report.pdf ] || complain "what tectonic made was not kept"
+
 engines=0
 for engine in pdflatex lualatex; do
     command -v $engine >/dev/null || continue
