@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/outputs_format.h"
 #include "judges/judge.h"
@@ -288,7 +289,11 @@ static int recorded_compare(struct judging *judging, const struct transcript *co
 }
 
 static void recorded_account(const struct judging *judging, struct node *out) {
+    char hex[65];
+    struct error ignored;
+
     node_add_text(out, "file", judging->file);
+    if (!hash_file(hex, judging->file, &ignored)) node_add_text(out, "sha256", hex);
     node_add_number(out, "records", judging->count);
 }
 

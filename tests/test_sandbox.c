@@ -313,7 +313,8 @@ START_TEST(honest_programs_are_judged_by_their_answers)
 END_TEST
 
 /* Programs from input to output: two cases, the second of two lines. */
-static void expect_cases(const char *response, const char *more, double score, const char *reason) {
+static void expect_of(const char *tests, const char *response, const char *more, double score,
+                      const char *reason) {
     struct examples questions = {0};
     struct example *question = examples_add(&questions);
     struct transcript answer = {
@@ -322,8 +323,6 @@ static void expect_cases(const char *response, const char *more, double score, c
     char *yaml = xprintf("{seconds: 5%s}", more);
     struct node *options = document_parse_yaml(yaml, strlen(yaml), "options", &err);
     struct judge_setup setup = {.questions = &questions, .options = options, .where = "options"};
-    static const char tests[] =
-        "{tests: [{input: \"1\\n\", output: \"2\\n\"}, {input: \"1 2\", output: \"2\\n4\\n\"}]}";
     const struct judge *judge = judge_find("unit_tests");
     struct judging *judging = NULL;
     struct verdicts verdicts = {0};
@@ -341,6 +340,24 @@ static void expect_cases(const char *response, const char *more, double score, c
     node_free(options);
     free(yaml);
 }
+
+static void expect_cases(const char *response, const char *more, double score, const char *reason) {
+    expect_of("{tests: [{input: \"1\\n\", output: \"2\\n\"}, {input: \"1 2\", output: \"2\\n4\\n\"}]}",
+              response, more, score, reason);
+}
+
+START_TEST(cases_are_read_as_data_sets_write_them)
+{
+    static const char *const forms[] = {
+        "{inputs: [\"1\", \"2\"], outputs: [\"2\", \"4\"]}",
+        "{input_output: '{\"inputs\": [\"1\", \"2\"], \"outputs\": [\"2\\n\", \"4\\n\"]}'}"};
+
+    for (int i = 0; i < 2; i++) {
+        expect_of(forms[i], "print(2 * int(input()))", "", 1, "passed");
+        expect_of(forms[i], "print(2 + int(input()) // 2)", "", 0, "wrong answer at line 1, in case 2 of 2");
+    }
+}
+END_TEST
 
 START_TEST(output_is_compared_line_by_line_and_to_the_last_line)
 {
@@ -443,6 +460,7 @@ int main(void) {
     tcase_set_timeout(cases, 60);
     tcase_add_unchecked_fixture(cases, lay_out, clear_up);
     tcase_add_test(cases, honest_programs_are_judged_by_their_answers);
+    tcase_add_test(cases, cases_are_read_as_data_sets_write_them);
     tcase_add_test(cases, output_is_compared_line_by_line_and_to_the_last_line);
     tcase_add_test(cases, solutions_of_humaneval_pass);
     tcase_add_loop_test(cases, hostile_programs_are_contained, 0, sizeof programs / sizeof *programs);
