@@ -291,7 +291,7 @@ static int take(int *fd, struct text *out, double most) {
 static void end(struct running *running, enum sandbox_end how) {
     running->ended = 1;
     running->program->end = how;
-    sandbox_kill(running->pid);
+    if (running->pid > 0) sandbox_kill(running->pid);
 }
 
 static void collect(struct running *running, const struct sandbox_limits *limits) {

@@ -86,6 +86,7 @@ void sandbox_kill(pid_t root) {
     int child, children = 0;
     FILE *file;
 
+    if (root <= 0) return; /* 0 would be our own group */
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)root, (int)root);
     file = fopen(path, "re");
     /* the first process of the namespace: with it all others end */

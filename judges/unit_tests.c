@@ -371,7 +371,7 @@ static void judge_function(const struct judging *judging, const struct example *
     /* a prompt that is code is the program's beginning: a completion goes on from there, and a whole function
        replaces what it began */
     char *needle = xprintf("def %s", entry),
-         *prompt = xstrdup(strstr(question->prompt, needle) ? question->prompt : "");
+         *prompt = xprintf("%s\n", strstr(question->prompt, needle) ? question->prompt : "");
     char *whole = xprintf("%s%s", prompt, code);
     const struct sandbox_file checks[] = {{"/judge/exchange.py", exchange_py},
                                           {"/judge/checker.py", checker_py},

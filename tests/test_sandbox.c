@@ -64,6 +64,7 @@ static const struct {
     {"stop_itself", 0.5, TIME, "stopped by the clock"},
     {"endless_output", 20, OUTPUT, "stopped by the limit of output"},
     {"endless_errors", 20, OUTPUT, "stopped by the limit of output"},
+    {"burst", 20, OUTPUT, "limit of output"},
     {"trace", 20, ITSELF, "refused"},
     {"mount", 20, ITSELF, "refused"},
     {"namespaces", 20, ITSELF, "refused"},
