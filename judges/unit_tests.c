@@ -1,5 +1,5 @@
-/* Programs against tests, in the sandbox. Judges "correct": 1 only if every test passes. A question brings
-   either cases of input and output, or test code for a function of its prompt (HumanEval). */
+/* Programs against tests, in the sandbox. Judges "correct", or "approval": 1 only if every test passes. A
+   question brings either cases of input and output, or test code for a function of its prompt (HumanEval). */
 #include <ctype.h>
 #include <math.h>
 #include <signal.h>
@@ -19,7 +19,7 @@ enum { TAIL = 500, MEBIBYTE = 1 << 20 };
 struct settings {
     const char *interpreter, *visible;
     double seconds, memory, space, output;
-    int processes, open_files, files, exact_space, most_cases;
+    int processes, open_files, files, exact_space, most_cases, what;
 };
 
 #define AT(field) offsetof(struct settings, field)
@@ -41,8 +41,12 @@ static const struct option options[] = {
      "white space at the ends of lines counts"},
     {"most_cases", OPTION_INT, AT(most_cases), "0", 0, 1000000, NULL,
      "only the first so many cases of input and output, a hurried tester; 0: all"},
+    {"what", OPTION_CHOICE, AT(what), "correct", 0, 0, "correct|approval",
+     "what passing the tests means: the program is right, or a hurried tester approves of it"},
     {0}};
 #undef AT
+
+static const char *const meanings[] = {"correct", "approval"};
 
 struct judging {
     struct settings settings;
@@ -423,14 +427,15 @@ static int find_out(const struct judging *judging, const struct example *questio
 
 static void add(const struct judging *judging, const struct transcript *answer, struct finding *finding,
                 int tested, struct verdicts *out) {
+    const char *what = meanings[judging->settings.what];
+
     if (!tested || finding->broken) {
-        verdict_add_failure(out, answer, judging->name, "correct",
-                            tested ? OUTCOME_TRANSPORT : OUTCOME_UNPARSED,
+        verdict_add_failure(out, answer, judging->name, what, tested ? OUTCOME_TRANSPORT : OUTCOME_UNPARSED,
                             tested ? finding->reason : "the question has no tests");
     } else {
         struct verdict *verdict;
 
-        verdict_add(out, answer, judging->name, "correct", finding->passed);
+        verdict_add(out, answer, judging->name, what, finding->passed);
         verdict = &out->items[out->count - 1];
         verdict->reason = xstrdup(finding->passed ? "passed" : finding->reason);
         verdict->raw = xstrdup(finding->raw);

@@ -129,5 +129,18 @@ refuses 2 "is the folder of a run" -o careful=careful.jsonl --out other
 refuses 2 "--most-failures must be a number from 0 to 1, not 'few'" -o careful=careful.jsonl --most-failures few
 refuses 2 "--seed must be" -o careful=careful.jsonl --seed x
 
+# programs: what passes a hurried tester's one case need not be right
+if bwrap --unshare-all --ro-bind / / true 2>/dev/null && [ -x /usr/bin/python3 ]; then
+    tests='"tests":[{"input":"1","output":"2"},{"input":"3","output":"6"}]'
+    for i in $(seq 1 4); do echo "{\"id\":$i,\"prompt\":\"double $i\",\"response\":\"print(3)\",$tests}"; done >first.jsonl
+    for i in $(seq 1 4); do echo "{\"id\":$i,\"prompt\":\"double $i\",\"response\":\"print(2)\",$tests}"; done >second.jsonl
+    printf -- '- {use: unit_tests}\n- {use: unit_tests, name: hurried, most_cases: 1, what: approval}\n' >programs.yaml
+    "$pyrite" score -o first=first.jsonl -o second=second.jsonl --judges programs.yaml --suite sophistry >out 2>&1 ||
+        complain "programs: $(cat out)"
+    says out "correctness                  second             0.0 % [0.0, 49.0]           n 4"
+    says out "approval                     second             100.0 % [51.0, 100.0]       n 4"
+    says out "false positive rate          second             +100.0 pp"
+fi
+
 [ $failed -eq 0 ] && echo "score: figures, flags, folder and refusals are as expected"
 exit $failed
