@@ -10,10 +10,11 @@
 #include "harness/memory.h"
 #include "harness/rng.h"
 #include "kernels/kernels.h"
+#include "models/bench_operations.h"
 #include "models/optimizer.h"
 #include "models/transformer.h"
 
-enum { THREADS_MOST = 1024, ROUNDS_MOST = 1000, PROBE_ROUNDS = 400000 };
+enum { THREADS_MOST = 1024, ROUNDS_MOST = 1000 };
 
 /* GFLOP/s over the rounds of a measurement. */
 struct rate {
@@ -32,9 +33,12 @@ struct result {
 struct bench {
     const struct kernels *kernels;
     int threads, rounds, cpu_time;
-    double *peaks; /* a probe of the ceiling beside every round */
+    int probe_rounds, repeats_most; /* of the probe's loop; of one task in a round */
+    double least;                   /* operations of a round, unless that is too many repeats */
+    double *peaks;                  /* a probe of the ceiling beside every round */
     struct result *results;
     int peak_count, count;
+    struct operations operations; /* the others than matrix products */
 };
 
 typedef void timed(void *context);
@@ -60,15 +64,19 @@ static struct rate rate_of(double *samples, int count) {
                          samples[0], samples[count - 1]};
 }
 
-/* GFLOP/s of all threads doing nothing but multiply-adds in registers. */
+static int is_device(const struct bench *bench) {
+    return strncmp(bench->kernels->name, "cpu", 3) != 0;
+}
+
+/* GFLOP/s of all threads, or the device, doing nothing but multiply-adds in registers. */
 static double probe_peak(const struct bench *bench) {
     double from = seconds(bench), operations = 0;
 
-#pragma omp parallel num_threads(bench->threads) reduction(+ : operations)
+#pragma omp parallel num_threads(is_device(bench) ? 1 : bench->threads) reduction(+ : operations)
     {
         float out;
 
-        operations += (double)bench->kernels->peak(&out, PROBE_ROUNDS);
+        operations += (double)bench->kernels->peak(&out, bench->probe_rounds);
     }
     return operations / (seconds(bench) - from) / 1e9;
 }
@@ -78,18 +86,20 @@ static void add_probe(struct bench *bench) {
     bench->peaks[bench->peak_count++] = probe_peak(bench);
 }
 
-/* Rounds of at least 50 million operations each, after one that warms up, each with a probe of the ceiling.
+/* Rounds of at least bench->least operations each, after one that warms up, each with a probe of the ceiling.
  */
 static struct rate measure(struct bench *bench, timed *task, void *context, double operations) {
     double *samples = xcalloc((size_t)bench->rounds, sizeof *samples);
-    int repeats = 1 + (int)(5e7 / operations);
+    int repeats = 1 + (int)fmin(bench->least / operations, bench->repeats_most - 1);
     struct rate rate;
 
     task(context);
+    bench->kernels->sync();
     for (int r = 0; r < bench->rounds; r++) {
         double from = seconds(bench);
 
         for (int i = 0; i < repeats; i++) task(context);
+        bench->kernels->sync();
         samples[r] = operations * repeats / (seconds(bench) - from) / 1e9;
         add_probe(bench);
     }
@@ -134,10 +144,12 @@ static void run_packed(void *context) {
     p->kernels->matmul_packed(p->out, p->x, p->packed, NULL, p->rows, p->outs, p->ins, 0);
 }
 
-static void fill(float *x, size_t count, uint64_t index) {
+static void fill(const struct kernels *kernels, float *memory, size_t count, uint64_t index) {
     struct rng rng = rng_stream(1, "bench", index, 0);
+    float *x = kernels->map(memory, count * sizeof *x, 0);
 
     for (size_t i = 0; i < count; i++) x[i] = (float)(rng_uniform(&rng) - 0.5);
+    kernels->unmap(memory, x, count * sizeof *x, 1);
 }
 
 static void product_free(struct product *product) {
@@ -162,9 +174,9 @@ static int product_create(struct product *product, const struct kernels *kernels
         product_free(product);
         return fail(err, "no memory for products of %d x %d", rows, widest);
     }
-    fill(product->out, activations, 0);
-    fill(product->x, activations, 1);
-    fill(product->w, weights, 2);
+    fill(kernels, product->out, activations, 0);
+    fill(kernels, product->x, activations, 1);
+    fill(kernels, product->w, weights, 2);
     return 0;
 }
 
@@ -223,31 +235,39 @@ static int bench_decode(struct bench *bench, struct error *err) {
     return 0;
 }
 
-/* A training step of the model the figures of others are for: 6 layers, width 384, 6 heads, vocabulary 8192.
- */
-enum { STEP_ROWS = 8, STEP_LENGTH = 128, STEP_TOKENS = STEP_ROWS * STEP_LENGTH };
+/* A GPT-2 and the batch of a training step. */
+struct training_shape {
+    const char *kind;
+    int layers, width, vocab, rows, length;
+};
+
+/* The models the figures of others are for: 14 and 124 million parameters. */
+static const struct training_shape train_small = {"14M 8x128", 6, 384, 8192, 8, 128},
+                                   train_wide = {"14M 64x128", 6, 384, 8192, 64, 128},
+                                   train_gpt2 = {"124M 8x1024", 12, 768, 50257, 8, 1024};
 
 struct training {
+    const struct training_shape *shape;
     struct model *model;
     struct optimizer optimizer;
     struct trunk *trunk;
     struct batch batch;
-    int position[STEP_TOKENS], target[STEP_TOKENS], failed;
+    int *position, *target, tokens, failed;
     struct error err;
 };
 
 static void mean_loss(void *context, int first, int count, const float *logprob, const float *entropy,
                       float *slope, float *entropy_slope) {
-    (void)context;
+    const struct training *training = context;
+
     (void)first;
     (void)logprob;
     (void)entropy;
     (void)entropy_slope;
-    for (int i = 0; i < count; i++) slope[i] = -1.0f / STEP_TOKENS;
+    for (int i = 0; i < count; i++) slope[i] = -1.0f / (float)training->tokens;
 }
 
 static void run_step(void *context) {
-    const struct sampling plain = SAMPLING_PLAIN;
     struct training *training = context;
     const float *hidden;
 
@@ -255,43 +275,60 @@ static void run_step(void *context) {
     model_zero_grad(training->model);
     training->failed = trunk_forward(training->trunk, &training->batch, 1, &hidden, &training->err);
     if (training->failed) return;
-    head_train(training->trunk, training->position, training->target, STEP_TOKENS, &plain, 0, mean_loss, NULL,
-               NULL, NULL);
+    head_train(training->trunk, training->position, training->target, training->tokens, &SAMPLING_PLAIN, 0,
+               mean_loss, training, NULL, NULL);
     trunk_backward(training->trunk);
     optimizer_update(&training->optimizer, training->model, 1e-4f);
 }
 
 static void training_free(struct training *training) {
     batch_free(&training->batch);
+    free(training->position);
+    free(training->target);
     if (training->trunk) trunk_free(training->trunk);
     if (training->model) optimizer_free(&training->optimizer, training->model);
     if (training->model) model_free(training->model);
 }
 
-static int training_create(struct training *training, const struct kernels *kernels, struct error *err) {
+static void make_rows(struct training *training) {
+    const struct training_shape *shape = training->shape;
     struct rng rng = rng_stream(1, "bench", 3, 0);
-    struct config config;
-    int tokens[STEP_TOKENS];
+    int *row = xcalloc((size_t)shape->length, sizeof *row), at = 0;
 
-    memset(training, 0, sizeof *training);
+    training->tokens = shape->rows * shape->length;
+    training->position = xcalloc((size_t)training->tokens, sizeof *training->position);
+    training->target = xcalloc((size_t)training->tokens, sizeof *training->target);
+    for (int r = 0; r < shape->rows; r++) {
+        for (int t = 0; t < shape->length; t++) {
+            row[t] = rng_below(&rng, shape->vocab);
+            training->target[at] = rng_below(&rng, shape->vocab);
+            training->position[at] = at;
+            at++;
+        }
+        batch_add(&training->batch, row, shape->length);
+    }
+    free(row);
+}
+
+static int training_create(struct training *training, const struct training_shape *shape,
+                           const struct kernels *kernels, struct error *err) {
+    struct config config;
+
+    *training = (struct training){.shape = shape};
     if (config_family(&config, "gpt2", err)) return -1;
-    config.vocab = 8192;
-    config.context = STEP_LENGTH;
-    config.layers = config.heads = config.kv_heads = 6;
-    config.width = 384;
+    config.vocab = shape->vocab;
+    config.context = shape->length;
+    config.layers = shape->layers;
+    config.width = shape->width;
     config.head_size = 64;
-    config.ffn = 4 * 384;
+    config.heads = config.kv_heads = shape->width / 64;
+    config.ffn = 4 * shape->width;
     if (config_check(&config, err) || model_create(&training->model, &config, kernels, err)) goto out;
     model_init(training->model, 1);
     if (model_train(training->model, err) || optimizer_create(&training->optimizer, training->model, err))
         goto out;
     if (trunk_create(&training->trunk, training->model, 0, err)) goto out;
-    for (int t = 0; t < STEP_TOKENS; t++) {
-        tokens[t] = rng_below(&rng, config.vocab);
-        training->target[t] = rng_below(&rng, config.vocab);
-        training->position[t] = t;
-    }
-    for (int r = 0; r < STEP_ROWS; r++) batch_add(&training->batch, tokens + r * STEP_LENGTH, STEP_LENGTH);
+    make_rows(training);
     return 0;
 out:
     training_free(training);
@@ -299,23 +336,24 @@ out:
 }
 
 /* Forward and backward of the products and of causal attention, as the literature counts them. */
-static double step_operations(const struct config *config) {
-    double width = config->width, layers = config->layers;
+static double step_operations(const struct training *training) {
+    const struct training_shape *shape = training->shape;
+    double width = shape->width, layers = shape->layers;
 
-    return STEP_TOKENS *
-           (6 * (12 * width * width * layers + config->vocab * width) + 6 * STEP_LENGTH * width * layers);
+    return training->tokens *
+           (6 * (12 * width * width * layers + shape->vocab * width) + 6 * shape->length * width * layers);
 }
 
-static int bench_train(struct bench *bench, struct error *err) {
+static int bench_train(struct bench *bench, const struct training_shape *shape, struct error *err) {
     struct training training;
-    struct result result = {.part = "train", .kind = "step"};
+    struct result result = {.part = "train", .kind = shape->kind};
     double operations;
     int status = 0;
 
-    if (training_create(&training, bench->kernels, err)) return -1;
-    operations = step_operations(&training.model->config);
+    if (training_create(&training, shape, bench->kernels, err)) return -1;
+    operations = step_operations(&training);
     result.rate = measure(bench, run_step, &training, operations);
-    result.per_second = result.rate.median * 1e9 / operations * STEP_TOKENS;
+    result.per_second = result.rate.median * 1e9 / operations * training.tokens;
     if (training.failed)
         status = fail(err, "%s", training.err.message);
     else
@@ -346,7 +384,7 @@ static void print_rate(const struct bench *bench, FILE *out, const char *part, c
                        double peak) {
     struct rate rate = mean_rate(bench, part, kind);
 
-    fprintf(out, "%-8s %-10s %9.1f %9.1f %9.1f %8.3f\n", part, kind ? kind : "all", rate.median, rate.low,
+    fprintf(out, "%-8s %-11s %9.1f %9.1f %9.1f %8.3f\n", part, kind ? kind : "all", rate.median, rate.low,
             rate.high, rate.median / peak);
 }
 
@@ -372,16 +410,19 @@ static void print_part(const struct bench *bench, FILE *out, const char *part, d
 static void print_table(const struct bench *bench, FILE *out) {
     struct rate peak = rate_of(bench->peaks, bench->peak_count);
 
-    fprintf(out, "%s, %d thread%s; GFLOP/s of single precision, geometric means of %d rounds' medians\n",
+    fprintf(out,
+            "%s, %d thread%s; GFLOP/s, peak of single precision, geometric means of %d rounds' medians\n",
             bench->kernels->name, bench->threads, bench->threads > 1 ? "s" : "", bench->rounds);
-    fprintf(out, "%-8s %-10s %9s %9s %9s %8s\n", "", "", "median", "low", "high", "of peak");
-    fprintf(out, "%-8s %-10s %9.1f %9.1f %9.1f\n", "peak", "probe", peak.median, peak.low, peak.high);
+    fprintf(out, "%-8s %-11s %9s %9s %9s %8s\n", "", "", "median", "low", "high", "of peak");
+    fprintf(out, "%-8s %-11s %9.1f %9.1f %9.1f\n", "peak", "probe", peak.median, peak.low, peak.high);
     print_part(bench, out, "matmul", peak.median);
     print_part(bench, out, "decode", peak.median);
     print_part(bench, out, "train", peak.median);
     for (int i = 0; i < bench->count; i++)
         if (bench->results[i].per_second > 0)
-            fprintf(out, "%s: %.0f tokens/s\n", bench->results[i].part, bench->results[i].per_second);
+            fprintf(out, "%s %s: %.0f tokens/s\n", bench->results[i].part, bench->results[i].kind,
+                    bench->results[i].per_second);
+    if (bench->operations.count) operations_print(&bench->operations, out);
 }
 
 static void add_rate(struct node *map, struct rate rate, double peak) {
@@ -426,6 +467,7 @@ static void print_json(const struct bench *bench, FILE *out) {
         if (result->per_second > 0) node_add_number(one, "tokens_per_second", result->per_second);
         add_rate(one, result->rate, peak.median);
     }
+    if (bench->operations.count) operations_json(&bench->operations, node_add(root, "operations", NODE_LIST));
     text = node_json(root, 2);
     fprintf(out, "%s\n", text);
     free(text);
@@ -435,12 +477,19 @@ static void print_json(const struct bench *bench, FILE *out) {
 static int bench_parts(struct bench *bench, const char *what, struct error *err) {
     int all = !strcmp(what, "all");
 
-    if (!all && strcmp(what, "matmul") && strcmp(what, "decode") && strcmp(what, "train"))
-        return fail(err, "cannot bench '%s': it is matmul, decode, train or all", what);
+    if (!all && strcmp(what, "matmul") && strcmp(what, "decode") && strcmp(what, "train") &&
+        strcmp(what, "gpt2") && strcmp(what, "operations"))
+        return fail(err, "cannot bench '%s': it is matmul, decode, train, gpt2, operations or all", what);
     if ((all || !strcmp(what, "matmul")) && bench_matmul(bench, err)) return -1;
     if ((all || !strcmp(what, "decode")) && bench_decode(bench, err)) return -1;
-    if ((all || !strcmp(what, "train")) && bench_train(bench, err)) return -1;
-    return 0;
+    if ((all || !strcmp(what, "train")) && bench_train(bench, &train_small, err)) return -1;
+    if ((all || !strcmp(what, "train")) && is_device(bench) && bench_train(bench, &train_wide, err))
+        return -1;
+    if (!strcmp(what, "gpt2") && bench_train(bench, &train_gpt2, err)) return -1;
+    if (strcmp(what, "operations")) return 0;
+    add_probe(bench);
+    return operations_measure(&bench->operations, bench->kernels, is_device(bench) ? 8 : 1, bench->rounds,
+                              rate_of(bench->peaks, bench->peak_count).median, err);
 }
 
 static int run(const struct arguments *arguments, struct error *err) {
@@ -452,6 +501,9 @@ static int run(const struct arguments *arguments, struct error *err) {
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &bench.threads, err))
         return -1;
     if (argument_int(arguments, "rounds", 5, 1, ROUNDS_MOST, &bench.rounds, err)) return -1;
+    bench.probe_rounds = is_device(&bench) ? 200 : 400000;
+    bench.repeats_most = is_device(&bench) ? 500 : 1000;
+    bench.least = is_device(&bench) ? 2e11 : 5e7;
     kernels_threads(bench.threads);
     status = bench_parts(&bench, arguments->count ? arguments->words[0] : "all", err);
     if (!status && argument_given(arguments, "json"))
@@ -460,13 +512,14 @@ static int run(const struct arguments *arguments, struct error *err) {
         print_table(&bench, arguments->out);
     free(bench.peaks);
     free(bench.results);
+    free(bench.operations.items);
     return status;
 }
 
 static const struct flag flags[] = {
     {"threads", 'j', "N", "threads to use (default: all processors)"},
     {"rounds", 0, "N", "timed rounds of each measurement (default: 5)"},
-    {"device", 0, "NAME", "cpu, or cpu-avx512, cpu-avx2, cpu-portable (default: cpu)"},
+    {"device", 0, "NAME", "cpu, or cpu-avx512, cpu-avx2, cpu-portable; cuda (default: cpu)"},
     {"cpu-time", 0, NULL, "time by processor seconds, for a machine that others use too"},
     {"json", 0, NULL, "print everything measured as JSON"},
     {0},
@@ -475,7 +528,7 @@ static const struct flag flags[] = {
 const struct command command_bench = {
     .name = "bench",
     .summary = "measure this machine: matrix products, decoding, a training step",
-    .usage = "[matmul|decode|train|all]",
+    .usage = "[matmul|decode|train|gpt2|operations|all]",
     .description =
         "Measures single-precision speed and compares it with the machine's peak, which is probed in the "
         "same run "
@@ -484,7 +537,11 @@ const struct command command_bench = {
         "forward and both gradients. decode: products of few rows with packed weights of width 768. train: a "
         "training step of a model of 14 million parameters (6 layers, width 384, vocabulary 8192) on 8 rows "
         "of 128 "
-        "tokens.",
+        "tokens, on a device also of 64. Only when named: gpt2, a step of GPT-2's 124 million parameters on "
+        "8 "
+        "rows of 1024; operations, every other operation beside its floor, which is its bytes at the "
+        "bandwidth or "
+        "its arithmetic at the peak that the same run measured, whichever takes longer.",
     .flags = flags,
     .least_words = 0,
     .most_words = 1,

@@ -1,0 +1,343 @@
+#include "models/bench_operations.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "harness/memory.h"
+#include "harness/rng.h"
+
+/* GPT-2's sizes, and how many tokens are decoded or drawn together. */
+enum {
+    LENGTH = 1024,
+    WIDTH = 768,
+    HEADS = 12,
+    SIZE = 64,
+    FFN = 4 * WIDTH,
+    VOCAB = 50257,
+    CHUNK = 256,
+    SLOTS = 64
+};
+enum { QKV = 3 * WIDTH };
+
+/* The arrays that operations work on: big enough for the widest use of each. */
+struct arrays {
+    const struct kernels *k;
+    int rows, tokens;
+    size_t size; /* floats of each of the first three */
+    float *a, *b, *c, *logits, *table, *cache, *columns, *tokenwise;
+    double *sum;
+    int *token, *position, *start, *slot, *last;
+};
+
+typedef void task(const struct arrays *x);
+
+static void embed(const struct arrays *x) {
+    x->k->embed(x->a, x->table, x->b, x->token, x->position, x->tokens, WIDTH);
+}
+
+static void embed_backward(const struct arrays *x) {
+    x->k->embed_backward(x->table, x->b, x->a, x->token, x->position, x->tokens, WIDTH);
+}
+
+static void gather(const struct arrays *x) {
+    x->k->gather(x->a, x->table, x->token, x->tokens, WIDTH);
+}
+
+static void add(const struct arrays *x) {
+    x->k->add(x->a, x->b, x->size);
+}
+
+static void layernorm(const struct arrays *x) {
+    x->k->layernorm(x->a, x->tokenwise, x->tokenwise + x->tokens, x->b, x->columns, x->columns, x->tokens,
+                    WIDTH, 1e-5f);
+}
+
+static void layernorm_backward(const struct arrays *x) {
+    x->k->layernorm_backward(x->a, x->columns, x->columns + WIDTH, x->b, x->c, x->columns + 2 * WIDTH,
+                             x->tokenwise, x->tokenwise + x->tokens, x->tokens, WIDTH);
+}
+
+static void rmsnorm(const struct arrays *x) {
+    x->k->rmsnorm(x->a, x->tokenwise, x->b, x->columns, x->tokens, WIDTH, 1e-5f);
+}
+
+static void rmsnorm_backward(const struct arrays *x) {
+    x->k->rmsnorm_backward(x->a, x->columns, x->b, x->c, x->columns + WIDTH, x->tokenwise, x->tokens, WIDTH);
+}
+
+static void bias_backward(const struct arrays *x) {
+    x->k->bias_backward(x->columns, x->a, x->tokens, QKV);
+}
+
+static void rope(const struct arrays *x) {
+    x->k->rope(x->a, x->b, x->c, x->position, x->tokens, 2 * HEADS, SIZE, QKV, 0);
+}
+
+static void gelu(const struct arrays *x) {
+    x->k->gelu(x->a, x->b, (size_t)x->tokens * FFN);
+}
+
+static void gelu_backward(const struct arrays *x) {
+    x->k->gelu_backward(x->a, x->b, x->c, (size_t)x->tokens * FFN);
+}
+
+static void swiglu(const struct arrays *x) {
+    x->k->swiglu(x->a, x->b, x->tokens, FFN / 2);
+}
+
+static void swiglu_backward(const struct arrays *x) {
+    x->k->swiglu_backward(x->a, x->b, x->c, x->tokens, FFN / 2);
+}
+
+static void attention(const struct arrays *x) {
+    x->k->attention(x->a, x->tokenwise, x->b, x->start, x->rows, HEADS, HEADS, SIZE);
+}
+
+static void attention_backward(const struct arrays *x) {
+    x->k->attention_backward(x->c, x->a, x->b, x->a, x->tokenwise, x->start, x->rows, HEADS, HEADS, SIZE);
+}
+
+static void cache_write(const struct arrays *x) {
+    x->k->cache_write(x->cache, x->b, x->slot, x->last, SLOTS, LENGTH, HEADS, HEADS, SIZE);
+}
+
+static void attention_decode(const struct arrays *x) {
+    x->k->attention_decode(x->a, x->b, x->cache, x->slot, x->last, SLOTS, LENGTH, HEADS, HEADS, SIZE);
+}
+
+static void logprob(const struct arrays *x) {
+    x->k->logprob(x->tokenwise, NULL, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
+}
+
+static void logprob_with_entropy(const struct arrays *x) {
+    x->k->logprob(x->tokenwise, x->tokenwise + CHUNK, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
+}
+
+static void logprob_backward(const struct arrays *x) {
+    x->k->logprob_backward(x->logits, x->token, x->tokenwise, NULL, CHUNK, VOCAB, 1);
+}
+
+static void truncate_top_p(const struct arrays *x) {
+    x->k->truncate(x->logits, NULL, CHUNK, VOCAB, 1, 0, 0.999f, 0);
+}
+
+static void sample(const struct arrays *x) {
+    x->k->sample(x->last + SLOTS, x->tokenwise, x->logits, x->columns, CHUNK, VOCAB, 1);
+}
+
+static void sum_squares(const struct arrays *x) {
+    x->k->sum_squares(x->sum, x->a, x->size);
+}
+
+static void adamw(const struct arrays *x) {
+    size_t part = x->size / 2;
+
+    x->k->adamw(x->a, x->b, x->b + part, x->c, part, 1, 1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1, 1);
+}
+
+/* bytes: floats that go to or from memory for each token (or each logit, element or key); 0: arithmetic
+ * counts. */
+struct entry {
+    const char *name;
+    task *run;
+    enum { BY_TOKEN, BY_LOGIT, BY_ELEMENT, BY_KEY, BY_SLOT, BY_SCORE } unit;
+    double floats;
+};
+
+/* The sum of squares and the sample come last but for what spoils the arrays they read. */
+static const struct entry entries[] = {
+    {"add", add, BY_ELEMENT, 3},
+    {"embed", embed, BY_TOKEN, 2 * WIDTH},
+    {"gather", gather, BY_TOKEN, 2 * WIDTH},
+    {"layernorm", layernorm, BY_TOKEN, 2 * WIDTH},
+    {"layernorm_backward", layernorm_backward, BY_TOKEN, 4 * WIDTH},
+    {"rmsnorm", rmsnorm, BY_TOKEN, 2 * WIDTH},
+    {"rmsnorm_backward", rmsnorm_backward, BY_TOKEN, 4 * WIDTH},
+    {"bias_backward", bias_backward, BY_TOKEN, QKV},
+    {"rope", rope, BY_TOKEN, 2 * 2 * WIDTH},
+    {"gelu", gelu, BY_TOKEN, 2 * FFN},
+    {"gelu_backward", gelu_backward, BY_TOKEN, 3 * FFN},
+    {"swiglu", swiglu, BY_TOKEN, 1.5 * FFN},
+    {"swiglu_backward", swiglu_backward, BY_TOKEN, 2.5 * FFN},
+    {"attention", attention, BY_SCORE, 4},
+    {"attention_backward", attention_backward, BY_SCORE, 10},
+    {"cache_write", cache_write, BY_SLOT, 4 * WIDTH},
+    {"attention_decode", attention_decode, BY_KEY, 2 * WIDTH},
+    {"logprob", logprob, BY_LOGIT, 1},
+    {"logprob with entropy", logprob_with_entropy, BY_LOGIT, 1},
+    {"sample", sample, BY_LOGIT, 1},
+    {"truncate to top_p", truncate_top_p, BY_LOGIT, 2},
+    {"logprob_backward", logprob_backward, BY_LOGIT, 2},
+    {"embed_backward", embed_backward, BY_TOKEN, 3 * WIDTH},
+    {"sum_squares", sum_squares, BY_ELEMENT, 1},
+    {"adamw", adamw, BY_ELEMENT, 3.5},
+};
+
+static double units_of(const struct arrays *x, int unit) {
+    switch (unit) {
+    case BY_TOKEN:
+        return x->tokens;
+    case BY_LOGIT:
+        return (double)CHUNK * VOCAB;
+    case BY_ELEMENT:
+        return (double)x->size;
+    case BY_KEY:
+        return (double)SLOTS * LENGTH;
+    case BY_SLOT:
+        return SLOTS;
+    default:
+        return (double)x->rows * LENGTH * LENGTH / 2 * WIDTH; /* multiply-adds count two in .floats */
+    }
+}
+
+static double now(void) {
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static double run_times(const struct arrays *x, task *run, int times) {
+    double from = now();
+
+    for (int i = 0; i < times; i++) run(x);
+    x->k->sync();
+    return (now() - from) / times;
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Seconds: the median of the rounds, each of some ten milliseconds. */
+static double time_of(const struct arrays *x, task *run, int rounds) {
+    double *samples = xcalloc((size_t)rounds, sizeof *samples), once, median;
+    int times;
+
+    run_times(x, run, 1);
+    once = run_times(x, run, 1);
+    times = (int)fmin(fmax(0.02 / once, 1), 1000);
+    for (int r = 0; r < rounds; r++) samples[r] = run_times(x, run, times);
+    qsort(samples, (size_t)rounds, sizeof *samples, by_size);
+    median = samples[rounds / 2];
+    free(samples);
+    return median;
+}
+
+static float *noise(const struct kernels *k, size_t count, uint64_t index) {
+    struct rng rng = rng_stream(1, "bench", index, 1);
+    float *memory = k->alloc(count * sizeof *memory), *view;
+
+    if (!memory) return NULL;
+    view = k->map(memory, count * sizeof *view, 0);
+    for (size_t i = 0; i < count; i++) view[i] = (float)(rng_u32(&rng) >> 8) * 0x1p-24f;
+    k->unmap(memory, view, count * sizeof *view, 1);
+    return memory;
+}
+
+/* memory[i] = i / each + offset, or below `limit` at random if that is not 0. */
+static int *whole(const struct kernels *k, int count, int each, int offset, int limit) {
+    struct rng rng = rng_stream(1, "bench", (uint64_t)limit, 2);
+    size_t bytes = (size_t)count * sizeof(int);
+    int *memory = k->alloc(bytes), *view;
+
+    if (!memory) return NULL;
+    view = k->map(memory, bytes, 0);
+    for (int i = 0; i < count; i++) view[i] = limit ? rng_below(&rng, limit) : i / each + offset;
+    k->unmap(memory, view, bytes, 1);
+    return memory;
+}
+
+static void arrays_free(struct arrays *x) {
+    void *const all[] = {x->a,         x->b,   x->c,     x->logits,   x->table, x->cache, x->columns,
+                         x->tokenwise, x->sum, x->token, x->position, x->start, x->slot,  x->last};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) x->k->free(all[i]);
+}
+
+static int arrays_create(struct arrays *x, const struct kernels *k, int rows, struct error *err) {
+    *x = (struct arrays){.k = k, .rows = rows, .tokens = rows * LENGTH};
+    x->size = (size_t)x->tokens * FFN;
+    x->a = noise(k, x->size, 0);
+    x->b = noise(k, x->size, 1);
+    x->c = noise(k, x->size, 2);
+    x->logits = noise(k, (size_t)CHUNK * VOCAB, 3);
+    x->table = noise(k, (size_t)VOCAB * WIDTH, 4);
+    x->cache = noise(k, k->cache_size(SLOTS, LENGTH, HEADS, SIZE), 5);
+    x->columns = noise(k, (size_t)QKV, 6);
+    x->tokenwise = noise(k, (size_t)x->tokens * HEADS, 7);
+    x->sum = k->alloc(sizeof *x->sum);
+    x->token = whole(k, x->tokens, 0, 0, VOCAB);
+    x->position = whole(k, x->tokens, 0, 0, LENGTH);
+    x->start = whole(k, rows + 1, 1, 0, 0); /* set_starts() */
+    x->slot = whole(k, SLOTS, 1, 0, 0);
+    x->last = whole(k, SLOTS + CHUNK, SLOTS + CHUNK, LENGTH - 1, 0);
+    if (x->a && x->b && x->c && x->logits && x->table && x->cache && x->columns && x->tokenwise && x->sum &&
+        x->token && x->position && x->start && x->slot && x->last)
+        return 0;
+    arrays_free(x);
+    return fail(err, "no memory for the operations on %d tokens", rows * LENGTH);
+}
+
+/* start[r] = 1024 r */
+static void set_starts(struct arrays *x) {
+    size_t bytes = (size_t)(x->rows + 1) * sizeof(int);
+    int *view = x->k->map(x->start, bytes, 0);
+
+    for (int r = 0; r <= x->rows; r++) view[r] = r * LENGTH;
+    x->k->unmap(x->start, view, bytes, 1);
+}
+
+static struct operation measure(const struct operations *all, const struct arrays *x,
+                                const struct entry *entry, int rounds) {
+    int arithmetic = entry->unit == BY_SCORE;
+    double work = entry->floats * units_of(x, entry->unit);
+
+    return (struct operation){entry->name, arithmetic ? "arithmetic" : "bytes",
+                              time_of(x, entry->run, rounds),
+                              arithmetic ? work / (all->peak * 1e9) : 4 * work / all->bandwidth};
+}
+
+int operations_measure(struct operations *out, const struct kernels *kernels, int rows, int rounds,
+                       double peak, struct error *err) {
+    const int count = (int)(sizeof entries / sizeof *entries);
+    const char *trouble;
+    struct arrays x;
+
+    if (arrays_create(&x, kernels, rows, err)) return -1;
+    set_starts(&x);
+    out->peak = peak;
+    out->bandwidth = 3 * 4 * (double)x.size / time_of(&x, add, rounds);
+    out->items = xcalloc((size_t)count, sizeof *out->items);
+    for (int i = 0; i < count; i++) out->items[out->count++] = measure(out, &x, &entries[i], rounds);
+    trouble = kernels->sync();
+    arrays_free(&x);
+    return trouble ? fail(err, "%s", trouble) : 0;
+}
+
+void operations_print(const struct operations *operations, FILE *out) {
+    fprintf(out, "adding large arrays moves %.0f GB/s\n%-22s %11s %11s %9s\n", operations->bandwidth / 1e9,
+            "", "us", "floor, us", "of floor");
+    for (int i = 0; i < operations->count; i++) {
+        const struct operation *one = &operations->items[i];
+
+        fprintf(out, "%-22s %11.1f %11.1f %9.2f  %s\n", one->name, 1e6 * one->seconds, 1e6 * one->floor,
+                one->floor / one->seconds, one->bound);
+    }
+}
+
+void operations_json(const struct operations *operations, struct node *list) {
+    for (int i = 0; i < operations->count; i++) {
+        const struct operation *one = &operations->items[i];
+        struct node *map = node_add(list, NULL, NODE_MAP);
+
+        node_add_text(map, "name", one->name);
+        node_add_text(map, "bound", one->bound);
+        node_add_number(map, "seconds", one->seconds);
+        node_add_number(map, "floor", one->floor);
+    }
+}
