@@ -8,6 +8,10 @@
 
 extern const struct kernels *cpu_find(const char *name);
 
+static int is_cuda(const char *name) {
+    return !strcmp(name, "cuda") || !strcmp(name, "cuda-bf16");
+}
+
 /* Why there is no "cuda", or NULL if there is. */
 static const char *cuda_trouble(void) {
 #ifdef HAVE_CUDA
@@ -18,16 +22,16 @@ static const char *cuda_trouble(void) {
 }
 
 const struct kernels *kernels_find(const char *name) {
-    if (strcmp(name, "cuda")) return cpu_find(name);
+    if (!is_cuda(name)) return cpu_find(name);
 #ifdef HAVE_CUDA
-    if (!cuda_trouble()) return &kernels_cuda;
+    if (!cuda_trouble()) return strcmp(name, "cuda") ? cuda_bf16() : &kernels_cuda;
 #endif
     return NULL;
 }
 
 const char *kernels_missing(const char *name) {
     static char text[400];
-    const char *trouble = strcmp(name, "cuda") ? NULL : cuda_trouble();
+    const char *trouble = is_cuda(name) ? cuda_trouble() : NULL;
 
     snprintf(text, sizeof text, "this machine has no device \"%.40s\"%s%s%s", name, trouble ? " (" : "",
              trouble ? trouble : "", trouble ? ")" : "");

@@ -38,8 +38,9 @@ struct kernels {
 };
 
 /* "cpu", or with a suffix that pins the instruction set: "cpu-avx512", "cpu-avx2", "cpu-portable"; or "cuda",
-   the first NVIDIA device. NULL if this machine cannot run it. CUDA does not survive fork(): a process that
-   has found it must not fork to use it. */
+   the first NVIDIA device, and "cuda-bf16", it with matrix products of operands rounded to bf16. NULL if this
+   machine cannot run it. CUDA does not survive fork(): a process that has found it must not fork to use it.
+ */
 const struct kernels *kernels_find(const char *name);
 /* Why kernels_find() has just given NULL for that name: "this machine has no …". */
 const char *kernels_missing(const char *name);

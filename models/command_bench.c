@@ -487,7 +487,7 @@ static int bench_parts(struct bench *bench, const char *what, struct error *err)
         return -1;
     if (!strcmp(what, "gpt2") && bench_train(bench, &train_gpt2, err)) return -1;
     if (strcmp(what, "operations")) return 0;
-    add_probe(bench);
+    for (int r = 0; r <= bench->rounds; r++) add_probe(bench);
     return operations_measure(&bench->operations, bench->kernels, is_device(bench) ? 8 : 1, bench->rounds,
                               rate_of(bench->peaks, bench->peak_count).median, err);
 }
@@ -519,7 +519,7 @@ static int run(const struct arguments *arguments, struct error *err) {
 static const struct flag flags[] = {
     {"threads", 'j', "N", "threads to use (default: all processors)"},
     {"rounds", 0, "N", "timed rounds of each measurement (default: 5)"},
-    {"device", 0, "NAME", "cpu, or cpu-avx512, cpu-avx2, cpu-portable; cuda (default: cpu)"},
+    {"device", 0, "NAME", "cpu, or cpu-avx512, cpu-avx2, cpu-portable; cuda, cuda-bf16 (default: cpu)"},
     {"cpu-time", 0, NULL, "time by processor seconds, for a machine that others use too"},
     {"json", 0, NULL, "print everything measured as JSON"},
     {0},

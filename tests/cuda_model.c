@@ -205,7 +205,7 @@ END_TEST
 
 START_TEST(the_samplers_log_probabilities_are_the_trainers_to_the_bit)
 {
-    struct model *model = new_model(_i, devices[1]);
+    struct model *model = new_model(_i % 2, _i < 2 ? devices[1] : kernels_find("cuda-bf16"));
     struct response responses[REQUESTS];
     struct batch batch = {0};
     struct trunk *trunk;
@@ -251,7 +251,7 @@ int main(void) {
     tcase_add_loop_test(test, responses_have_the_tokens_and_log_probabilities_of_the_cpu, 0, 2);
     tcase_add_loop_test(test, training_follows_the_curve_of_the_cpu, 0, 2);
     tcase_add_loop_test(test, training_twice_gives_the_same_bits, 0, 2);
-    tcase_add_loop_test(test, the_samplers_log_probabilities_are_the_trainers_to_the_bit, 0, 2);
+    tcase_add_loop_test(test, the_samplers_log_probabilities_are_the_trainers_to_the_bit, 0, 4);
     suite_add_tcase(suite, test);
     runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */

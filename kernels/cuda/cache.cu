@@ -93,12 +93,17 @@ static __device__ float weight_sum(const float *weights, int count) {
     return total;
 }
 
+/* Floats of shared memory for a query; loops over it may look ahead by a few. */
+static inline __host__ __device__ int query_room(int size) {
+    return ROUND16(size) + WIDTH;
+}
+
 /* One query head of one entry a block. */
 static __global__ void decode_kernel(float *out, const float *qkv, const float *cache, const int *slot,
                                      const int *position, struct cache shape, int heads, int kv_heads) {
     extern __shared__ float shared[];
     int h = blockIdx.x, i = blockIdx.y, size = shape.size, count = position[i] + 1;
-    float *q = shared, *scores = shared + size, max, sum;
+    float *q = shared, *scores = shared + query_room(size), max, sum;
     const float *head = cache + ((size_t)slot[i] * kv_heads + h / (heads / kv_heads)) * cache_head(shape);
     const float *values = head + cache_keys(shape);
 
@@ -121,7 +126,7 @@ static __global__ void decode_kernel(float *out, const float *qkv, const float *
 void attention_decode_cuda(float *out, const float *qkv, const float *cache, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
                            int head_size) {
-    size_t bytes = ((size_t)context + head_size) * sizeof(float);
+    size_t bytes = ((size_t)context + query_room(head_size)) * sizeof(float);
 
     if (count == 0 || !allow_shared((const void *)decode_kernel, bytes, "attention_decode")) return;
     decode_kernel<<<dim3(heads, count), THREADS, bytes>>>(out, qkv, cache, slot, position,

@@ -5,6 +5,8 @@
 #include "kernels/kernels.h"
 
 extern const struct kernels kernels_cuda;
+/* The same but for matrix products, which tensor cores make of operands rounded to bf16. */
+const struct kernels *cuda_bf16(void);
 
 /* Makes the first device ready; NULL, or the sentence that says why there is none. */
 const char *cuda_open(void);
@@ -22,6 +24,11 @@ size_t cuda_pack_size(int outs, int ins);
 size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);
 size_t cuda_peak(float *out, int rounds);
 const char *cuda_sync(void);
+
+void matmul_bf16_cuda(float *out, const float *x, const float *w, const float *bias, int rows, int outs,
+                      int ins, int add);
+void matmul_dx_bf16_cuda(float *dx, const float *dy, const float *w, int rows, int outs, int ins, int add);
+void matmul_dw_bf16_cuda(float *dw, const float *dy, const float *x, int rows, int outs, int ins);
 
 #define OP(name, arguments) void name##_cuda arguments;
 #include "kernels/ops.def"

@@ -13,8 +13,13 @@ static inline __host__ __device__ int spans_of(int vocab) {
     return (vocab + SPAN - 1) / SPAN;
 }
 
+/* (logit - max) / temperature */
+static __device__ __forceinline__ float scaled(float logit, float max, float temperature) {
+    return temperature == 1 ? logit - max : (logit - max) / temperature;
+}
+
 static __device__ __forceinline__ float weight_of(float logit, float max, float temperature) {
-    return exp_of((logit - max) / temperature);
+    return exp_of(scaled(logit, max, temperature));
 }
 
 /* The largest of a number of every thread, given to all. */

@@ -5,7 +5,7 @@ struct weighted_logit {
     float max, temperature;
 
     __device__ float operator()(float logit) const {
-        float z = (logit - max) / temperature, weight = exp_of(z);
+        float z = scaled(logit, max, temperature), weight = exp_of(z);
 
         return weight > 0 ? weight * z : 0;
     }
@@ -50,19 +50,20 @@ void logprob_cuda(float *logprob, float *entropy, int *best, const float *logits
 static __global__ void logprob_backward_kernel(float *logits, const int *target, const float *slope,
                                                const float *entropy_slope, int vocab, float temperature) {
     extern __shared__ double sums[];
-    int r = blockIdx.x, with_entropy = entropy_slope != NULL;
+    int r = blockIdx.x, chosen = target[r], with_entropy = entropy_slope != NULL;
     float *row = logits + (size_t)r * vocab, max = max_of(row, vocab);
     double sum = weight_sum(sums, row, vocab, max, temperature);
     float entropy = with_entropy ? (float)entropy_of(sums, row, vocab, max, temperature, sum) : 0;
     float share = (float)(1 / sum), log_sum = (float)log(sum), of_slope = slope[r] / temperature;
     float of_entropy = with_entropy ? entropy_slope[r] / temperature : 0;
 
+#pragma unroll 4
     for (int i = threadIdx.x; i < vocab; i += THREADS) {
-        float z = (row[i] - max) / temperature, p = exp_of(z) * share;
+        float z = scaled(row[i], max, temperature), p = exp_of(z) * share;
         float gradient = -of_slope * p, spread = of_entropy * p * (z - log_sum + entropy);
 
         gradient = with_entropy && p > 0 ? gradient - spread : gradient;
-        row[i] = i == target[r] ? gradient + of_slope : gradient;
+        row[i] = i == chosen ? gradient + of_slope : gradient;
     }
 }
 

@@ -1,15 +1,6 @@
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/product.cuh"
 
-/* out[m][n] = (add ? out[m][n] : 0) + sum over k of left(m, k) right(n, k), then + bias[n]: one chain of
- * fused multiply-adds per element, k ascending, whatever the tile; so the tile may follow the size. */
-struct product {
-    float *out;
-    const float *left, *right, *bias;
-    int rows, cols, depth, add;
-    int left_stride,
-        right_stride;          /* from a row to the next where k lies together, else from a k to the next */
-    int left_wide, right_wide; /* may be read in 16 bytes */
-};
+/* One chain of fused multiply-adds per element, k ascending, as on the CPU. */
 
 /* A tile's shape: ROWS x COLS of out a block, DEPTH of k at a time, EACH_ROW x EACH_COL a thread. */
 template <int ROWS_, int COLS_, int DEPTH_, int EACH_ROW_, int EACH_COL_> struct shape {
@@ -47,54 +38,25 @@ static __device__ __forceinline__ void load_group(float *out, const float *in, i
     for (int i = 0; i < EACH; i += group) load<group>(out + i, in + place_of<EACH, SIZE>(thread, i));
 }
 
-/* One side's piece of SIZE x DEPTH on its way from global to shared memory; ALONG: k lies together. */
-template <bool ALONG, int SIZE, int DEPTH, int THREADS> struct piece {
-    static const int QUADS = SIZE * DEPTH / 4, EACH = (QUADS + THREADS - 1) / THREADS, PITCH = SIZE + 4;
-    float staged[EACH][4];
+/* A piece for multiply-adds: shared[k][at]. */
+template <bool ALONG, int SIZE, int DEPTH, int THREADS>
+struct piece : staged_piece<ALONG, SIZE, DEPTH, THREADS> {
+    typedef staged_piece<ALONG, SIZE, DEPTH, THREADS> base;
+    static const int PITCH = SIZE + 4;
 
-    static __device__ __forceinline__ void quad_at(int quad, int *at, int *k) {
-        *at = ALONG ? quad / (DEPTH / 4) : quad % (SIZE / 4) * 4;
-        *k = ALONG ? quad % (DEPTH / 4) * 4 : quad / (SIZE / 4);
-    }
-
-    __device__ __forceinline__ void fetch(const float *data, int stride, int wide, int first, int count,
-                                          int from, int depth) {
-#pragma unroll
-        for (int e = 0; e < EACH; e++) {
-            int quad = threadIdx.x + e * THREADS, at, k;
-
-            quad_at(quad, &at, &k);
-            at += first;
-            k += from;
-            const float *x = data + (ALONG ? (size_t)at * stride + k : (size_t)k * stride + at);
-            int inside = quad < QUADS && at < count && k < depth;
-            int left = !inside ? 0 : ALONG ? depth - k : count - at;
-
-            if (wide && left >= 4) {
-                float4 four = *(const float4 *)x;
-
-                staged[e][0] = four.x, staged[e][1] = four.y, staged[e][2] = four.z, staged[e][3] = four.w;
-            } else {
-#pragma unroll
-                for (int i = 0; i < 4; i++) staged[e][i] = i < left ? x[i] : 0;
-            }
-        }
-    }
-
-    /* shared[k][at] */
     __device__ __forceinline__ void put(float *shared) const {
 #pragma unroll
-        for (int e = 0; e < EACH; e++) {
+        for (int e = 0; e < base::EACH; e++) {
             int quad = threadIdx.x + e * THREADS, at, k;
 
-            if (QUADS % THREADS && quad >= QUADS) continue;
-            quad_at(quad, &at, &k);
+            if (base::QUADS % THREADS && quad >= base::QUADS) continue;
+            base::quad_at(quad, &at, &k);
             if (ALONG) {
 #pragma unroll
-                for (int i = 0; i < 4; i++) shared[(k + i) * PITCH + at] = staged[e][i];
+                for (int i = 0; i < 4; i++) shared[(k + i) * PITCH + at] = this->staged[e][i];
             } else {
-                *(float4 *)(shared + k * PITCH + at) =
-                    make_float4(staged[e][0], staged[e][1], staged[e][2], staged[e][3]);
+                *(float4 *)(shared + k * PITCH + at) = make_float4(this->staged[e][0], this->staged[e][1],
+                                                                   this->staged[e][2], this->staged[e][3]);
             }
         }
     }
@@ -173,29 +135,24 @@ typedef shape<64, 64, 16, 8, 4> middle;
 typedef shape<32, 32, 32, 2, 2> small;
 typedef shape<16, 32, 32, 1, 2> flat; /* few rows */
 
-template <class S> static int tiles_of(const struct product &p) {
-    return blocks_for(p.rows, S::ROWS) * blocks_for(p.cols, S::COLS);
-}
-
 template <class S, bool LEFT_ALONG, bool RIGHT_ALONG> static void run_shape(const struct product &p) {
     dim3 grid(blocks_for(p.cols, S::COLS), blocks_for(p.rows, S::ROWS));
 
     product_kernel<S, LEFT_ALONG, RIGHT_ALONG><<<grid, S::THREADS>>>(p);
 }
 
-/* The largest tile that leaves no multiprocessor idle. */
 template <bool LEFT_ALONG, bool RIGHT_ALONG>
 static void run_product(struct product p, const char *operation) {
-    int enough = multiprocessors();
+    long long by_large = cost_of<large>(p, 60), by_middle = cost_of<middle>(p, 45),
+              by_small = cost_of<small>(p, 25);
 
     if (p.rows == 0 || p.cols == 0) return;
-    p.left_wide = p.left_stride % 4 == 0 && (size_t)p.left % 16 == 0;
-    p.right_wide = p.right_stride % 4 == 0 && (size_t)p.right % 16 == 0;
+    choose_width(&p);
     if (p.rows <= flat::ROWS)
         run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p);
-    else if (tiles_of<large>(p) >= enough)
+    else if (by_large <= by_middle && by_large <= by_small)
         run_shape<large, LEFT_ALONG, RIGHT_ALONG>(p);
-    else if (tiles_of<middle>(p) >= enough)
+    else if (by_middle <= by_small)
         run_shape<middle, LEFT_ALONG, RIGHT_ALONG>(p);
     else
         run_shape<small, LEFT_ALONG, RIGHT_ALONG>(p);

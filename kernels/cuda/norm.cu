@@ -49,12 +49,15 @@ void layernorm_cuda(float *out, float *mean, float *rstd, const float *x, const 
 /* With n the normalised x and g = dy weight: dx += rstd (g - mean(g) - n mean(g n)); without centre (RMSNorm)
  * the mean of g is left out. */
 template <bool CENTRED>
-static __global__ void norm_backward_kernel(float *dx, const float *dy, const float *x, const float *weight,
-                                            const float *mean, const float *rstd, int rows, int width) {
+static __global__ void norm_backward_kernel(float *__restrict__ dx, const float *__restrict__ dy,
+                                            const float *__restrict__ x, const float *__restrict__ weight,
+                                            const float *__restrict__ mean, const float *__restrict__ rstd,
+                                            int rows, int width) {
     int r = row_index(), lane = threadIdx.x, row = r < rows ? r : rows - 1;
     size_t at = (size_t)row * width;
     float centre = CENTRED ? mean[row] : 0, scale = rstd[row], of_g = 0, of_gn = 0;
 
+#pragma unroll 4
     for (int i = lane; i < width; i += WIDTH) {
         float g = dy[at + i] * weight[i], n = CENTRED ? (x[at + i] - centre) * scale : x[at + i] * scale;
 
@@ -64,6 +67,7 @@ static __global__ void norm_backward_kernel(float *dx, const float *dy, const fl
     of_g = CENTRED ? lanes_sum(of_g) / (float)width : 0;
     of_gn = lanes_sum(of_gn) / (float)width;
     if (r >= rows) return;
+#pragma unroll 4
     for (int i = lane; i < width; i += WIDTH) {
         float g = dy[at + i] * weight[i], n = CENTRED ? (x[at + i] - centre) * scale : x[at + i] * scale;
 
@@ -76,7 +80,7 @@ struct slope_term {
     int width;
 
     __device__ float operator()(int r, int c) const {
-        return dy[(size_t)r * width + c];
+        return __ldg(dy + (size_t)r * width + c);
     }
 };
 
@@ -87,7 +91,7 @@ struct layernorm_term {
     __device__ float operator()(int r, int c) const {
         size_t at = (size_t)r * width + c;
 
-        return dy[at] * ((x[at] - mean[r]) * rstd[r]);
+        return __ldg(dy + at) * ((__ldg(x + at) - __ldg(mean + r)) * __ldg(rstd + r));
     }
 };
 
@@ -98,7 +102,7 @@ struct rmsnorm_term {
     __device__ float operator()(int r, int c) const {
         size_t at = (size_t)r * width + c;
 
-        return dy[at] * (x[at] * rstd[r]);
+        return __ldg(dy + at) * (__ldg(x + at) * __ldg(rstd + r));
     }
 };
 

@@ -4,14 +4,15 @@
 #define THREADS 256
 #define BLOCKS  8 /* a multiprocessor */
 
-static __global__ void peak_kernel(float *out, int rounds) {
+static __global__ void peak_kernel(float *out, int rounds, float factor, float term) {
     float chain[CHAINS], sum = 0;
 
 #pragma unroll
     for (int c = 0; c < CHAINS; c++) chain[c] = (float)(c + threadIdx.x);
+#pragma unroll 16
     for (int r = 0; r < rounds; r++)
 #pragma unroll
-        for (int c = 0; c < CHAINS; c++) chain[c] = fmaf(chain[c], 0.999f, 0.001f);
+        for (int c = 0; c < CHAINS; c++) chain[c] = fmaf(chain[c], factor, term);
 #pragma unroll
     for (int c = 0; c < CHAINS; c++) sum += chain[c];
     out[(size_t)blockIdx.x * THREADS + threadIdx.x] = sum;
@@ -24,7 +25,7 @@ extern "C" size_t cuda_peak(float *out, int rounds) {
 
     *out = 0;
     if (!sums) return 0;
-    peak_kernel<<<multiprocessors() * BLOCKS, THREADS>>>(sums, rounds);
+    peak_kernel<<<multiprocessors() * BLOCKS, THREADS>>>(sums, rounds, 0.999f, 0.001f);
     launched("peak");
     cuda_fetch(out, sums, sizeof *out);
     cuda_sync();

@@ -19,3 +19,15 @@ const struct kernels kernels_cuda = {
 #include "kernels/ops.def"
 #undef OP
 };
+
+const struct kernels *cuda_bf16(void) {
+    static struct kernels table;
+
+    table = kernels_cuda;
+    table.name = "cuda-bf16";
+    table.matmul = matmul_bf16_cuda;
+    table.matmul_packed = matmul_bf16_cuda;
+    table.matmul_dx = matmul_dx_bf16_cuda;
+    table.matmul_dw = matmul_dw_bf16_cuda;
+    return &table;
+}
