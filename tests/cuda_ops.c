@@ -86,9 +86,9 @@ static int *some_indices(int count, int limit, uint32_t seed) {
 /* Shapes that meet every tile, with and without whole groups of 4. */
 static const struct {
     int rows, outs, ins;
-} products[] = {{1, 1, 1},       {1, 7, 130},      {3, 33, 5},      {16, 100, 64},
-                {17, 31, 33},    {65, 70, 129},    {64, 768, 96},   {130, 260, 40},
-                {1500, 300, 64}, {1500, 1601, 33}, {2052, 1540, 20}};
+} products[] = {{1, 1, 1},        {1, 7, 130},       {3, 33, 5},       {16, 100, 64},   {17, 31, 33},
+                {65, 70, 129},    {64, 768, 96},     {130, 260, 40},   {1500, 300, 64}, {1500, 1601, 33},
+                {2052, 1540, 20}, {2052, 1540, 520}, {1501, 1603, 701}};
 
 START_TEST(matrix_products_have_the_bits_of_the_cpu)
 {
@@ -181,7 +181,7 @@ END_TEST
 
 START_TEST(a_row_on_tensor_cores_gives_its_bits_in_any_batch)
 {
-    enum { ALL = 2100, OUTS = 1540, INS = 77 };
+    enum { ALL = 1700, OUTS = 1540, INS = 420 };
     static const int batches[] = {1, 5, 16, 17, 40, 64, 130, 500, 1000};
     const struct kernels *bf16 = kernels_find("cuda-bf16");
     float *x = noise(ALL * INS, 1), *w = noise(OUTS * INS, 2), *x_ = up(x, ALL * INS),
@@ -190,7 +190,7 @@ START_TEST(a_row_on_tensor_cores_gives_its_bits_in_any_batch)
 
     bf16->matmul(all_, x_, w_, NULL, ALL, OUTS, INS, 0);
     all = cuda->map(all_, (size_t)ALL * OUTS * sizeof *all, 1);
-    for (int i = 0; i < COUNT(batches); i++) {
+    for (int i = 0; i < most(COUNT(batches)); i++) {
         size_t count = (size_t)batches[i] * OUTS;
         float *part_ = cuda->alloc(count * sizeof *part_);
 
@@ -563,7 +563,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("cuda operations");
-    TCase *test = tcase_create("cuda operations");
+    TCase *test = tcase_create("cuda operations"), *tensor_cores = tcase_create("tensor cores");
     SRunner *runner;
     int failures;
 
@@ -574,10 +574,11 @@ int main(void) {
         return 77;
     }
     tcase_set_timeout(test, 300);
+    tcase_set_timeout(tensor_cores, 300);
     tcase_add_test(test, memory_is_zeroed_copied_and_refused_when_there_is_not_so_much);
     tcase_add_test(test, matrix_products_have_the_bits_of_the_cpu);
-    tcase_add_test(test, tensor_cores_multiply_operands_rounded_to_bf16);
-    tcase_add_test(test, a_row_on_tensor_cores_gives_its_bits_in_any_batch);
+    tcase_add_test(tensor_cores, tensor_cores_multiply_operands_rounded_to_bf16);
+    tcase_add_test(tensor_cores, a_row_on_tensor_cores_gives_its_bits_in_any_batch);
     tcase_add_test(test, norms_have_the_bits_of_the_cpu);
     tcase_add_test(test, elementwise_operations_have_the_bits_of_the_cpu);
     tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
@@ -589,6 +590,7 @@ int main(void) {
     tcase_add_test(test, truncation_keeps_what_the_cpu_keeps);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
     suite_add_tcase(suite, test);
+    suite_add_tcase(suite, tensor_cores);
     runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
     srunner_run_all(runner, CK_NORMAL);

@@ -401,35 +401,36 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* As many blocks as run at a time; they take tasks in turns. */
-static int resident_blocks(const void *kernel, size_t bytes) {
-    int each = 0;
-
-    cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, THREADS, bytes);
-    return (each ? each : 1) * multiprocessors();
+/* As many blocks as run at a time, which take tasks in turns; 0 if the device cannot run one. Asked once. */
+static int resident_blocks(int *known, const void *kernel, size_t bytes, const char *operation) {
+    if (*known) return *known;
+    if (!allow_shared(kernel, bytes, operation)) return 0;
+    note_failure(cudaOccupancyMaxActiveBlocksPerMultiprocessor(known, kernel, THREADS, bytes), operation);
+    return *known *= multiprocessors();
 }
 
 template <class T>
 static void run_forward(float *out, float *logsum, const float *qkv, const struct shape &shape) {
-    const void *kernel = (const void *)attention_kernel<T>;
     size_t bytes = (T::SIZE * (T::NEAR + T::FAR) + T::TILE * T::NEAR) * sizeof(float);
+    static int known;
+    int blocks = resident_blocks(&known, (const void *)attention_kernel<T>, bytes, "attention");
 
-    if (!allow_shared(kernel, bytes, "attention")) return;
-    attention_kernel<T><<<resident_blocks(kernel, bytes), THREADS, bytes>>>(out, logsum, qkv, shape);
+    if (!blocks) return;
+    attention_kernel<T><<<blocks, THREADS, bytes>>>(out, logsum, qkv, shape);
     launched("attention");
 }
 
 template <class T>
 static void run_backward(float *dqkv, const float *dout, const float *qkv, const float *out,
                          const float *logsum, const struct shape &shape) {
-    const void *by_query = (const void *)query_slopes<T>, *by_key = (const void *)key_slopes<T>;
     size_t bytes = (2 * T::SIZE * (T::NEAR + T::FAR) + T::TILE * T::NEAR) * sizeof(float);
+    static int known_query, known_key;
+    int by_query = resident_blocks(&known_query, (const void *)query_slopes<T>, bytes, "attention_backward");
+    int by_key = resident_blocks(&known_key, (const void *)key_slopes<T>, bytes, "attention_backward");
 
-    if (!allow_shared(by_query, bytes, "attention_backward")) return;
-    if (!allow_shared(by_key, bytes, "attention_backward")) return;
-    query_slopes<T>
-        <<<resident_blocks(by_query, bytes), THREADS, bytes>>>(dqkv, dout, qkv, out, logsum, shape);
-    key_slopes<T><<<resident_blocks(by_key, bytes), THREADS, bytes>>>(dqkv, dout, qkv, out, logsum, shape);
+    if (!by_query || !by_key) return;
+    query_slopes<T><<<by_query, THREADS, bytes>>>(dqkv, dout, qkv, out, logsum, shape);
+    key_slopes<T><<<by_key, THREADS, bytes>>>(dqkv, dout, qkv, out, logsum, shape);
     launched("attention_backward");
 }
 

@@ -115,6 +115,25 @@ static __device__ __forceinline__ void end_sums(const float sum[S::TALL][S::BROA
             }
 }
 
+/* sum += one piece of k. */
+template <class S, class LEFT, class RIGHT>
+static __device__ __forceinline__ void multiply_pieces(float sum[S::TALL][S::BROAD][4], const bf16 *left,
+                                                       const bf16 *right, int high, int wide) {
+#pragma unroll
+    for (int k = 0; k < S::DEPTH; k += 16) {
+        unsigned x[S::TALL][4], y[S::BROAD / 2][4];
+
+#pragma unroll
+        for (int i = 0; i < S::TALL; i++) LEFT::template load<true>(x[i], left, high + 16 * i, k);
+#pragma unroll
+        for (int j = 0; j < S::BROAD / 2; j++) RIGHT::template load<false>(y[j], right, wide + 16 * j, k);
+#pragma unroll
+        for (int i = 0; i < S::TALL; i++)
+#pragma unroll
+            for (int j = 0; j < S::BROAD; j++) multiply(sum[i][j], x[i], y[j / 2] + j % 2 * 2);
+    }
+}
+
 /* One block's tile: while one piece of k is multiplied, the next is on its way. */
 template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
 static __global__ void __launch_bounds__(S::THREADS) product_kernel(struct product p) {
@@ -139,23 +158,147 @@ static __global__ void __launch_bounds__(S::THREADS) product_kernel(struct produ
             a.fetch(p.left, p.left_stride, p.left_wide, row, p.rows, from + S::DEPTH, p.depth);
             b.fetch(p.right, p.right_stride, p.right_wide, col, p.cols, from + S::DEPTH, p.depth);
         }
-#pragma unroll
-        for (int k = 0; k < S::DEPTH; k += 16) {
-            unsigned x[S::TALL][4], y[S::BROAD / 2][4];
-
-#pragma unroll
-            for (int i = 0; i < S::TALL; i++)
-                left_piece::template load<true>(x[i], left[now], high + 16 * i, k);
-#pragma unroll
-            for (int j = 0; j < S::BROAD / 2; j++)
-                right_piece::template load<false>(y[j], right[now], wide + 16 * j, k);
-#pragma unroll
-            for (int i = 0; i < S::TALL; i++)
-#pragma unroll
-                for (int j = 0; j < S::BROAD; j++) multiply(sum[i][j], x[i], y[j / 2] + j % 2 * 2);
-        }
+        multiply_pieces<S, left_piece, right_piece>(sum, left[now], right[now], high, wide);
     }
     end_sums<S>(sum, p, row + high, col + wide);
+}
+
+/* The same of operands that were rounded before, which pays for large products: pieces go straight to shared
+ * memory, several at a time. */
+#define STAGES 4
+
+struct rounded_product {
+    struct product of;
+    const bf16 *left, *right;
+    int left_stride, right_stride; /* multiples of 8; lines end in zeros */
+};
+
+static __device__ __forceinline__ void copy_async(bf16 *shared, const bf16 *global, int bytes) {
+    unsigned address = (unsigned)__cvta_generic_to_shared(shared);
+
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(bytes)
+                 : "memory");
+}
+
+/* Starts a piece on its way; what lies outside becomes 0. */
+template <bool ALONG, int SIZE, int DEPTH, int THREADS>
+static __device__ __forceinline__ void start_piece(bf16 *shared, const bf16 *data, int stride, int first,
+                                                   int count, int from, int depth) {
+    const int across = (ALONG ? DEPTH : SIZE) / 8, pitch = piece<ALONG, SIZE, DEPTH, THREADS>::PITCH;
+
+#pragma unroll
+    for (int i = threadIdx.x; i < SIZE * DEPTH / 8; i += THREADS) {
+        int line = i / across, eight = i % across * 8;
+        int at = first + (ALONG ? line : eight), k = from + (ALONG ? eight : line);
+        int inside = at < count && k < depth;
+        const bf16 *from_here =
+            data + (inside ? ALONG ? (size_t)at * stride + k : (size_t)k * stride + at : 0);
+
+        copy_async(shared + line * pitch + eight, from_here, inside ? 16 : 0);
+    }
+}
+
+template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
+static __global__ void __launch_bounds__(S::THREADS, 2) rounded_kernel(struct rounded_product p) {
+    typedef piece<LEFT_ALONG, S::ROWS, S::DEPTH, S::THREADS> left_piece;
+    typedef piece<RIGHT_ALONG, S::COLS, S::DEPTH, S::THREADS> right_piece;
+    extern __shared__ __align__(16) bf16 pieces[];
+    const int room = left_piece::ROOM + right_piece::ROOM;
+    int row = blockIdx.y * S::ROWS, col = blockIdx.x * S::COLS, warp = threadIdx.x / WARP;
+    int high = warp / S::ACROSS * S::HIGH, wide = warp % S::ACROSS * S::WIDE;
+    int steps = (p.of.depth + S::DEPTH - 1) / S::DEPTH;
+    float sum[S::TALL][S::BROAD][4];
+
+    begin_sums<S>(sum, p.of, row + high, col + wide);
+    for (int step = 0; step < steps + STAGES - 1; step++) { /* starts a piece, multiplies an earlier one */
+        int ready = step - (STAGES - 1);
+
+        if (ready >= 0) {
+            asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
+            __syncthreads();
+        }
+        if (step < steps) {
+            bf16 *stage = pieces + step % STAGES * room;
+
+            start_piece<LEFT_ALONG, S::ROWS, S::DEPTH, S::THREADS>(stage, p.left, p.left_stride, row,
+                                                                   p.of.rows, step * S::DEPTH, p.of.depth);
+            start_piece<RIGHT_ALONG, S::COLS, S::DEPTH, S::THREADS>(stage + left_piece::ROOM, p.right,
+                                                                    p.right_stride, col, p.of.cols,
+                                                                    step * S::DEPTH, p.of.depth);
+        }
+        asm volatile("cp.async.commit_group;" ::: "memory");
+        if (ready >= 0)
+            multiply_pieces<S, left_piece, right_piece>(sum, pieces + ready % STAGES * room,
+                                                        pieces + ready % STAGES * room + left_piece::ROOM,
+                                                        high, wide);
+    }
+    end_sums<S>(sum, p.of, row + high, col + wide);
+}
+
+static __global__ void round_kernel(bf16 *out, const float *x, size_t eights, int across, int cols) {
+    size_t i = (size_t)blockIdx.x * 256 + threadIdx.x;
+
+    if (i >= eights) return;
+    size_t line = i / across, first = i % across * 8;
+    const float *from = x + line * cols + first;
+    float eight[8];
+
+#pragma unroll
+    for (int j = 0; j < 8; j++) eight[j] = first + j < cols ? from[j] : 0;
+    *(uint4 *)(out + line * across * 8 + first) =
+        make_uint4(rounded(eight[0], eight[1]), rounded(eight[2], eight[3]), rounded(eight[4], eight[5]),
+                   rounded(eight[6], eight[7]));
+}
+
+/* x[lines][cols] as bf16, with lines of `across` times 8. */
+static void round_lines(bf16 *out, const float *x, int lines, int cols, int across) {
+    size_t eights = (size_t)lines * across;
+
+    round_kernel<<<blocks_for(eights, 256), 256>>>(out, x, eights, across, cols);
+}
+
+typedef shape<128, 128, 32, 64, 32> rounded_large;
+typedef shape<64, 128, 32, 32, 32> rounded_middle;
+typedef shape<64, 64, 32, 32, 32> rounded_small;
+
+template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
+static void run_rounded_shape(const struct rounded_product &p) {
+    const void *kernel = (const void *)rounded_kernel<S, LEFT_ALONG, RIGHT_ALONG>;
+    size_t bytes = STAGES * sizeof(bf16) *
+                   (piece<LEFT_ALONG, S::ROWS, S::DEPTH, S::THREADS>::ROOM +
+                    piece<RIGHT_ALONG, S::COLS, S::DEPTH, S::THREADS>::ROOM);
+    dim3 grid(blocks_for(p.of.cols, S::COLS), blocks_for(p.of.rows, S::ROWS));
+
+    if (allow_shared(kernel, bytes, "matmul"))
+        rounded_kernel<S, LEFT_ALONG, RIGHT_ALONG><<<grid, S::THREADS, bytes>>>(p);
+}
+
+/* Whether rounding first, which moves each operand once more, is won back. */
+static int worth_rounding(const struct product &p) {
+    double work = 2.0 * p.rows * p.cols * p.depth;
+
+    return work > 2e9 && (double)p.rows * p.cols / ((double)p.rows + p.cols) > 128;
+}
+
+template <bool LEFT_ALONG, bool RIGHT_ALONG> static void run_rounded(const struct product &of) {
+    int left_lines = LEFT_ALONG ? of.rows : of.depth, right_lines = RIGHT_ALONG ? of.cols : of.depth;
+    int left_across = (of.left_stride + 7) / 8, right_across = (of.right_stride + 7) / 8;
+    size_t left_size = (size_t)left_lines * left_across * 8,
+           right_size = (size_t)right_lines * right_across * 8;
+    bf16 *left = (bf16 *)device_scratch((left_size + right_size) * sizeof(bf16)), *right = left + left_size;
+    struct rounded_product p = {of, left, right, left_across * 8, right_across * 8};
+    long long by_large = cost_of<rounded_large>(of, 60), by_middle = cost_of<rounded_middle>(of, 50),
+              by_small = cost_of<rounded_small>(of, 40);
+
+    if (!left) return;
+    round_lines(left, of.left, left_lines, of.left_stride, left_across);
+    round_lines(right, of.right, right_lines, of.right_stride, right_across);
+    if (by_large <= by_middle && by_large <= by_small)
+        run_rounded_shape<rounded_large, LEFT_ALONG, RIGHT_ALONG>(p);
+    else if (by_middle <= by_small)
+        run_rounded_shape<rounded_middle, LEFT_ALONG, RIGHT_ALONG>(p);
+    else
+        run_rounded_shape<rounded_small, LEFT_ALONG, RIGHT_ALONG>(p);
 }
 
 typedef shape<128, 128, 32, 64, 32> large;
@@ -176,6 +319,11 @@ static void run_product(struct product p, const char *operation) {
 
     if (p.rows == 0 || p.cols == 0) return;
     choose_width(&p);
+    if (worth_rounding(p)) {
+        run_rounded<LEFT_ALONG, RIGHT_ALONG>(p);
+        launched(operation);
+        return;
+    }
     if (p.rows <= flat::ROWS)
         run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p);
     else if (by_large <= by_middle && by_large <= by_small)

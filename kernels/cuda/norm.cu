@@ -75,34 +75,48 @@ static __global__ void norm_backward_kernel(float *__restrict__ dx, const float 
     }
 }
 
+/* Terms of the sums over rows, for add_columns(): what is loaded, and what is made of it. */
 struct slope_term {
+    typedef float parts;
     const float *dy;
     int width;
 
-    __device__ float operator()(int r, int c) const {
-        return __ldg(dy + (size_t)r * width + c);
+    __device__ parts load(int r, size_t at) const {
+        (void)r;
+        return __ldg(dy + at);
+    }
+    static __device__ float make(parts slope) {
+        return slope;
     }
 };
 
+struct norm_parts {
+    float dy, x, mean, rstd;
+};
+
 struct layernorm_term {
+    typedef norm_parts parts;
     const float *dy, *x, *mean, *rstd;
     int width;
 
-    __device__ float operator()(int r, int c) const {
-        size_t at = (size_t)r * width + c;
-
-        return __ldg(dy + at) * ((__ldg(x + at) - __ldg(mean + r)) * __ldg(rstd + r));
+    __device__ parts load(int r, size_t at) const {
+        return {__ldg(dy + at), __ldg(x + at), __ldg(mean + r), __ldg(rstd + r)};
+    }
+    static __device__ float make(const parts &p) {
+        return p.dy * ((p.x - p.mean) * p.rstd);
     }
 };
 
 struct rmsnorm_term {
+    typedef norm_parts parts;
     const float *dy, *x, *rstd;
     int width;
 
-    __device__ float operator()(int r, int c) const {
-        size_t at = (size_t)r * width + c;
-
-        return __ldg(dy + at) * (__ldg(x + at) * __ldg(rstd + r));
+    __device__ parts load(int r, size_t at) const {
+        return {__ldg(dy + at), __ldg(x + at), 0, __ldg(rstd + r)};
+    }
+    static __device__ float make(const parts &p) {
+        return p.dy * (p.x * p.rstd);
     }
 };
 
@@ -112,8 +126,8 @@ void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const floa
     norm_backward_kernel<true>
         <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, mean, rstd, rows, width);
     launched("layernorm_backward");
-    add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, width, "layernorm_backward");
-    add_columns(dbias, slope_term{dy, width}, rows, width, "layernorm_backward");
+    add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, "layernorm_backward");
+    add_columns(dbias, slope_term{dy, width}, rows, "layernorm_backward");
 }
 
 static __global__ void rmsnorm_kernel(float *out, float *rstd, const float *x, const float *weight, int rows,
@@ -140,9 +154,9 @@ void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const flo
     norm_backward_kernel<false>
         <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, NULL, rstd, rows, width);
     launched("rmsnorm_backward");
-    add_columns(dweight, rmsnorm_term{dy, x, rstd, width}, rows, width, "rmsnorm_backward");
+    add_columns(dweight, rmsnorm_term{dy, x, rstd, width}, rows, "rmsnorm_backward");
 }
 
 void bias_backward_cuda(float *dbias, const float *dy, int rows, int outs) {
-    add_columns(dbias, slope_term{dy, outs}, rows, outs, "bias_backward");
+    add_columns(dbias, slope_term{dy, outs}, rows, "bias_backward");
 }

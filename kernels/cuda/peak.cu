@@ -5,14 +5,14 @@
 #define BLOCKS  8 /* a multiprocessor */
 
 static __global__ void peak_kernel(float *out, int rounds, float factor, float term) {
-    float chain[CHAINS], sum = 0;
+    float chain[CHAINS], sum = 0, each = (float)threadIdx.x * 1e-9f, by = factor + each, plus = term + each;
 
 #pragma unroll
     for (int c = 0; c < CHAINS; c++) chain[c] = (float)(c + threadIdx.x);
 #pragma unroll 16
     for (int r = 0; r < rounds; r++)
 #pragma unroll
-        for (int c = 0; c < CHAINS; c++) chain[c] = fmaf(chain[c], factor, term);
+        for (int c = 0; c < CHAINS; c++) chain[c] = fmaf(chain[c], by, plus);
 #pragma unroll
     for (int c = 0; c < CHAINS; c++) sum += chain[c];
     out[(size_t)blockIdx.x * THREADS + threadIdx.x] = sum;
