@@ -321,6 +321,39 @@ START_TEST(choice_is_right_where_the_last_statement_is)
 }
 END_TEST
 
+/* Pieces that rules look for, in any order: one judgment an answer, and no crash. */
+START_TEST(any_answer_gets_its_judgment)
+{
+    static const char *const pieces[] = {"A",     "(b", ")",  "answer", " is ",     ":",         "1",
+                                         "2,345", ".",  "-$", "\n",     "\\boxed{", "red green", "\xff",
+                                         "\xe2",  "\"", "'",  "```",    "the",      " "};
+    static const char *const settings[][2] = {{"exact", "{}"},
+                                              {"exact", "{rule: number}"},
+                                              {"exact", "{rule: contains, drop_articles: true}"},
+                                              {"choice", "{}"},
+                                              {"exact", "{rule: last_line}"},
+                                              {"bounded", "{claims: 2, start: anywhere, budget: 2}"}};
+
+    for (int i = 0; i < 500; i++) {
+        struct rng rng = rng_stream(1, "pieces", (uint64_t)i, 0);
+        struct text text = {0};
+
+        text_add(&text, "", 0);
+        for (int n = rng_below(&rng, 12); n > 0; n--) text_printf(&text, "%s", pieces[rng_below(&rng, 20)]);
+        ask("q", "1,234", text.data);
+        if (!i) add_meta("{choices: [red, green, blue, '1,234'], story: 'red 2,345 the. A'}");
+        free(text.data);
+    }
+    for (int k = 0; k < 6; k++) {
+        ck_assert_msg(!judge_with(settings[k][0], settings[k][1]), "%s", err.message);
+        ck_assert_int_eq(verdicts.count, k == 5 ? 1000 : 500);
+        for (int i = 0; i < verdicts.count; i++)
+            ck_assert(verdicts.items[i].outcome != OUTCOME_VERDICT ||
+                      (verdicts.items[i].score >= 0 && verdicts.items[i].score <= 1));
+    }
+}
+END_TEST
+
 START_TEST(a_judge_says_what_it_was_not_given)
 {
     ask("none", NULL, "x");
@@ -562,6 +595,7 @@ int main(void) {
     tcase_add_test(cases, recorded_preferences_are_turned);
     tcase_add_test(cases, a_panel_says_what_most_of_its_members_say);
     tcase_add_test(cases, a_split_panel_has_nothing_to_say);
+    tcase_add_test(cases, any_answer_gets_its_judgment);
     tcase_add_test(cases, a_judge_says_what_it_was_not_given);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
