@@ -222,11 +222,13 @@ static void set_limits(const struct sandbox_limits *limits) {
     limit(RLIMIT_MSGQUEUE, 0);
 }
 
-/* Root would be no stranger to root's files, and has no limit of processes. */
+/* Root would be no stranger to root's files, and has no limit of processes. Where nobody is unknown, in a
+   namespace of a person's own, root is that person. */
 static int become_nobody(void) {
     if (geteuid()) return 0;
-    return syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) ||
-           syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
+    if (syscall(SYS_setgroups, 0, NULL) && errno != EPERM) return -1;
+    if (syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY)) return errno == EINVAL ? 0 : -1;
+    return (int)syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY);
 }
 
 /* Everything else that was left open, from `first` on. */

@@ -25,6 +25,7 @@ enum sandbox_end {
     SANDBOX_MEMORY,
     SANDBOX_OUTPUT,
     SANDBOX_FILES,
+    SANDBOX_PROCESSES,
     SANDBOX_STOPPED /* it was no longer needed */
 };
 

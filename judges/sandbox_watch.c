@@ -12,6 +12,7 @@
 struct sight {
     double memory;
     pid_t inside; /* one that has the sandbox's root */
+    int count;    /* of the program's processes */
     int left;     /* processes to look at yet: a bound on the work */
 };
 
@@ -53,6 +54,7 @@ static void look(pid_t pid, int depth, struct sight *sight) {
     if (sight->left-- <= 0) return;
     if (depth > 0) sight->memory += held(pid);
     if (depth == 1) sight->inside = pid;
+    sight->count += depth > 1;
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     threads = opendir(path);
     while (threads && (entry = readdir(threads)))
@@ -76,8 +78,11 @@ int sandbox_over_limit(pid_t root, const struct sandbox_limits *limits, enum san
     struct sight sight = {.left = 4 * limits->processes + 16};
 
     look(root, 0, &sight);
-    *what = sight.memory > limits->memory ? SANDBOX_MEMORY : SANDBOX_FILES;
+    *what = SANDBOX_MEMORY;
     if (sight.memory > limits->memory) return 1;
+    *what = SANDBOX_PROCESSES;
+    if (sight.count > limits->processes + 1) return 1;
+    *what = SANDBOX_FILES;
     return sight.inside && files_in(sight.inside, limits->space) > limits->files;
 }
 

@@ -6,9 +6,10 @@
 
 #include "judges/sandbox.h"
 
-/* Whether the descendants of `root` hold more memory, or their /tmp more files, than allowed: 1 and what,
-   else 0. Memory is what is theirs (anonymous, shared, swapped out); pages that they share with each other
-   count for each. */
+/* Whether the descendants of `root` hold more memory, are more, or have more files in their /tmp than
+   allowed: 1 and what, else 0. Memory is what is theirs (anonymous, shared, swapped out); pages that they
+   share with each other count for each. That they are too many is seen here only where the system does not
+   count them (real root). */
 int sandbox_over_limit(pid_t root, const struct sandbox_limits *limits, enum sandbox_end *what);
 
 /* Ends what bubblewrap started, after which it ends by itself; bubblewrap, where it has started nothing yet.

@@ -211,6 +211,8 @@ static char *misfortune(const struct sandbox_program *program, const struct sand
         return xprintf("output limit of %g MiB", limits->output / MEBIBYTE);
     case SANDBOX_FILES:
         return xprintf("limit of %d files", limits->files);
+    case SANDBOX_PROCESSES:
+        return xprintf("limit of %d processes", limits->processes);
     case SANDBOX_SIGNAL:
         return xprintf("crash: %s", strsignal(program->code));
     default:

@@ -35,7 +35,8 @@ enum {
     TIME = 1 << SANDBOX_TIME,
     MEMORY = 1 << SANDBOX_MEMORY,
     OUTPUT = 1 << SANDBOX_OUTPUT,
-    FILES = 1 << SANDBOX_FILES
+    FILES = 1 << SANDBOX_FILES,
+    PROCESSES = 1 << SANDBOX_PROCESSES
 };
 
 static const struct {
@@ -44,7 +45,7 @@ static const struct {
     unsigned ends;
     const char *words; /* for the list: what held */
 } programs[] = {
-    {"fork_bomb", 0.5, TIME | MEMORY, "limit of processes; stopped by the clock"},
+    {"fork_bomb", 0.5, TIME | MEMORY | PROCESSES, "limit of processes; stopped by the clock"},
     {"thread_bomb", 20, ITSELF, "limit of processes"},
     {"memory_one", 20, ITSELF, "limit of a process's memory"},
     {"memory_many", 20, MEMORY, "stopped by the limit of memory held together"},
@@ -74,7 +75,7 @@ static const struct {
     {"keyring", 20, ITSELF, "refused"},
     {"devices", 20, ITSELF, "refused, or not there"},
     {"daemon", 20, ITSELF, "killed with the sandbox"},
-    {"zombies", 20, ITSELF, "limit of processes"},
+    {"zombies", 20, ITSELF | PROCESSES, "limit of processes"},
     {"recursion", 2, ITSELF | SIGNAL | TIME | MEMORY, "limit of memory, or the clock"},
     {"stack", 20, ITSELF | SIGNAL, "ends by itself, or by a signal"},
     {"swallow_input", 0.5, TIME, "stopped by the clock"},
