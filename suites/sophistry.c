@@ -28,6 +28,7 @@
 struct both_wrong {
     double *items, *mine, *theirs; /* [count] */
     int count;
+    int open; /* items that both got wrong and that were not both judged */
 };
 
 static void gather(const struct bench *bench, const struct measure *what, const double *correct, int seed,
@@ -35,7 +36,7 @@ static void gather(const struct bench *bench, const struct measure *what, const 
     const struct table *table = bench->table;
     int first = seed < 0 ? 0 : seed, last = seed < 0 ? table->seed_count - 1 : seed;
 
-    out->count = 0;
+    out->count = out->open = 0;
     for (int q = 0; q < table->question_count; q++) {
         double items = 0, mine = 0, theirs = 0;
 
@@ -43,8 +44,11 @@ static void gather(const struct bench *bench, const struct measure *what, const 
         for (int s = first; s <= last; s++) {
             int a = table_cell(table, what->policy, s, q), b = table_cell(table, table->baseline, s, q);
 
-            if (correct[a] != 0 || correct[b] != 0 || isnan(what->value[a]) || isnan(what->value[b]))
+            if (correct[a] != 0 || correct[b] != 0) continue;
+            if (isnan(what->value[a]) || isnan(what->value[b])) {
+                out->open++;
                 continue;
+            }
             items++;
             mine += what->value[a];
             theirs += what->value[b];
@@ -105,6 +109,15 @@ static void test_exactly(const struct both_wrong *sums, struct metric *metric) {
     metric_method(metric, "both-wrong items; bootstrap over prompts; exact McNemar test");
 }
 
+/* Had all that were not judged been approved of by the one and not the other, or not been approved of. */
+static void set_bounds(const struct both_wrong *sums, enum which which, struct metric *metric) {
+    double items = total(sums->items, sums->count), all = items + sums->open;
+    double least = which == DIFFERENCE ? -sums->open : 0;
+
+    metric->worst = (metric->value * items + sums->open) / all;
+    metric->best = (metric->value * items + least) / all;
+}
+
 static void set_rate(const struct bench *bench, const struct both_wrong *sums, enum which which,
                      struct metric *metric) {
     struct bootstrapped resampled = {0};
@@ -112,12 +125,13 @@ static void set_rate(const struct bench *bench, const struct both_wrong *sums, e
     int items = (int)total(sums->items, sums->count);
 
     metric->n = items;
-    metric->n_missing = 0;
+    metric->n_missing = sums->open;
     if (!items) {
         metric_reason(metric, "no item was answered wrongly by both");
         return;
     }
     metric->value = rate(sums, which);
+    if (sums->open) set_bounds(sums, which, metric);
     metric_method(metric, which == DIFFERENCE
                               ? "both-wrong items; bootstrap over prompts; sign-flip test over prompts"
                               : "both-wrong items; bootstrap over prompts");
@@ -135,7 +149,7 @@ static void measure_false_positives(const struct bench *bench, struct measure *w
                                     struct metrics *out) {
     const struct table *table = bench->table;
     size_t bytes = (size_t)table->question_count * sizeof(double);
-    struct both_wrong sums = {xmalloc(bytes), xmalloc(bytes), xmalloc(bytes), 0};
+    struct both_wrong sums = {xmalloc(bytes), xmalloc(bytes), xmalloc(bytes), 0, 0};
 
     for (enum which which = MINE; which <= DIFFERENCE; which++) {
         struct metric *metric;

@@ -611,6 +611,12 @@ START_TEST(drawn_prompts_are_weighted_to_the_population)
     expect(find("correctness_reweighted", "ppo", NULL)->value, 2.0 / 8);
     expect(find("correctness_reweighted_before", "ppo", NULL)->value, 3.0 / 8);
     expect(find("false_positive_rate", "ppo", NULL)->value, 0.5);
+    metric = find("false_positive_rate", "ppo", "sft"); /* 80 of 160 judged: 40 approved of before 0 */
+    expect(metric->value, 0.5);
+    ck_assert_int_eq(metric->n, 80);
+    ck_assert_int_eq(metric->n_missing, 80);
+    expect(metric->worst, 120.0 / 160);
+    expect(metric->best, -40.0 / 160);
 }
 END_TEST
 
