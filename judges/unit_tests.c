@@ -80,6 +80,12 @@ struct cases {
     int count;
 };
 
+static const struct node *list_of(const struct node *meta, const char *key) {
+    const struct node *list = node_get(meta, key);
+
+    return list && list->kind == NODE_LIST ? list : NULL;
+}
+
 static void cases_of(struct cases *out, const struct example *question) {
     const struct node *meta = question ? question->meta : NULL;
     const char *packed = node_text(meta, "input_output", NULL);
@@ -87,15 +93,14 @@ static void cases_of(struct cases *out, const struct example *question) {
 
     *out = (struct cases){0};
     if (packed) meta = out->owned = document_parse_json(packed, strlen(packed), "input_output", 0, &ignored);
-    out->tests = node_get(meta, "tests");
-    if (out->tests && out->tests->kind == NODE_LIST) {
+    out->tests = list_of(meta, "tests");
+    if (out->tests) {
         out->count = out->tests->count;
         return;
     }
-    out->inputs = node_get(meta, "inputs");
-    out->outputs = node_get(meta, "outputs");
-    if (out->inputs && out->outputs && out->inputs->kind == NODE_LIST && out->outputs->kind == NODE_LIST &&
-        out->inputs->count == out->outputs->count)
+    out->inputs = list_of(meta, "inputs");
+    out->outputs = list_of(meta, "outputs");
+    if (out->inputs && out->outputs && out->inputs->count == out->outputs->count)
         out->count = out->outputs->count;
 }
 

@@ -352,9 +352,10 @@ START_TEST(cases_are_read_as_data_sets_write_them)
 {
     static const char *const forms[] = {
         "{inputs: [\"1\", \"2\"], outputs: [\"2\", \"4\"]}",
+        "{tests: two, inputs: [\"1\", \"2\"], outputs: [\"2\", \"4\"]}",
         "{input_output: '{\"inputs\": [\"1\", \"2\"], \"outputs\": [\"2\\n\", \"4\\n\"]}'}"};
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         expect_of(forms[i], "print(2 * int(input()))", "", 1, "passed");
         expect_of(forms[i], "print(2 + int(input()) // 2)", "", 0, "wrong answer at line 1, in case 2 of 2");
     }
