@@ -107,9 +107,8 @@ static const struct study studies[] = {
      "Miller 2024: n = (z(alpha/2) + z(power))^2 (between^2 + 2 within^2 / answers) / effect^2; n: prompts.",
      means_size, means_effect, means_power},
     {"shares", "Paired difference of shares",
-     "Exact McNemar test, summed over all outcomes; effect: difference of the two shares; n: prompts, the "
-     "least "
-     "that reaches the power.",
+     "Exact McNemar test, summed over all outcomes; effect: difference of the two shares; n: prompts, enough "
+     "where one fewer is not (the power rises in steps).",
      shares_size, shares_effect, shares_power},
     {"rate", "One rate against a known one",
      "n and effect: normal approximation; power against 1/2: exact binomial test; effect: above --rate, a "
