@@ -83,14 +83,17 @@ static int add_judges_of(struct scoring *scoring, const char *path, struct error
     return 0;
 }
 
-/* Every judge that keeps its errors asks again. */
+/* Every judge that keeps its errors asks again, a panel's members too. */
 static void retry_errors(struct node *list) {
     for (struct node *entry = list->first; entry; entry = entry->next) {
         const struct option *option = judge_options(node_text(entry, "use", NULL));
 
-        while (option && option->name && strcmp(option->name, "retry_errors")) option++;
-        if (option && option->name && !node_get(entry, "retry_errors"))
-            node_add_bool(entry, "retry_errors", 1);
+        for (; option && option->name; option++) {
+            struct node *given = (struct node *)node_get(entry, option->name);
+
+            if (option->kind == OPTION_JUDGES && given) retry_errors(given);
+            if (!strcmp(option->name, "retry_errors") && !given) node_add_bool(entry, "retry_errors", 1);
+        }
     }
 }
 
@@ -328,17 +331,9 @@ static int check_effect(const struct arguments *arguments, struct error *err) {
                 effect);
 }
 
-static int write_manifest(const struct scoring *scoring, const char *evaluated, struct error *err) {
-    const struct arguments *arguments = scoring->arguments;
-    struct node *manifest = node_new(NODE_MAP), *command, *notes;
-    char *path = path_join(scoring->folder, "manifest.json"), *json;
-    int status;
+static void add_command(struct node *manifest, const struct arguments *arguments) {
+    struct node *command = node_add(manifest, "command", NODE_LIST);
 
-    node_add_text(manifest, "name", argument_value(arguments, "task", "outputs"));
-    node_add_text(manifest, "title", argument_value(arguments, "title", "Outputs made elsewhere"));
-    add_effect(manifest, arguments);
-    manifest_about(manifest, "cpu");
-    command = node_add(manifest, "command", NODE_LIST);
     node_add_text(command, NULL, "pyrite");
     node_add_text(command, NULL, "score");
     for (int i = 0; i < arguments->flag_count; i++) {
@@ -348,6 +343,21 @@ static int write_manifest(const struct scoring *scoring, const char *evaluated, 
         if (arguments->flags[i]->value) node_add_text(command, NULL, arguments->values[i]);
         free(flag);
     }
+}
+
+/* The flags are written only where the judges took them: a key may stand in the wrong place. */
+static int write_manifest(const struct scoring *scoring, const char *evaluated, int took_flags,
+                          struct error *err) {
+    const struct arguments *arguments = scoring->arguments;
+    struct node *manifest = node_new(NODE_MAP), *notes;
+    char *path = path_join(scoring->folder, "manifest.json"), *json;
+    int status;
+
+    node_add_text(manifest, "name", argument_value(arguments, "task", "outputs"));
+    node_add_text(manifest, "title", argument_value(arguments, "title", "Outputs made elsewhere"));
+    add_effect(manifest, arguments);
+    manifest_about(manifest, "cpu");
+    if (took_flags) add_command(manifest, arguments);
     add_hashes(manifest, arguments);
     notes = node_add(manifest, "understood", NODE_LIST);
     for (int i = 0; i < scoring->outputs.file_count; i++)
@@ -526,14 +536,14 @@ static int score(struct scoring *scoring, FILE *out, struct error *err) {
 
     complete(scoring);
     /* Before anything else, so that the folder is known as this command's whenever it is killed. */
-    if (!status) status = write_manifest(scoring, measured, err);
+    if (!status) status = write_manifest(scoring, measured, 0, err);
     if (!status) status = write_answers(scoring, answers, err);
     if (!status) status = evaluate(scoring, answers, measured, err);
-    if (!status) status = write_manifest(scoring, measured, err);
+    if (!status) status = write_manifest(scoring, measured, 1, err);
     if (!status) status = write_report(scoring, err);
     if (!status) status = print_results(scoring, measured, out, err);
     if (!status) status = gate_run_folder(scoring->arguments, scoring->folder, err);
-    if (!status) status = failures_check(measured, err) > 0 ? TOO_MANY_FAILURES : 0;
+    if (!status && (status = failures_check(measured, err)) > 0) status = TOO_MANY_FAILURES;
     free(answers);
     free(measured);
     return status;

@@ -170,6 +170,8 @@ check_key() {
     grep -q 'open to others (mode 0644); chmod 600' key-open.out || complain "an open key file was taken: $(cat key-open.out)"
     judge key-misplaced key.jsonl ok ",key_env=$secret"
     grep -q 'not the key itself' key-misplaced.out || complain "a key in key_env: $(cat key-misplaced.out)"
+    judge key-word key.jsonl ok ",key_env=${secret//-/_}"
+    grep -q 'is not set' key-word.out || complain "a key that could be a variable's name: $(cat key-word.out)"
     url=http://judge.example judge key-plain key.jsonl ok ,key_env=JUDGE_KEY
     grep -q 'unencrypted' key-plain.out || complain "a key over http: $(cat key-plain.out)"
     url=http://127.example.com judge key-near key.jsonl ok ,key_env=JUDGE_KEY
@@ -180,8 +182,8 @@ check_key() {
     [ "$(outcomes by)" = "4 transport " ] || complain "the proxy was passed by: $(cat by.out)"
     url=http://me:$secret@127.0.0.1 judge key-url key.jsonl ok
     grep -q 'belong in key_env' key-url.out || complain "a secret in the URL: $(cat key-url.out)"
-    rm -r secret.txt key-misplaced* key-url* 2>/dev/null # where the user wrote the key himself
-    file=$(grep -rlF "$secret" . | head -3)
+    rm secret.txt
+    file=$(grep -rlF -e "$secret" -e "${secret//-/_}" . | head -3)
     [ -z "$file" ] || complain "the key shows in $file"
     unset JUDGE_KEY
 }
@@ -228,8 +230,9 @@ check_budget() {
 }
 
 # --- the cache
+member() { echo "{use: remote, name: $1, endpoint: $base/500-4/v1, model: m, rubric: yes-no, cache: panel.db, backoff: 0.01, retries: 1, canaries: false}"; }
 check_cache() {
-    local before
+    local before flag
     answers cache 30 >cache.jsonl
     judge cache cache.jsonl ok
     cp cache/steps/evaluate/verdicts.jsonl first.jsonl
@@ -249,6 +252,13 @@ check_cache() {
     [ "$(outcomes retry)" = "6 transport " ] || complain "a failed retry changed the outcome: $(outcomes retry)"
     retries=1 more=--retry-errors judge retry retry.jsonl 500-4
     [ "$(outcomes retry)" = "6 verdict " ] || complain "after retry_errors: $(outcomes retry)"
+    # A panel's members are asked again too.
+    answers panel 6 >panel.jsonl
+    for flag in "" --retry-errors --retry-errors; do
+        "$pyrite" score -o a=panel.jsonl --out panel --suite judged --format json --resamples 100 $flag \
+            --judge "panel,name=j,of=[$(member one), $(member two)]" >panel.out 2>&1
+    done
+    [ "$(outcomes panel)" = "6 verdict " ] || complain "a panel after --retry-errors: $(outcomes panel) $(cat panel.out)"
     # Two at once share one file.
     answers shared 100 >shared.jsonl
     cache=shared.db judge one shared.jsonl ok &
