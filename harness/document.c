@@ -118,8 +118,7 @@ struct node *node_set_text(struct node *map, const char *key, const char *text) 
     return node;
 }
 
-/* Bytes of the UTF-8 sequence at `at`, 0 if it is none (overlong, surrogate, beyond U+10FFFF, cut off). */
-static size_t utf8_length(const unsigned char *at, size_t room) {
+size_t utf8_length(const unsigned char *at, size_t room) {
     static const unsigned char first_low[] = {0xC2, 0xE0, 0xF0}, first_high[] = {0xDF, 0xEF, 0xF4};
     size_t length = 0;
 

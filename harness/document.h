@@ -45,6 +45,10 @@ struct node *node_set_text(struct node *map, const char *key, const char *text);
    NaN and infinity as null, bytes that are not UTF-8 as U+FFFD. indent > 0 pretty-prints. Caller frees. */
 char *node_json(const struct node *node, int indent);
 
+/* Bytes of the UTF-8 sequence at `at`, of `room` bytes (one or more); 0 if it is none: overlong, a surrogate,
+   beyond U+10FFFF or cut off. */
+size_t utf8_length(const unsigned char *at, size_t room);
+
 /* JSON-lines: calls each(context, node, line) for every line of a .jsonl, .jsonl.gz, .json (a list, or a map
    with a list "samples") or .csv (header row: every field a string) file, .gz or not; each returns 0 to go
    on, 1 to stop (returned), -1 with err set. Errors name file and line. */

@@ -14,28 +14,11 @@ static void tell(struct completion *out, enum completion_kind kind, const char *
     snprintf(out->reason, sizeof out->reason, "%s", reason);
 }
 
-/* Length of the UTF-8 character here, 0 if it is none (RFC 3629). */
-static size_t character(const unsigned char *at, const unsigned char *end) {
-    size_t length = at[0] < 0x80   ? 1
-                    : at[0] < 0xC2 ? 0
-                    : at[0] < 0xE0 ? 2
-                    : at[0] < 0xF0 ? 3
-                    : at[0] < 0xF5 ? 4
-                                   : 0;
-
-    if (!length || (size_t)(end - at) < length) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xC0) != 0x80) return 0;
-    if (length == 3 && ((at[0] == 0xE0 && at[1] < 0xA0) || (at[0] == 0xED && at[1] > 0x9F))) return 0;
-    if (length == 4 && ((at[0] == 0xF0 && at[1] < 0x90) || (at[0] == 0xF4 && at[1] > 0x8F))) return 0;
-    return length;
-}
-
 static int is_utf8(const char *text, size_t length) {
     const unsigned char *at = (const unsigned char *)text, *end = at + length;
 
     while (at < end) {
-        size_t one = character(at, end);
+        size_t one = utf8_length(at, (size_t)(end - at));
 
         if (!one) return 0;
         at += one;
