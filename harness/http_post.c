@@ -60,7 +60,7 @@ static CURLU *url_parse(const char *text) {
 
 int http_check_url(const char *text, int with_key, struct error *err) {
     CURLU *url = url_parse(text);
-    char *scheme, *host, *user, *password;
+    char *scheme, *host, *user, *password, *query;
     int status = 0;
 
     if (!url) return fail(err, "the endpoint is no URL; one begins with https:// or http://");
@@ -68,8 +68,13 @@ int http_check_url(const char *text, int with_key, struct error *err) {
     host = url_part(url, CURLUPART_HOST);
     user = url_part(url, CURLUPART_USER);
     password = url_part(url, CURLUPART_PASSWORD);
+    query = url_part(url, CURLUPART_QUERY);
     if (user || password)
         status = fail(err, "the endpoint holds a name or a password; secrets belong in key_env or key_file");
+    else if (query)
+        status =
+            fail(err, "the endpoint holds a query (?…), behind which no path can be added; a key belongs "
+                      "in key_env or key_file");
     else if (!scheme || !host || (strcmp(scheme, "https") && strcmp(scheme, "http")))
         status = fail(err, "the endpoint must begin with https:// or http://");
     else if (with_key && !strcmp(scheme, "http") && !is_this_machine(host))
@@ -81,6 +86,7 @@ int http_check_url(const char *text, int with_key, struct error *err) {
     curl_free(host);
     curl_free(user);
     curl_free(password);
+    curl_free(query);
     curl_url_cleanup(url);
     return status;
 }

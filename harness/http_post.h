@@ -63,8 +63,8 @@ struct http_feed {
 /* Asks until next() has none any more and all have ended. */
 int http_post(const struct http_settings *settings, const struct http_feed *feed, struct error *err);
 
-/* Whether the URL can be asked: a scheme of https or http, a host, no name and password in it; a key over
-   http goes to this machine alone. */
+/* Whether the URL can be asked: a scheme of https or http, a host, no name, password or query in it; a
+   key over http goes to this machine alone. */
 int http_check_url(const char *url, int with_key, struct error *err);
 
 #endif

@@ -21,7 +21,7 @@ struct judging {
     struct asking asking;
     struct examples *questions;
     struct canary_counts canaries;
-    double input_tokens, output_tokens, attempts; /* behind all replies */
+    double input_tokens, output_tokens, attempts; /* behind all replies, each counted once */
     int outcomes[5];
     char *name, *url, *key, *label;
 };
@@ -260,9 +260,11 @@ static int read_inquiry(struct reading *out, char **raw, struct judging *judging
     else
         *out = failure(OUTCOME_TRANSPORT, inquiry->reason);
     if (turned) out->score = 1 - out->score;
-    judging->input_tokens += inquiry->reply.input_tokens;
-    judging->output_tokens += inquiry->reply.output_tokens;
-    judging->attempts += inquiry->reply.attempts;
+    if (inquiry->same_as < 0) {
+        judging->input_tokens += inquiry->reply.input_tokens;
+        judging->output_tokens += inquiry->reply.output_tokens;
+        judging->attempts += inquiry->reply.attempts;
+    }
     completion_free(&completion);
     return status;
 }

@@ -182,6 +182,8 @@ check_key() {
     [ "$(outcomes by)" = "4 transport " ] || complain "the proxy was passed by: $(cat by.out)"
     url=http://me:$secret@127.0.0.1 judge key-url key.jsonl ok
     grep -q 'belong in key_env' key-url.out || complain "a secret in the URL: $(cat key-url.out)"
+    url="$base/ok/v1?key=$secret&x=" judge key-query key.jsonl ok
+    grep -q 'a key belongs in key_env' key-query.out || complain "a secret in the query: $(cat key-query.out)"
     rm secret.txt
     file=$(grep -rlF -e "$secret" -e "${secret//-/_}" . | head -3)
     [ -z "$file" ] || complain "the key shows in $file"
@@ -252,6 +254,11 @@ check_cache() {
     [ "$(outcomes retry)" = "6 transport " ] || complain "a failed retry changed the outcome: $(outcomes retry)"
     retries=1 more=--retry-errors judge retry retry.jsonl 500-4
     [ "$(outcomes retry)" = "6 verdict " ] || complain "after retry_errors: $(outcomes retry)"
+    # One question for two answers is asked, and counted, once.
+    printf '{"id": "q%d", "prompt": "Same?", "response": "Same."}\n' 1 2 >same.jsonl
+    judge same same.jsonl ok
+    [ "$(outcomes same)" = "2 verdict " ] || complain "the same asked twice: $(outcomes same)"
+    grep -q '"attempts": 1,' same/steps/evaluate/judging.json || complain "one reply counts twice: $(grep attempts same/steps/evaluate/judging.json)"
     # A panel's members are asked again too.
     answers panel 6 >panel.jsonl
     for flag in "" --retry-errors --retry-errors; do
