@@ -265,7 +265,10 @@ static int mt_judgments_take(struct outputs_reading *in, const struct node *reco
     struct verdict *verdict;
 
     (void)line;
-    (void)err;
+    if (!id) {
+        free(name);
+        return fail(err, "a judgment has no question_id");
+    }
     if (turn != 1) { /* a second turn is a prompt of its own */
         char *first = id;
         id = xprintf("%s#%d", first, turn);
@@ -461,11 +464,16 @@ static int inspect_take(struct outputs_reading *in, const struct node *record, i
     char *prompt = field_text(node_get(record, "input"));
     char *plain = record_id(record, (const char *const[]){"id", NULL}, prompt);
     int epoch = (int)node_number(record, "epoch", 1), status;
-    char *id = epoch > 1 ? xprintf("%s#%d", plain, epoch) : xstrdup(plain);
-    char *response = record_has_text(output, "completion") ? field_text(node_get(output, "completion"))
-                     : choices && choices->first           ? field_text(node_get(choices->first, "message"))
-                                                           : NULL;
+    char *id, *response;
 
+    if (!plain) {
+        free(prompt);
+        return fail(err, "a sample has neither an id nor an input");
+    }
+    id = epoch > 1 ? xprintf("%s#%d", plain, epoch) : xstrdup(plain);
+    response = record_has_text(output, "completion") ? field_text(node_get(output, "completion"))
+               : choices && choices->first           ? field_text(node_get(choices->first, "message"))
+                                                     : NULL;
     status = add_answer(in, policy, id, prompt, response, line, err);
     add_question(in, id, prompt)->truth = field_text(node_get(record, "target"));
     for (const struct node *score = scores ? scores->first : NULL; score; score = score->next) {

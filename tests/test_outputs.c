@@ -207,6 +207,10 @@ START_TEST(what_is_not_strict_is_refused_with_its_rows)
     refused("noid.jsonl", "{\"id\":1,\"response\":\"a\"}\n{\"response\":\"b\"}\n",
             "neither \"id\" nor a prompt");
     refused("list.jsonl", "[1,2]\n", "an object was expected");
+    refused("inspect.jsonl", "{\"input\":[],\"target\":\"a\",\"output\":{\"completion\":\"b\"}}\n",
+            "neither an id nor an input");
+    refused("mt.jsonl", "{\"question_id\":{},\"judge\":\"j\",\"model\":\"m\",\"score\":3}\n",
+            "no question_id");
 }
 END_TEST
 
