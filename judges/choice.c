@@ -40,13 +40,12 @@ static int is_choice(const struct offer *offer, const char *truth) {
 /* A letter, a number or a choice's text. */
 static int right_choice(const struct offer *offer, const char *truth, int first) {
     int right = truth ? is_choice(offer, truth) : -1;
-    char *end;
 
     if (right >= 0 || !truth) return right;
     if (truth[0] && !truth[1] && (truth[0] & ~32) >= 'A' && (truth[0] & ~32) <= 'Z')
         right = (truth[0] & ~32) - 'A';
-    else if (truth[0] >= '0' && truth[0] <= '9')
-        right = (int)strtol(truth, &end, 10) - first;
+    else if (truth[0] && !truth[strspn(truth, "0123456789")] && strlen(truth) < 3)
+        right = atoi(truth) - first;
     return right < offer->count ? right : -1;
 }
 

@@ -312,12 +312,15 @@ START_TEST(choice_is_right_where_the_last_statement_is)
     ask("odd", "D", "A");
     add_meta("{choices: [red, green]}");
     ask("none", "A", "A");
-    expect_marks("choice", "{}", "110?110??");
-    expect_marks("choice", "{first: 0}", "110?1?1??"); /* 2 is beyond two choices; 1 is the second */
+    ask("text", "2 litres", "green");
+    add_meta("{choices: [red, green]}");
+    expect_marks("choice", "{}", "110?110???");
+    expect_marks("choice", "{first: 0}", "110?1?1???"); /* 2 is beyond two choices; 1 is the second */
     ck_assert_str_eq(verdicts.items[0].reason, "took B of 3");
     ck_assert_str_eq(verdicts.items[3].reason, "the answer takes no choice, or more than one");
     ck_assert_str_eq(verdicts.items[7].reason, "the question's truth is none of its choices");
     ck_assert_str_eq(verdicts.items[8].reason, "the question has no choices");
+    ck_assert_str_eq(verdicts.items[9].reason, "the question's truth is none of its choices");
 }
 END_TEST
 
