@@ -87,6 +87,19 @@ static int read_canaries(struct rubric *out, const char *where, struct error *er
     return read_known(out, node_get(canaries, "gold"), where, err);
 }
 
+/* A pair's verdict is for the answer shown first, and 1 less it for the other. */
+static int check_pair(const struct rubric *rubric, const char *where, struct error *err) {
+    for (int m = METHOD_TEXT; m <= METHOD_LOGPROBS; m++) {
+        const struct choices *offers = &rubric->offers[m];
+        int beyond = offers->numbers && (offers->low < 0 || offers->high > 1);
+
+        for (int i = 0; i < offers->count; i++)
+            beyond |= offers->items[i].score < 0 || offers->items[i].score > 1;
+        if (beyond) return fail(err, "%s: of a pair, what may be said must be worth 0 to 1", where);
+    }
+    return 0;
+}
+
 static int check_place(const struct rubric *rubric, const char *place, const char *where, struct error *err) {
     if (strstr(rubric->user, place)) return 0;
     return fail(err, "%s: the text \"user\" must say where the answer goes: %s is missing", where, place);
@@ -121,7 +134,8 @@ static int read_rubric(struct rubric *out, const char *where, struct error *err)
         return -1;
     out->endings[METHOD_TEXT] = node_text(endings, "text", NULL);
     out->endings[METHOD_LOGPROBS] = node_text(endings, "token", NULL);
-    return read_offers(out, where, err) ? -1 : read_canaries(out, where, err);
+    if (read_offers(out, where, err) || (out->pair && check_pair(out, where, err))) return -1;
+    return read_canaries(out, where, err);
 }
 
 static const char *shipped(const char *name, struct error *err) {

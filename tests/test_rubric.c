@@ -80,6 +80,10 @@ START_TEST(a_rubric_that_lacks_something_says_what)
     refuses("what: x\nsystem: s\nmarker: V\nasks: two\nuser: u\n", "answer or pair");
     refuses(HEAD "user: '{answer}'\nrange: [1, 9]\ncanaries: {'null': {answer: x}}\n", "at_most");
     refuses("- 1\n", "a map was expected");
+    refuses("what: x\nsystem: s\nmarker: V\nasks: pair\nuser: '{first}{second}'\nrange: [1, 9]\n",
+            "worth 0 to 1");
+    refuses("what: x\nsystem: s\nmarker: V\nasks: pair\nuser: '{first}{second}'\nverdicts: {A: 1, B: -1}\n",
+            "worth 0 to 1");
     ck_assert_int_eq(rubric_open(&rubric, "pairwize", NULL, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "did you mean 'pairwise'"));
     ck_assert_int_eq(rubric_open(&rubric, NULL, FOLDER "/none.yaml", &err), -1);
