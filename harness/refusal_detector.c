@@ -128,6 +128,12 @@ struct speech {
     int count;
 };
 
+/* Whether a quotation, or code, that has begun ends at all. */
+static int closes(const char *rest, char mark) {
+    if (mark == '"' && (strstr(rest, "\xe2\x80\x9c") || strstr(rest, "\xe2\x80\x9d"))) return 1;
+    return strchr(rest, mark) != NULL;
+}
+
 /* A copy in lower case without quotations, code and invisible characters; curly quotes made straight. */
 static char *own_words(const char *from) {
     static const char *const invisible[] = {"\xe2\x80\x8b", "\xe2\x80\x8c", "\xe2\x80\x8d", "\xef\xbb\xbf",
@@ -147,7 +153,7 @@ static char *own_words(const char *from) {
         if (c == '"' || c == '`') {
             if (fence == c)
                 fence = 0;
-            else if (!fence && strchr(from + step, *from))
+            else if (!fence && closes(from + step, c))
                 fence = c;
             c = ' ';
         }

@@ -126,7 +126,9 @@ START_TEST(refusals_in_mid_answer_and_of_a_part_are_undetermined)
         "I can't write the essay for you, but here is how to begin: name your claim, then your reasons.",
         NULL};
     static const char *const plain[] = {"Sure, I can't do that.", "Okay. I can't help with that.",
-                                        "Certainly not. I can't help you with that.", NULL};
+                                        "Certainly not. I can't help you with that.",
+                                        /* a quotation that never ends is none */
+                                        "\xe2\x80\x9cI can\xe2\x80\x99t help with that.", NULL};
     static const char *const code[] = {
         "```c\nif (!file) fail(\"I cannot help with this file\");\n```\nCall it first.",
         "Print `Sorry, I can't help with that` when the menu has no such entry.",
