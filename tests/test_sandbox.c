@@ -24,7 +24,6 @@
 #define PYTHON "/usr/bin/python3"
 #define FOLDER "test_sandbox.tmp"
 #define SECRET "the-canary-that-nobody-may-see"
-#define TOKEN  "pyrite-test-sandbox-token"
 
 enum { SKIP = 77, MEBIBYTE = 1 << 20 };
 
@@ -108,7 +107,8 @@ static const struct {
 };
 
 static struct error err;
-static char *goal; /* what the programs are told */
+static char *goal;     /* what the programs are told */
+static char token[64]; /* a word of their command lines that no other run of this test has */
 static int listener = -1, talker = -1;
 
 static struct sandbox_limits limits(double seconds) {
@@ -140,6 +140,7 @@ static void lay_out(void) {
     socklen_t length = sizeof address;
     char place[4096];
 
+    snprintf(token, sizeof token, "pyrite-test-sandbox-%d", (int)getpid());
     ck_assert_ptr_nonnull(getcwd(place, sizeof place));
     ck_assert_int_eq(folder_make(FOLDER, &err), 0);
     ck_assert_int_eq(file_write(FOLDER "/secret", SECRET, strlen(SECRET), &err), 0);
@@ -183,7 +184,7 @@ static int any_left(void) {
         close(fd);
         if (got <= 0) continue;
         words[got] = 0;
-        for (char *at = words; at < words + got; at += strlen(at) + 1) found |= !strcmp(at, TOKEN);
+        for (char *at = words; at < words + got; at += strlen(at) + 1) found |= !strcmp(at, token);
     }
     closedir(all);
     return found;
@@ -220,7 +221,7 @@ static void expect_listed(const char *name, const char *program, const char *wor
 START_TEST(hostile_programs_are_contained)
 {
     char *attempt = hostile("attempt"), *text = hostile(programs[_i].name);
-    const char *const command[] = {PYTHON, "/judge/program.py", TOKEN, NULL};
+    const char *const command[] = {PYTHON, "/judge/program.py", token, NULL};
     const struct sandbox_file files[] = {{"/judge/attempt.py", attempt}, {"/judge/program.py", text}, {0}};
     struct sandbox_program program = {.command = command, .files = files, .input = goal};
     struct sandbox_limits most = limits(programs[_i].seconds);
