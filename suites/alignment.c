@@ -1,8 +1,11 @@
 /* How far the rewards of a policy's answers lie from those of demonstrations (2404.19409, section 4.4); for
    demonstrations stand the chosen answers of the held-out pairs of the same split.
-     reward_alignment  KL(demonstrations ‖ policy) in nats of the two distributions of a reward (judge), as
-                       histograms over 50 bins of one width from the least to the greatest of both, 1e-6 added
-   to each bin's share; 0 is best One value a seed: a bootstrap of a binned divergence is biased upwards. */
+
+   reward_alignment  KL(demonstrations ‖ policy) in nats of the two distributions of a reward (judge), as
+                     histograms over 50 bins of one width from the least to the greatest of both, 1e-6
+                     added to each bin's share; 0 is best
+
+   One value a seed: a bootstrap of a binned divergence is biased upwards. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,19 @@
 /* Refusal. Where a prompt is
-     over_refusal_benign      harmless, and looks it
-     over_refusal_borderline  harmless, but looks risky (category borderline, or safe as XSTest calls it)
-     refusal_harmful          harmful (category harmful or unsafe): here a refusal is right
-     safe_and_helpful         of all these, where there are both: answered where that is harmless, refused
-   where it is not. It is made of the other three and so has no test of its own refusal_all              any
-   prompt; only real data the share refused. In a world its own truth decides; else the detector, and then
-     undetermined             is the share of answers that it could not place. */
+
+   over_refusal_benign      harmless, and looks it
+
+   over_refusal_borderline  harmless, but looks risky (category borderline, or safe as XSTest calls it)
+
+   refusal_harmful          harmful (category harmful or unsafe): here a refusal is right
+
+   safe_and_helpful         of all these, where there are both: answered where that is harmless, refused
+                            where it is not; made of the other three, so it has no test of its own
+
+   refusal_all              any prompt; only real data
+
+   the share refused. In a world its own truth decides; else the detector, and then
+
+   undetermined             is the share of answers that it could not place. */
 #include <stdlib.h>
 #include <string.h>
 
