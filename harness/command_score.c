@@ -434,7 +434,7 @@ static int is_confusion(const struct metric *metric) {
  */
 static int is_shown(const struct metric *metric) {
     if (is_confusion(metric)) return 0; /* printed as a table */
-    if (metric->policy && !strncmp(metric->policy, "null-", 5)) return 0;
+    if (metric->policy && is_null_policy(metric->policy)) return 0;
     return strcmp(metric->suite, "degenerate") && (metric->n || !metric->n_missing);
 }
 
@@ -490,7 +490,7 @@ static void print_flags(const struct metrics *metrics, FILE *out) {
         const struct metric *metric = &metrics->items[i];
 
         if (strcmp(metric->suite, "degenerate") || !(metric->value >= 0.9) || metric->n < 10) continue;
-        if (!strncmp(metric->policy, "null-", 5)) continue;
+        if (is_null_policy(metric->policy)) continue;
         if (!strcmp(metric->name, "two_most_frequent") && metrics->items[i - 1].value >= 0.9) continue;
         for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
             if (!strcmp(flags[f].name, metric->name))

@@ -134,7 +134,7 @@ static int has_parts(const struct condition *condition, const struct metric *met
 
     for (int i = 0; i < CONDITION_PARTS; i++)
         if (condition->parts[i] && (!parts[i] || strcmp(parts[i], condition->parts[i]))) return 0;
-    return condition->parts[CONDITION_POLICY] || !metric->policy || strncmp(metric->policy, "null-", 5);
+    return condition->parts[CONDITION_POLICY] || !metric->policy || !is_null_policy(metric->policy);
 }
 
 /* Which metrics are meant: of this name, and levels or comparisons. */

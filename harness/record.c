@@ -421,3 +421,7 @@ const struct example *examples_find(struct examples *list, const char *id) {
     }
     return low < list->count && !strcmp(list->order[low]->id, id) ? list->order[low] : NULL;
 }
+
+int is_null_policy(const char *policy) {
+    return !strncmp(policy, NULL_POLICY, strlen(NULL_POLICY));
+}

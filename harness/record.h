@@ -24,6 +24,10 @@ struct transcript {
     int seed;         /* the run's seed that trained the policy */
 };
 
+/* Policies that no training made: they answer without regard to what was asked. Their names begin so. */
+#define NULL_POLICY "null-"
+int is_null_policy(const char *policy);
+
 enum outcome { OUTCOME_VERDICT, OUTCOME_TIE, OUTCOME_REFUSED, OUTCOME_UNPARSED, OUTCOME_TRANSPORT };
 
 struct verdict {

@@ -368,7 +368,7 @@ const struct evaluation *results_evaluation(const struct results *results, const
 }
 
 int policy_standing(const char *policy) {
-    return !strncmp(policy, "null-", 5) ? 2 : strcmp(policy, "sft") != 0;
+    return is_null_policy(policy) ? 2 : strcmp(policy, "sft") != 0;
 }
 
 /* Who answered or was trained. */

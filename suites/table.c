@@ -6,10 +6,6 @@
 
 #include "harness/memory.h"
 
-int is_null_policy(const char *policy) {
-    return !strncmp(policy, NULL_POLICY, strlen(NULL_POLICY));
-}
-
 int table_cells(const struct table *table) {
     return table->policy_count * table->seed_count * table->question_count;
 }

@@ -51,9 +51,6 @@ double *table_add_column(struct table *table, const char *what, const char *judg
 /* The column, or NULL; judge NULL: the first of that name. */
 const double *table_column(const struct table *table, const char *what, const char *judge);
 
-/* Policies that no training made: they answer without regard to what was asked. Their names begin so. */
-#define NULL_POLICY "null-"
-int is_null_policy(const char *policy);
 /* Appends what content-blind policies would answer, seed by seed: the baseline's most frequent answer, the
    longest and the shortest of all answers to the prompt, the prompt itself. */
 void nulls_add(struct transcripts *transcripts, const char *baseline);
