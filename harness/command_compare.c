@@ -1,8 +1,6 @@
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "harness/command.h"
 #include "harness/file.h"
@@ -36,36 +34,6 @@ struct comparisons {
     struct comparison *items;
     int count;
 };
-
-static int is_visible(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
-
-static int is_folder(const char *path) {
-    struct stat facts;
-
-    return !stat(path, &facts) && S_ISDIR(facts.st_mode);
-}
-
-/* Calls each(context, path) for every file of this name below the folder. */
-static int each_file(const char *folder, const char *name, int (*each)(void *, const char *, struct error *),
-                     void *context, struct error *err) {
-    struct dirent **entries = NULL;
-    char *path = path_join(folder, name);
-    int status = file_exists(path) ? each(context, path, err) : 0,
-        count = scandir(folder, &entries, is_visible, alphasort);
-
-    free(path);
-    for (int i = 0; i < count; i++) {
-        char *below = path_join(folder, entries[i]->d_name);
-
-        if (!status && is_folder(below)) status = each_file(below, name, each, context, err);
-        free(below);
-        free(entries[i]);
-    }
-    free(entries);
-    return status;
-}
 
 static int add_transcripts(void *list, const char *path, struct error *err) {
     return transcripts_read(path, list, err);
@@ -125,7 +93,7 @@ static int read_evaluation(void *context, const char *path, struct error *err) {
     *strrchr(parent, '/') = 0;
     task = xstrdup(strlen(parent) > strlen(reading->steps) ? parent + strlen(reading->steps) + 1 : "");
     if (verdicts_read(path, &verdicts, err) ||
-        each_file(parent, "transcripts.jsonl", add_transcripts, &answers, err))
+        folder_each(parent, "transcripts.jsonl", add_transcripts, &answers, err))
         goto out;
     qsort(answers.items, (size_t)answers.count, sizeof *answers.items, by_id);
     observe_verdicts(reading->out, task, &answers, &verdicts);
@@ -165,13 +133,13 @@ static int read_run(struct observations *out, const char *folder, struct error *
     struct reading reading = {out, steps};
     int kept = 0, status;
 
-    if (!is_folder(steps))
+    if (!folder_exists(steps))
         status = fail(
             err,
             "%s holds no run: expected a folder with steps/ in it, as 'pyrite run' and 'pyrite score' make",
             folder);
     else
-        status = each_file(steps, "verdicts.jsonl", read_evaluation, &reading, err);
+        status = folder_each(steps, "verdicts.jsonl", read_evaluation, &reading, err);
     if (!status && !out->count)
         status = fail(err, "%s has no judged answers; 'pyrite run' goes on with it", folder);
     free(steps);

@@ -156,6 +156,36 @@ int folder_remove(const char *path, struct error *err) {
     return fail(err, "cannot remove %s: %s", path, strerror(errno));
 }
 
+int folder_exists(const char *path) {
+    struct stat facts;
+
+    return !stat(path, &facts) && S_ISDIR(facts.st_mode);
+}
+
+static int is_visible(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+int folder_each(const char *folder, const char *name,
+                int (*each)(void *context, const char *path, struct error *err), void *context,
+                struct error *err) {
+    struct dirent **entries = NULL;
+    char *path = path_join(folder, name);
+    int status = file_exists(path) ? each(context, path, err) : 0,
+        count = scandir(folder, &entries, is_visible, alphasort);
+
+    free(path);
+    for (int i = 0; i < count; i++) {
+        char *below = path_join(folder, entries[i]->d_name);
+
+        if (!status && folder_exists(below)) status = folder_each(below, name, each, context, err);
+        free(below);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
 char *path_join(const char *folder, const char *name) {
     size_t length = strlen(folder);
 

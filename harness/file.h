@@ -21,7 +21,13 @@ char *file_read(const char *path, size_t *length, struct error *err); /* NUL-ter
 int file_exists(const char *path);
 int folder_make(const char *path, struct error *err);   /* and its parents */
 int folder_remove(const char *path, struct error *err); /* and all in it; missing is fine */
-char *path_join(const char *folder, const char *name);  /* caller frees */
+int folder_exists(const char *path);
+/* Calls each(context, path) for every file of this name in the folder and below it, in the order of names;
+   hidden folders are passed over. */
+int folder_each(const char *folder, const char *name,
+                int (*each)(void *context, const char *path, struct error *err), void *context,
+                struct error *err);
+char *path_join(const char *folder, const char *name); /* caller frees */
 
 /* SHA-256 (FIPS 180-4) as 64 hex digits + NUL. */
 void hash_bytes(char hex[65], const void *bytes, size_t length);

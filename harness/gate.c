@@ -1,41 +1,14 @@
 #include "harness/gate.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "harness/condition.h"
 #include "harness/file.h"
 #include "harness/memory.h"
 
-static int is_visible(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
-
-static int is_folder(const char *path) {
-    struct stat facts;
-
-    return !stat(path, &facts) && S_ISDIR(facts.st_mode);
-}
-
-/* The metrics.jsonl here and of every folder below, in the order of names; unfinished steps are hidden. */
-static int read_metrics(struct metrics *out, const char *folder, struct error *err) {
-    struct dirent **entries = NULL;
-    char *path = path_join(folder, "metrics.jsonl");
-    int status = file_exists(path) ? metrics_read(path, out, err) : 0;
-    int count = scandir(folder, &entries, is_visible, alphasort);
-
-    free(path);
-    for (int i = 0; i < count; i++) {
-        char *below = path_join(folder, entries[i]->d_name);
-
-        if (!status && is_folder(below)) status = read_metrics(out, below, err);
-        free(below);
-        free(entries[i]);
-    }
-    free(entries);
-    return status;
+static int add_metrics(void *list, const char *path, struct error *err) {
+    return metrics_read(path, list, err);
 }
 
 int gate_read(struct metrics *out, const char *run_folder, struct error *err) {
@@ -43,7 +16,7 @@ int gate_read(struct metrics *out, const char *run_folder, struct error *err) {
     int status =
         file_exists(manifest) ? 0 : fail(err, "%s is no run's folder: it has no manifest.json", run_folder);
 
-    if (!status) status = read_metrics(out, steps, err);
+    if (!status) status = folder_each(steps, "metrics.jsonl", add_metrics, out, err);
     if (!status && !out->count)
         status = fail(err, "%s has no metrics: none of its steps wrote a metrics.jsonl", steps);
     free(manifest);

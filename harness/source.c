@@ -4,17 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
-
-static int is_folder(const char *path) {
-    struct stat facts;
-
-    return !stat(path, &facts) && S_ISDIR(facts.st_mode);
-}
 
 static int is_entry(const struct dirent *entry) {
     return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
@@ -37,7 +30,7 @@ static int walk(const char *folder, const char *prefix,
         char *path = path_join(folder, entries[i]->d_name),
              *name = xprintf("%s%s", prefix, entries[i]->d_name);
 
-        if (!status && is_folder(path)) {
+        if (!status && folder_exists(path)) {
             char *deeper = xprintf("%s/", name);
 
             status = walk(path, deeper, each, context, err);
@@ -72,7 +65,7 @@ int source_read(char hex[65], const char *path, struct error *err) {
     struct text list = {0};
     int status;
 
-    if (!is_folder(path)) return hash_file(hex, path, err);
+    if (!folder_exists(path)) return hash_file(hex, path, err);
     text_add(&list, "", 0);
     status = walk(path, "", list_file, &list, err);
     if (!status) hash_bytes(hex, list.data, list.length);

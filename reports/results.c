@@ -1,10 +1,8 @@
 #include "reports/results.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
@@ -29,16 +27,9 @@ static void place_free(struct place *place) {
     node_free(place->matrix);
 }
 
-static int is_folder(const char *path) {
-    struct stat found;
-    return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
-}
-
-static int keep_visible(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
-
-static int add_place(struct places *places, const char *folder, const char *path, struct error *err) {
+/* Of a step.json. */
+static int add_place(void *list, const char *path, struct error *err) {
+    struct places *places = list;
     struct node *step = document_read(path, err);
     const struct node *matrix;
 
@@ -46,7 +37,7 @@ static int add_place(struct places *places, const char *folder, const char *path
     matrix = node_get(step, "matrix");
     places->items = xrealloc(places->items, places->count + 1, sizeof *places->items);
     places->items[places->count++] = (struct place){
-        .folder = xstrdup(folder),
+        .folder = xstrndup(path, (size_t)(strrchr(path, '/') - path)),
         .use = xstrdup(node_text(step, "use", "")),
         .label = xstrdup(node_text(step, "label", node_text(step, "name", ""))),
         .matrix = node_new(NODE_MAP),
@@ -56,26 +47,6 @@ static int add_place(struct places *places, const char *folder, const char *path
             node_add_copy(places->items[places->count - 1].matrix, child->key, child);
     node_free(step);
     return 0;
-}
-
-/* Every folder below that holds a step.json, in the order of names. */
-static int find_places(struct places *places, const char *folder, struct error *err) {
-    struct dirent **entries = NULL;
-    char *path = path_join(folder, "step.json");
-    int count, status = 0;
-
-    if (file_exists(path)) status = add_place(places, folder, path, err);
-    free(path);
-    count = scandir(folder, &entries, keep_visible, alphasort);
-    for (int i = 0; i < count; i++) {
-        char *below = path_join(folder, entries[i]->d_name);
-
-        if (!status && is_folder(below)) status = find_places(places, below, err);
-        free(below);
-        free(entries[i]);
-    }
-    free(entries);
-    return status;
 }
 
 /* The matrix variable that names the task. */
@@ -285,11 +256,11 @@ int results_gather(struct results *out, const char *run_folder, struct error *er
     char *steps = path_join(run_folder, "steps");
     int status = -1;
 
-    if (!is_folder(steps)) {
+    if (!folder_exists(steps)) {
         fail(err, "%s holds no run: expected a folder with steps/ in it, as 'pyrite run' makes", run_folder);
         goto out;
     }
-    if (read_manifest(&got, err) || find_places(&places, steps, err)) goto out;
+    if (read_manifest(&got, err) || folder_each(steps, "step.json", add_place, &places, err)) goto out;
     if (gather_places(&got, &places, err)) goto out;
     if (!got.evaluation_count && !got.curve_count) {
         fail(err, "%s has no finished training or evaluate step to report on; 'pyrite run' goes on with it",
