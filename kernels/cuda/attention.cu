@@ -89,8 +89,7 @@ static __device__ __forceinline__ void multiply(float scores[T::EACH][T::EACH], 
     for (int d = 0; d < T::SIZE; d++) {
         float x[T::EACH], y[T::EACH];
 
-#pragma unroll
-        for (int i = 0; i < T::EACH; i++) x[i] = near[d * T::NEAR + ty * T::EACH + i];
+        load<T::EACH>(x, near + d * T::NEAR + ty * T::EACH);
 #pragma unroll
         for (int j = 0; j < T::EACH; j++) y[j] = far[d * T::FAR + tx + ACROSS * j];
 #pragma unroll
@@ -108,8 +107,7 @@ static __device__ __forceinline__ void mix(float sum[T::EACH][T::CHANNELS], cons
     for (int t = 0; t < T::TILE; t++) {
         float x[T::EACH], y[T::CHANNELS];
 
-#pragma unroll
-        for (int i = 0; i < T::EACH; i++) x[i] = weights[t * T::NEAR + ty * T::EACH + i];
+        load<T::EACH>(x, weights + t * T::NEAR + ty * T::EACH);
 #pragma unroll
         for (int c = 0; c < T::CHANNELS; c++) y[c] = far[(tx + ACROSS * c) * T::FAR + t];
 #pragma unroll
@@ -124,10 +122,13 @@ template <class T>
 static __device__ __forceinline__ void put(float *weights, const float tile[T::EACH][T::EACH], int ty,
                                            int tx) {
 #pragma unroll
-    for (int j = 0; j < T::EACH; j++)
+    for (int j = 0; j < T::EACH; j++) {
+        float near[T::EACH];
+
 #pragma unroll
-        for (int i = 0; i < T::EACH; i++)
-            weights[(tx + ACROSS * j) * T::NEAR + ty * T::EACH + i] = tile[i][j];
+        for (int i = 0; i < T::EACH; i++) near[i] = tile[i][j];
+        store<T::EACH>(weights + (tx + ACROSS * j) * T::NEAR + ty * T::EACH, near);
+    }
 }
 
 template <class T> static __device__ __forceinline__ void clear(float sum[T::EACH][T::CHANNELS]) {
@@ -209,7 +210,7 @@ static __device__ void mix_values(float sum[T::EACH], float mixed[T::EACH][T::CH
 template <class T>
 static __global__ void __launch_bounds__(THREADS)
     attention_kernel(float *out, float *logsum, const float *qkv, struct shape shape) {
-    extern __shared__ float shared[];
+    extern __shared__ __align__(16) float shared[];
     float *queries = shared, *far = queries + T::SIZE * T::NEAR, *weights = far + T::SIZE * T::FAR;
     int ty = threadIdx.x / ACROSS, tx = threadIdx.x % ACROSS, group = shape.heads / shape.kv_heads;
     float scale = 1.0f / sqrtf((float)shape.head_size);
@@ -273,7 +274,7 @@ template <class T>
 static __global__ void __launch_bounds__(THREADS)
     query_slopes(float *dqkv, const float *dout, const float *qkv, const float *out, const float *logsum,
                  struct shape shape) {
-    extern __shared__ float shared[];
+    extern __shared__ __align__(16) float shared[];
     __shared__ float dots[T::TILE], logsums[T::TILE];
     float *queries = shared, *douts = queries + T::SIZE * T::NEAR, *far = douts + T::SIZE * T::NEAR;
     float *values = far + T::SIZE * T::FAR, *weights = values + T::SIZE * T::FAR;
@@ -336,7 +337,7 @@ template <class T>
 static __global__ void __launch_bounds__(THREADS)
     key_slopes(float *dqkv, const float *dout, const float *qkv, const float *out, const float *logsum,
                struct shape shape) {
-    extern __shared__ float shared[];
+    extern __shared__ __align__(16) float shared[];
     __shared__ float dots[T::TILE], logsums[T::TILE];
     float *keys = shared, *values = keys + T::SIZE * T::NEAR, *queries = values + T::SIZE * T::NEAR;
     float *douts = queries + T::SIZE * T::FAR, *weights = douts + T::SIZE * T::FAR;

@@ -48,6 +48,30 @@ static __device__ __forceinline__ float exp_of(float x) {
     return p * __int_as_float((half + 127) << 23) * __int_as_float((exponent - half + 127) << 23);
 }
 
+/* N neighbouring floats of shared memory, aligned to as many. */
+template <int N> static __device__ __forceinline__ void load(float *out, const float *in) {
+    if (N == 4) {
+        float4 four = *(const float4 *)in;
+
+        out[0] = four.x, out[1] = four.y, out[2] = four.z, out[3] = four.w;
+    } else if (N == 2) {
+        float2 two = *(const float2 *)in;
+
+        out[0] = two.x, out[1] = two.y;
+    } else {
+        for (int i = 0; i < N; i++) out[i] = in[i];
+    }
+}
+
+template <int N> static __device__ __forceinline__ void store(float *out, const float *in) {
+    if (N == 4)
+        *(float4 *)out = make_float4(in[0], in[1], in[2], in[3]);
+    else if (N == 2)
+        *(float2 *)out = make_float2(in[0], in[1]);
+    else
+        for (int i = 0; i < N; i++) out[i] = in[i];
+}
+
 /* The lanes of a half-warp added in pairs: l with l + 8, then + 4, + 2, + 1. Lane 0's result, given to all.
  */
 static __device__ __forceinline__ float lanes_sum(float lane) {

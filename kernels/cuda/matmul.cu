@@ -8,21 +8,6 @@ template <int ROWS_, int COLS_, int DEPTH_, int EACH_ROW_, int EACH_COL_> struct
     static const int ACROSS = COLS / EACH_COL, THREADS = ROWS / EACH_ROW * ACROSS;
 };
 
-/* N neighbouring floats of shared memory. */
-template <int N> static __device__ __forceinline__ void load(float *out, const float *in) {
-    if (N == 4) {
-        float4 four = *(const float4 *)in;
-
-        out[0] = four.x, out[1] = four.y, out[2] = four.z, out[3] = four.w;
-    } else if (N == 2) {
-        float2 two = *(const float2 *)in;
-
-        out[0] = two.x, out[1] = two.y;
-    } else {
-        for (int i = 0; i < N; i++) out[i] = in[i];
-    }
-}
-
 /* Where a thread's i-th row or column lies in a tile of `size`: in groups of at most 4 neighbours. */
 template <int EACH, int SIZE> static __device__ __forceinline__ int place_of(int thread, int i) {
     const int group = EACH < 4 ? EACH : 4;
