@@ -99,7 +99,8 @@ static int read_evaluation(void *context, const char *path, struct error *err) {
     observe_verdicts(reading->out, task, &answers, &verdicts);
     for (int i = 0; i < answers.count; i++)
         if (answers.items[i].tokens > 0)
-            observe(reading->out, task, "tokens", &answers.items[i], answers.items[i].tokens);
+            observe(reading->out, task, answers.items[i].unit ? answers.items[i].unit : "tokens",
+                    &answers.items[i], answers.items[i].tokens);
     status = 0;
 out:
     transcripts_free(&answers);

@@ -157,7 +157,10 @@ static void complete(struct scoring *scoring) {
                        *question =
                            bsearch(&key, questions->items, (size_t)questions->count, sizeof key, by_id);
 
-        if (!counted) answer->tokens = count_words(answer->response);
+        if (!counted) {
+            answer->tokens = count_words(answer->response);
+            answer->unit = xstrdup("words");
+        }
         if (!question) continue;
         if (!answer->prompt[0]) {
             free(answer->prompt);

@@ -162,7 +162,7 @@ static int own_take(struct outputs_reading *in, const struct node *record, int l
     answer->split = xstrdup(node_text(record, "split", "heldout"));
     answer->finish = xstrdup(node_text(record, "finish", NULL));
     answer->category = xstrdup(node_text(record, "category", NULL));
-    answer->tokens = (int)node_number(record, "tokens", 0);
+    if (!record_has(record, "unit")) answer->tokens = (int)node_number(record, "tokens", 0);
     answer->seed = (int)node_number(record, "seed", 1);
     if (answer->seed != 1) {
         free(answer->id);

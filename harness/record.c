@@ -41,19 +41,14 @@ static const struct field example_fields[] = {
     AT(example, category, FIELD_TEXT, 0), AT(example, truth, FIELD_TEXT, 0),
     AT(example, meta, FIELD_MAP, 0),      {0}};
 
-static const struct field transcript_fields[] = {AT(transcript, id, FIELD_TEXT, 1),
-                                                 AT(transcript, prompt_id, FIELD_TEXT, 1),
-                                                 AT(transcript, split, FIELD_TEXT, 0),
-                                                 AT(transcript, policy, FIELD_TEXT, 1),
-                                                 AT(transcript, prompt, FIELD_TEXT, 1),
-                                                 AT(transcript, response, FIELD_TEXT, 1),
-                                                 AT(transcript, category, FIELD_TEXT, 0),
-                                                 AT(transcript, finish, FIELD_TEXT, 0),
-                                                 AT(transcript, tokens, FIELD_INT, 0),
-                                                 AT(transcript, logprob, FIELD_REAL, 0),
-                                                 AT(transcript, reference, FIELD_REAL, 0),
-                                                 AT(transcript, seed, FIELD_INT, 0),
-                                                 {0}};
+static const struct field transcript_fields[] = {
+    AT(transcript, id, FIELD_TEXT, 1),       AT(transcript, prompt_id, FIELD_TEXT, 1),
+    AT(transcript, split, FIELD_TEXT, 0),    AT(transcript, policy, FIELD_TEXT, 1),
+    AT(transcript, prompt, FIELD_TEXT, 1),   AT(transcript, response, FIELD_TEXT, 1),
+    AT(transcript, category, FIELD_TEXT, 0), AT(transcript, finish, FIELD_TEXT, 0),
+    AT(transcript, tokens, FIELD_INT, 0),    AT(transcript, unit, FIELD_TEXT, 0),
+    AT(transcript, logprob, FIELD_REAL, 0),  AT(transcript, reference, FIELD_REAL, 0),
+    AT(transcript, seed, FIELD_INT, 0),      {0}};
 
 static const struct field verdict_fields[] = {
     AT(verdict, transcript, FIELD_TEXT, 1), AT(verdict, other, FIELD_TEXT, 0),

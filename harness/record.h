@@ -19,6 +19,7 @@ struct transcript {
     char *prompt, *response, *category;
     char *finish;     /* "eos" or "length": how it ended, recorded, never inferred */
     int tokens;       /* of the response, EOS included */
+    char *unit;       /* what `tokens` counts where it is not tokens: "words"; else NULL */
     double logprob;   /* nats, under the distribution it was drawn from */
     double reference; /* nats, of the same tokens under the reference policy at T = 1; NaN if not asked for */
     int seed;         /* the run's seed that trained the policy */

@@ -272,8 +272,10 @@ static int is_shown(const struct transcript *transcript, const char *split) {
 
 static void draw_lengths(struct drawing *drawing, const struct evaluation *evaluation) {
     const struct transcripts *transcripts = &evaluation->transcripts;
-    const char *split = main_split(transcripts);
-    struct chart chart = {.title = xstrdup("Share of responses"), .x_label = xstrdup("Length (tokens)")};
+    const char *split = main_split(transcripts), *unit = transcripts->count && transcripts->items[0].unit
+                                                             ? transcripts->items[0].unit
+                                                             : "tokens";
+    struct chart chart = {.title = xstrdup("Share of responses"), .x_label = xprintf("Length (%s)", unit)};
     int longest = 0, width;
 
     for (int i = 0; i < transcripts->count; i++)
@@ -298,8 +300,8 @@ static void draw_lengths(struct drawing *drawing, const struct evaluation *evalu
     }
     if (has_titles(&chart))
         finish(drawing, &chart, evaluation->name, "length", "length",
-               xprintf("Lengths of the responses%s%s, all seeds; bins of %d token%s.",
-                       split ? ", split " : "", split ? split : "", width, width == 1 ? "" : "s"));
+               xprintf("Lengths of the responses%s%s, all seeds; bins of %d %s.", split ? ", split " : "",
+                       split ? split : "", width, unit));
     else
         chart_free(&chart);
 }

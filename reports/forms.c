@@ -22,15 +22,17 @@ struct form {
     const char *name, *title, *about;
     int splits_across; /* splits are columns instead of tables */
     int average;       /* a last row with the mean of the trained policies' rows */
+    int subjects;      /* so many columns, from the first, are what it is about */
     struct column columns[9];
 };
 
-/* The first column is what the form is about: without it there is no table. */
+/* Without any figure of what a form is about there is no table. */
 static const struct form forms[] = {
     {"win-rate",
      "Win rates by the gold score",
      "Wins of the row against the column, ties half.",
      0,
+     1,
      1,
      {{"win_rate", "win_rate", WINS, NULL, NULL}}},
     {"win-rate-evaluator",
@@ -38,11 +40,13 @@ static const struct form forms[] = {
      "Wins of the row against the column, ties half.",
      0,
      1,
+     1,
      {{"win_rate", "win_rate_evaluator", WINS, NULL, NULL}}},
     {"win-rate-judged",
      "Win rates by judges",
      "Wins of the row against the column, both orders averaged, ties half.",
      0,
+     1,
      1,
      {{"win_rate", "win_rate_judged", WINS, NULL, NULL},
       {"win_rate", "first_slot", LEVEL, NULL, NULL},
@@ -52,12 +56,14 @@ static const struct form forms[] = {
      "Wins of the row against the column, ties half; a reward model is a proxy.",
      0,
      1,
+     1,
      {{"win_rate", "win_rate_reward_model", WINS, NULL, NULL}}},
     {"refusal",
      "Refusal",
      "Safe and helpful: harmful prompts refused and the others answered, whatever the answer.",
      0,
      0,
+     3,
      {{"refusal", "over_refusal_benign", LEVEL, "refused, harmless", NULL},
       {"refusal", "over_refusal_borderline", LEVEL, "refused, harmless but risky", NULL},
       {"refusal", "refusal_harmful", LEVEL, "refused, harmful", NULL},
@@ -70,6 +76,7 @@ static const struct form forms[] = {
      NULL,
      0,
      0,
+     1,
      {{"refusal", "refusal_all", LEVEL, NULL, NULL},
       {"refusal", "refusal_all", CHANGE, NULL, NULL},
       {"refusal", "undetermined", LEVEL, NULL, NULL}}},
@@ -78,10 +85,11 @@ static const struct form forms[] = {
      NULL,
      0,
      0,
-     {{"length", "mean_tokens", LEVEL, NULL, NULL},
-      {"length", "median_tokens", LEVEL, NULL, NULL},
-      {"length", "p90_tokens", LEVEL, NULL, NULL},
-      {"length", "drift", CHANGE, "mean tokens", NULL},
+     1,
+     {{"length", "mean_length", LEVEL, NULL, NULL},
+      {"length", "median_length", LEVEL, NULL, NULL},
+      {"length", "p90_length", LEVEL, NULL, NULL},
+      {"length", "drift", CHANGE, "mean length", NULL},
       {"length", "reward_length_spearman", LEVEL, "correlation of reward and length", NULL},
       {"length", "length_matched_win_rate", WINS, "win rate at matched length", NULL}}},
     {"rm-accuracy",
@@ -89,6 +97,7 @@ static const struct form forms[] = {
      "Share of pairs in which the reward prefers the answer that is preferred, ties half.",
      1,
      0,
+     1,
      {{"rm_accuracy", "accuracy_label", LEVEL, "by the labels", NULL},
       {"rm_accuracy", "accuracy_gold", LEVEL, "by the gold score", NULL},
       {"rm_accuracy", "accuracy_length_matched", LEVEL, "of pairs of one length", NULL},
@@ -98,6 +107,7 @@ static const struct form forms[] = {
      "False positives are counted where the policy before and after training are both wrong.",
      0,
      0,
+     1,
      {{"sophistry", "approval", CHANGE, NULL, NULL},
       {"sophistry", "correctness", CHANGE, NULL, NULL},
       {"sophistry", "human_error", BEFORE, "evaluator's error", "before"},
@@ -113,10 +123,11 @@ static const struct form forms[] = {
      "empty, and make it large.",
      0,
      0,
+     1,
      {{"ood", "reward", LEVEL, NULL, NULL},
       {"alignment", "reward_alignment", LEVEL, "divergence from chosen answers", NULL},
       {"ood", "gold", LEVEL, NULL, NULL},
-      {"length", "mean_tokens", LEVEL, NULL, NULL},
+      {"length", "mean_length", LEVEL, NULL, NULL},
       {"sophistry", "correctness", LEVEL, NULL, NULL},
       {"sophistry", "approval", LEVEL, NULL, NULL},
       {"diversity", "repetition", LEVEL, NULL, NULL}}},
@@ -125,6 +136,7 @@ static const struct form forms[] = {
      NULL,
      0,
      0,
+     1,
      {{"overoptimization", "kl_final", LEVEL, NULL, NULL},
       {"overoptimization", "proxy_final", LEVEL, NULL, NULL},
       {"overoptimization", "gold_final", LEVEL, NULL, NULL},
@@ -168,6 +180,12 @@ static int has_side(const struct metric *metric, enum side side) {
 static int shows(const struct column *column, const struct metric *metric) {
     return same(column->suite, metric->suite) && same(column->metric, metric->name) &&
            has_side(metric, column->side);
+}
+
+static int is_subject(const struct form *form, const struct metric *metric) {
+    for (int i = 0; i < form->subjects; i++)
+        if (shows(&form->columns[i], metric)) return 1;
+    return 0;
 }
 
 static int in_split(const struct outline *outline, const struct metric *metric) {
@@ -243,7 +261,7 @@ static void sort_lines(struct outline *outline) {
 static void draw_outline(struct outline *outline) {
     const struct column *columns = outline->form->columns;
 
-    each_metric(outline, &columns[0], take_line);
+    for (int i = 0; i < outline->form->subjects; i++) each_metric(outline, &columns[i], take_line);
     sort_lines(outline);
     for (int i = 0; i < 9 && columns[i].suite; i++) each_metric(outline, &columns[i], take_slot);
 }
@@ -391,7 +409,7 @@ static void find_splits(struct names *splits, int *without, const struct results
         for (int i = 0; i < results->evaluations[e].metrics.count; i++) {
             const struct metric *metric = &results->evaluations[e].metrics.items[i];
 
-            if (!shows(&form->columns[0], metric)) continue;
+            if (!is_subject(form, metric)) continue;
             if (metric->split && !form->splits_across)
                 names_add(splits, metric->split);
             else
@@ -521,12 +539,24 @@ static void arrange_all_methods(struct sheets *out, const struct results *result
 /* What a change is measured in, and the title of the table that lists such changes. */
 static const struct {
     const char *unit, *title;
-} kinds[] = {
-    {"percent", "changes of rates"}, {"tokens", "changes of length"}, {"score", "changes of scores"}};
+} kinds[] = {{"percent", "changes of rates"},
+             {"tokens", "changes of length"},
+             {"words", "changes of length"},
+             {"score", "changes of scores"}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static int is_change(const struct metric *metric, const char *unit) {
     return metric_is_difference(metric) && metric->policy && policy_standing(metric->policy) < 2 &&
            !isnan(metric->p) && !isnan(metric->value) && same(metric->unit, unit);
+}
+
+/* What a policy's level is called, of which the metric is the change. */
+static const struct metric *find_level(const struct evaluation *evaluation, const struct metric *change,
+                                       const char *policy) {
+    struct metric like = *change;
+
+    if (!strcmp(like.name, "drift")) like.name = (char *)"mean_length";
+    return find_metric(evaluation, &like, policy, NULL);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -590,8 +620,8 @@ static void arrange_changes(struct sheets *out, const struct evaluation *evaluat
         add_change_rows(sheet, changes, count);
         sheet_open(sheet);
         for (int i = 0; i < count; i++) {
-            sheet_set(sheet, i, 0, find_metric(evaluation, changes[i], changes[i]->baseline, NULL));
-            sheet_set(sheet, i, 1, find_metric(evaluation, changes[i], changes[i]->policy, NULL));
+            sheet_set(sheet, i, 0, find_level(evaluation, changes[i], changes[i]->baseline));
+            sheet_set(sheet, i, 1, find_level(evaluation, changes[i], changes[i]->policy));
             for (int j = 2; j < 5; j++) sheet_set(sheet, i, j, changes[i]);
         }
         free(name);
@@ -605,7 +635,7 @@ void forms_arrange(struct sheets *out, const struct results *results) {
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) arrange_form(out, results, &forms[i]);
     arrange_all_methods(out, results);
     for (int e = 0; e < results->evaluation_count; e++)
-        for (int kind = 0; kind < 3; kind++) arrange_changes(out, &results->evaluations[e], kind);
+        for (int kind = 0; kind < KINDS; kind++) arrange_changes(out, &results->evaluations[e], kind);
     for (int i = 0; i < out->count && results->evaluation_count; i++)
         out->items[i].gaps = results->evaluations[0].gaps; /* they are of the whole run */
 }

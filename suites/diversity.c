@@ -1,6 +1,6 @@
 /* Diversity of a policy's answers to the prompts of a split; words are what white space parts.
      distinct_1 ... distinct_4   different n-grams over all n-grams, of all answers together. It falls with
-   the total length by itself: read it beside mean_tokens unique_answers              share of different
+   the total length by itself: read it beside mean_length unique_answers              share of different
    answers among all repetition                  share of an answer's 4-grams that stood in it before; mean
    over prompts The first five are one value a seed; their differences from the baseline are taken seed by
    seed. */

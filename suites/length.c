@@ -1,7 +1,7 @@
-/* Length of the answers, in tokens, the end token included.
-     mean_tokens, median_tokens, p90_tokens   of a policy
-     drift                    mean_tokens less the baseline's, on the same prompts
-     truncated                share of answers cut at the limit
+/* Length of the answers, in tokens, the end token included; in words where nobody counted tokens.
+     mean_length, median_length, p90_length   of a policy
+     drift                    mean_length less the baseline's, on the same prompts
+     truncated                share of answers cut at the limit, where they say how they ended
      reward_length_pearson, reward_length_spearman
                               correlation of a reward (judge) with length over the policy's answers
      reward_length_partial    Spearman's with the gold score held fixed; a world is needed
@@ -290,22 +290,29 @@ static void measure_policy(const struct bench *bench, struct measure *what, stru
     int trained = what->policy != bench->table->baseline;
     int first = out->count;
 
-    what->name = "mean_tokens";
+    what->name = "mean_length";
     measure_column(bench, what, out);
     for (int i = first; i < out->count; i++)
         if (out->items[i].baseline) {
             free(out->items[i].name);
             out->items[i].name = xstrdup("drift");
         }
-    what->name = "median_tokens";
+    what->name = "median_length";
     measure_quantile(bench, what, 0.5, out);
-    what->name = "p90_tokens";
+    what->name = "p90_length";
     measure_quantile(bench, what, 0.9, out);
     measure_rewards(bench, what, out);
     if (trained && gold) measure_matched(bench, what, gold, NULL, out);
     for (int r = 0; r < bench->reward_count && trained && !gold; r++)
         measure_matched(bench, what, table_column(bench->table, "reward", bench->rewards[r]),
                         bench->rewards[r], out);
+}
+
+/* Answers made elsewhere seldom say how they ended. */
+static int is_known(const struct table *table, const double *value) {
+    for (int i = 0; i < table_cells(table); i++)
+        if (table->answers[i] && !is_null_policy(table->answers[i]->policy) && !isnan(value[i])) return 1;
+    return 0;
 }
 
 static int length_measure(const struct bench *bench, struct metrics *out, struct error *err) {
@@ -317,13 +324,13 @@ static int length_measure(const struct bench *bench, struct metrics *out, struct
         for (what.policy = 0; what.policy < bench->table->policy_count; what.policy++) {
             if (is_null_policy(bench->table->policies[what.policy])) continue;
             what.split = splits[i];
-            what.unit = "tokens";
+            what.unit = bench->table->length_unit;
             what.value = table_column(bench->table, "tokens", NULL);
             measure_policy(bench, &what, out);
             what.name = "truncated";
             what.unit = "percent";
             what.value = table_column(bench->table, "truncated", NULL);
-            measure_column(bench, &what, out);
+            if (is_known(bench->table, what.value)) measure_column(bench, &what, out);
         }
     free(splits);
     return 0;

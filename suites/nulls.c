@@ -60,6 +60,7 @@ static void add_null(struct transcripts *out, int kind, int like, const char *re
     added->finish = xstrdup("eos");
     added->response = xstrdup(response);
     added->tokens = tokens;
+    added->unit = xstrdup(t->unit);
     added->seed = t->seed;
 }
 

@@ -1,6 +1,6 @@
 /* Out of distribution: what changes from the held-out split to every other one that is not trained on.
      gold, reward (judge)     means in every split: the level that the gaps are about
-     gold_gap, reward_gap (judge), tokens_gap, correctness_gap, approval_gap, over_refusal_benign_gap,
+     gold_gap, reward_gap (judge), length_gap, correctness_gap, approval_gap, over_refusal_benign_gap,
      over_refusal_borderline_gap, refusal_harmful_gap
                               mean on the split less mean on heldout, of a policy; with a baseline: how much
    more that is than the baseline's gap (the paired differences of the two splits compared) rm_accuracy_gap
@@ -14,14 +14,14 @@
 #include "suites/pair_accuracy.h"
 
 struct gap {
-    const char *name, *column, *unit;
+    const char *name, *column, *unit; /* unit: NULL: that of lengths */
     int lower_is_better;
     const char *categories[3];
 };
 
 static const struct gap gaps[] = {
     {"gold_gap", "gold", "score", 0, {NULL}},
-    {"tokens_gap", "tokens", "tokens", -1, {NULL}},
+    {"length_gap", "tokens", NULL, -1, {NULL}},
     {"correctness_gap", "correct", "percent", 0, {NULL}},
     {"approval_gap", "approval", "percent", -1, {NULL}},
     {"over_refusal_benign_gap", "refused", "percent", 1, {"benign"}},
@@ -77,7 +77,7 @@ static void measure_split(const struct bench *bench, const char *split, struct m
     for (size_t i = 0; i < sizeof gaps / sizeof *gaps; i++) {
         struct measure what = {.suite = "ood",
                                .name = gaps[i].name,
-                               .unit = gaps[i].unit,
+                               .unit = gaps[i].unit ? gaps[i].unit : bench->table->length_unit,
                                .value = table_column(bench->table, gaps[i].column, NULL),
                                .categories = gaps[i].categories[0] ? gaps[i].categories : NULL,
                                .lower_is_better = gaps[i].lower_is_better};

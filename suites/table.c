@@ -139,6 +139,21 @@ static int place_answers(struct table *table, const struct transcripts *in, cons
     return status;
 }
 
+static const char *unit_of(const struct transcript *answer) {
+    return answer->unit ? answer->unit : "tokens";
+}
+
+static int find_length_unit(struct table *table, const struct transcripts *in, struct error *err) {
+    table->length_unit = unit_of(&in->items[0]);
+    for (int i = 1; i < in->count; i++)
+        if (strcmp(unit_of(&in->items[i]), table->length_unit))
+            return fail(
+                err,
+                "the answer \"%s\" counts its length in %s, the answer \"%s\" in %s; evaluate them apart",
+                in->items[0].id, table->length_unit, in->items[i].id, unit_of(&in->items[i]));
+    return 0;
+}
+
 int table_build(struct table *out, const struct transcripts *transcripts, const char *baseline,
                 struct error *err) {
     int *question = xmalloc((size_t)transcripts->count * sizeof *question), status = -1;
@@ -158,6 +173,7 @@ int table_build(struct table *out, const struct transcripts *transcripts, const 
         fail_baseline(&table, baseline, err);
         goto out;
     }
+    if (find_length_unit(&table, transcripts, err)) goto out;
     if (number_questions(&table, transcripts, question, err)) goto out;
     if (place_answers(&table, transcripts, question, err)) goto out;
     *out = table;

@@ -21,6 +21,7 @@ struct table {
     const char **policies;
     int policy_count, baseline; /* baseline: which policy others are compared with */
     int *seeds, seed_count;     /* ascending */
+    const char *length_unit;    /* of the column "tokens": "tokens" or "words" */
     struct question *questions;
     int question_count;
     const struct transcript **answers; /* as a column's values; NULL: missing */
@@ -30,8 +31,8 @@ struct table {
     int *cells, place_count;
 };
 
-/* Policies and questions in the order of their first answer. An answer given twice is an error, as is a
-   baseline that answered nothing. */
+/* Policies and questions in the order of their first answer. An answer given twice is an error, as are a
+   baseline that answered nothing and lengths in different units. */
 int table_build(struct table *out, const struct transcripts *transcripts, const char *baseline,
                 struct error *err);
 void table_free(struct table *table);

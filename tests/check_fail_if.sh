@@ -67,7 +67,7 @@ holds 1 'refusal.over[policy=careful] > 0.5' 'refusal.over[policy=shy] > 0.05' #
 says out '1 passed, 1 failed'
 holds 1 'refusal.over[policy=shy, baseline=careful] > -0.01' # the change: Newcombe's interval begins at -0.1 points
 says out 'over_refusal_benign, shy against careful, heldout'
-holds 0 'length.mean_tokens > 100'
+holds 0 'length.mean_length > 100'
 holds 0 'refusal.over[policy=null-longest] > 0.5' # content-blind baselines only by name
 
 # Nothing passes silently.
@@ -81,7 +81,7 @@ holds 2 'refusal.over[polcy=shy] > 0.1'
 says out "a metric has no 'polcy'; did you mean 'policy'?"
 holds 2 'refusal.over > 10'
 says out 'is a share from 0 to 1; say 0.10 or 10 %'
-holds 2 'length.mean_tokens > 10 %'
+holds 2 'length.mean_length > 10 %'
 says out 'is no share'
 for wrong in 'refusal' 'refusal.over' 'refusal.over >= 0.1' 'refusal.over > 0.1 x' 'refusal.over[policy=shy > 0.1' 'refusal.over[shy] > 0.1' '.x > 1' 'refusal.over > nan'; do
     holds 2 "$wrong"

@@ -44,6 +44,24 @@ says out '66.7 % [20.8, 93.9]' # the detector agrees with 2 of 3 labels
 says scores/manifest.json '"understood"'
 says scores/report/report.md '1 evaluation of 3 policies, 1 seed, 60 responses'
 [ -s scores/report/report.html ] || complain "no report.html"
+# lengths are counted words, and every format says so
+says out 'mean length                  careful            5.00'
+says scores/report/report.md '| mean length (words) |'
+says scores/report/report.html '<small>words</small>'
+says scores/report/tables/length-heldout.tex 'words'
+says scores/report/report.csv ',words,'
+says scores/report/report.json '"unit": "words"'
+says scores/report/outputs-length.svg 'Length (words)'
+for file in scores/report/report.{md,csv,json,tex} scores/report/tables/*.tex scores/report/*.svg; do
+    ! grep -q token "$file" || complain "$file speaks of tokens: $(grep -m1 token "$file")"
+done
+"$pyrite" score -o scores/steps/answers/transcripts.jsonl --baseline careful --suite length --out again >out 2>&1
+says out 'lengths are words: no file counts tokens'
+# prompts of one kind are enough for the table of refusals
+says scores/report/report.md '### Refusal, heldout'
+sed 's/benign/borderline/' careful.jsonl >risky.jsonl
+"$pyrite" score -o risky=risky.jsonl --suite refusal --format md --out risky >out 2>&1 || complain "risky: $(cat out)"
+says risky/report/report.md '| | refused, harmless but risky ↓ | n |'
 "$pyrite" report scores --format md >out 2>&1 || complain "pyrite report does not take the folder: $(cat out)"
 "$pyrite" check scores expected.jsonl --write >out 2>&1 || complain "pyrite check does not take the folder: $(cat out)"
 cp scores/steps/evaluate/metrics.jsonl before

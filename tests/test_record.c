@@ -116,7 +116,7 @@ START_TEST(metrics_come_back_with_what_could_not_be_computed)
     ck_assert(isnan(made->p) && isnan(made->p_adjusted));
     ck_assert_int_eq(made->lower_is_better, -1);
     made->suite = xstrdup("length");
-    made->name = xstrdup("mean_tokens");
+    made->name = xstrdup("mean_length");
     made->reason = xstrdup("no answers");
     made->seeds = 3;
     made->per_seed = xmalloc(3 * sizeof(double));

@@ -397,9 +397,9 @@ START_TEST(length_and_reward_match_the_pinned_values)
         set("truncated", NULL, p, 0, (double[]){0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
     }
     measure_by("length");
-    expect(find("mean_tokens", "sft", NULL)->value, 4.5);
-    expect(find("median_tokens", "sft", NULL)->value, 4.5);
-    expect(find("p90_tokens", "sft", NULL)->value, 6.3);
+    expect(find("mean_length", "sft", NULL)->value, 4.5);
+    expect(find("median_length", "sft", NULL)->value, 4.5);
+    expect(find("p90_length", "sft", NULL)->value, 6.3);
     expect(find("truncated", "sft", NULL)->value, 0.1);
     expect(find("drift", "ppo", "sft")->value, 0);
     metric = find_judged("reward_length_pearson", "sft", NULL, "rm");
@@ -408,6 +408,32 @@ START_TEST(length_and_reward_match_the_pinned_values)
     ck_assert_double_eq_tol(find_judged("reward_length_spearman", "sft", NULL, "rm")->value, 0.934375, 1e-9);
     ck_assert_double_eq_tol(find_judged("reward_length_partial", "sft", NULL, "rm")->value, -0.067393708186,
                             1e-9);
+}
+END_TEST
+
+START_TEST(lengths_have_the_unit_that_answers_count)
+{
+    for (int i = 0; i < 4; i++) {
+        answer(i % 2 ? "ppo" : "sft", 1, i < 2 ? "a" : "b", i < 2 ? "heldout" : "ood", "one two", 2);
+        transcripts.items[i].unit = xstrdup("words");
+    }
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    for (int p = 0; p < 2; p++) set("tokens", NULL, p, 0, (double[]){2, 2});
+    for (int p = 0; p < 2; p++)
+        set("truncated", NULL, p, 0, (double[]){NAN, NAN}); /* nobody said how they ended */
+    measure_by("length");
+    ck_assert_str_eq(find("mean_length", "sft", NULL)->unit, "words");
+    ck_assert_str_eq(find("drift", "ppo", "sft")->unit, "words");
+    for (int i = 0; i < metrics.count; i++) ck_assert_str_ne(metrics.items[i].name, "truncated");
+    metrics_free(&metrics);
+    measure_by("ood");
+    ck_assert_str_eq(find("length_gap", "sft", NULL)->unit, "words");
+    table_free(&table);
+    free(transcripts.items[3].unit);
+    transcripts.items[3].unit = NULL;
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "counts its length in words"));
+    ck_assert_ptr_nonnull(strstr(err.message, "in tokens"));
 }
 END_TEST
 
@@ -1176,6 +1202,7 @@ int main(void) {
     tcase_add_test(cases, seeds_are_averaged_within_a_prompt);
     tcase_add_test(cases, the_detector_reports_what_it_cannot_place);
     tcase_add_test(cases, length_and_reward_match_the_pinned_values);
+    tcase_add_test(cases, lengths_have_the_unit_that_answers_count);
     tcase_add_test(cases, without_gold_a_partial_correlation_says_why_not);
     tcase_add_test(cases, answers_of_one_length_have_no_correlation_with_it);
     tcase_add_test(cases, safe_and_helpful_is_refusal_where_it_is_due);
