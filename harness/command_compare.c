@@ -11,6 +11,9 @@
 #include "harness/statistics.h"
 #include "harness/tabular.h"
 
+/* Observed of every answer: which prompts a policy was asked, whatever was judged. */
+#define ASKED ""
+
 /* What one judge said of one prompt's answers: the mean over seeds, once sorted and joined. */
 struct observation {
     char *task, *what, *policy, *split, *prompt;
@@ -25,14 +28,15 @@ struct observations {
 /* One compared figure. */
 struct comparison {
     const char *task, *what, *policy, *split; /* policy: of the second run */
-    int n, missing, confirmatory;
+    int n, missing, confirmatory, is_share;
+    int place; /* among the comparisons as they were made */
     double before, after, difference, low, high, p, adjusted, detectable;
-    const char *method;
     char *reason;
 };
 struct comparisons {
     struct comparison *items;
     int count;
+    const char *length_before, *length_after; /* what lengths count in the two runs, or NULL */
 };
 
 static int add_transcripts(void *list, const char *path, struct error *err) {
@@ -97,10 +101,13 @@ static int read_evaluation(void *context, const char *path, struct error *err) {
         goto out;
     qsort(answers.items, (size_t)answers.count, sizeof *answers.items, by_id);
     observe_verdicts(reading->out, task, &answers, &verdicts);
-    for (int i = 0; i < answers.count; i++)
-        if (answers.items[i].tokens > 0)
-            observe(reading->out, task, answers.items[i].unit ? answers.items[i].unit : "tokens",
-                    &answers.items[i], answers.items[i].tokens);
+    for (int i = 0; i < answers.count; i++) {
+        const struct transcript *answer = &answers.items[i];
+
+        observe(reading->out, task, ASKED, answer, NAN);
+        if (answer->tokens > 0 || answer->unit)
+            observe(reading->out, task, answer->unit ? answer->unit : "tokens", answer, answer->tokens);
+    }
     status = 0;
 out:
     transcripts_free(&answers);
@@ -177,9 +184,20 @@ static const struct observation *partner(const struct observations *others, cons
     return bsearch(&key, others->items, (size_t)others->count, sizeof key, by_place);
 }
 
+static int is_length(const char *what) {
+    return !strcmp(what, "tokens") || !strcmp(what, "words");
+}
+
 static int is_binary(const double *values, int n) {
     for (int i = 0; i < n; i++)
         if (values[i] != 0 && values[i] != 1) return 0;
+    return 1;
+}
+
+/* All from 0 to 1: rates, grades, probabilities, or their means over seeds. */
+static int is_share(const double *values, int n) {
+    for (int i = 0; i < n; i++)
+        if (values[i] < 0 || values[i] > 1) return 0;
     return 1;
 }
 
@@ -189,7 +207,6 @@ static void estimate_shares(struct comparison *out, const double *before, const 
     struct error err;
 
     for (int i = 0; i < out->n; i++) cells[after[i] == 1][before[i] == 1]++;
-    out->method = "Newcombe, exact McNemar";
     if (rate_paired(&estimate, cells[1][1], cells[1][0], cells[0][1], cells[0][0], 0.95, &err)) {
         out->reason = xstrdup(err.message);
         return;
@@ -209,7 +226,6 @@ static void estimate_means(struct comparison *out, const double *before, const d
         ones[i] = 1;
         d[i] = after[i] - before[i];
     }
-    out->method = "bootstrap over prompts, sign-flip";
     if (bootstrap_difference(&resampled, after, ones, before, ones, out->n, &how, &err))
         out->reason = xstrdup(err.message);
     else {
@@ -231,6 +247,7 @@ static void finish(struct comparison *out, const double *before, const double *a
         out->after += after[i] / out->n;
     }
     out->difference = out->after - out->before;
+    out->is_share = is_share(before, out->n) && is_share(after, out->n);
     if (!out->n) {
         out->before = out->after = out->difference = NAN;
         out->reason = xstrdup("no prompt has a judged answer of both");
@@ -277,6 +294,19 @@ static int count_group(const struct observations *all, const struct observation 
     return count;
 }
 
+/* Both policies were asked the same prompts, or --allow-missing is given. */
+static int check_asked(const struct observations *before, const struct observation *group, int count,
+                       const char *policy, int theirs, const struct arguments *arguments, struct error *err) {
+    int met = 0;
+
+    for (int i = 0; i < count; i++) met += partner(before, &group[i], policy) != NULL;
+    if ((met == count && met == theirs) || argument_given(arguments, "allow-missing")) return 0;
+    return fail(err,
+                "%s%s%s: the runs asked different prompts (%d and %d, %d in both); --allow-missing "
+                "compares those in both",
+                group->task, group->task[0] ? ", " : "", group->policy, theirs, count, met);
+}
+
 /* One group of the second run against its partners in the first. 1: compared, 0: the first has none. */
 static int compare_group(struct comparison *out, const struct observations *before,
                          const struct observation *group, int count, const struct arguments *arguments,
@@ -287,6 +317,7 @@ static int compare_group(struct comparison *out, const struct observations *befo
     int theirs = policy ? count_group(before, group, policy) : 0, met = 0;
 
     if (!theirs) return 0;
+    if (!strcmp(group->what, ASKED)) return check_asked(before, group, count, policy, theirs, arguments, err);
     *out = (struct comparison){
         .task = group->task, .what = group->what, .policy = group->policy, .split = group->split};
     out->confirmatory = !listed || is_listed(listed, group->what);
@@ -301,14 +332,6 @@ static int compare_group(struct comparison *out, const struct observations *befo
         y[out->n++] = value_of(&group[i]);
     }
     out->missing = count + theirs - met - out->n;
-    if ((met < count || met < theirs) && !argument_given(arguments, "allow-missing")) {
-        free(x);
-        free(y);
-        return fail(err,
-                    "%s%s%s: the runs asked different prompts (%d and %d, %d in both); --allow-missing "
-                    "compares those in both",
-                    group->task, group->task[0] ? ", " : "", group->policy, theirs, count, met);
-    }
     finish(out, x, y, seed);
     free(x);
     free(y);
@@ -326,10 +349,17 @@ static int compare_all(struct comparisons *out, const struct observations *befor
         status =
             compare_group(&out->items[out->count], before, &after->items[i], end - i, arguments, seed, err);
         if (status < 0) return -1;
+        out->items[out->count].place = out->count;
         out->count += status;
     }
     return out->count ? 0
                       : fail(err, "the runs have no policy in common; --before and --after name one of each");
+}
+
+static const char *length_unit(const struct observations *all) {
+    for (int i = 0; i < all->count; i++)
+        if (is_length(all->items[i].what)) return all->items[i].what;
+    return NULL;
 }
 
 static void adjust(struct comparisons *all) {
@@ -349,14 +379,21 @@ static void adjust(struct comparisons *all) {
     free(adjusted);
 }
 
-/* Confirmatory first, then by effect over its error, largest first. */
+/* Figures from 0 to 1, then other scores, then lengths: sizes of different units are not compared. */
+static int kind_of(const struct comparison *one) {
+    return is_length(one->what) ? 2 : !one->is_share;
+}
+
+/* Confirmatory first, then by kind, then by the size of the difference, largest first. */
 static int by_effect(const void *a, const void *b) {
     const struct comparison *x = a, *y = b;
-    double p = fabs(x->difference) / x->detectable, q = fabs(y->difference) / y->detectable;
+    double p = fabs(x->difference), q = fabs(y->difference);
 
     if (x->confirmatory != y->confirmatory) return y->confirmatory - x->confirmatory;
+    if (kind_of(x) != kind_of(y)) return kind_of(x) - kind_of(y);
     if (isnan(p) || isnan(q)) return isnan(p) - isnan(q);
-    return (p < q) - (p > q);
+    if (p != q) return p < q ? 1 : -1;
+    return x->place - y->place;
 }
 
 static void add_row(struct tabular *table, const struct comparison *one) {
@@ -410,9 +447,12 @@ static void add_notes(struct tabular *table, const struct comparisons *all, doub
     if (missing)
         tabular_note(
             table,
-            "Up to %d prompts a row are left out: only one of the runs has them (--allow-missing), or "
-            "their judgment failed.",
+            "Up to %d prompts a row are left out: only one of the runs asked them (--allow-missing), or has "
+            "a judgment of them.",
             missing);
+    if (all->length_before && all->length_after && strcmp(all->length_before, all->length_after))
+        tabular_note(table, "Lengths are not compared: the first run counts %s, the second %s.",
+                     all->length_before, all->length_after);
     if (effect > 0)
         tabular_note(table, "%d rows are not powered to see the effect of %g that was asked for.", weak,
                      effect);
@@ -448,6 +488,8 @@ static int run(const struct arguments *arguments, struct error *err) {
         read_run(&before, arguments->words[0], err) || read_run(&after, arguments->words[1], err) ||
         compare_all(&all, &before, &after, arguments, (uint64_t)seed, err))
         goto out;
+    all.length_before = length_unit(&before);
+    all.length_after = length_unit(&after);
     adjust(&all);
     qsort(all.items, (size_t)all.count, sizeof *all.items, by_effect);
     write(&all, arguments, format, effect, seed);
@@ -476,13 +518,15 @@ const struct command command_compare = {
     .name = "compare",
     .summary = "compare two runs prompt by prompt",
     .usage = "BEFORE AFTER [--before NAME --after NAME]",
-    .description = "Reads the judged answers of two folders of 'pyrite run' or 'pyrite score' and prints, "
-                   "for every policy, split and "
-                   "judgment that both have, the paired difference with its interval, its p adjusted for "
-                   "their number, and the smallest "
-                   "difference that the prompts could have shown. The same folder twice, with --before and "
-                   "--after, compares two "
-                   "policies of one run. Different prompt sets are an error.",
+    .description =
+        "Reads the judged answers of two folders of 'pyrite run' or 'pyrite score' and prints, "
+        "for every policy, split and "
+        "judgment that both have, the paired difference with its interval, its p adjusted for "
+        "their number, and the smallest "
+        "difference that the prompts could have shown; the largest differences first: of figures "
+        "from 0 to 1, then of other scores, then of lengths. The same folder twice, with --before and "
+        "--after, compares two "
+        "policies of one run. Different prompt sets are an error.",
     .flags = flags,
     .least_words = 2,
     .most_words = 2,

@@ -67,7 +67,7 @@ static void add_plain_columns(struct gathered *out) {
     for (int i = 0; i < table_cells(&out->table); i++) {
         const struct transcript *answer = out->table.answers[i];
 
-        if (answer && answer->tokens > 0) tokens[i] = answer->tokens;
+        if (answer && (answer->tokens > 0 || answer->unit)) tokens[i] = answer->tokens;
         if (answer && answer->finish) truncated[i] = !strcmp(answer->finish, "length");
     }
 }

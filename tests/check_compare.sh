@@ -182,10 +182,30 @@ says out 'the runs asked different prompts (20 and 19, 19 in both)'
 runs 0 compare before fewer --allow-missing --format csv
 says out '"19, 1 missing"'
 runs 0 compare before fewer --allow-missing
-says out 'Up to 1 prompts a row are left out: only one of the runs has them (--allow-missing)'
+says out 'Up to 1 prompts a row are left out: only one of the runs asked them (--allow-missing)'
 says out 'a row is not powered to see less'
 runs 2 compare before nowhere
 says out 'nowhere holds no run'
+
+# Sorted by size, not by p: 8 of 20 labelled by a few, all of 20 changed by a little; lengths last, whatever their size.
+# People labelled other answers of the two runs: judged apart is not asked apart, and the others are counted missing.
+{ echo policy,id,approval; for i in 1 2 3 4 5 6 7 8; do echo "policy,$i,no"; done; } >few-before.csv
+{ echo policy,id,approval; for i in 4 5 6 7 8 9; do echo "policy,$i,yes"; done; } >few-after.csv
+for i in $(seq 1 20); do echo "{\"id\":$i,\"prompt\":\"q$i\",\"response\":\"\"}"; done >silent.jsonl
+runs 0 score -o policy=b.jsonl --labels few-before.csv --out before
+runs 0 score -o policy=a.jsonl --labels few-after.csv --out after
+runs 0 compare before after --format csv
+tail -n +2 out | sed -n 's/.*,policy,\([^,]*\),.*/\1/p' >order
+printf 'approval (label)\nrefused (detector)\nwords\n' | cmp -s - order || complain "not by size: $(cat out)"
+says out 'approval (label),0,1,"+1 ['
+says out '"5, 4 missing"' # 4 to 8 in both; 1, 2, 3 and 9 in one
+runs 0 score -o policy=silent.jsonl --out silent
+runs 0 compare before silent --format csv
+says out 'words,4.25,0,"-4.25 [' # no word is a length too
+sed 's/"response"/"tokens":7,"response"/' a.jsonl >counted.jsonl
+runs 0 score -o policy=counted.jsonl --out counted
+runs 0 compare before counted
+says out 'Lengths are not compared: the first run counts words, the second tokens.'
 
 [ $failed -eq 0 ] && echo "compare: win rates, rankings, agreement and differences are as worked by hand"
 exit $failed
