@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,12 +116,28 @@ static int read_judges(struct scoring *scoring, struct error *err) {
     return judge_list_check(scoring->judges, "--judge", err);
 }
 
+static int check_policies(const struct names *policies, struct error *err) {
+    for (int i = 0; i < policies->count; i++) {
+        const char *name = policies->items[i];
+
+        if (!name[0]) return fail(err, "a policy has no name; --outputs NAME=FILE gives one");
+        if (is_null_policy(name))
+            return fail(
+                err,
+                "the policy '%s' is called as the content-blind ones are, which begin with " NULL_POLICY "; "
+                "--outputs NAME=FILE gives it another name",
+                name);
+    }
+    return 0;
+}
+
 static int choose_baseline(struct scoring *scoring, struct error *err) {
     int count, found = 0;
     const char **names = outputs_policies(&scoring->outputs, &count), *asked;
 
     for (int i = 0; i < count; i++) names_add(&scoring->policies, names[i]);
     free(names);
+    if (check_policies(&scoring->policies, err)) return -1;
     asked = argument_value(scoring->arguments, "baseline", scoring->policies.items[0]);
     for (int i = 0; i < count; i++) found |= !strcmp(scoring->policies.items[i], asked);
     scoring->baseline = asked;
@@ -205,9 +222,7 @@ static int write_answers(struct scoring *scoring, const char *folder, struct err
     return status;
 }
 
-static void add_list(struct node *options, const char *key, const char *words) {
-    struct node *list = node_add(options, key, NODE_LIST);
-
+static void split_words(struct node *list, const char *words) {
     for (const char *at = words; *at;) {
         size_t length = strcspn(at, ",");
         char *word = xstrndup(at, length);
@@ -216,6 +231,46 @@ static void add_list(struct node *options, const char *key, const char *words) {
         free(word);
         at += length + (at[length] == ',');
     }
+}
+
+static void add_list(struct node *options, const char *key, const char *words) {
+    split_words(node_add(options, key, NODE_LIST), words);
+}
+
+/* Every word of a list of suites, or of formats, is one. */
+static int check_list(const struct arguments *arguments, const char *flag,
+                      int (*is_known)(const char *, struct error *), struct error *err) {
+    const char *words = argument_value(arguments, flag, NULL);
+    struct node *list = node_new(NODE_LIST);
+    int status = 0;
+
+    if (words) split_words(list, words);
+    if (words && !list->count) status = fail(err, "--%s names nothing", flag);
+    for (const struct node *word = list->first; word && !status; word = word->next)
+        status = is_known(word->text, err);
+    node_free(list);
+    return status;
+}
+
+static int is_suite(const char *name, struct error *err) {
+    struct names names = {0};
+    int found = 0;
+    char *hint;
+
+    for (const struct listing *one = listings; one->kind; one++) {
+        if (strcmp(one->kind, "suite")) continue;
+        names_add(&names, *one->name);
+        found |= !strcmp(*one->name, name);
+    }
+    hint = names_hint(&names, name);
+    if (!found) fail(err, "there is no suite '%s'%s", name, hint);
+    free(hint);
+    free(names.items);
+    return found ? 0 : -1;
+}
+
+static int is_format(const char *name, struct error *err) {
+    return report_find(name, err) ? 0 : -1;
 }
 
 /* The numbers among the flags, before anything is read. */
@@ -375,21 +430,47 @@ static int write_manifest(const struct scoring *scoring, const char *evaluated, 
     return status;
 }
 
-/* A folder that this command made before is made anew; any other is left alone. */
+/* This command made the folder: its manifest says so. */
+static int is_score(const char *folder) {
+    char *path = path_join(folder, "manifest.json");
+    struct error ignored;
+    struct node *manifest = file_exists(path) ? document_read(path, &ignored) : NULL;
+    int found = node_get(manifest, "understood") != NULL;
+
+    node_free(manifest);
+    free(path);
+    return found;
+}
+
+static int is_listed(const struct dirent *entry) {
+    return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+}
+
+/* A folder, without files. */
+static int is_empty(const char *folder) {
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_listed, NULL);
+
+    for (int i = 0; i < count; i++) free(entries[i]);
+    free(entries);
+    return count == 0;
+}
+
+/* What this command made before is made anew; a folder with anything else in it is left alone. */
 static int prepare_folder(const char *folder, struct error *err) {
-    char *manifest = path_join(folder, "manifest.json"), *steps = path_join(folder, "steps");
-    char *recipe = path_join(folder, "recipe.yaml");
+    char *steps = path_join(folder, "steps"), *report = path_join(folder, "report"),
+         *recipe = path_join(folder, "recipe.yaml");
     int status = 0;
 
     if (file_exists(recipe))
         status = fail(err, "%s is the folder of a run; give another to --out", folder);
-    else if (file_exists(folder) && !file_exists(manifest) && file_exists(steps))
-        status = fail(err, "%s holds other files; give another to --out", folder);
-    else
-        status = folder_remove(steps, err);
+    else if (is_score(folder))
+        status = folder_remove(steps, err) || folder_remove(report, err) ? -1 : 0;
+    else if (file_exists(folder) && !is_empty(folder))
+        status = fail(err, "%s is no folder that pyrite score made; give another to --out", folder);
     if (!status) status = folder_make(folder, err);
-    free(manifest);
     free(steps);
+    free(report);
     free(recipe);
     return status;
 }
@@ -403,7 +484,8 @@ static void print_padded(FILE *out, const char *text, int width) {
 }
 
 static void print_metric(const struct metric *metric, FILE *out) {
-    char *estimate = format_estimate(metric), *name = format_name(metric->name), counts[48] = "";
+    char *estimate = format_estimate(metric), *name = format_name(metric->name), counts[48] = "", low[32],
+         high[32];
     struct metric_text text;
 
     format_metric(&text, metric);
@@ -417,8 +499,9 @@ static void print_metric(const struct metric *metric, FILE *out) {
     if (metric->baseline) fprintf(out, "  against %s", metric->baseline);
     if (!isnan(metric->p_adjusted)) fprintf(out, "  p %s (Holm %s)", text.p, text.p_adjusted);
     if (!isnan(metric->worst))
-        fprintf(out, "  missing ones could make it %.1f to %.1f %%", 100 * fmin(metric->worst, metric->best),
-                100 * fmax(metric->worst, metric->best));
+        fprintf(out, "  missing ones could make it %s to %s",
+                format_number(low, fmin(metric->worst, metric->best), metric_unit(metric)),
+                format_number(high, fmax(metric->worst, metric->best), metric_unit(metric)));
     if (metric->judge) fprintf(out, "  by %s", metric->judge);
     if (metric->refused + metric->unparsed + metric->transport)
         fprintf(out, "  (%d refused, %d unparsed, %d transport)", metric->refused, metric->unparsed,
@@ -558,7 +641,9 @@ static int run(const struct arguments *arguments, struct error *err) {
                               .folder = argument_value(arguments, "out", "scores")};
     int status = -1;
 
-    if (gate_check(arguments, err) || check_effect(arguments, err)) goto out;
+    if (gate_check(arguments, err) || check_effect(arguments, err) ||
+        check_list(arguments, "suite", is_suite, err) || check_list(arguments, "format", is_format, err))
+        goto out;
     if (!argument_given(arguments, "outputs")) {
         fail(err, "nothing to score: --outputs NAME=FILE names a policy and the file of its answers");
         goto out;

@@ -13,6 +13,20 @@ int fail(struct error *err, const char *format, ...) {
     return -1;
 }
 
+int fail_at(struct error *err, const char *where, int line, const char *format, ...) {
+    char place[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(err->message, sizeof err->message, format, args);
+    va_end(args);
+    if (line)
+        snprintf(place, sizeof place, "%s:%d", where, line);
+    else
+        snprintf(place, sizeof place, "%s", where);
+    return fail_within(err, "%s", place);
+}
+
 int fail_within(struct error *err, const char *format, ...) {
     char inner[sizeof err->message];
     size_t used;

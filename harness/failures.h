@@ -8,7 +8,7 @@
 enum { TOO_MANY_FAILURES = 3 };
 
 /* Reads FOLDER/judging.json, as the stage evaluate writes it. 0: no judge failed too often, or none was
-   asked; 1: one did, and err holds the sentence; -1 with err set. */
+   asked; 1: some did, and err holds the sentence that names them; -1 with err set. */
 int failures_check(const char *folder, struct error *err);
 
 #endif

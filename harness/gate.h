@@ -11,7 +11,7 @@
     {"fail-if", 0, "CONDITION",                                                                              \
      "exit with 1 if it holds with the whole interval: 'refusal.over[split=heldout] > 0.10'; several "       \
      "times"},                                                                                               \
-        {"junit", 'j', "FILE", "write what was checked to FILE as JUnit's XML too"}, {                       \
+        {"junit", 0, "FILE", "write what was checked to FILE as JUnit's XML too"}, {                         \
         "summary", 0, "FILE",                                                                                \
             "append it to FILE as Markdown; github: to the file $GITHUB_STEP_SUMMARY names"                  \
     }

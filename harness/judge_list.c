@@ -26,7 +26,7 @@ static int fail_unknown(const struct node *use, const char *where, struct error 
     for (const struct listing *one = listings; one->kind; one++)
         if (!strcmp(one->kind, "judge")) names_add(&names, *one->name);
     hint = names_hint(&names, use->text);
-    fail(err, "%s:%d: there is no judge '%s'%s", where, use->line, use->text, hint);
+    fail_at(err, where, use->line, "there is no judge '%s'%s", use->text, hint);
     free(hint);
     free(names.items);
     return -1;
@@ -41,14 +41,14 @@ int judge_entry_read(struct judge_entry *out, const struct node *node, const cha
                       *nulls = node_get(node, "nulls");
 
     if (node->kind != NODE_MAP || !use || use->kind != NODE_STRING)
-        return fail(err, "%s:%d: a judge must be a map with its name in \"use\" (pyrite list judges)", where,
-                    node->line);
+        return fail_at(err, where, node->line,
+                       "a judge must be a map with its name in \"use\" (pyrite list judges)");
     if (!find_judge(use->text)) return fail_unknown(use, where, err);
     if (name && (!name->text || !name->text[0]))
-        return fail(err, "%s:%d: \"name\" must be a text: how verdicts call the judge", where, name->line);
+        return fail_at(err, where, name->line, "\"name\" must be a text: how verdicts call the judge");
     if (nulls && nulls->kind != NODE_BOOL)
-        return fail(err, "%s:%d: \"nulls\" must be true or false: whether content-blind policies are judged",
-                    where, nulls->line);
+        return fail_at(err, where, nulls->line,
+                       "\"nulls\" must be true or false: whether content-blind policies are judged");
     *out = (struct judge_entry){.use = use->text,
                                 .name = name ? name->text : use->text,
                                 .nulls = nulls ? nulls->number != 0 : -1,
@@ -76,14 +76,14 @@ static int check_name(const struct node *list, const struct node *node, const ch
                       struct error *err) {
     for (const struct node *one = list->first; one != node; one = one->next)
         if (!strcmp(node_text(one, "name", node_text(one, "use", "")), name))
-            return fail(err, "%s:%d: two judges are called '%s'; give one another \"name\"", where,
-                        node->line, name);
+            return fail_at(err, where, node->line, "two judges are called '%s'; give one another \"name\"",
+                           name);
     return 0;
 }
 
 int judge_list_check(const struct node *list, const char *where, struct error *err) {
     if (list->kind != NODE_LIST)
-        return fail(err, "%s:%d: a list of judges was expected, each a map with \"use\"", where, list->line);
+        return fail_at(err, where, list->line, "a list of judges was expected, each a map with \"use\"");
     for (const struct node *node = list->first; node; node = node->next) {
         struct judge_entry entry;
         int status;
@@ -191,6 +191,12 @@ static int parse_option(struct node *map, const char *words, size_t length, cons
     return status;
 }
 
+/* Words of a command line have no line. */
+static void forget_lines(struct node *node) {
+    node->line = 0;
+    for (struct node *child = node->first; child; child = child->next) forget_lines(child);
+}
+
 struct node *judge_entry_parse(const char *words, const char *where, struct error *err) {
     struct node *map = node_new(NODE_MAP);
     size_t length = option_length(words);
@@ -205,5 +211,6 @@ struct node *judge_entry_parse(const char *words, const char *where, struct erro
             return NULL;
         }
     }
+    forget_lines(map);
     return map;
 }

@@ -59,10 +59,10 @@ static int fail_with_names(struct error *err, const char *where, int line, const
     text_add(&list, "", 0);
     for (int i = 0; i < count; i++) text_printf(&list, "%s%s", i ? ", " : "", names[i]);
     if (nearest)
-        status = fail(err, "%s:%d: unknown %s \"%s\"; did you mean \"%s\"? Valid: %s", where, line, what,
-                      word, nearest, list.data);
+        status = fail_at(err, where, line, "unknown %s \"%s\"; did you mean \"%s\"? Valid: %s", what, word,
+                         nearest, list.data);
     else
-        status = fail(err, "%s:%d: unknown %s \"%s\"; valid: %s", where, line, what, word, list.data);
+        status = fail_at(err, where, line, "unknown %s \"%s\"; valid: %s", what, word, list.data);
     free(list.data);
     return status;
 }
@@ -77,15 +77,14 @@ static int fail_range(const struct option *option, const struct node *value, con
     const char *given = value->text ? value->text : "that";
 
     if (option->low == 0 && option->high == 0)
-        return fail(err, "%s:%d: \"%s\" must be %s, not %s", where, value->line, option->name, kind, given);
-    return fail(err, "%s:%d: \"%s\" must be %s from %g to %g, not %s", where, value->line, option->name, kind,
-                option->low, option->high, given);
+        return fail_at(err, where, value->line, "\"%s\" must be %s, not %s", option->name, kind, given);
+    return fail_at(err, where, value->line, "\"%s\" must be %s from %g to %g, not %s", option->name, kind,
+                   option->low, option->high, given);
 }
 
 static int fail_kind(const struct option *option, const struct node *value, const char *where,
                      const char *expected, struct error *err) {
-    return fail(err, "%s:%d: \"%s\" must be %s (%s)", where, value->line, option->name, expected,
-                option->help);
+    return fail_at(err, where, value->line, "\"%s\" must be %s (%s)", option->name, expected, option->help);
 }
 
 /* The words of "a|b|c" as a list; the caller frees both the list and *store. */
@@ -251,12 +250,12 @@ static int unknown_option(const struct option *table, const struct preset *prese
 int options_read(const struct option *table, const struct preset *presets, const struct node *given,
                  const char *where, void *settings, struct error *err) {
     if (given && given->kind != NODE_MAP)
-        return fail(err, "%s:%d: options were expected, as a map of names and values", where, given->line);
+        return fail_at(err, where, given->line, "options were expected, as a map of names and values");
     for (const struct option *option = table; option->name; option++) {
         if (option->fallback && read_spelling(option, option->fallback, where, settings, err)) return -1;
         if (!option->fallback && !node_get(given, option->name))
-            return fail(err, "%s:%d: the option \"%s\" is missing (%s)", where, given ? given->line : 0,
-                        option->name, option->help);
+            return fail_at(err, where, given ? given->line : 0, "the option \"%s\" is missing (%s)",
+                           option->name, option->help);
     }
     if (use_preset(table, presets, given, where, settings, err)) return -1;
     for (const struct node *value = given ? given->first : NULL; value; value = value->next) {

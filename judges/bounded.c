@@ -49,11 +49,10 @@ static int bounded_open(struct judging **out, const struct judge_setup *setup, s
         return fail(err, "the judge bounded needs a world with an evaluator; %s has none",
                     setup->world->name);
     if (setup->world && setup->options && setup->options->count)
-        return fail(
-            err,
-            "%s:%d: the world %s has an evaluator of its own, whose limits are the world's dials; the "
-            "judge bounded has no options here",
-            setup->where, setup->options->line, setup->world->name);
+        return fail_at(err, setup->where, setup->options->line,
+                       "the world %s has an evaluator of its own, whose limits are the world's dials; the "
+                       "judge bounded has no options here",
+                       setup->world->name);
     *out = xmalloc(sizeof **out);
     **out = (struct judging){setup->world,
                              setup->dials,

@@ -100,8 +100,8 @@ static int panel_open(struct judging **out, const struct judge_setup *setup, str
     panel->name = xstrdup(setup->name ? setup->name : "panel");
     panel->quorum = panel->settings.quorum ? panel->settings.quorum : members->count / 2 + 1;
     if (members->count < 2 || members->count > MEMBERS_MOST || panel->quorum > members->count) {
-        fail(err, "%s:%d: a panel has 2 to %d members, and a quorum that they can reach", setup->where,
-             members->line, MEMBERS_MOST);
+        fail_at(err, setup->where, members->line,
+                "a panel has 2 to %d members, and a quorum that they can reach", MEMBERS_MOST);
         goto out;
     }
     for (const struct node *node = members->first; node; node = node->next)

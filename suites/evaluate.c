@@ -60,15 +60,15 @@ static const struct suite *named_suite(const struct node *name, const char *wher
         count++;
     }
     nearest = name->text ? nearest_name(name->text, names, count) : NULL;
-    fail(err, "%s:%d: there is no suite \"%s\"%s%s%s; pyrite list suite shows them", where, name->line,
-         name->text ? name->text : "", nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-         nearest ? "\"?" : "");
+    fail_at(err, where, name->line, "there is no suite \"%s\"%s%s%s; pyrite list suite shows them",
+            name->text ? name->text : "", nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+            nearest ? "\"?" : "");
     return NULL;
 }
 
 static int check_suites(const struct node *list, const char *where, struct error *err) {
     if (list && list->kind != NODE_LIST)
-        return fail(err, "%s:%d: \"suites\" must be a list of suites", where, list->line);
+        return fail_at(err, where, list->line, "\"suites\" must be a list of suites");
     for (const struct node *name = list ? list->first : NULL; name; name = name->next)
         if (!named_suite(name, where, err)) return -1;
     return 0;

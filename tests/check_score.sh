@@ -77,7 +77,9 @@ says scores/manifest.json '"judgments": 40'
 printf 'judges:\n  - {use: exact, rule: contains}\n' >judges.yaml
 head -18 truths.jsonl >fewer.jsonl
 refuses 3 "judge exact: 2 of 20 judgments failed (0 refused, 2 unparsed, 0 transport)" -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml
-says out "n 18 of 20  missing ones could make it 90.0 to 100.0 %  by exact  (0 refused, 2 unparsed, 0 transport)"
+says out "n 18 of 20  missing ones could make it 90.0 % to 100.0 %  by exact  (0 refused, 2 unparsed, 0 transport)"
+refuses 3 "judge exact: 2 of 20 judgments failed (0 refused, 2 unparsed, 0 transport); judge strict: 2 of 20 judgments failed" \
+    -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml --judge exact,name=strict
 "$pyrite" score -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml --most-failures 0.1 >out 2>&1 || complain "--most-failures 0.1: $(cat out)"
 {
     echo id,policy,gold,confidence
@@ -139,11 +141,25 @@ says out "Answers are missing, and --allow-missing was given: short lacks 1 of 2
 says out "n 19 of 20"
 refuses 2 "--outputs NAME=FILE"
 refuses 2 "did you mean 'careful'" -o careful=careful.jsonl --baseline carful
-refuses 2 "there is no suite" -o careful=careful.jsonl --suite refusals
+refuses 2 "there is no suite 'refusals'; did you mean 'refusal'?" -o careful=careful.jsonl --suite refusals
+refuses 2 "--suite names nothing" -o careful=careful.jsonl --suite ''
+refuses 2 "there is no report format 'htm'" -o careful=careful.jsonl --format md,htm
 refuses 2 "labels are of no answer" -o copy=short.jsonl --labels labels.csv
 refuses 2 "nothing.jsonl" -o a=nothing.jsonl
 mkdir -p other/steps && touch other/recipe.yaml
 refuses 2 "is the folder of a run" -o careful=careful.jsonl --out other
+# a folder that somebody else made stays as it is, whatever it holds; an empty one is taken; an older report goes
+mkdir -p web/steps empty && echo '{"name": "web"}' >web/manifest.json && touch web/steps/1
+refuses 2 "web is no folder that pyrite score made" -o careful=careful.jsonl --out web
+[ -f web/steps/1 ] || complain "somebody's files are gone"
+refuses 2 "careful.jsonl is no folder that pyrite score made" -o careful=careful.jsonl --out careful.jsonl
+"$pyrite" score -o careful=careful.jsonl --suite length --format md,csv --out empty >out 2>&1 || complain "empty: $(cat out)"
+"$pyrite" score -o careful=careful.jsonl --suite length --format md --out empty >out 2>&1 || complain "again: $(cat out)"
+[ -f empty/report/report.md ] && [ ! -f empty/report/report.csv ] || complain "the report of older answers stands beside the new"
+refuses 2 "a policy has no name" -o =careful.jsonl
+refuses 2 "the policy 'null-x' is called as the content-blind ones are" -o null-x=careful.jsonl
+refuses 2 '--judge: unknown rule "odd"' -o careful=careful.jsonl --judge exact,rule=odd
+refuses 2 "--judge: there is no judge 'odd'" -o careful=careful.jsonl --judge odd
 refuses 2 "--most-failures must be a number from 0 to 1, not 'few'" -o careful=careful.jsonl --most-failures few
 refuses 2 "--seed must be" -o careful=careful.jsonl --seed x
 

@@ -58,6 +58,16 @@ static void says(const char *text, int want, const char *words) {
     free(printed);
 }
 
+START_TEST(a_letter_stands_for_one_flag_of_a_command)
+{
+    for (int c = 0; commands[c]; c++)
+        for (const struct flag *flag = commands[c]->flags; flag && flag->name; flag++)
+            for (const struct flag *other = flag + 1; other->name; other++)
+                ck_assert_msg(!flag->letter || flag->letter != other->letter, "%s: -%c is --%s and --%s",
+                              commands[c]->name, flag->letter, flag->name, other->name);
+}
+END_TEST
+
 START_TEST(flags_and_words_mix_and_the_last_value_counts)
 {
     struct line line = cut("run --threads=3 r.yaml -s a=1 --dry-run --set b=2 -t 4");
@@ -231,6 +241,7 @@ int main(void) {
     int failures;
 
     tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, a_letter_stands_for_one_flag_of_a_command);
     tcase_add_test(cases, flags_and_words_mix_and_the_last_value_counts);
     tcase_add_test(cases, what_is_misspelt_or_missing_is_said);
     tcase_add_test(cases, help_comes_from_the_flags_table);
