@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
 # curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
-# environment: PYRITE, TESTS (the folder with cuda_ops and cuda_model), srcdir, SANITIZE (yes)
+# environment: PYRITE, TESTS (the folder with cuda_ops and cuda_model), BINARIES (the same, where TESTS has scripts that
+# start them), SANITIZE (yes)
 set -u
 pyrite=${PYRITE:-./pyrite}
 tests=${TESTS:-tests}
@@ -46,7 +47,7 @@ for step in $(cd "$work/cpu" && find . -path '*sft*/log.jsonl' -o -path '*rm*/lo
 done
 
 part "killed three times"
-DEVICE=cuda KILLS=3 check "${KILL:-$here/kill.sh}" "$pyrite" "$recipe"
+DEVICE=cuda KILLS=3 check "$here/kill.sh" "$pyrite" "$recipe"
 
 if [ "${SANITIZE:-yes}" = yes ] && command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Packs what a build needs to run on a machine with nothing but an NVIDIA driver: the program, the CUDA tests, the shared
 # libraries they want (the C library apart), recipes and bases.
-#   tools/gpu-bundle.sh [ARCHIVE]         from build/, into pyrite-gpu.tar.xz
+#   tools/gpu-bundle.sh [ARCHIVE]         from build/, into build/pyrite-gpu.tar.xz
 # There: tar xf pyrite-gpu.tar.xz && pyrite-gpu/check.sh, or pyrite-gpu/pyrite run pyrite-gpu/recipes/check.yaml --device cuda
 set -euo pipefail
 cd "$(dirname "$0")/.."
-archive=$(realpath -m "${1:-pyrite-gpu.tar.xz}")
+archive=$(realpath -m "${1:-build/pyrite-gpu.tar.xz}")
 most=$((60 << 20)) # bytes
 
 [ -x build/pyrite ] || { echo "gpu-bundle.sh: build/pyrite is not there; run ./setup.sh first" >&2; exit 1; }
