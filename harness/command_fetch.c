@@ -58,11 +58,12 @@ static void print_fetched(const struct fetching *how, const struct public_file *
         fprintf(out, "  trusted on first use, remembered in the cache: SHA-256 %s\n", got->sha256);
 }
 
+/* 1 where a file cannot be had: the names were right. */
 static int fetch_set(const struct fetching *how, const struct public_set *set, FILE *out, struct error *err) {
     for (const struct public_file *file = set->files; file->file; file++) {
         struct fetched got;
 
-        if (fetch_file(how, file, &got, err)) return -1;
+        if (fetch_file(how, file, &got, err)) return 1;
         print_fetched(how, file, &got, out);
     }
     fprintf(out, "  %s: %s\n", set->name, set->licence);
@@ -88,11 +89,9 @@ static int run(const struct arguments *arguments, struct error *err) {
     if (!arguments->count) list_sets(arguments->out);
     if (arguments->count && !how.cache)
         status = fail(err, "there is no folder for a cache: HOME is not set; --cache DIR names one");
-    for (int i = 0; i < arguments->count && !status; i++) {
-        const struct public_set *set = find(arguments->words[i], err);
-
-        status = set ? fetch_set(&how, set, arguments->out, err) : -1;
-    }
+    for (int i = 0; i < arguments->count && !status; i++) status = find(arguments->words[i], err) ? 0 : -1;
+    for (int i = 0; i < arguments->count && !status; i++)
+        status = fetch_set(&how, find(arguments->words[i], err), arguments->out, err);
     free(mirrors.items);
     free(usual);
     return status;

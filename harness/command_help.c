@@ -17,7 +17,7 @@ static const struct {
     const char *meaning;
 } exits[] = {
     {0, "done"},
-    {1, "a step failed, or a check did not pass"},
+    {1, "a step or a download failed, or a check did not pass"},
     {2, "the command, the recipe or another input was wrong; nothing was run"},
     {3, "done and written, but a judge failed on more judgments than its evaluation allows"},
     {70, "memory ran out"},
