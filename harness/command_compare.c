@@ -362,6 +362,33 @@ static const char *length_unit(const struct observations *all) {
     return NULL;
 }
 
+/* Every word of --confirmatory is something that was compared: a slip of the pen would empty the family. */
+static int check_confirmatory(const struct comparisons *all, const struct arguments *arguments,
+                              struct error *err) {
+    const char *listed = argument_value(arguments, "confirmatory", "");
+    struct names names = {0};
+    int status = 0;
+
+    for (int i = 0; i < all->count; i++) names_add(&names, all->items[i].what);
+    for (const char *at = listed; *at && !status;) {
+        size_t length = strcspn(at, ",");
+        char *word = xstrndup(at, length);
+        int found = 0;
+
+        for (int i = 0; i < names.count; i++) found |= is_listed(word, names.items[i]);
+        if (!found) {
+            char *hint = names_hint(&names, word);
+
+            status = fail(err, "--confirmatory: nothing called '%s' was compared%s", word, hint);
+            free(hint);
+        }
+        free(word);
+        at += length + (at[length] == ',');
+    }
+    free(names.items);
+    return status;
+}
+
 static void adjust(struct comparisons *all) {
     double *p = xmalloc((size_t)all->count * sizeof *p), *adjusted = xmalloc((size_t)all->count * sizeof *p);
 
@@ -486,7 +513,8 @@ static int run(const struct arguments *arguments, struct error *err) {
         argument_int(arguments, "seed", 1, 0, 2147483647, &seed, err) ||
         argument_number(arguments, "effect", 0, 0, 1e300, &effect, err) ||
         read_run(&before, arguments->words[0], err) || read_run(&after, arguments->words[1], err) ||
-        compare_all(&all, &before, &after, arguments, (uint64_t)seed, err))
+        compare_all(&all, &before, &after, arguments, (uint64_t)seed, err) ||
+        check_confirmatory(&all, arguments, err))
         goto out;
     all.length_before = length_unit(&before);
     all.length_after = length_unit(&after);

@@ -178,7 +178,18 @@ out:
     return status;
 }
 
+/* What can be wrong in a recipe is wrong before hours of training. */
+static int plan_evaluate(const struct run *run, const struct step *step, struct plan *out,
+                         struct error *err) {
+    struct settings settings;
+
+    (void)out;
+    if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
+    return check_suites(settings.suites, run->recipe, err);
+}
+
 const struct stage stage_evaluate = {.name = "evaluate",
                                      .summary = "judge the answers of all policies and seeds, and measure",
                                      .options = options,
-                                     .run = run_evaluate};
+                                     .run = run_evaluate,
+                                     .plan = plan_evaluate};

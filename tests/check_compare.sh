@@ -173,6 +173,8 @@ says out 'refused (detector),0.25,0.75,"+0.5 ['
 says out ',0.041,0.041,'
 runs 0 compare before after --confirmatory refused
 says out '1 of 1 confirmatory differences are below 0.05'
+runs 2 compare before after --confirmatory refused,corect
+says out "--confirmatory: nothing called 'corect' was compared; there are refused (detector), words"
 runs 0 compare before after --effect 0.1
 says out 'rows are not powered to see the effect of 0.1'
 head -19 a.jsonl >short.jsonl

@@ -125,6 +125,11 @@ says out "Everything was done already."
 for i in 19 20; do printf '%s,careful,0\n%s,copy,1\n' "$i" "$i"; done >>known.csv
 "$pyrite" run judge.yaml --out judged >out 2>&1 || complain "a changed file of labels: $(cat out)"
 says judged/steps/evaluate/judging.json '"verdicts": 40'
+sed 's/suites: \[judged\]/suites: [judgd]/' judge.yaml >misspelt.yaml
+"$pyrite" run misspelt.yaml --dry-run >out 2>&1
+got=$?
+[ $got -eq 2 ] || complain "a plan with a misspelt suite: exit code $got"
+says out 'there is no suite "judgd"; did you mean "judged"?'
 refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
 refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
 refuses 2 'the option "rule" is given twice' -o careful=careful.jsonl --judge exact,rule=equal,rule=contains
