@@ -408,7 +408,7 @@ static int write_manifest(const struct scoring *scoring, const char *evaluated, 
                           struct error *err) {
     const struct arguments *arguments = scoring->arguments;
     struct node *manifest = node_new(NODE_MAP), *notes;
-    char *path = path_join(scoring->folder, "manifest.json"), *json;
+    char *path = path_join(scoring->folder, "manifest.json");
     int status;
 
     node_add_text(manifest, "name", argument_value(arguments, "task", "outputs"));
@@ -422,9 +422,7 @@ static int write_manifest(const struct scoring *scoring, const char *evaluated, 
         node_add_text(notes, NULL, scoring->outputs.understood[i]);
     if (scoring->gaps) node_add_text(manifest, "gaps", scoring->gaps);
     status = add_judging(manifest, evaluated, err);
-    json = node_json(manifest, 2);
-    if (!status) status = file_write(path, json, strlen(json), err);
-    free(json);
+    if (!status) status = document_write(path, manifest, err);
     free(path);
     node_free(manifest);
     return status;

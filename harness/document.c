@@ -665,6 +665,15 @@ char *node_json(const struct node *node, int indent) {
     return out.data;
 }
 
+int document_write(const char *path, const struct node *node, struct error *err) {
+    char *json = node_json(node, 2), *text = xprintf("%s\n", json);
+    int status = file_write(path, text, strlen(text), err);
+
+    free(text);
+    free(json);
+    return status;
+}
+
 /* A whole file, unpacked if it is gzip. */
 static char *read_unpacked(const char *path, size_t *length, struct error *err) {
     struct text text = {0};

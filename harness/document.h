@@ -25,6 +25,8 @@ struct node *document_read(const char *path, struct error *err);
 struct node *document_parse_json(const char *text, size_t length, const char *name, int line,
                                  struct error *err);
 struct node *document_parse_yaml(const char *text, size_t length, const char *name, struct error *err);
+/* As JSON over several lines, as file_write() does. */
+int document_write(const char *path, const struct node *node, struct error *err);
 struct node *node_copy(const struct node *node); /* without its key; caller frees */
 void node_free(struct node *node);               /* NULL is fine */
 

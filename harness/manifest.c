@@ -77,8 +77,8 @@ void manifest_about(struct node *manifest, const char *device) {
 int manifest_write(const struct pipeline *pipeline, struct error *err) {
     const struct recipe *recipe = pipeline->recipe;
     struct node *manifest = node_new(NODE_MAP);
-    char *path = path_join(pipeline->folder, "manifest.json"), *json = NULL, *text = NULL;
-    int status = -1;
+    char *path = path_join(pipeline->folder, "manifest.json");
+    int status;
 
     node_add_text(manifest, "name", recipe->name);
     node_add_text(manifest, "title", recipe->title);
@@ -87,13 +87,7 @@ int manifest_write(const struct pipeline *pipeline, struct error *err) {
     node_add_text(manifest, "recipe_hash", recipe->hash);
     add_command(manifest, recipe);
     node_add_copy(manifest, "document", recipe->tree);
-    if (!add_steps(manifest, pipeline, err)) {
-        json = node_json(manifest, 2);
-        text = xprintf("%s\n", json);
-        status = file_write(path, text, strlen(text), err);
-    }
-    free(text);
-    free(json);
+    status = add_steps(manifest, pipeline, err) || document_write(path, manifest, err) ? -1 : 0;
     free(path);
     node_free(manifest);
     return status;

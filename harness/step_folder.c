@@ -30,11 +30,9 @@ int step_has_hash(const char *folder, const char *hash) {
 }
 
 int step_write_file(const char *folder, const struct node *entry, struct error *err) {
-    char *path = path_join(folder, "step.json"), *json = node_json(entry, 2), *text = xprintf("%s\n", json);
-    int status = file_write(path, text, strlen(text), err);
+    char *path = path_join(folder, "step.json");
+    int status = document_write(path, entry, err);
 
-    free(text);
-    free(json);
     free(path);
     return status;
 }

@@ -250,18 +250,13 @@ static int nameable(const struct config *c) {
 
 int config_write(const struct config *config, const char *path, struct error *err) {
     struct node *map;
-    char *text, *line;
     int status;
 
     if (config_check(config, err)) return -1;
     if (!nameable(config))
         return fail(err, "%s: config.json cannot say this mixture of GPT-2's and Llama's parts", path);
     map = describe(config);
-    text = node_json(map, 2);
-    line = xprintf("%s\n", text);
-    status = file_write(path, line, strlen(line), err);
-    free(line);
-    free(text);
+    status = document_write(path, map, err);
     node_free(map);
     return status;
 }

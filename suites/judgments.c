@@ -120,7 +120,7 @@ int judgments_make(struct gathered *out, const struct gather_options *options, c
 int judgments_write(const struct gathered *gathered, double most_failures, const char *folder,
                     struct error *err) {
     struct node *all;
-    char *path, *json, *text;
+    char *path;
     int status;
 
     if (!gathered->judge_count) return 0;
@@ -128,11 +128,7 @@ int judgments_write(const struct gathered *gathered, double most_failures, const
     node_add_number(all, "most_failures", most_failures);
     node_add_copy(all, "judges", gathered->accounts);
     path = path_join(folder, "judging.json");
-    json = node_json(all, 2);
-    text = xprintf("%s\n", json);
-    status = file_write(path, text, strlen(text), err);
-    free(text);
-    free(json);
+    status = document_write(path, all, err);
     free(path);
     node_free(all);
     return status;
