@@ -68,6 +68,7 @@ static const struct field metric_fields[] = {
     AT(metric, value, FIELD_REAL, 1),
     AT(metric, low, FIELD_REAL, 0),
     AT(metric, high, FIELD_REAL, 0),
+    AT(metric, level, FIELD_REAL, 0),
     AT(metric, p, FIELD_REAL, 0),
     AT(metric, p_adjusted, FIELD_REAL, 0),
     AT(metric, unit, FIELD_TEXT, 0),
@@ -271,6 +272,7 @@ static void *add_metric(struct list *list) {
 
     metric->value = metric->low = metric->high = metric->p = metric->p_adjusted = NAN;
     metric->worst = metric->best = NAN;
+    metric->level = 0.95;
     metric->lower_is_better = -1;
     return metric;
 }

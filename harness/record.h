@@ -46,6 +46,7 @@ struct metric {
     char *suite, *name, *policy, *baseline, *split; /* baseline: what it is compared with, or NULL */
     char *judge;             /* whose scores, where several could be meant (a reward's name); or NULL */
     double value, low, high; /* NaN: could not be computed; reason says why */
+    double level;            /* of the interval, 0.95 where nobody says */
     double p, p_adjusted;    /* NaN if no test; adjusted within `family` */
     char *unit, *method, *family, *reason;
     int n, n_missing, seeds;

@@ -376,7 +376,7 @@ static void draw_doses(struct drawing *drawing, const struct evaluation *evaluat
             draw_dose_policy(drawing, &chart, evaluation->task, dose, metric, drawing->policies[j]);
         if (has_titles(&chart)) {
             finish(drawing, &chart, evaluation->task, "dose", stem,
-                   xprintf("%s by %s, with 95 %% intervals.", name, dose));
+                   xprintf("%s by %s, with %g %% intervals.", name, dose, 100 * metric->level));
             panels++;
         } else {
             chart_free(&chart);

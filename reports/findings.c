@@ -8,9 +8,9 @@
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/statistics.h"
+#include "reports/sheet.h"
 
 #define EACH 2 /* findings of a suite in the summary */
-#define Z95  1.959963984540054
 
 static int same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));
@@ -36,7 +36,7 @@ struct finding finding_of(const struct metric *metric) {
     double p = isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted;
     struct finding finding = {.metric = metric, .effect = metric->value - centre, .better = -1};
 
-    finding.error = (metric->high - metric->low) / (2 * Z95);
+    finding.error = metric_error(metric);
     finding.significant = p < 0.05;
     finding.alike = count_alike(metric, centre, finding.effect);
     if (metric->lower_is_better >= 0 && finding.effect != 0)
@@ -202,6 +202,13 @@ static void tell_policies(struct text *out, const struct results *results) {
     free(policies);
 }
 
+/* Of the intervals: every evaluation of a run has the same. */
+static double level_of(const struct results *results) {
+    for (int i = 0; i < results->evaluation_count; i++)
+        if (results->evaluations[i].metrics.count) return results->evaluations[i].metrics.items[0].level;
+    return 0.95;
+}
+
 char *findings_overview(const struct results *results) {
     int responses = 0, significant, tests = count_tests(results, &significant), seeds = most_seeds(results);
     struct text out = {0};
@@ -217,7 +224,8 @@ char *findings_overview(const struct results *results) {
         text_printf(
             &out,
             " Below, for each policy, at most two metrics of a suite, the largest against their error first: "
-            "95 %% interval, corrected p, and how many seeds moved the same way.");
+            "%g %% interval, corrected p, and how many seeds moved the same way.",
+            100 * level_of(results));
     return out.data;
 }
 

@@ -10,8 +10,6 @@
 #include "harness/names.h"
 #include "harness/statistics.h"
 
-#define Z95 1.959963984540054
-
 static int same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));
 }
@@ -184,8 +182,14 @@ const struct metric *sheet_cell(const struct sheet *sheet, int row, int column) 
     return sheet->cells[(size_t)row * sheet->heading_count + column];
 }
 
+double metric_error(const struct metric *metric) {
+    double reach = detectable_effect(1, 1 - metric->level, 0.5); /* the normal quantile */
+
+    return (metric->high - metric->low) / (2 * reach);
+}
+
 double metric_detectable(const struct metric *metric) {
-    double error = (metric->high - metric->low) / (2 * Z95);
+    double error = metric_error(metric);
 
     return error > 0 ? detectable_effect(error, 0.05, 0.8) : NAN;
 }

@@ -64,6 +64,9 @@ char *sheet_text(const struct sheet *sheet, int row, int column);
    250, 2 missing, 1 unparsed, 1 error, 7 ties". Caller frees. */
 char *sheet_counts(const struct sheet *sheet, int row);
 
+/* The standard error, by half the metric's interval; NaN where there is none. */
+double metric_error(const struct metric *metric);
+
 /* The smallest change that power 0.8 would have seen, by the metric's interval, two-sided at 0.05; NaN where
    there is no interval. */
 double metric_detectable(const struct metric *metric);

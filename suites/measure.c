@@ -19,6 +19,7 @@ struct metric *measure_metric(const struct bench *bench, const struct measure *w
     metric->split = xstrdup(what->split);
     metric->judge = xstrdup(what->judge);
     metric->unit = xstrdup(what->unit);
+    metric->level = bench->level;
     metric->lower_is_better = what->lower_is_better;
     metric->family = xprintf("%s/%s", what->suite, bench->task);
     return metric;

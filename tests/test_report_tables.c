@@ -709,6 +709,7 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     level.value = 0.2;
     level.low = 0.1;
     level.high = 0.3;
+    level.level = 0.95;
     level.p = level.p_adjusted = NAN;
     level.n = 10;
     level.n_missing = level.unparsed = 2;
@@ -740,6 +741,8 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
                      "Not powered to see a change of 14.0 pp, the effect stated beforehand; power "
                      "0.8 begins at: wrong change of a 14.3 pp.");
     notes_free(&notes);
+    change.level = 0.9; /* 2.8016 · 0.1 / 1.6449 */
+    ck_assert_double_eq_tol(metric_detectable(&change), 0.17033, 1e-5);
     sheets_free(&sheets);
     free(counts);
 }

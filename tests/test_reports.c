@@ -392,6 +392,7 @@ START_TEST(seeds_that_disagree_are_counted)
                             .value = 0.1,
                             .low = 0,
                             .high = 0.2,
+                            .level = 0.95,
                             .p = 0.04,
                             .p_adjusted = NAN,
                             .seeds = 3,
