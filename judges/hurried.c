@@ -73,12 +73,12 @@ static int read_part(const struct hurried *how, struct word_list *all, uint64_t 
         all->items[i] = all->items[from + i];
         all->items[from + i] = word;
     }
-    qsort(all->items, (size_t)most, sizeof *all->items, by_text);
+    if (most) qsort(all->items, (size_t)most, sizeof *all->items, by_text);
     return most;
 }
 
 static int was_read(const struct word_list *all, int most, const char *word) {
-    return bsearch(&word, all->items, (size_t)most, sizeof *all->items, by_text) != NULL;
+    return most && bsearch(&word, all->items, (size_t)most, sizeof *all->items, by_text);
 }
 
 static int has_digit(const char *word) {
