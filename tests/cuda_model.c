@@ -236,8 +236,8 @@ START_TEST(the_samplers_log_probabilities_are_the_trainers_to_the_bit)
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("cuda models");
-    TCase *test = tcase_create("cuda models");
+    TCase *test;
+    Suite *suite;
     SRunner *runner;
     int failures;
 
@@ -247,6 +247,8 @@ int main(void) {
         printf("SKIP: %s\n", kernels_missing("cuda"));
         return 77;
     }
+    suite = suite_create("cuda models");
+    test = tcase_create("cuda models");
     tcase_set_timeout(test, 300);
     tcase_add_loop_test(test, responses_have_the_tokens_and_log_probabilities_of_the_cpu, 0, 2);
     tcase_add_loop_test(test, training_follows_the_curve_of_the_cpu, 0, 2);

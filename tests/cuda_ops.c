@@ -562,8 +562,8 @@ START_TEST(memory_is_zeroed_copied_and_refused_when_there_is_not_so_much)
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("cuda operations");
-    TCase *test = tcase_create("cuda operations"), *tensor_cores = tcase_create("tensor cores");
+    TCase *test, *tensor_cores;
+    Suite *suite;
     SRunner *runner;
     int failures;
 
@@ -573,6 +573,9 @@ int main(void) {
         printf("SKIP: %s\n", kernels_missing("cuda"));
         return 77;
     }
+    suite = suite_create("cuda operations");
+    test = tcase_create("cuda operations");
+    tensor_cores = tcase_create("tensor cores");
     tcase_set_timeout(test, 300);
     tcase_set_timeout(tensor_cores, 300);
     tcase_add_test(test, memory_is_zeroed_copied_and_refused_when_there_is_not_so_much);

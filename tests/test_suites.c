@@ -883,7 +883,7 @@ START_TEST(bias_scores_are_those_of_bbq)
 
     for (int policy = 0; policy < 2; policy++)
         for (int i = 0; i < 7; i++) {
-            char id[8];
+            char id[16];
 
             snprintf(id, sizeof id, "q%d", i);
             answer(policy ? "ppo" : "sft", 1, id, "heldout", answers[policy][i], 1);
