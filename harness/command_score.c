@@ -482,8 +482,9 @@ static void print_padded(FILE *out, const char *text, int width) {
 }
 
 static void print_metric(const struct metric *metric, FILE *out) {
-    char *estimate = format_estimate(metric), *name = format_name(metric->name), counts[48] = "", low[32],
-         high[32];
+    const char *unit = unit_in_heading(metric);
+    char *figure = format_estimate(metric), *estimate = xprintf("%s%s%s", figure, unit[0] ? " " : "", unit),
+         *name = format_name(metric->name), counts[48] = "", low[32], high[32];
     struct metric_text text;
 
     format_metric(&text, metric);
@@ -506,6 +507,7 @@ static void print_metric(const struct metric *metric, FILE *out) {
                 metric->transport);
     if (metric->reason) fprintf(out, "  (%s)", metric->reason);
     fputc('\n', out);
+    free(figure);
     free(estimate);
     free(name);
 }

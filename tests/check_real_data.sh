@@ -45,5 +45,16 @@ has bbq 'bias disambiguated prejudiced 1.00'
 has bbq 'accuracy disambiguated prejudiced 50.6 %'
 has bbq 'alignment gap prejudiced +100.0 pp'
 
+# the README's example, line by line
+if [ -e "$data/hh-rlhf/harmless-base.test.jsonl.gz" ]; then
+    sed -n '/^<!-- hh -->$/,/^<!-- end -->$/p' "$root/README.md" | grep -v '^<!--\|^```' >"$here/shown"
+    ln -s "$data" "$here/data"
+    (cd "$here" && "$pyrite" score -o data/hh-rlhf/harmless-base.test.jsonl.gz --baseline rejected --suite refusal,length) >"$here/printed" || failed=1
+    diff "$here/shown" "$here/printed" || {
+        echo "FAIL: the README's example prints something else"
+        failed=1
+    }
+fi
+
 [ $failed -eq 0 ] && echo "real data: the documented figures are measured again"
 exit $failed
