@@ -2,6 +2,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,12 @@ double node_number(const struct node *map, const char *key, double fallback) {
     const struct node *node = node_get(map, key);
 
     return node && (node->kind == NODE_NUMBER || node->kind == NODE_BOOL) ? node->number : fallback;
+}
+
+int node_int(const struct node *map, const char *key, int fallback) {
+    double number = node_number(map, key, fallback);
+
+    return number > INT_MIN && number < INT_MAX ? (int)number : fallback;
 }
 
 struct node *node_new(enum node_kind kind) {

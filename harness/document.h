@@ -33,6 +33,8 @@ void node_free(struct node *node);               /* NULL is fine */
 const struct node *node_get(const struct node *map, const char *key); /* NULL if missing; map may be NULL */
 const char *node_text(const struct node *map, const char *key, const char *fallback);
 double node_number(const struct node *map, const char *key, double fallback);
+/* Cut to a whole number; the fallback where an int cannot hold it. */
+int node_int(const struct node *map, const char *key, int fallback);
 
 /* Building. Each adds to a map (key given) or a list (key NULL) and returns the new child. */
 struct node *node_new(enum node_kind kind);

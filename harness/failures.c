@@ -7,7 +7,7 @@
 #include "harness/memory.h"
 
 static int count(const struct node *judge, const char *key) {
-    return (int)node_number(judge, key, 0);
+    return node_int(judge, key, 0);
 }
 
 /* "judge x: 3 of 20 judgments failed (…)". */

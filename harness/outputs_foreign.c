@@ -261,7 +261,7 @@ static int mt_judgments_take(struct outputs_reading *in, const struct node *reco
     const struct node *judge = node_get(record, "judge");
     char *name = judge->kind == NODE_LIST ? field_text(judge->first) : field_text(judge);
     char *id = record_id(record, (const char *const[]){"question_id", NULL}, NULL);
-    int turn = (int)node_number(record, "turn", 1), paired = record_has(record, "model_1");
+    int turn = node_int(record, "turn", 1), paired = record_has(record, "model_1");
     struct verdict *verdict;
 
     (void)line;
@@ -323,7 +323,7 @@ static const struct node *said_in(const struct node *conversation, int turn) {
 
 static int take_side(struct outputs_reading *in, const struct node *record, const char *side,
                      const char *policy, const char *id, int line, struct error *err) {
-    int turn = (int)node_number(record, "turn", 1);
+    int turn = node_int(record, "turn", 1);
     char *key = xprintf("conversation_%s", side),
          *response = field_text(said_in(node_get(record, key), turn));
     int status = response ? add_answer_of(in, policy, id, NULL, response, line, err) : 0;
@@ -340,7 +340,7 @@ static int votes_take(struct outputs_reading *in, const struct node *record, int
                *second = node_text(record, "model_b", "model_b");
     char *plain = record_id(record, ids, NULL), *id,
          *name = field_text(judge ? judge : node_get(record, "judge_hash"));
-    int turn = (int)node_number(record, "turn", 1), status;
+    int turn = node_int(record, "turn", 1), status;
     struct verdict *verdict;
 
     if (!plain) {
@@ -463,7 +463,7 @@ static int inspect_take(struct outputs_reading *in, const struct node *record, i
     const char *policy = in->how->name ? in->how->name : node_text(output, "model", in->stem);
     char *prompt = field_text(node_get(record, "input"));
     char *plain = record_id(record, (const char *const[]){"id", NULL}, prompt);
-    int epoch = (int)node_number(record, "epoch", 1), status;
+    int epoch = node_int(record, "epoch", 1), status;
     char *id, *response;
 
     if (!plain) {

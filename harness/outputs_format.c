@@ -162,8 +162,8 @@ static int own_take(struct outputs_reading *in, const struct node *record, int l
     answer->split = xstrdup(node_text(record, "split", "heldout"));
     answer->finish = xstrdup(node_text(record, "finish", NULL));
     answer->category = xstrdup(node_text(record, "category", NULL));
-    if (!record_has(record, "unit")) answer->tokens = (int)node_number(record, "tokens", 0);
-    answer->seed = (int)node_number(record, "seed", 1);
+    if (!record_has(record, "unit")) answer->tokens = node_int(record, "tokens", 0);
+    answer->seed = node_int(record, "seed", 1);
     if (answer->seed != 1) {
         free(answer->id);
         answer->id = xprintf("%s/%d/%s", answer->policy, answer->seed, id);
@@ -196,7 +196,7 @@ static int verdicts_take(struct outputs_reading *in, const struct node *record, 
     verdict->judge = xstrdup(node_text(record, "judge", ""));
     verdict->what = xstrdup(node_text(record, "what", ""));
     verdict->score = node_number(record, "score", NAN);
-    verdict->order = (int)node_number(record, "order", 0);
+    verdict->order = node_int(record, "order", 0);
     verdict->reason = xstrdup(node_text(record, "reason", NULL));
     verdict->raw = xstrdup(node_text(record, "raw", NULL));
     return known ? 0 : fail(err, "\"outcome\" must be one of verdict, tie, refused, unparsed, transport");
@@ -373,7 +373,7 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
             struct transcript *answer = &in->out->transcripts.items[before];
 
             answer->category = xstrdup(question->category);
-            answer->tokens = (int)node_number(record, "tokens", 0);
+            answer->tokens = node_int(record, "tokens", 0);
             answer->finish = xstrdup(node_text(record, "finish", node_text(record, "finish_reason", NULL)));
             if (question->split) {
                 free(answer->split);

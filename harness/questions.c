@@ -115,7 +115,7 @@ static void bbq_roles(struct node *meta, const struct node *record) {
 static int bbq_take(struct examples *out, const struct node *record, struct error *err) {
     const char *category = node_text(record, "category", NULL), *polarity;
     char *id = bbq_id(record), *text;
-    int label = (int)node_number(record, "label", -1);
+    int label = node_int(record, "label", -1);
     struct example *question;
     struct node *choices;
 
@@ -242,7 +242,7 @@ char *llmbar_id(const struct node *record) {
 }
 
 static int llmbar_take(struct examples *out, const struct node *record, struct error *err) {
-    int label = (int)node_number(record, "label", 0);
+    int label = node_int(record, "label", 0);
     struct example *question;
     struct node *choices;
 
@@ -290,7 +290,7 @@ static int quality_question(struct examples *out, const struct node *record, con
     const struct node *choices = node_get(one, "options");
     const char *set = node_text(record, "set_unique_id", node_text(record, "article_id", "")),
                *own = node_text(one, "question_unique_id", NULL);
-    int gold = (int)node_number(one, "gold_label", 0), hard = node_number(one, "difficult", 0) != 0;
+    int gold = node_int(one, "gold_label", 0), hard = node_number(one, "difficult", 0) != 0;
     struct example *question;
     char *text;
 

@@ -159,7 +159,7 @@ static int add_curve(struct results *out, const struct place *place, struct erro
     added = &out->curves[out->curve_count++];
     *added = (struct curve){.task = xstrdup(task ? task : ""), .policy = dashed(place->label), .rows = rows};
     added->stage = xstrdup(place->use);
-    added->seed = (int)node_number(place->matrix, "seed", 1);
+    added->seed = node_int(place->matrix, "seed", 1);
     added->matrix = node_new(NODE_MAP);
     for (const struct node *value = place->matrix->first; value; value = value->next)
         node_add_copy(added->matrix, value->key, value);

@@ -239,6 +239,23 @@ START_TEST(trees_are_built_looked_up_and_changed)
 }
 END_TEST
 
+START_TEST(whole_numbers_fit_an_int_or_fall_back)
+{
+    struct node *map = node_new(NODE_MAP);
+
+    node_add_number(map, "cut", -2.75);
+    node_add_number(map, "large", 1e99);
+    node_add_number(map, "small", -2147483649.0);
+    node_add_text(map, "text", "3");
+    ck_assert_int_eq(node_int(map, "cut", 7), -2);
+    ck_assert_int_eq(node_int(map, "large", 7), 7);
+    ck_assert_int_eq(node_int(map, "small", 7), 7);
+    ck_assert_int_eq(node_int(map, "text", 7), 7);
+    ck_assert_int_eq(node_int(NULL, "none", 7), 7);
+    node_free(map);
+}
+END_TEST
+
 /* Collects "line:json " of every record. */
 static int collect(void *context, const struct node *record, int line, struct error *e) {
     char *text = node_json(record, 0);
@@ -390,6 +407,7 @@ int main(void) {
     tcase_add_test(cases, numbers_read_back_the_same);
     tcase_add_test(cases, strings_survive_the_round_trip);
     tcase_add_test(cases, trees_are_built_looked_up_and_changed);
+    tcase_add_test(cases, whole_numbers_fit_an_int_or_fall_back);
     tcase_add_test(cases, every_kind_of_file_gives_its_records);
     tcase_add_test(cases, mistakes_in_records_name_file_and_line);
     tcase_add_test(cases, gzip_is_read_and_its_damage_noticed);
