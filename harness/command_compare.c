@@ -251,7 +251,7 @@ static void finish(struct comparison *out, const double *before, const double *a
     if (!out->n) {
         out->before = out->after = out->difference = NAN;
         out->reason = xstrdup("no prompt has a judged answer of both");
-    } else if (is_binary(before, out->n) && is_binary(after, out->n)) {
+    } else if (!is_length(out->what) && is_binary(before, out->n) && is_binary(after, out->n)) {
         estimate_shares(out, before, after);
     } else {
         estimate_means(out, before, after, seed);

@@ -303,10 +303,16 @@ static int choose_columns(struct outputs_reading *in, const struct node *record,
     }
     if (!in->prompt) first_of(record, prompt_names, &in->prompt);
     if (!in->id) first_of(record, id_names, &in->id);
+    if (in->how->id_key && !record_has(record, in->how->id_key))
+        return fail(err, "there is no column \"%s\", which --id-key names", in->how->id_key);
+    if (in->prompt && !record_has(record, in->prompt)) in->prompt = NULL;
     if (!in->response || !record_has(record, in->response) || (!in->prompt && !in->id))
         return fail_unknown_columns(record, err);
     text_printf(&in->columns, "response from \"%s\"", in->response);
-    if (in->prompt) text_printf(&in->columns, ", prompt from \"%s\"", in->prompt);
+    if (in->prompt)
+        text_printf(&in->columns, ", prompt from \"%s\"", in->prompt);
+    else if (in->how->prompt_key)
+        text_printf(&in->columns, ", no column \"%s\" with prompts", in->how->prompt_key);
     in->id_in_category =
         !in->how->id_key && in->id && !strcmp(in->id, "example_id") && record_has(record, "category");
     if (in->id_in_category)

@@ -47,6 +47,7 @@ int add_labels(struct outputs_reading *in, const struct node *record, const char
     for (int i = 0; texts[i]; i++) {
         double refused = (field = node_get(record, texts[i])) && field->text ? refusal_of(field->text) : NAN;
 
+        count += field && is_blank(field);
         if (isnan(refused)) continue;
         add_refusal(in, refused, policy, id);
         count++;
@@ -110,6 +111,34 @@ static const char *policy_of(const struct labels *labels, const struct node *rec
     return NULL;
 }
 
+/* A slip of the pen is no label that nobody gave: what stands there is read, or named. */
+static int check_spelling(const struct node *record, struct error *err) {
+    static const char *const truths[] = {"correct",  "is_correct", "approved", "approval",
+                                         "accepted", "refused",    "gold",     NULL};
+    static const char *const numbers[] = {"confidence", "weight", NULL};
+    const struct node *field;
+
+    for (int i = 0; truths[i]; i++)
+        if ((field = node_get(record, truths[i])) && !is_blank(field) && isnan(field_truth(field)))
+            return fail(
+                err,
+                "\"%s\" must be yes or no (true or false, 1 or 0), or blank where nobody labelled, not '%s'",
+                truths[i], field->text ? field->text : "that");
+    for (int i = 0; numbers[i]; i++)
+        if ((field = node_get(record, numbers[i])) && !is_blank(field) && isnan(number_of(field)))
+            return fail(err, "\"%s\" must be a number, or blank, not '%s'", numbers[i],
+                        field->text ? field->text : "that");
+    return 0;
+}
+
+static int fail_no_label(const struct node *record, struct error *err) {
+    const char *label = node_text(record, "label", NULL);
+
+    if (label) return fail(err, "\"label\" must be answered, refused or undetermined, not '%s'", label);
+    return fail(err, "no label: expected a column \"label\" (answered, refused, undetermined), \"refused\", "
+                     "\"correct\" or \"approval\"");
+}
+
 static int take_label(void *context, const struct node *record, int line, struct error *err) {
     static const char *const ids[] = {"id", "prompt_id", "question_id", "task_id", "example_id", "idx", NULL};
     struct labels *labels = context;
@@ -123,11 +152,11 @@ static int take_label(void *context, const struct node *record, int line, struct
         status = -1;
     else if (!id)
         status = fail(err, "a label needs the id or the prompt of its answer");
+    else if (check_spelling(record, err))
+        status = -1;
     else if (!(add_labels(&labels->in, record, policy, id) +
                add_more_labels(&labels->in, record, policy, id)))
-        status =
-            fail(err, "no label: expected a column \"label\" (answered, refused, undetermined), \"refused\", "
-                      "\"correct\" or \"approval\"");
+        status = fail_no_label(record, err);
     free(id);
     return status;
 }
@@ -199,6 +228,8 @@ int outputs_read_labels(struct outputs *out, const char *path, const char *polic
     labels.policies = outputs_policies(out, &labels.policy_count);
     status = document_each(path, take_label, &labels, err);
     if (!status && !labels.in.rows) status = fail(err, "%s has no rows", path);
+    if (!status && out->verdicts.count == first)
+        status = fail(err, "%s has no labels: every field is blank", path);
     if (!status) status = check_known(out, first, path, err);
     if (!status) status = check_labelled_once(out, first, path, err);
     if (!status) {

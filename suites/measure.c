@@ -76,6 +76,11 @@ static struct bootstrap how(const struct bench *bench) {
     return (struct bootstrap){bench->seed, bench->resamples, bench->level, BOOTSTRAP_PERCENTILE};
 }
 
+/* A length of 0 or 1 is no rate. */
+static int is_length(const struct metric *metric) {
+    return metric->unit && (!strcmp(metric->unit, "tokens") || !strcmp(metric->unit, "words"));
+}
+
 static int all_binary(const double *values, int count) {
     for (int i = 0; i < count; i++)
         if (!isnan(values[i]) && values[i] != 0 && values[i] != 1) return 0;
@@ -146,7 +151,7 @@ void metric_of_values(const struct bench *bench, struct metric *metric, const do
     for (int i = 0; i < n; i++) weight[i] = 1;
     if (!n) {
         metric_reason(metric, count ? "no answer could be judged" : "no prompts of this kind");
-    } else if (all_binary(kept, n)) {
+    } else if (!is_length(metric) && all_binary(kept, n)) {
         metric_method(metric, "share of prompts; Wilson interval");
         status = rate_wilson(&interval, metric->value * n, n, bench->level, &err);
         set_interval(metric, status, interval.low, interval.high, &err);
@@ -212,7 +217,7 @@ void metric_of_difference(const struct bench *bench, struct metric *metric, cons
     metric->value = mean_of(left, n) - mean_of(right, n);
     if (!n)
         metric_reason(metric, count ? "no prompt has a judged answer of both" : "no prompts of this kind");
-    else if (all_binary(left, n) && all_binary(right, n))
+    else if (!is_length(metric) && all_binary(left, n) && all_binary(right, n))
         exact_difference(bench, metric, left, right, n);
     else
         resampled_difference(bench, metric, left, right, n);

@@ -149,6 +149,22 @@ refuses 2 "did you mean 'careful'" -o careful=careful.jsonl --baseline carful
 refuses 2 "there is no suite 'refusals'; did you mean 'refusal'?" -o careful=careful.jsonl --suite refusals
 refuses 2 "--suite names nothing" -o careful=careful.jsonl --suite ''
 refuses 2 "there is no report format 'htm'" -o careful=careful.jsonl --format md,htm
+printf 'id,refused\n1,no\n2,perhaps\n' >slip.csv
+refuses 2 "slip.csv:3: \"refused\" must be yes or no (true or false, 1 or 0), or blank where nobody labelled, not 'perhaps'" -o copy=copy.jsonl --labels slip.csv
+printf 'id,correct,weight\n1,yes,much\n' >slip.csv
+refuses 2 "slip.csv:2: \"weight\" must be a number, or blank, not 'much'" -o copy=copy.jsonl --labels slip.csv
+printf 'id,label\n1,\n2,refuse\n' >slip.csv
+refuses 2 "slip.csv:3: \"label\" must be answered, refused or undetermined, not 'refuse'" -o copy=copy.jsonl --labels slip.csv
+printf 'id,label\n1,\n2,\n' >slip.csv
+refuses 2 "slip.csv has no labels: every field is blank" -o copy=copy.jsonl --labels slip.csv
+printf 'id,label\n1,\n2,answered\n' >some.csv
+"$pyrite" score -o copy=copy.jsonl --labels some.csv --suite detector --out some >out 2>&1 || complain "a blank label: $(cat out)"
+refuses 2 'careful.jsonl:1: there is no column "name", which --id-key names' -o careful=careful.jsonl --id-key name
+# a length of one word is no rate: no interval of a share, and none where all are equal
+for i in $(seq 1 20); do echo "{\"id\":$i,\"prompt\":\"question $i\",\"response\":\"B\"}"; done >letters.jsonl
+"$pyrite" score -o careful=careful.jsonl -o letters=letters.jsonl --suite length --prompt-key question --out letters >out 2>&1 || complain "letters: $(cat out)"
+says out 'no column "question" with prompts'
+says out 'mean length                  letters            1.00 words                  n 20  (no variance: all resamples are equal)'
 refuses 2 "labels are of no answer" -o copy=short.jsonl --labels labels.csv
 refuses 2 "nothing.jsonl" -o a=nothing.jsonl
 mkdir -p other/steps && touch other/recipe.yaml
