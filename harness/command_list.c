@@ -47,6 +47,7 @@ static int is_kind(const struct listing *one, const char *word) {
 static int fail_unknown(const char *kind, const char *name, struct error *err) {
     struct names names = {0};
     const char *word = name ? name : kind;
+    size_t length = strlen(kind);
     char *hint;
 
     for (const struct listing *one = listings; one->kind; one++)
@@ -55,7 +56,11 @@ static int fail_unknown(const char *kind, const char *name, struct error *err) {
         else if (is_kind(one, kind))
             names_add(&names, *one->name);
     hint = names_hint(&names, word);
-    fail(err, "there is no %s '%s'%s", name ? kind : "kind of plug-in", word, hint);
+    if (name)
+        fail(err, "there is no %.*s '%s'%s", (int)(length - (length && kind[length - 1] == 's')), kind, word,
+             hint);
+    else
+        fail(err, "there is no kind of plug-in '%s'%s", word, hint);
     free(hint);
     free(names.items);
     return -1;

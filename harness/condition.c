@@ -156,9 +156,34 @@ static int count_meant(const struct condition *condition, const struct meaning *
     return count;
 }
 
+/* "policy=a, policy=b, split=heldout": what brackets could name of the metrics that have the name. */
+static char *list_parts(const struct condition *condition, const struct metrics *metrics) {
+    struct text out = {0};
+
+    text_add(&out, "", 0);
+    for (int i = 0; i < metrics->count; i++) {
+        const struct metric *metric = &metrics->items[i];
+        const char *const parts[][2] = {{"policy", metric->policy},
+                                        {"split", metric->split},
+                                        {"task", metric->task},
+                                        {"judge", metric->judge},
+                                        {"baseline", metric->baseline}};
+
+        if (!is_named(condition, metric, 0) && !is_named(condition, metric, 1)) continue;
+        for (size_t j = 0; j < sizeof parts / sizeof *parts; j++) {
+            char *part = xprintf("%s=%s, ", parts[j][0], parts[j][1]);
+
+            if (parts[j][1] && !strstr(out.data, part)) text_add(&out, part, strlen(part));
+            free(part);
+        }
+    }
+    if (out.length) out.data[out.length - 2] = '\0';
+    return out.data;
+}
+
 static int fail_unknown(const struct condition *condition, const struct metrics *metrics, struct error *err) {
     char **all = xcalloc((size_t)metrics->count + 1, sizeof *all);
-    char *wanted = xprintf("%s.%s", condition->suite, condition->name), *hint;
+    char *wanted = xprintf("%s.%s", condition->suite, condition->name), *hint, *parts;
     struct names names = {0};
     int known = 0;
 
@@ -168,14 +193,17 @@ static int fail_unknown(const struct condition *condition, const struct metrics 
         known |= is_named(condition, &metrics->items[i], 0) || is_named(condition, &metrics->items[i], 1);
     }
     hint = names_hint(&names, wanted);
+    parts = list_parts(condition, metrics);
     if (known)
-        fail(err, "'%s': %s is measured, but not of what the brackets name", condition->text, wanted);
+        fail(err, "'%s': %s is measured, but not of what the brackets name; there are %.500s",
+             condition->text, wanted, parts);
     else
         fail(err, "'%s': there is no metric %s%s", condition->text, wanted, hint);
     for (int i = 0; i < metrics->count; i++) free(all[i]);
     free(all);
     free(names.items);
     free(wanted);
+    free(parts);
     free(hint);
     return -1;
 }

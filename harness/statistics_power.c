@@ -16,7 +16,10 @@ static double spread(double p) {
 
 static int check(double n, double a, double b, double alpha, double power, struct error *err) {
     if (!(a >= 0 && a <= 1 && b >= 0 && b <= 1))
-        return fail(err, "rates of %g and %g, expected shares", a, b);
+        return fail(err,
+                    "rates of %g and %g, expected shares from 0 to 1: an effect is added to the rate that it "
+                    "starts from",
+                    a, b);
     if (!(alpha > 0 && alpha < 1)) return fail(err, "a level of %g, expected one between 0 and 1", alpha);
     if (!(power > 0 && power < 1)) return fail(err, "a power of %g, expected one between 0 and 1", power);
     if (!(n >= 1)) return fail(err, "%g observations, expected one or more", n);

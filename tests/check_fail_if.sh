@@ -76,7 +76,7 @@ says out "'refusal.over_refusals > 0.1': there is no metric refusal.over_refusal
 holds 2 'refsal.over > 0.1'
 says out 'there is no metric refsal.over'
 holds 2 'refusal.over[policy=bold] > 0.1'
-says out 'refusal.over is measured, but not of what the brackets name'
+says out 'refusal.over is measured, but not of what the brackets name; there are policy='
 holds 2 'refusal.over[polcy=shy] > 0.1'
 says out "a metric has no 'polcy'; did you mean 'policy'?"
 holds 2 'refusal.over > 10'

@@ -154,6 +154,7 @@ START_TEST(list_shows_kinds_names_and_options)
     says("list stages join", 0, "parts                  steps         required");
     says("list wrld", -1, "there is no kind of plug-in 'wrld'; did you mean 'world'?");
     says("list stage cuont", -1, "there is no stage 'cuont'; did you mean 'count'?");
+    says("list stages cuont", -1, "there is no stage 'cuont'");
     says("list wrld echo", -1, "there is no kind of plug-in 'wrld'");
 }
 END_TEST
