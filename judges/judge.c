@@ -3,12 +3,29 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/judge_list.h"
 #include "harness/memory.h"
 
 const struct judge *judge_find(const char *name) {
     for (const struct judge *const *judge = judges; *judge; judge++)
         if (!strcmp((*judge)->name, name)) return *judge;
     return NULL;
+}
+
+int judges_check(const struct node *list, const char *where, struct error *err) {
+    for (const struct node *node = list ? list->first : NULL; node; node = node->next) {
+        struct judge_entry entry;
+        const struct judge *judge;
+        int status;
+
+        if (judge_entry_read(&entry, node, where, err)) return -1;
+        judge = judge_find(entry.use);
+        status = judge && judge->check ? judge->check(entry.options, where, err) : 0;
+        if (status) fail_within(err, "judge %s", entry.name);
+        node_free(entry.options);
+        if (status) return -1;
+    }
+    return 0;
 }
 
 void verdict_add(struct verdicts *out, const struct transcript *answer, const char *judge, const char *what,

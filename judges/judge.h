@@ -24,6 +24,9 @@ struct judge {
     const char *name, *summary;
     const struct option *options; /* NULL where it has none */
     int costly; /* a judgment costs money or time: null policies are judged only where that is asked for */
+    /* Whether options that their table allows make sense together, before there is anything to judge. NULL:
+       nothing to say. */
+    int (*check)(const struct node *options, const char *where, struct error *err);
     int (*open)(struct judging **out, const struct judge_setup *setup, struct error *err);
     /* Appends verdicts, one a thing judged, for each answer; the same for an answer in any company. An answer
        that cannot be judged gets a verdict whose outcome says why. None, where it is set to judge pairs. */
@@ -45,6 +48,9 @@ struct judge {
 };
 
 const struct judge *judge_find(const char *name); /* NULL if there is none */
+
+/* The same of every judge in a list, as an evaluation names them. */
+int judges_check(const struct node *list, const char *where, struct error *err);
 
 /* Appends a verdict with a score. */
 void verdict_add(struct verdicts *out, const struct transcript *answer, const char *judge, const char *what,

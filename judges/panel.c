@@ -90,6 +90,22 @@ static int open_member(struct judging *panel, const struct node *node, const str
     return 0;
 }
 
+static int check_size(const struct settings *settings, const char *where, struct error *err) {
+    int count = settings->of->count;
+
+    if (count >= 2 && count <= MEMBERS_MOST && settings->quorum <= count) return 0;
+    return fail_at(err, where, settings->of->line,
+                   "a panel has 2 to %d members, and a quorum that they can reach", MEMBERS_MOST);
+}
+
+static int panel_check(const struct node *given, const char *where, struct error *err) {
+    struct settings settings;
+
+    if (options_read(options, NULL, given, where, &settings, err) || check_size(&settings, where, err))
+        return -1;
+    return judges_check(settings.of, where, err);
+}
+
 static int panel_open(struct judging **out, const struct judge_setup *setup, struct error *err) {
     struct judging *panel = xcalloc(1, sizeof *panel);
     const struct node *members;
@@ -99,11 +115,7 @@ static int panel_open(struct judging **out, const struct judge_setup *setup, str
     members = panel->settings.of;
     panel->name = xstrdup(setup->name ? setup->name : "panel");
     panel->quorum = panel->settings.quorum ? panel->settings.quorum : members->count / 2 + 1;
-    if (members->count < 2 || members->count > MEMBERS_MOST || panel->quorum > members->count) {
-        fail_at(err, setup->where, members->line,
-                "a panel has 2 to %d members, and a quorum that they can reach", MEMBERS_MOST);
-        goto out;
-    }
+    if (check_size(&panel->settings, setup->where, err)) goto out;
     for (const struct node *node = members->first; node; node = node->next)
         if (open_member(panel, node, setup, err)) goto out;
     *out = panel;
@@ -389,6 +401,7 @@ const struct judge judge_panel = {.name = "panel",
                                       "several judges as one: their majority or mean, and their agreement",
                                   .options = options,
                                   .costly = 1,
+                                  .check = panel_check,
                                   .open = panel_open,
                                   .judge = panel_judge,
                                   .compare = panel_compare,

@@ -89,16 +89,30 @@ static void remote_close(struct judging *judging) {
     free(judging);
 }
 
+static int open_rubric(struct rubric *out, const struct remote_options *settings, struct error *err) {
+    if (rubric_open(out, settings->rubric, settings->rubric_file, err)) return -1;
+    if (out->endings[settings->method]) return 0;
+    return fail(err, "the rubric %s has no \"endings\" for the method %s", out->name,
+                settings->method == METHOD_TEXT ? "text" : "logprobs");
+}
+
+static int remote_check(const struct node *given, const char *where, struct error *err) {
+    struct remote_options settings;
+    struct rubric rubric = {0};
+    int status = remote_options_read(&settings, given, where, err);
+
+    if (!status) status = open_rubric(&rubric, &settings, err);
+    rubric_free(&rubric);
+    return status;
+}
+
 static int prepare(struct judging *judging, const char *where, struct error *err) {
     struct remote_options *settings = &judging->settings;
 
     if (remote_options_read(settings, judging->options, where, err)) return -1;
     make_url(judging);
     if (http_check_url(judging->url, settings->key_env || settings->key_file, err)) return -1;
-    if (rubric_open(&judging->rubric, settings->rubric, settings->rubric_file, err)) return -1;
-    if (!judging->rubric.endings[settings->method])
-        return fail(err, "the rubric %s has no \"endings\" for the method %s", judging->rubric.name,
-                    settings->method == METHOD_TEXT ? "text" : "logprobs");
+    if (open_rubric(&judging->rubric, settings, err)) return -1;
     if (settings->method == METHOD_LOGPROBS) settings->max_tokens = 1;
     judging->label = xprintf("judging by %s", settings->model);
     if (remote_key(&judging->key, settings, err) || cache_open(&judging->asking.cache, settings->cache, err))
@@ -440,6 +454,7 @@ const struct judge judge_remote = {.name = "remote",
                                        "a model behind an OpenAI-compatible endpoint, asked by a rubric",
                                    .options = remote_options,
                                    .costly = 1,
+                                   .check = remote_check,
                                    .open = remote_open,
                                    .judge = remote_judge,
                                    .compare = remote_compare,

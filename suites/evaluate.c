@@ -6,6 +6,7 @@
 #include "harness/judge_list.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "judges/judge.h"
 #include "suites/gather.h"
 #include "suites/judgments.h"
 #include "suites/measure.h"
@@ -185,7 +186,8 @@ static int plan_evaluate(const struct run *run, const struct step *step, struct 
 
     (void)out;
     if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
-    return check_suites(settings.suites, run->recipe, err);
+    if (check_suites(settings.suites, run->recipe, err)) return -1;
+    return judges_check(settings.gather.judges, run->recipe, err);
 }
 
 const struct stage stage_evaluate = {.name = "evaluate",

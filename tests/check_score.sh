@@ -130,6 +130,12 @@ sed 's/suites: \[judged\]/suites: [judgd]/' judge.yaml >misspelt.yaml
 got=$?
 [ $got -eq 2 ] || complain "a plan with a misspelt suite: exit code $got"
 says out 'there is no suite "judgd"; did you mean "judged"?'
+sed 's/{use: recorded, file: known.csv}/{use: panel, of: [{use: exact}]}/' judge.yaml >alone.yaml
+"$pyrite" run alone.yaml --dry-run >out 2>&1 && complain "a plan with a panel of one"
+says out 'judge panel: alone.yaml:3: a panel has 2 to'
+sed 's/{use: recorded, file: known.csv}/{use: remote, endpoint: "http:\/\/127.0.0.1:1", model: m, rubric: pairs}/' judge.yaml >rubric.yaml
+"$pyrite" run rubric.yaml --dry-run >out 2>&1 && complain "a plan with a rubric that there is not"
+says out 'judge remote: there is no rubric "pairs"'
 refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
 refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
 refuses 2 'the option "rule" is given twice' -o careful=careful.jsonl --judge exact,rule=equal,rule=contains
