@@ -20,7 +20,7 @@ static const char select_best[] =
     " ORDER BY good DESC, id LIMIT 1";
 static const char insert[] = "INSERT INTO replies(key, good, kind, body, reason, attempts, input_tokens,"
                              " output_tokens, cost) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)";
-enum { PATIENCE = 30000 }; /* milliseconds for another process's write */
+enum { PATIENCE = 30000, NAP = 20 }; /* milliseconds for another process's write; between attempts */
 
 struct cache {
     sqlite3 *db;
@@ -32,8 +32,17 @@ static int fail_cache(const struct cache *cache, struct error *err) {
     return fail(err, "%s: %s", cache->path, cache->db ? sqlite3_errmsg(cache->db) : "out of memory");
 }
 
-static int execute(struct cache *cache, const char *sql, struct error *err) {
-    return sqlite3_exec(cache->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail_cache(cache, err);
+/* SQLite waits for no other process where it changes the journal's mode, or makes what another just made. */
+static int settle(struct cache *cache, struct error *err) {
+    int code;
+
+    for (int waited = 0;; waited += NAP) {
+        code = sqlite3_exec(cache->db, settings, NULL, NULL, NULL);
+        if (code == SQLITE_OK) code = sqlite3_exec(cache->db, schema, NULL, NULL, NULL);
+        if (code == SQLITE_OK) return 0;
+        if (code != SQLITE_BUSY || waited >= PATIENCE) return fail_cache(cache, err);
+        sqlite3_sleep(NAP);
+    }
 }
 
 static int prepare(struct cache *cache, sqlite3_stmt **out, const char *sql, struct error *err) {
@@ -60,8 +69,8 @@ int cache_open(struct cache **out, const char *path, struct error *err) {
         goto bad;
     }
     sqlite3_busy_timeout(cache->db, PATIENCE);
-    if (execute(cache, settings, err) || execute(cache, schema, err) ||
-        prepare(cache, &cache->get, select_best, err) || prepare(cache, &cache->put, insert, err))
+    if (settle(cache, err) || prepare(cache, &cache->get, select_best, err) ||
+        prepare(cache, &cache->put, insert, err))
         goto bad;
     *out = cache;
     return 0;

@@ -270,7 +270,7 @@ int main(void) {
     tcase_add_test(cases, candidates_stand_between_numbers_that_they_cannot_know);
     tcase_add_test(cases, canaries_tell_a_judge_from_a_coin);
     tcase_add_test(cases, a_failure_gives_way_to_an_answer_alone);
-    tcase_add_test(cases, many_processes_share_a_cache);
+    tcase_add_loop_test(cases, many_processes_share_a_cache, 0, 8);
     tcase_add_test(cases, a_file_that_is_no_cache_is_named);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
