@@ -134,7 +134,7 @@ function makeBoxes(data, records, view) {
         answer.verdicts.forEach(function (v) {
             if (data.whats[v.what] !== "undetermined" || v.side >= 0) addVerdict(verdicts, v);
         });
-        make("footer", box, "length " + answer.tokens.toLocaleString("en") + (answer.cut ? ", cut at the limit" : ""));
+        make("footer", box, (answer.unit ? answer.tokens.toLocaleString("en") + " " + answer.unit : "length not known") + (answer.cut ? ", cut at the limit" : ""));
     }
 
     return {add: addBox, addBadges: addBadges, textOf: textOf};

@@ -201,6 +201,7 @@ static void add_answer(struct node *answers, const struct answer *answer, int pr
     node_add_number(row, NULL, transcript->finish && !strcmp(transcript->finish, "length"));
     node_add_number(row, NULL, pool_add(&lists->texts, transcript->response));
     add_visible(row, transcript->id);
+    node_add_text(row, NULL, transcript->unit ? transcript->unit : transcript->tokens > 0 ? "tokens" : "");
 }
 
 static void add_answers(struct node *root, const struct answer *answers, int count, struct lists *lists) {

@@ -100,7 +100,7 @@ function readRecords(data) {
         var prompt = data.prompts[row[0]];
         return {
             place: place, prompt: row[0], policy: row[1], seed: row[2], tokens: row[3], cut: row[4], text: row[5],
-            id: row[6], section: prompt[0], split: prompt[1], category: prompt[2], asked: prompt[3], verdicts: [],
+            id: row[6], unit: row[7], section: prompt[0], split: prompt[1], category: prompt[2], asked: prompt[3], verdicts: [],
             maps: [], apart: {judges: [], orders: [], before: []}
         };
     });

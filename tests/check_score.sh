@@ -48,6 +48,7 @@ says scores/report/report.md '1 evaluation of 3 policies, 1 seed, 60 responses'
 says out 'mean length                  careful            5.00'
 says scores/report/report.md '| mean length (words) |'
 says scores/report/report.html '<small>words</small>'
+says scores/report/report.html '"careful/1","words"]' # of each answer in the browser
 says scores/report/tables/length-heldout.tex 'words'
 says scores/report/report.csv ',words,'
 says scores/report/report.json '"unit": "words"'

@@ -574,7 +574,8 @@ START_TEST(the_browser_gets_answers_with_their_verdicts)
     ck_assert_int_eq(node_get(data, "prompts")->count, 40);
     ck_assert_int_eq(verdicts->count, 12); /* six in each evaluation */
     answer = item(node_get(data, "answers"), (int)row->first->number);
-    ck_assert_str_eq(answer->last->text, "ppo-scalar/1/p02");
+    ck_assert_str_eq(item(answer, 6)->text, "ppo-scalar/1/p02");
+    ck_assert_str_eq(item(answer, 7)->text, "tokens");
     ck_assert_str_eq(named(data, "texts", answer, 5), "an answer");
     ck_assert_str_eq(named(data, "policies", answer, 1), "ppo-scalar");
     ck_assert_str_eq(named(data, "judges", row, 2), "detector");
@@ -597,7 +598,7 @@ START_TEST(the_browser_gets_pairs_with_order_reason_and_reply)
     const struct node *row = item(node_get(data, "verdicts"), 4), *other;
 
     other = item(node_get(data, "answers"), (int)item(row, 1)->number);
-    ck_assert_str_eq(other->last->text, "sft/1/p02");
+    ck_assert_str_eq(item(other, 6)->text, "sft/1/p02");
     ck_assert_str_eq(item(row, 5)->text, "0.731");
     ck_assert_double_eq(item(row, 6)->number, 2);
     ck_assert_str_eq(named(data, "texts", row, 7), "<shorter>");
