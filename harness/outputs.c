@@ -180,8 +180,8 @@ static void say_understood(struct outputs_reading *in) {
 
     out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
     out->understood[out->file_count++] =
-        xprintf("%s: %s, %d rows%s%s%s", in->path, in->format->name, in->rows, in->columns.length ? "; " : "",
-                in->columns.length ? in->columns.data : "", missing);
+        xprintf("%s: %s, %d row%s%s%s%s", in->path, in->format->name, in->rows, in->rows == 1 ? "" : "s",
+                in->columns.length ? "; " : "", in->columns.length ? in->columns.data : "", missing);
     out->missing += in->missing;
     free(missing);
 }

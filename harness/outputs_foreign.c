@@ -433,7 +433,7 @@ static int lm_eval_take(struct outputs_reading *in, const struct node *record, i
         id ? add_answer(in, policy, id, prompt, response, line, err) : fail(err, "a sample has no doc_id");
 
     if (!status) {
-        add_question(in, id, prompt)->truth = field_text(node_get(record, "target"));
+        add_question(in, id, prompt)->truth = field_reference(node_get(record, "target"));
         add_lm_eval_metric(in, record, policy, id);
     }
     free(id);
@@ -475,7 +475,7 @@ static int inspect_take(struct outputs_reading *in, const struct node *record, i
                : choices && choices->first           ? field_text(node_get(choices->first, "message"))
                                                      : NULL;
     status = add_answer(in, policy, id, prompt, response, line, err);
-    add_question(in, id, prompt)->truth = field_text(node_get(record, "target"));
+    add_question(in, id, prompt)->truth = field_reference(node_get(record, "target"));
     for (const struct node *score = scores ? scores->first : NULL; score; score = score->next) {
         struct verdict *verdict = add_judgment(in, policy, id, NULL, score->key, "correct");
 

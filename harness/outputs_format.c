@@ -43,6 +43,15 @@ char *field_text(const struct node *field) {
     return out.data;
 }
 
+char *field_reference(const struct node *field) {
+    int several = field && field->kind == NODE_LIST && field->count > 1 && field->first->kind != NODE_MAP;
+    char *text = several ? node_json(field, 0) : field_text(field);
+
+    if (!text || text[strspn(text, " \t\r\n")]) return text;
+    free(text);
+    return NULL;
+}
+
 char *record_id(const struct node *record, const char *const *names, const char *prompt) {
     const struct node *own = names ? first_of(record, names, NULL) : NULL;
     char *id = own ? field_text(own) : NULL;
@@ -351,7 +360,7 @@ static void set_facts(struct example *question, const struct node *record) {
                                          "correct_answer", "Best Answer", NULL};
 
     question->category = category_of(record);
-    question->truth = field_text(first_of(record, truths, NULL));
+    question->truth = field_reference(first_of(record, truths, NULL));
     question->split = field_text(node_get(record, "split"));
 }
 
@@ -398,7 +407,7 @@ void question_take(struct example *question, const struct node *record) {
     static const char *const truths[] = {"truth",  "gold",      "reference",  "target", "correct_answer",
                                          "answer", "answerKey", "gold_label", NULL};
 
-    if (!question->truth) question->truth = field_text(first_of(record, truths, NULL));
+    if (!question->truth) question->truth = field_reference(first_of(record, truths, NULL));
     if (!question->meta) question->meta = node_new(NODE_MAP);
     for (const struct node *field = record->first; field; field = field->next) {
         if (!strcmp(field->key, "prompt") || node_get(question->meta, field->key)) continue;

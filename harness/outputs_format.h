@@ -37,6 +37,9 @@ extern const struct outputs_format
 /* The text of a field: a string, a number's spelling, messages as "role: content" turns, the first of a list;
    NULL where there is none. Caller frees. */
 char *field_text(const struct node *field);
+/* A reference: the field's text, a list of several as JSON, of which each is right; NULL where it is blank.
+ */
+char *field_reference(const struct node *field);
 /* The record's id, else that of its prompt; caller frees. */
 char *record_id(const struct node *record, const char *const *names, const char *prompt);
 /* response NULL: missing, an error unless allowed. policy NULL: the file's own name. */

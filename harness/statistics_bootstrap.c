@@ -112,7 +112,8 @@ static double achieved_level(const double *values, int used) {
 }
 
 static int check_bootstrap(int clusters, const struct bootstrap *how, struct error *err) {
-    if (clusters < 2) return fail(err, "%d cluster(s): resampling needs two", clusters);
+    if (clusters < 2)
+        return fail(err, clusters ? "one cluster: resampling needs two" : "no cluster: resampling needs two");
     if (how->resamples < 100) return fail(err, "%d resamples, expected 100 or more", how->resamples);
     if (!(how->level > 0 && how->level < 1))
         return fail(err, "a level of %g, expected one between 0 and 1", how->level);

@@ -591,7 +591,8 @@ int ranking_resample(struct ranking *ranking, const struct contest *contests, in
     ranking->used = 0;
     for (int r = 0; r < resamples; r++) ranking->used += !isnan(all.values[r]);
     if (all.clusters < 2)
-        status = fail(err, "%d cluster(s): resampling needs two", all.clusters);
+        status = fail(err, all.clusters ? "one cluster: resampling needs two"
+                                        : "no cluster: resampling needs two");
     else if (ranking->used < 0.9 * resamples)
         status =
             fail(err, "only %d of %d resamples have finite abilities (separation)", ranking->used, resamples);

@@ -75,6 +75,10 @@ for i in $(seq 1 20); do echo "{\"id\":$i,\"truth\":\"answer number $i is here\"
 says out "100.0 % [83.9, 100.0]       n 20  by exact"
 says out "0.0 % [0.0, 16.1]           n 20  by cased"
 says scores/manifest.json '"judgments": 40'
+# one of several references is enough; a blank one is none, and no answer is wrong by it
+for i in $(seq 1 20); do echo "{\"id\":$i,\"truth\":$([ "$i" -le 15 ] && echo "[\"no\",\"answer number $i is here\"]" || echo '" "')}"; done >several.jsonl
+"$pyrite" score -o careful=careful.jsonl --questions several.jsonl --judge exact --most-failures 1 --suite judged >out 2>&1 || complain "several: $(cat out)"
+says out "100.0 % [79.6, 100.0]       n 15 of 20  missing ones could make it 75.0 % to 100.0 %  by exact  (0 refused, 5 unparsed, 0 transport)"
 printf 'judges:\n  - {use: exact, rule: contains}\n' >judges.yaml
 head -18 truths.jsonl >fewer.jsonl
 refuses 3 "judge exact: 2 of 20 judgments failed (0 refused, 2 unparsed, 0 transport)" -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml

@@ -267,7 +267,7 @@ START_TEST(contests_are_checked)
 
     ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), 0);
     ck_assert_int_eq(ranking_resample(&ranking, contests, 2, &form, 1, 200, &err), -1);
-    ck_assert_str_eq(err.message, "1 cluster(s): resampling needs two");
+    ck_assert_str_eq(err.message, "one cluster: resampling needs two");
     ranking_free(&ranking);
     contests[1].cluster = 1; /* half of the resamples hold one contest alone */
     ck_assert_int_eq(ranking_fit(&ranking, contests, 2, &form, &err), 0);
