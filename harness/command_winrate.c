@@ -189,7 +189,7 @@ static void add_positions(struct node *row, const struct match *match, double le
         first[i] = match->duels[i].first;
         second[i] = match->duels[i].second;
     }
-    if (!positions_measure(&positions, first, second, match->count, level, &err)) {
+    if (!positions_measure(&positions, first, second, NULL, match->count, level, &err)) {
         percent(consistency, positions.consistency, positions.consistency_at.low,
                 positions.consistency_at.high);
         percent(slot, positions.first_slot, positions.first_slot_at.low, positions.first_slot_at.high);

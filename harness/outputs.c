@@ -143,8 +143,20 @@ static void merge_question(struct example *kept, struct example *other) {
     free(other->prompt);
 }
 
-/* One question an id, in the order of ids; what a later file adds is kept. Two texts for one id are an error.
- */
+static int differ(const char *a, const char *b) {
+    return a && b && a[0] && b[0] && strcmp(a, b);
+}
+
+/* Whether an id stands for two questions: two prompts, or two truths. */
+static int check_same(const struct example *a, const struct example *b, const char *path, struct error *err) {
+    const char *form = "%s: the id %s stands for two %ss, \"%.60s\" and \"%.60s\"; files are joined by id";
+
+    if (differ(a->prompt, b->prompt)) return fail(err, form, path, a->id, "prompt", a->prompt, b->prompt);
+    if (differ(a->truth, b->truth)) return fail(err, form, path, a->id, "truth", a->truth, b->truth);
+    return 0;
+}
+
+/* One question an id, in the order of ids; what a later file adds is kept. */
 static int merge_questions(struct examples *questions, const char *path, struct error *err) {
     int kept = 0, status = 0;
 
@@ -153,10 +165,8 @@ static int merge_questions(struct examples *questions, const char *path, struct 
         struct example *next = &questions->items[i], *same = kept ? &questions->items[kept - 1] : NULL;
         int again = same && !strcmp(same->id, next->id);
 
-        if (again && same->prompt[0] && next->prompt[0] && strcmp(same->prompt, next->prompt)) {
-            status = fail(
-                err, "%s: the id %s stands for two prompts, \"%.60s\" and \"%.60s\"; files are joined by id",
-                path, same->id, same->prompt, next->prompt);
+        if (again && check_same(same, next, path, err)) {
+            status = -1;
             again = 0;
         }
         if (again)

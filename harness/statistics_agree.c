@@ -206,25 +206,81 @@ static int winner(double score) {
     return (score > 0.5) - (score < 0.5);
 }
 
-int positions_measure(struct positions *out, const double *shown_first, const double *shown_second, int pairs,
-                      double level, struct error *err) {
-    int same = 0, first = 0;
+/* 0 and 1 with the prompts they belong to. */
+struct shares {
+    double *value;
+    int *cluster, count, ones;
+};
+
+static struct shares shares_make(int room) {
+    return (struct shares){.value = xmalloc(((size_t)room + 1) * sizeof(double)),
+                           .cluster = xmalloc(((size_t)room + 1) * sizeof(int))};
+}
+
+static void shares_add(struct shares *shares, int one, int cluster) {
+    shares->value[shares->count] = one;
+    shares->cluster[shares->count++] = cluster;
+    shares->ones += one;
+}
+
+static void shares_free(struct shares *shares) {
+    free(shares->value);
+    free(shares->cluster);
+}
+
+/* p: against ½. With clusters that do not differ there is no interval: NaN, and so is p. */
+static int shares_measure(double *share, struct interval *at, double *p, const struct shares *shares,
+                          int clustered, double level, struct error *err) {
+    struct estimate estimate;
+    struct error none;
+
+    *share = (double)shares->ones / shares->count;
+    if (!clustered) {
+        if (rate_wilson(at, shares->ones, shares->count, level, err)) return -1;
+        return sign_test(p, shares->ones, shares->count - shares->ones, err);
+    }
+    for (int i = 0; i < shares->count; i++) shares->value[i] -= 0.5;
+    *at = (struct interval){NAN, NAN};
+    *p = NAN;
+    if (mean_clustered(&estimate, shares->value, shares->cluster, shares->count, level, &none)) return 0;
+    *at = (struct interval){fmax(0, estimate.low + 0.5), fmin(1, estimate.high + 0.5)};
+    *p = estimate.p;
+    return 0;
+}
+
+int positions_measure(struct positions *out, const double *shown_first, const double *shown_second,
+                      const int *cluster, int pairs, double level, struct error *err) {
+    struct shares same = shares_make(pairs), first = shares_make(2 * pairs);
+    double unused;
+    int status = -1;
 
     *out = (struct positions){0};
     for (int i = 0; i < pairs; i++) {
+        int c = cluster ? cluster[i] : i;
+
         if (isnan(shown_first[i]) || isnan(shown_second[i])) continue;
-        out->pairs++;
-        same += winner(shown_first[i]) == winner(shown_second[i]);
-        out->decided += (shown_first[i] != 0.5) + (shown_second[i] != 0.5);
-        first += (shown_first[i] > 0.5) + (shown_second[i] < 0.5);
+        shares_add(&same, winner(shown_first[i]) == winner(shown_second[i]), c);
+        if (shown_first[i] != 0.5) shares_add(&first, shown_first[i] > 0.5, c);
+        if (shown_second[i] != 0.5) shares_add(&first, shown_second[i] < 0.5, c);
     }
-    if (!out->pairs) return fail(err, "no pair was judged in both orders");
-    out->consistency = (double)same / out->pairs;
-    if (rate_wilson(&out->consistency_at, same, out->pairs, level, err)) return -1;
-    if (!out->decided) return fail(err, "every verdict is a tie");
-    out->first_slot = (double)first / out->decided;
-    if (rate_wilson(&out->first_slot_at, first, out->decided, level, err)) return -1;
-    return sign_test(&out->p, first, out->decided - first, err);
+    out->pairs = same.count;
+    out->decided = first.count;
+    if (!out->pairs) {
+        fail(err, "no pair was judged in both orders");
+        goto out;
+    }
+    if (shares_measure(&out->consistency, &out->consistency_at, &unused, &same, cluster != NULL, level, err))
+        goto out;
+    if (!out->decided) {
+        fail(err, "every verdict is a tie");
+        goto out;
+    }
+    status =
+        shares_measure(&out->first_slot, &out->first_slot_at, &out->p, &first, cluster != NULL, level, err);
+out:
+    shares_free(&same);
+    shares_free(&first);
+    return status;
 }
 
 int longer_preferred(struct estimate *out, const double *score, const double *delta, int pairs, double level,

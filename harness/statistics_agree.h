@@ -36,16 +36,17 @@ int krippendorff_interval(struct agreement *out, const double *ratings, int item
 /* A judge that saw each pair twice. Scores are of the same answer: 1 wins, ½ ties, 0 loses. */
 struct positions {
     double consistency;             /* share of pairs with the same winner, or a tie, in both */
-    struct interval consistency_at; /* Wilson's */
+    struct interval consistency_at; /* Wilson's; with clusters Student's t, cut to [0, 1], NaN if all alike */
     double first_slot;              /* share of verdicts, ties out, for whichever was shown first */
-    struct interval first_slot_at;  /* Wilson's; no bias is ½ */
-    double p;                       /* exact sign test of first_slot against ½ */
+    struct interval first_slot_at;  /* the same; no bias is ½ */
+    double p;                       /* of first_slot against ½: exact sign test; with clusters Student's t */
     int pairs, decided;             /* decided: verdicts that are no tie */
 };
 /* shown_first, shown_second: the answer's score when it was shown first, and second; NaN where there was no
- * verdict. */
-int positions_measure(struct positions *out, const double *shown_first, const double *shown_second, int pairs,
-                      double level, struct error *err);
+   verdict. cluster: of each pair, its prompt, where prompts have several pairs (mean_clustered()); NULL where
+   each has one. */
+int positions_measure(struct positions *out, const double *shown_first, const double *shown_second,
+                      const int *cluster, int pairs, double level, struct error *err);
 
 /* P(longer preferred): the share of pairs, ties and equal lengths out, whose longer answer won; Wilson's
    interval, the exact sign test against ½. score: of an answer; delta: its length less the other's, NaN where

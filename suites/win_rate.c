@@ -110,22 +110,30 @@ static void set_share(struct metric *metric, double value, const struct interval
     metric->low = at->low;
     metric->high = at->high;
     metric_method(metric, method);
+    if (isnan(at->low)) metric_reason(metric, "all prompts are alike");
 }
 
 static void add_positions(const struct bench *bench, struct measure *what, const struct positions *positions,
                           const char *reason, struct metrics *out) {
     struct metric *slot = add_share(bench, what, "first_slot", positions->decided, out), *same;
+    int clustered = bench->table->seed_count > 1;
 
-    if (positions->decided)
+    if (positions->decided) {
         set_share(slot, positions->first_slot, &positions->first_slot_at,
-                  "share of decided verdicts for the first answer; Wilson interval; exact sign test");
-    else
+                  clustered
+                      ? "share of decided verdicts for the first answer; Student's t, errors clustered "
+                        "by prompt"
+                      : "share of decided verdicts for the first answer; Wilson interval; exact sign test");
+        slot->p = positions->p;
+    } else {
         metric_reason(slot, reason);
-    if (positions->decided) slot->p = positions->p;
+    }
     same = add_share(bench, what, "consistency", positions->pairs, out);
     if (positions->pairs)
         set_share(same, positions->consistency, &positions->consistency_at,
-                  "share of pairs judged alike in both orders; Wilson interval");
+                  clustered
+                      ? "share of pairs judged alike in both orders; Student's t, errors clustered by prompt"
+                      : "share of pairs judged alike in both orders; Wilson interval");
     else
         metric_reason(same, reason);
 }
@@ -136,9 +144,9 @@ static void measure_positions(const struct bench *bench, struct measure *what,
     const struct table *table = bench->table;
     size_t room = (size_t)table->seed_count * table->question_count;
     double *first = xmalloc(room * sizeof *first), *second = xmalloc(room * sizeof *second);
+    int *prompt = xmalloc(room * sizeof *prompt), pairs = 0;
     struct positions positions;
     struct error err = {0};
-    int pairs = 0;
 
     for (int q = 0; q < table->question_count; q++)
         for (int s = 0; s < table->seed_count; s++) {
@@ -146,12 +154,15 @@ static void measure_positions(const struct bench *bench, struct measure *what,
 
             if (!measure_takes(bench, what, q)) continue;
             first[pairs] = value_at(preferences->first, cell);
-            second[pairs++] = value_at(preferences->second, cell);
+            second[pairs] = value_at(preferences->second, cell);
+            prompt[pairs++] = q;
         }
-    positions_measure(&positions, first, second, pairs, bench->level, &err);
+    positions_measure(&positions, first, second, table->seed_count > 1 ? prompt : NULL, pairs, bench->level,
+                      &err);
     add_positions(bench, what, &positions, err.message, out);
     free(first);
     free(second);
+    free(prompt);
 }
 
 static void measure_preferences(const struct bench *bench, const struct preferences *preferences,

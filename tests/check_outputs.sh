@@ -126,6 +126,10 @@ says out 'null.jsonl:4: a has no answer to the prompt q4'
 sed '2s/question 2/another question/' a.jsonl >other.jsonl
 runs 2 score -o a=a.jsonl -o b=other.jsonl
 says out 'the id q2 stands for two prompts, "question 2" and "another question"'
+printf '{"id":"q1","truth":"yes"}\n' >key.jsonl
+printf '{"id":"q1","truth":"no"}\n' >other_key.jsonl
+runs 2 score -o a=a.jsonl -q key.jsonl -q other_key.jsonl --allow-missing
+says out 'the id q1 stands for two truths, "'
 printf '{"id":"q1","response":"\xe9"}\n' >latin.jsonl
 runs 2 score -o a=latin.jsonl
 says out 'latin.jsonl:1: the byte 0xe9 is not UTF-8'

@@ -305,7 +305,7 @@ static int show_krippendorff_interval(double *out, const struct array *in, struc
 static int show_positions(double *out, const struct array *in, struct error *err) {
     struct positions got;
 
-    return positions_measure(&got, in[0].values, in[1].values, in[0].count, 0.95, err)
+    return positions_measure(&got, in[0].values, in[1].values, NULL, in[0].count, 0.95, err)
                ? -1
                : PUT(got.consistency, got.consistency_at.low, got.consistency_at.high, got.first_slot,
                      got.first_slot_at.low, got.first_slot_at.high, got.p);

@@ -152,13 +152,33 @@ START_TEST(positions_are_counted_by_hand)
     const double first[] = {1, 0, 1, 1}, second[] = {1, 0, 0, NAN};
     struct positions got;
 
-    ck_assert_int_eq(positions_measure(&got, first, second, 4, 0.95, &err), 0);
+    ck_assert_int_eq(positions_measure(&got, first, second, NULL, 4, 0.95, &err), 0);
     ck_assert_int_eq(got.pairs, 3);
     near(got.consistency, 2.0 / 3);
     ck_assert_int_eq(got.decided, 6);
     near(got.first_slot,
          4.0 / 6); /* won first: pairs 1 and 3; won second: of pair 2 the other, of pair 3 the other */
-    ck_assert_int_eq(positions_measure(&got, second + 3, second + 3, 1, 0.95, &err), -1);
+    ck_assert_int_eq(positions_measure(&got, second + 3, second + 3, NULL, 1, 0.95, &err), -1);
+}
+END_TEST
+
+/* Two pairs a prompt, alike within each: consistent 1 1 | 1 1 | 0 0 is three observations, not six; mean 2/3,
+   deviations of the clusters' sums 2/3 2/3 -4/3, so the error is √(24/9 · 3/2)/6 = 1/3, with 2 degrees. */
+START_TEST(pairs_of_one_prompt_are_no_independent_pairs)
+{
+    const double first[] = {1, 1, 0, 0, 1, 1}, second[] = {1, 1, 0, 0, 0, 0};
+    const int prompt[] = {0, 0, 1, 1, 2, 2}, alone[] = {0, 0};
+    struct positions got;
+
+    ck_assert_int_eq(positions_measure(&got, first, second, prompt, 6, 0.5, &err), 0);
+    near(got.consistency, 2.0 / 3);
+    near(got.consistency_at.low, 2.0 / 3 - 0.816496580927726 / 3); /* t of 2 degrees at 0.75 is √(2/3) */
+    near(got.consistency_at.high, 2.0 / 3 + 0.816496580927726 / 3);
+    ck_assert_int_eq(got.decided, 12);
+    near(got.first_slot, 8.0 / 12);
+    ck_assert_int_eq(positions_measure(&got, first, second, alone, 2, 0.95, &err), 0);
+    near(got.consistency, 1);
+    ck_assert(isnan(got.consistency_at.low));
 }
 END_TEST
 
@@ -168,7 +188,7 @@ START_TEST(consistency_is_of_winners)
     const double first[] = {.9, .2, .5}, second[] = {.6, .8, .5};
     struct positions got;
 
-    ck_assert_int_eq(positions_measure(&got, first, second, 3, 0.95, &err), 0);
+    ck_assert_int_eq(positions_measure(&got, first, second, NULL, 3, 0.95, &err), 0);
     near(got.consistency, 2.0 / 3);
 }
 END_TEST
@@ -224,6 +244,7 @@ int main(void) {
     tcase_add_test(cases, perfect_agreement_has_a_value_and_no_interval);
     tcase_add_test(cases, agreement_without_variance_or_items_is_an_error);
     tcase_add_test(cases, positions_are_counted_by_hand);
+    tcase_add_test(cases, pairs_of_one_prompt_are_no_independent_pairs);
     tcase_add_test(cases, consistency_is_of_winners);
     tcase_add_test(cases, longer_answers_are_counted);
     tcase_add_test(cases, calibration_matches_its_pins);
