@@ -25,8 +25,8 @@ struct scoring {
     struct names policies;
     struct node *judges; /* a list */
     const char *folder, *baseline;
-    char *gaps; /* what --allow-missing let pass, or NULL */
-    int counted_words;
+    char *gaps;    /* what --allow-missing let pass, or NULL */
+    int uncounted; /* answers whose tokens nobody counted; all lengths are words then */
 };
 
 static int read_one(struct scoring *scoring, const char *word, struct error *err) {
@@ -160,24 +160,34 @@ static int by_id(const void *a, const void *b) {
     return strcmp(((const struct example *)a)->id, ((const struct example *)b)->id);
 }
 
-/* Prompts, categories and splits from the questions; words where nobody counted tokens. */
+/* Lengths are compared in one unit: words, unless every answer that says something comes with its tokens. */
+static void count_lengths(struct scoring *scoring) {
+    struct transcripts *all = &scoring->outputs.transcripts;
+    int counted = 0;
+
+    for (int i = 0; i < all->count; i++) {
+        counted += all->items[i].tokens > 0;
+        scoring->uncounted += all->items[i].tokens <= 0 && all->items[i].response[0];
+    }
+    if (!counted) scoring->uncounted = all->count;
+    for (int i = 0; i < all->count && scoring->uncounted; i++) {
+        all->items[i].tokens = count_words(all->items[i].response);
+        all->items[i].unit = xstrdup("words");
+    }
+}
+
+/* Prompts, categories and splits from the questions. */
 static void complete(struct scoring *scoring) {
     struct transcripts *all = &scoring->outputs.transcripts;
     const struct examples *questions = &scoring->outputs.questions;
-    int counted = 0;
 
-    for (int i = 0; i < all->count; i++) counted |= all->items[i].tokens > 0;
-    scoring->counted_words = !counted;
+    count_lengths(scoring);
     for (int i = 0; i < all->count; i++) {
         struct transcript *answer = &all->items[i];
         struct example key = {.id = answer->prompt_id},
                        *question =
                            bsearch(&key, questions->items, (size_t)questions->count, sizeof key, by_id);
 
-        if (!counted) {
-            answer->tokens = count_words(answer->response);
-            answer->unit = xstrdup("words");
-        }
         if (!question) continue;
         if (!answer->prompt[0]) {
             free(answer->prompt);
@@ -482,7 +492,7 @@ static void print_padded(FILE *out, const char *text, int width) {
 }
 
 static void print_metric(const struct metric *metric, FILE *out) {
-    const char *unit = unit_in_heading(metric);
+    const char *unit = isnan(metric->value) ? "" : unit_in_heading(metric);
     char *figure = format_estimate(metric), *estimate = xprintf("%s%s%s", figure, unit[0] ? " " : "", unit),
          *name = format_name(metric->name), counts[48] = "", low[32], high[32];
     struct metric_text text;
@@ -593,7 +603,11 @@ static int print_results(const struct scoring *scoring, const char *evaluate, FI
     if (!status) {
         for (int i = 0; i < scoring->outputs.file_count; i++)
             fprintf(out, "%s\n", scoring->outputs.understood[i]);
-        if (scoring->counted_words) fprintf(out, "lengths are words: no file counts tokens\n");
+        if (scoring->uncounted == scoring->outputs.transcripts.count)
+            fprintf(out, "lengths are words: no file counts tokens\n");
+        else if (scoring->uncounted)
+            fprintf(out, "lengths are words: %d of %d answers come without a count of tokens\n",
+                    scoring->uncounted, scoring->outputs.transcripts.count);
         print_metrics(&metrics, scoring->gaps, out);
         print_confusions(&metrics, out);
         print_flags(&metrics, out);

@@ -223,7 +223,7 @@ static int check_labelled_once(const struct outputs *out, int first, const char 
 
 int outputs_read_labels(struct outputs *out, const char *path, const char *policy, struct error *err) {
     struct labels labels = {.in = {.out = out, .path = path}, .policy = policy};
-    int first = out->verdicts.count, status;
+    int first = out->verdicts.count, count = 0, status;
 
     labels.policies = outputs_policies(out, &labels.policy_count);
     status = document_each(path, take_label, &labels, err);
@@ -232,10 +232,13 @@ int outputs_read_labels(struct outputs *out, const char *path, const char *polic
         status = fail(err, "%s has no labels: every field is blank", path);
     if (!status) status = check_known(out, first, path, err);
     if (!status) status = check_labelled_once(out, first, path, err);
+    /* a refusal is two verdicts: whether, and whether that can be told */
+    for (int i = first; i < out->verdicts.count; i++)
+        count += strcmp(out->verdicts.items[i].what, "undetermined") != 0;
     if (!status) {
         out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
         out->understood[out->file_count++] =
-            xprintf("%s: labels, %d rows, %d labels", path, labels.in.rows, out->verdicts.count - first);
+            xprintf("%s: labels, %d rows, %d labels", path, labels.in.rows, count);
     }
     free(labels.policies);
     return status;

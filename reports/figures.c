@@ -300,8 +300,8 @@ static void draw_lengths(struct drawing *drawing, const struct evaluation *evalu
     }
     if (has_titles(&chart))
         finish(drawing, &chart, evaluation->name, "length", "length",
-               xprintf("Lengths of the responses%s%s, all seeds; bins of %d %s.", split ? ", split " : "",
-                       split ? split : "", width, unit));
+               xprintf("Lengths of the responses%s%s, all seeds; bins of %d %.*s.", split ? ", split " : "",
+                       split ? split : "", width, (int)strlen(unit) - (width == 1), unit));
     else
         chart_free(&chart);
 }

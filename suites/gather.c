@@ -132,18 +132,19 @@ out:
     return status;
 }
 
-/* Labels and judgments that were made elsewhere; pairs stay out of the table. */
-static int read_verdicts(struct gathered *out, const struct gather_options *options, struct error *err) {
-    for (const struct node *file = options->verdicts ? options->verdicts->first : NULL; file;
-         file = file->next) {
-        struct verdicts verdicts = {0};
+int gathered_knows_judge(struct gathered *out, const char *name) {
+    for (int i = 0; i < out->judge_count; i++)
+        if (!strcmp(out->judges[i], name)) return 1;
+    out->judges = xrealloc(out->judges, (size_t)out->judge_count + 1, sizeof *out->judges);
+    out->judges[out->judge_count++] = xstrdup(name);
+    return 0;
+}
 
-        if (verdicts_read(file->text, &verdicts, err)) {
-            verdicts_free(&verdicts);
-            return -1;
-        }
-        gathered_keep(out, &verdicts);
-    }
+/* Labels and judgments that were made elsewhere. */
+static int read_verdicts(struct verdicts *out, const struct gather_options *options, struct error *err) {
+    for (const struct node *file = options->verdicts ? options->verdicts->first : NULL; file;
+         file = file->next)
+        if (verdicts_read(file->text, out, err)) return -1;
     return 0;
 }
 
@@ -393,13 +394,27 @@ static int read_trainings(struct gathered *out, const struct gather_options *opt
     return 0;
 }
 
+/* Judges' own, then those that were made elsewhere, whose judges are known before anybody is asked; pairs
+   stay out of the table. */
+static int make_verdicts(struct gathered *out, const struct gather_options *options, const struct run *run,
+                         struct error *err) {
+    struct verdicts elsewhere = {0};
+    int status = read_verdicts(&elsewhere, options, err);
+
+    for (int i = 0; i < elsewhere.count; i++) gathered_knows_judge(out, elsewhere.items[i].judge);
+    if (!status) status = judge_answers(out, run, err);
+    if (!status) status = judgments_make(out, options, run, err);
+    if (!status) gathered_keep(out, &elsewhere);
+    verdicts_free(&elsewhere);
+    return status;
+}
+
 int gather(struct gathered *out, const struct gather_options *options, const struct run *run,
            struct error *err) {
     *out = (struct gathered){.token_rewards = node_new(NODE_LIST), .accounts = node_new(NODE_MAP)};
     if (read_world(out, options->data, err) || read_answers(out, options, err)) return -1;
     add_plain_columns(out);
-    if (judge_answers(out, run, err) || judgments_make(out, options, run, err)) return -1;
-    if (read_verdicts(out, options, err) || read_pairs(out, options, err)) return -1;
+    if (make_verdicts(out, options, run, err) || read_pairs(out, options, err)) return -1;
     if (judge_by_rewards(out, options, run, err)) return -1;
     return read_trainings(out, options, err);
 }

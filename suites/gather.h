@@ -27,7 +27,7 @@ struct gathered {
     struct examples examples;
     struct examples questions; /* what was asked, as far as the data and the answers' folders tell */
     struct node *accounts;     /* of the judges named, a map by their names */
-    const char **judges;       /* their names */
+    const char **judges;       /* of these, and of judges that verdicts made elsewhere name: each once */
     int judge_count;
     const struct example **pair_items;
     struct pairs_judged pairs;
@@ -40,6 +40,8 @@ struct gathered {
 
 int gather(struct gathered *out, const struct gather_options *options, const struct run *run,
            struct error *err);
+/* 1 where a judge of this name has spoken already; else 0, and it is noted. */
+int gathered_knows_judge(struct gathered *out, const char *name);
 /* Adds verdicts to the table and, null policies' apart, to the verdicts, and empties the list. */
 void gathered_keep(struct gathered *out, struct verdicts *verdicts);
 void gathered_free(struct gathered *gathered);

@@ -1,4 +1,5 @@
-/* What the judges that an evaluation names say: the mean of each thing judged, a share where all is 0 or 1,
+/* What the judges say that an evaluation names, and those whose verdicts came with the answers, people among
+   them: the mean of each thing judged, a share where all is 0 or 1,
    and its difference from the baseline; n and what is missing count the judgments that failed. Preferences
    are the suite win_rate's. */
 #include <math.h>
@@ -8,6 +9,7 @@
 
 static int is_named(const struct bench *bench, const struct column *column) {
     if (!column->judge || !strncmp(column->what, "preference", strlen("preference"))) return 0;
+    if (!strcmp(column->what, "weight") || !strcmp(column->what, "undetermined")) return 0;
     for (int i = 0; i < bench->judge_count; i++)
         if (!strcmp(bench->judges[i], column->judge)) return 1;
     return 0;
@@ -39,6 +41,7 @@ static int judged_measure(const struct bench *bench, struct metrics *out, struct
     return 0;
 }
 
-const struct suite suite_judged = {.name = "judged",
-                                   .summary = "what the judges named in the evaluation say, and how often",
-                                   .measure = judged_measure};
+const struct suite suite_judged = {
+    .name = "judged",
+    .summary = "what the judges say that an evaluation names or that came with the answers, and how often",
+    .measure = judged_measure};

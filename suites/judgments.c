@@ -86,14 +86,17 @@ static int ask(struct gathered *out, const struct judge_entry *entry, const stru
     struct judging *judging = NULL;
     struct verdicts verdicts = {0};
 
+    if (gathered_knows_judge(out, entry->name)) {
+        fail(err, "the answers come with verdicts of a judge '%s'; give this one another \"name\"",
+             entry->name);
+        goto out;
+    }
     if (judge->open(&judging, &setup, err)) goto out;
     if (judge_answers(out, judge, judging, nulls, &verdicts, err)) goto out;
     if (judge_pairs(out, judge, judging, nulls, &verdicts, err)) goto out;
     node_add_text(account, "use", entry->use);
     add_counts(account, &verdicts);
     if (judge->account) judge->account(judging, account);
-    out->judges = xrealloc(out->judges, (size_t)out->judge_count + 1, sizeof *out->judges);
-    out->judges[out->judge_count++] = xstrdup(entry->name);
     gathered_keep(out, &verdicts);
     status = 0;
 out:
@@ -123,7 +126,7 @@ int judgments_write(const struct gathered *gathered, double most_failures, const
     char *path;
     int status;
 
-    if (!gathered->judge_count) return 0;
+    if (!gathered->accounts || !gathered->accounts->first) return 0;
     all = node_new(NODE_MAP);
     node_add_number(all, "most_failures", most_failures);
     node_add_copy(all, "judges", gathered->accounts);

@@ -171,6 +171,18 @@ refuses 2 "slip.csv has no labels: every field is blank" -o copy=copy.jsonl --la
 printf 'id,label\n1,\n2,answered\n' >some.csv
 "$pyrite" score -o copy=copy.jsonl --labels some.csv --suite detector --out some >out 2>&1 || complain "a blank label: $(cat out)"
 refuses 2 'careful.jsonl:1: there is no column "name", which --id-key names' -o careful=careful.jsonl --id-key name
+# one unit for all: a file that counts tokens beside one that does not
+sed 's/"id"/"tokens":50,"id"/' careful.jsonl >counted.jsonl
+"$pyrite" score -o careful=careful.jsonl -o counted=counted.jsonl --suite length --out units >out 2>&1 || complain "units: $(cat out)"
+says out 'lengths are words: 20 of 40 answers come without a count of tokens'
+says out 'mean length                  counted            5.00 words'
+"$pyrite" score -o counted=counted.jsonl --suite length --out units >out 2>&1 || complain "tokens: $(cat out)"
+says out 'mean length                  counted            50.0 tokens'
+# verdicts that came with the answers are measured like a judge's
+for i in $(seq 0 9); do echo "{\"doc_id\":$i,\"doc\":{\"question\":\"q$i\"},\"resps\":[[\"5\"]],\"filtered_resps\":[\"5\"],\"target\":\"5\",\"exact_match\":$((i < 6)).0}"; done >lm.jsonl
+"$pyrite" score -o lm=lm.jsonl --out lm >out 2>&1 || complain "lm-eval: $(cat out)"
+says out 'correct                      lm                 60.0 % [31.3, 83.2]         n 10  by exact_match'
+refuses 2 "the answers come with verdicts of a judge 'exact_match'" -o lm=lm.jsonl --judge exact,name=exact_match --out lm
 # a length of one word is no rate: no interval of a share, and none where all are equal
 for i in $(seq 1 20); do echo "{\"id\":$i,\"prompt\":\"question $i\",\"response\":\"B\"}"; done >letters.jsonl
 "$pyrite" score -o careful=careful.jsonl -o letters=letters.jsonl --suite length --prompt-key question --out letters >out 2>&1 || complain "letters: $(cat out)"
