@@ -1,25 +1,6 @@
 #!/usr/bin/env bash
 # pyrite winrate, rank, agree and compare: figures that one can work by hand, and what they refuse.
-set -u
-pyrite=${PYRITE:-./pyrite}
-here=$(mktemp -d)
-trap 'rm -rf "$here"' EXIT
-cd "$here" || exit 99
-failed=0
-
-complain() {
-    echo "FAIL: $*"
-    failed=1
-}
-says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
-# runs CODE ARGUMENT…: its output in the file out.
-runs() {
-    local code=$1 got
-    shift
-    "$pyrite" "$@" >out 2>&1
-    got=$?
-    [ $got -eq "$code" ] || complain "pyrite $*: exit code $got, expected $code"$'\n'"$(cat out)"
-}
+. "${srcdir:-.}/tests/program.sh"
 
 # Ten prompts: the model wins 6 consistently, ties 1, loses 2, and 1 goes to whoever is first.
 verdict() { echo "{\"transcript\":\"$1/$3\",\"other\":\"$2/$3\",\"judge\":\"j\",\"what\":\"preference\",\"outcome\":\"$4\",\"score\":$5,\"order\":$6}"; }

@@ -1,25 +1,7 @@
 #!/usr/bin/env bash
 # --fail-if on score, report and check: acts on an interval's bound alone, exits so, says what it cannot decide.
-set -u
-pyrite=${PYRITE:-./pyrite}
-here=$(mktemp -d)
-trap 'rm -rf "$here"' EXIT
-cd "$here" || exit 99
-failed=0
+. "${srcdir:-.}/tests/program.sh"
 
-complain() {
-    echo "FAIL: $*"
-    failed=1
-}
-says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
-# runs CODE ARGUMENT…: its output in the file out.
-runs() {
-    local code=$1 got
-    shift
-    "$pyrite" "$@" >out 2>&1
-    got=$?
-    [ $got -eq "$code" ] || complain "pyrite $*: exit code $got, expected $code"$'\n'"$(cat out)"
-}
 # holds CODE CONDITION…: pyrite check with these.
 holds() {
     local code=$1 conditions=()

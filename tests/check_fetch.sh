@@ -1,28 +1,17 @@
 #!/usr/bin/env bash
 # pyrite fetch against a server on this machine that breaks off, lies, redirects and lacks files: a file appears whole
 # and right or not at all, a broken download goes on, the cache serves every folder and an offline command.
-set -u
-pyrite=$(realpath "${PYRITE:-./pyrite}")
 server=$(realpath "${FILE_SERVER:-tests/file_server}")
 data=$(realpath -m "${PYRITE_DATA:-${srcdir:-.}/../shared/data}")
-here=$(mktemp -d)
+. "${srcdir:-.}/tests/program.sh"
 trap 'kill "$pid" 2>/dev/null; rm -rf "$here"' EXIT
-cd "$here" || exit 99
-failed=0
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
-complain() {
-    echo "FAIL: $*"
-    failed=1
-}
-says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
 # fetches CODE ARGUMENT…: its output in the file out.
 fetches() {
-    local code=$1 got
+    local code=$1
     shift
-    "$pyrite" fetch --cache cache "$@" >out 2>&1
-    got=$?
-    [ $got -eq "$code" ] || complain "fetch $*: exit code $got, expected $code"$'\n'"$(cat out)"
+    runs "$code" fetch --cache cache "$@"
 }
 requests() { wc -l <log; }
 anew() { rm -rf cache data other; }

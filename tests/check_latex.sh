@@ -1,19 +1,7 @@
 #!/usr/bin/env bash
 # The report as LaTeX: whatever a model says compiles and stays text; without a TeX there is a notice, with a TeX
 # that fails its first complaint. What needs a real TeX is skipped where there is none.
-set -u
-pyrite=${PYRITE:-./pyrite}
-here=$(mktemp -d)
-trap 'rm -rf "$here"' EXIT
-cd "$here" || exit 99
-failed=0
-
-complain() {
-    echo "FAIL: $*"
-    failed=1
-}
-# says FILE TEXT: the file has the text.
-says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(head -c 3000 "$1")"; }
+. "${srcdir:-.}/tests/program.sh"
 
 # A run whose names, prompts and tokens are hostile; the tokens hold a character of every block up to U+2FFFF.
 mkdir -p 'run/steps/evaluate' run/steps/answers

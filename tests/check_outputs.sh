@@ -1,26 +1,8 @@
 #!/usr/bin/env bash
 # Files of other tools through the program: what each is understood as, figures that one can work by hand, what is
 # refused and with which rows, and that no file, however broken, brings the program down.
-set -u
-pyrite=$(realpath "${PYRITE:-./pyrite}")
-here=$(mktemp -d)
-trap 'rm -rf "$here"' EXIT
-cd "$here" || exit 99
-failed=0
+. "${srcdir:-.}/tests/program.sh"
 
-complain() {
-    echo "FAIL: $*"
-    failed=1
-}
-says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
-# runs CODE ARGUMENT…: its output in the file out.
-runs() {
-    local code=$1 got
-    shift
-    "$pyrite" "$@" >out 2>&1
-    got=$?
-    [ $got -eq "$code" ] || complain "pyrite $*: exit code $got, expected $code"$'\n'"$(cat out)"
-}
 # twelve FORMAT: lines 1 to 12, with the number for each %d.
 twelve() { for i in $(seq 1 12); do echo "${1//%d/$i}"; done; }
 

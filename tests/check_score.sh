@@ -1,25 +1,12 @@
 #!/usr/bin/env bash
 # pyrite score: files made elsewhere become figures, a run's folder and a report; what is not strict is refused.
-set -u
-pyrite=${PYRITE:-./pyrite}
-here=$(mktemp -d)
-trap 'rm -rf "$here"' EXIT
-cd "$here" || exit 99
-failed=0
+. "${srcdir:-.}/tests/program.sh"
 
-complain() {
-    echo "FAIL: $*"
-    failed=1
-}
-# says FILE TEXT: the file has the text.
-says() { grep -qF -- "$2" "$1" || complain "expected \"$2\" in:"$'\n'"$(cat "$1")"; }
 # refuses CODE TEXT ARGUMENT…: exits so, with the sentence.
 refuses() {
-    local code=$1 text=$2 got
+    local code=$1 text=$2
     shift 2
-    "$pyrite" score "$@" >out 2>&1
-    got=$?
-    [ $got -eq "$code" ] || complain "score $*: exit code $got, expected $code"
+    runs "$code" score "$@"
     says out "$text"
 }
 
