@@ -132,7 +132,7 @@ refuses 2 "did you mean 'exact'" -o careful=careful.jsonl --judge exakt
 refuses 2 "unknown option" -o careful=careful.jsonl --judge exact,rules=equal
 refuses 2 'the option "rule" is given twice' -o careful=careful.jsonl --judge exact,rule=equal,rule=contains
 refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact
-if command -v script >/dev/null; then # a terminal: what is printed last is not wiped away
+if script -qec true /dev/null >/dev/null 2>&1; then # a terminal: what is printed last is not wiped away
     TERM=xterm script -qec "'$pyrite' score -o careful=careful.jsonl --suite refusal --out shown" /dev/null >out 2>&1 </dev/null
     grep -q '\[[.#]*\] ' out || complain "no bar on a terminal: $(cat -v out)"
     tail -n 1 out | grep -q 'shown/report/report.md.$' || complain "the last line is not the report's name: $(cat -v out)"
