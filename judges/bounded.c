@@ -110,6 +110,7 @@ static int bounded_judge(struct judging *judging, const struct transcript *const
 }
 
 static void bounded_close(struct judging *judging) {
+    if (!judging) return;
     free(judging->name);
     free(judging);
 }

@@ -120,6 +120,7 @@ static int choice_judge(struct judging *judging, const struct transcript *const 
 }
 
 static void choice_close(struct judging *judging) {
+    if (!judging) return;
     free(judging->name);
     free(judging);
 }

@@ -133,6 +133,7 @@ static int exact_judge(struct judging *judging, const struct transcript *const *
 }
 
 static void exact_close(struct judging *judging) {
+    if (!judging) return;
     free(judging->name);
     free(judging);
 }

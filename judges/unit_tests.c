@@ -475,6 +475,7 @@ static int unit_tests_judge(struct judging *judging, const struct transcript *co
 }
 
 static void unit_tests_close(struct judging *judging) {
+    if (!judging) return;
     free(judging->name);
     free(judging);
 }

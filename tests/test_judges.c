@@ -575,6 +575,15 @@ START_TEST(a_split_panel_has_nothing_to_say)
 }
 END_TEST
 
+START_TEST(every_judge_closes_nothing_too)
+{
+    int count = 0;
+
+    for (; judges[count]; count++) judges[count]->close(NULL);
+    ck_assert_int_gt(count, 8);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("judges");
     TCase *cases = tcase_create("judges");
@@ -582,6 +591,7 @@ int main(void) {
     int failures;
 
     tcase_add_checked_fixture(cases, clean, clean);
+    tcase_add_test(cases, every_judge_closes_nothing_too);
     tcase_add_test(cases, gold_repeats_the_world);
     tcase_add_test(cases, bounded_approves_above_a_half);
     tcase_add_test(cases, correctness_is_judged_where_there_is_any);
