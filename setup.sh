@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(autoconf automake make gcc pkg-config libcurl4-openssl-dev libcjson-dev libgsl-dev check
-          libsqlite3-dev zlib1g-dev libyaml-dev gnuplot-nox bubblewrap)
+          libsqlite3-dev zlib1g-dev libzstd-dev libyaml-dev gnuplot-nox bubblewrap)
 
 missing() {
     local package
@@ -22,7 +22,7 @@ have_gnuplot() { command -v gnuplot >/dev/null; }
 install_packages() {
     local wanted root=()
     if ! command -v dpkg-query >/dev/null; then
-        if ! command -v pkg-config >/dev/null || ! pkg-config --exists libcurl libcjson gsl check sqlite3 zlib yaml-0.1; then
+        if ! command -v pkg-config >/dev/null || ! pkg-config --exists libcurl libcjson gsl check sqlite3 zlib libzstd yaml-0.1; then
             echo "setup.sh: this is not Debian or Ubuntu. It would have installed: ${packages[*]}." >&2
             echo "setup.sh: install what your system calls these, then run it again." >&2
             exit 1

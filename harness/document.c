@@ -1,18 +1,16 @@
 #include "harness/document.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
-#include <zlib.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
 
-enum { DEPTH_MOST = 100, NODES_MOST = 1000000 };
+enum { DEPTH_MOST = 100, NODES_MOST = 1000000, JSON_VALUES_MOST = 10000000 };
 
 void node_free(struct node *node) {
     if (!node) return;
@@ -140,7 +138,7 @@ size_t utf8_length(const unsigned char *at, size_t room) {
     return length;
 }
 
-static int utf8_check(const char *text, size_t length, const char *name, int line, struct error *err) {
+int utf8_check(const char *text, size_t length, const char *name, int line, struct error *err) {
     const unsigned char *at = (const unsigned char *)text, *end = at + length;
 
     while (at < end) {
@@ -163,8 +161,7 @@ static int by_key(const void *a, const void *b) {
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-/* A key given twice in one map is an error that names the second's line. */
-static int check_keys(const struct node *map, const char *name, struct error *err) {
+int node_check_keys(const struct node *map, const char *name, struct error *err) {
     const struct node **children;
     int status = 0, n = 0;
 
@@ -241,7 +238,7 @@ static int pass_children(struct json_cursor *in, const cJSON *json, struct node 
     }
     skip_space(in);
     in->at++;
-    return node->kind == NODE_MAP ? check_keys(node, in->name, in->err) : 0;
+    return node->kind == NODE_MAP ? node_check_keys(node, in->name, in->err) : 0;
 }
 
 static enum node_kind kind_of_json(const cJSON *json) {
@@ -290,8 +287,9 @@ static void fail_json(const char *text, const char *end, const char *at, const c
     fail(err, "%s:%d: not valid JSON near \"%.*s\"", name, line, shown, at);
 }
 
-static int check_depth(const char *text, size_t length, const char *name, int line, struct error *err) {
-    int depth = 0, quoted = 0;
+/* Nesting and the number of values, before anything is built of them. */
+static int check_size(const char *text, size_t length, const char *name, int line, struct error *err) {
+    int depth = 0, quoted = 0, values = 0;
 
     for (size_t i = 0; i < length; i++) {
         line += text[i] == '\n';
@@ -303,6 +301,8 @@ static int check_depth(const char *text, size_t length, const char *name, int li
             return fail(err, "%s:%d: nested more than %d deep", name, line, DEPTH_MOST);
         else if (!quoted && (text[i] == ']' || text[i] == '}'))
             depth--;
+        else if (!quoted && text[i] == ',' && ++values > JSON_VALUES_MOST)
+            return fail(err, "%s:%d: more than %d values in one JSON text", name, line, JSON_VALUES_MOST);
     }
     return 0;
 }
@@ -314,7 +314,7 @@ struct node *document_parse_json(const char *text, size_t length, const char *na
     struct node *node = NULL;
     cJSON *json = NULL;
 
-    if (utf8_check(text, length, name, line, err) || check_depth(text, length, name, line, err)) return NULL;
+    if (utf8_check(text, length, name, line, err) || check_size(text, length, name, line, err)) return NULL;
     json = cJSON_ParseWithLengthOpts(text, length, &end, 0);
     if (!json) {
         fail_json(text, text + length, end, name, line, err);
@@ -474,7 +474,7 @@ static int read_children(struct yaml_reader *in, struct node *node, int depth) {
         free(key);
         yaml_event_delete(&event);
     }
-    return status || node->kind != NODE_MAP ? status : check_keys(node, in->name, in->err);
+    return status || node->kind != NODE_MAP ? status : node_check_keys(node, in->name, in->err);
 }
 
 static const char *anchor_of(const yaml_event_t *event) {
@@ -678,202 +678,5 @@ int document_write(const char *path, const struct node *node, struct error *err)
 
     free(text);
     free(json);
-    return status;
-}
-
-/* A whole file, unpacked if it is gzip. */
-static char *read_unpacked(const char *path, size_t *length, struct error *err) {
-    struct text text = {0};
-    char block[1 << 16];
-    gzFile in;
-    int got, closed;
-
-    errno = 0;
-    in = gzopen(path, "rb");
-    if (!in) {
-        fail(err, "cannot read %s: %s", path, errno ? strerror(errno) : "out of memory");
-        return NULL;
-    }
-    text_add(&text, "", 0);
-    while ((got = gzread(in, block, sizeof block)) > 0) text_add(&text, block, (size_t)got);
-    if (got < 0 && errno == EISDIR)
-        fail(err, "cannot read %s: it is a folder, a file was expected", path);
-    else if (got < 0)
-        fail(err, "cannot read %s: the gzip data is damaged", path);
-    closed = gzclose(in);
-    if (got == 0 && closed == Z_OK) {
-        *length = text.length;
-        return text.data;
-    }
-    if (got == 0) fail(err, "cannot read %s: the gzip data ends too early", path);
-    free(text.data);
-    return NULL;
-}
-
-/* What document_each() was asked to do. */
-struct each_call {
-    const char *path;
-    int (*each)(void *context, const struct node *record, int line, struct error *err);
-    void *context;
-    struct error *err;
-};
-
-static int hand_over(const struct each_call *call, const struct node *record, int line) {
-    int status = call->each(call->context, record, line, call->err);
-
-    return status < 0 ? fail_within(call->err, "%s:%d", call->path, line) : status;
-}
-
-static int each_line(const struct each_call *call, const char *text, size_t length) {
-    const char *end = text + length, *next;
-    int status = 0;
-
-    for (int line = 1; text < end && !status; line++, text = next) {
-        const char *stop = memchr(text, '\n', (size_t)(end - text));
-        size_t size = stop ? (size_t)(stop - text) : (size_t)(end - text);
-        struct node *record;
-
-        next = text + size + 1;
-        if (strspn(text, " \t\r\n") >= size) continue;
-        record = document_parse_json(text, size, call->path, line, call->err);
-        status = record ? hand_over(call, record, line) : -1;
-        node_free(record);
-    }
-    return status;
-}
-
-static int each_item(const struct each_call *call, const char *text, size_t length) {
-    struct node *list = document_parse_json(text, length, call->path, 1, call->err);
-    int status = 0;
-
-    const struct node *samples = list ? node_get(list, "samples") : NULL, *items;
-
-    if (!list) return -1;
-    items = samples && samples->kind == NODE_LIST ? samples : list;
-    if (items->kind != NODE_LIST)
-        status = fail(call->err,
-                      "%s:%d: a list of records was expected; a file with one record a line ends in .jsonl",
-                      call->path, list->line);
-    for (const struct node *item = items->first; items->kind == NODE_LIST && item && !status;
-         item = item->next)
-        status = hand_over(call, item, item->line);
-    node_free(list);
-    return status;
-}
-
-/* RFC 4180, with \n or \r\n: fields in quotes may hold commas, line ends and doubled quotes. */
-struct csv {
-    const char *at, *end, *path;
-    int line;
-    struct error *err;
-};
-
-static int csv_quoted(struct csv *in, struct text *field) {
-    int begun = in->line;
-
-    for (in->at++;; in->at++) {
-        if (in->at == in->end)
-            return fail(in->err, "%s:%d: the quote that opens here is never closed", in->path, begun);
-        if (*in->at == '"') {
-            if (in->at + 1 == in->end || in->at[1] != '"') break;
-            in->at++;
-        }
-        in->line += *in->at == '\n';
-        text_add(field, in->at, 1);
-    }
-    in->at++;
-    if (in->at < in->end && !strchr(",\r\n", *in->at))
-        return fail(in->err, "%s:%d: a comma or the line's end was expected after a closing quote", in->path,
-                    in->line);
-    return 0;
-}
-
-/* One row as a list of strings: 1 read, 0 at the end, -1 with err set. */
-static int csv_row(struct csv *in, struct node *row) {
-    if (in->at >= in->end) return 0;
-    for (;;) {
-        struct text field = {0};
-        size_t plain = 0;
-        int status = 0;
-
-        text_add(&field, "", 0);
-        if (in->at < in->end && *in->at == '"') {
-            status = csv_quoted(in, &field);
-        } else {
-            while (in->at + plain < in->end && !strchr(",\r\n", in->at[plain])) plain++;
-            text_add(&field, in->at, plain);
-            in->at += plain;
-        }
-        node_add_text(row, NULL, field.data);
-        free(field.data);
-        if (status) return -1;
-        if (in->at < in->end && *in->at == ',') {
-            in->at++;
-            continue;
-        }
-        if (in->at < in->end && *in->at == '\r') in->at++;
-        if (in->at < in->end && *in->at == '\n') in->at++;
-        in->line++;
-        return 1;
-    }
-}
-
-/* The row as a map from the header's names; NULL with err set if their numbers differ. */
-static struct node *csv_record(const struct csv *in, const struct node *header, struct node *row, int line) {
-    const struct node *name = header->first;
-
-    if (row->count != header->count) {
-        fail(in->err, "%s:%d: %d fields where the header has %d", in->path, line, row->count, header->count);
-        return NULL;
-    }
-    row->kind = NODE_MAP;
-    row->line = line;
-    for (struct node *field = row->first; field; field = field->next, name = name->next) {
-        field->key = xstrdup(name->text);
-        field->line = line;
-    }
-    return check_keys(row, in->path, in->err) ? NULL : row;
-}
-
-static int each_row(const struct each_call *call, const char *text, size_t length) {
-    struct csv in = {text, text + length, call->path, 1, call->err};
-    struct node *header = node_new(NODE_LIST);
-    int status = utf8_check(text, length, call->path, 1, call->err);
-
-    if (!status && csv_row(&in, header) < 0) status = -1;
-    while (!status && in.at < in.end) {
-        struct node *row = node_new(NODE_LIST);
-        int line = in.line;
-
-        if (csv_row(&in, row) < 0)
-            status = -1;
-        else if (row->count > 1 || row->first->text[0])
-            status = csv_record(&in, header, row, line) ? hand_over(call, row, line) : -1;
-        node_free(row);
-    }
-    node_free(header);
-    return status;
-}
-
-int document_each(const char *path,
-                  int (*each)(void *context, const struct node *record, int line, struct error *err),
-                  void *context, struct error *err) {
-    struct each_call call = {path, each, context, err};
-    size_t length, skip;
-    char *text;
-    int status;
-
-    text = read_unpacked(path, &length, err);
-    if (!text) return -1;
-    skip = length >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3) ? 3 : 0; /* a byte order mark */
-    if (ends_in(path, ".jsonl") || ends_in(path, ".jsonl.gz"))
-        status = each_line(&call, text + skip, length - skip);
-    else if (ends_in(path, ".json") || ends_in(path, ".json.gz"))
-        status = each_item(&call, text + skip, length - skip);
-    else if (ends_in(path, ".csv") || ends_in(path, ".csv.gz"))
-        status = each_row(&call, text + skip, length - skip);
-    else
-        status = fail(err, "%s: the name must end in .jsonl, .json or .csv (or one of these and .gz)", path);
-    free(text);
     return status;
 }

@@ -52,10 +52,15 @@ char *node_json(const struct node *node, int indent);
 /* Bytes of the UTF-8 sequence at `at`, of `room` bytes (one or more); 0 if it is none: overlong, a surrogate,
    beyond U+10FFFF or cut off. */
 size_t utf8_length(const unsigned char *at, size_t room);
+/* Fails where the text, which begins in that line of `name`, is not UTF-8 or holds a NUL. */
+int utf8_check(const char *text, size_t length, const char *name, int line, struct error *err);
+/* A key given twice in one map is an error that names the second's line. */
+int node_check_keys(const struct node *map, const char *name, struct error *err);
 
-/* JSON-lines: calls each(context, node, line) for every line of a .jsonl, .jsonl.gz, .json (a list, or a map
-   with a list "samples") or .csv (header row: every field a string) file, .gz or not; each returns 0 to go
-   on, 1 to stop (returned), -1 with err set. Errors name file and line. */
+/* Calls each(context, node, line) for every record of a .jsonl, .json (a list, or a map with a list
+   "samples") or .csv (header row: every field a string) file, which may be packed: .gz, .zst. One record at a
+   time is held (of a map all); one of more than 256 MiB is an error. each returns 0 to go on, 1 to stop
+   (returned), -1 with err set. Errors name file and line. */
 int document_each(const char *path,
                   int (*each)(void *context, const struct node *record, int line, struct error *err),
                   void *context, struct error *err);

@@ -19,6 +19,7 @@ const char *curl_version(void) __attribute__((weak));
 const char *sqlite3_libversion(void) __attribute__((weak));
 const char *yaml_get_version_string(void) __attribute__((weak));
 const char *zlibVersion(void) __attribute__((weak));
+const char *ZSTD_versionString(void) __attribute__((weak));
 const char *gnu_get_libc_version(void) __attribute__((weak));
 
 const char *version_program(void) {
@@ -37,6 +38,7 @@ void version_libraries(struct node *map) {
     add_version(map, "libyaml", yaml_get_version_string);
     add_version(map, "sqlite", sqlite3_libversion);
     add_version(map, "zlib", zlibVersion);
+    add_version(map, "zstd", ZSTD_versionString);
 }
 
 static char *processor_name(void) {

@@ -37,7 +37,7 @@ only 'yaml' 'harness/document\.c'
 only 'gsl/' 'harness/(statistics[a-z_]*|rng)\.c'
 only 'sqlite3' 'harness/store[a-z_]*\.c'
 only 'curl/' 'harness/http[a-z_]*\.c'
-only 'zlib' 'harness/document\.c'
+only '(zlib|zstd)' 'harness/unpack\.c'
 only '(cuda|cublas)' 'kernels/cuda/'
 
 # No trainer, judge, suite or report includes another of its kind: what they share stands in a header of the folder's

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
@@ -350,6 +351,118 @@ START_TEST(gzip_is_read_and_its_damage_noticed)
 }
 END_TEST
 
+START_TEST(zstd_is_read_and_its_damage_noticed)
+{
+    const char *path = FOLDER "/a.csv.zst";
+    ZSTD_CCtx *packer = ZSTD_createCCtx();
+    struct text out = {0}, rows = {0};
+    size_t room, length;
+    char *bytes;
+
+    text_printf(&rows, "n\n");
+    for (int i = 0; i < 50000; i++) text_printf(&rows, "%d\n", i * 7919 % 50000);
+    room = ZSTD_compressBound(rows.length);
+    bytes = xmalloc(2 * room);
+    ZSTD_CCtx_setParameter(packer, ZSTD_c_checksumFlag, 1);
+    length = ZSTD_compress2(packer, bytes, room, rows.data, 4); /* two frames, one after the other */
+    length += ZSTD_compress2(packer, bytes + length, room, rows.data + 4, rows.length - 4);
+    ZSTD_freeCCtx(packer);
+    text_add(&out, "", 0);
+    ck_assert_int_eq(file_write(path, bytes, length, &err), 0);
+    ck_assert_msg(!document_each(path, collect, &out, &err), "%s", err.message);
+    ck_assert_int_eq(strncmp(out.data, "2:{\"n\":\"0\"} 3:{\"n\":\"7919\"} ", 27), 0);
+    ck_assert_ptr_nonnull(strstr(out.data, "50001:{\"n\":"));
+    ck_assert_int_eq(file_write(path, bytes, length / 2, &err), 0);
+    ck_assert_int_eq(document_each(path, collect, &out, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "the zstd data ends too early"));
+    bytes[length / 2] ^= 0x55;
+    ck_assert_int_eq(file_write(path, bytes, length, &err), 0);
+    ck_assert_int_eq(document_each(path, collect, &out, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "a.csv.zst"));
+    free(bytes);
+    free(out.data);
+    free(rows.data);
+}
+END_TEST
+
+/* Every kind, with records on either side of where the blocks that are read end. */
+START_TEST(records_may_be_longer_than_what_is_read_at_once)
+{
+    static const struct {
+        const char *name, *before, *item, *between, *after;
+    } kinds[] = {{FOLDER "/l.jsonl", "", "{\"t\":\"%s\\\"]\"}", "\r\n", "\n"},
+                 {FOLDER "/l.json", " [ ", "{\"t\":\"%s\\\"]\"}", " ,\n", "] \n"},
+                 {FOLDER "/l.csv", "t\n", "\"%s\"\"]\"", "\r\n", "\n"}};
+
+    for (int kind = 0; kind < 3; kind++) {
+        struct text file = {0}, out, expected = {0};
+
+        text_printf(&file, "%s", kinds[kind].before);
+        for (int i = 0; i < 12; i++) {
+            size_t length = i % 2 ? 131000 : 65530 + (size_t)i;
+            char *long_text = xmalloc(length + 1);
+
+            memset(long_text, 'a' + i, length);
+            long_text[length] = 0;
+            text_printf(&file, kinds[kind].item, long_text);
+            text_printf(&file, "%s", i < 11 ? kinds[kind].between : kinds[kind].after);
+            text_printf(&expected, "%d:{\"t\":\"%s\\\"]\"} ", i + 1 + (kind == 2), long_text);
+            free(long_text);
+        }
+        ck_assert_msg(!each_of(kinds[kind].name, file.data, &out), "%s", err.message);
+        ck_assert_msg(!strcmp(out.data, expected.data), "%s differs", kinds[kind].name);
+        free(file.data);
+        free(out.data);
+        free(expected.data);
+    }
+}
+END_TEST
+
+START_TEST(lists_that_are_cut_or_have_too_much_are_errors)
+{
+    static const struct {
+        const char *bytes, *sentence;
+    } cases[] = {
+        {"[{\"a\":1}", FOLDER "/l.json:1: not valid JSON: the list that begins here is never closed"},
+        {"\n[{\"a\":1},", FOLDER "/l.json:2: not valid JSON: the list that begins here"},
+        {"[{\"a\":1},]", FOLDER "/l.json:1: not valid JSON"},
+        {"[,]", FOLDER "/l.json:1: not valid JSON"},
+        {"[{}\n}]", FOLDER "/l.json:2: text follows the end"},
+        {"[{}]\n[", FOLDER "/l.json:2: text follows the end"},
+        {"[{}]]", FOLDER "/l.json:1: text follows the end"},
+        {"", FOLDER "/l.json:1: not valid JSON"},
+        {"3", FOLDER "/l.json:1: a list of records was expected"}};
+    struct text out;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_int_eq(each_of(FOLDER "/l.json", cases[i].bytes, &out), -1);
+        ck_assert_msg(!strncmp(err.message, cases[i].sentence, strlen(cases[i].sentence)), "%s: %s",
+                      cases[i].bytes, err.message);
+        free(out.data);
+    }
+    ck_assert_int_eq(each_of(FOLDER "/l.json", " [ ] ", &out), 0);
+    ck_assert_str_eq(out.data, "");
+    free(out.data);
+    ck_assert_int_eq(each_of(FOLDER "/m.csv", "a,b\r1,2\r\"3\",\r", &out), 0); /* as old Macs end lines */
+    ck_assert_str_eq(out.data, "2:{\"a\":\"1\",\"b\":\"2\"} 3:{\"a\":\"3\",\"b\":\"\"} ");
+    free(out.data);
+}
+END_TEST
+
+START_TEST(a_text_of_too_many_values_is_stopped_before_it_is_built)
+{
+    size_t length = 20000005;
+    char *many = xmalloc(length);
+
+    for (size_t i = 0; i < length; i++) many[i] = i % 2 ? '1' : ',';
+    many[0] = '[';
+    many[length - 1] = ']';
+    ck_assert_ptr_null(document_parse_json(many, length, "a.json", 1, &err));
+    ck_assert_str_eq(err.message, "a.json:1: more than 10000000 values in one JSON text");
+    free(many);
+}
+END_TEST
+
 START_TEST(a_file_is_read_by_the_end_of_its_name)
 {
     struct node *node;
@@ -411,6 +524,10 @@ int main(void) {
     tcase_add_test(cases, every_kind_of_file_gives_its_records);
     tcase_add_test(cases, mistakes_in_records_name_file_and_line);
     tcase_add_test(cases, gzip_is_read_and_its_damage_noticed);
+    tcase_add_test(cases, zstd_is_read_and_its_damage_noticed);
+    tcase_add_test(cases, records_may_be_longer_than_what_is_read_at_once);
+    tcase_add_test(cases, lists_that_are_cut_or_have_too_much_are_errors);
+    tcase_add_test(cases, a_text_of_too_many_values_is_stopped_before_it_is_built);
     tcase_add_test(cases, a_file_is_read_by_the_end_of_its_name);
     tcase_add_test(cases, damaged_texts_never_crash);
     suite_add_tcase(suite, cases);

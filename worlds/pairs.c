@@ -21,7 +21,7 @@ enum { TEACH_RESPONSE, TEACH_DIALOGUE };
 #define AT(field) offsetof(struct settings, field)
 static const struct option options[] = {
     {"file", OPTION_FILE, AT(file), NULL, 0, 0, NULL,
-     "preference pairs: .jsonl, .jsonl.gz, .json or .csv (HH, TRL, OpenRLHF, safe-rlhf)"},
+     "preference pairs: .jsonl, .json or .csv, packed (.gz, .zst) or not (HH, TRL, OpenRLHF, safe-rlhf)"},
     {"prompt_key", OPTION_TEXT, AT(prompt_key), "", 0, 0, NULL,
      "column of the prompt; found by its usual names if not given"},
     {"chosen_key", OPTION_TEXT, AT(chosen_key), "chosen", 0, 0, NULL, "column of the preferred response"},

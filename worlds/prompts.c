@@ -20,7 +20,7 @@ struct settings {
 #define AT(field) offsetof(struct settings, field)
 static const struct option options[] = {
     {"file", OPTION_FILE, AT(file), NULL, 0, 0, NULL,
-     "prompts: .csv, .jsonl, .jsonl.gz or .json; public data sets as they are published"},
+     "prompts: .jsonl, .json or .csv, packed (.gz, .zst) or not; public data sets as they are published"},
     {"prompt_key", OPTION_TEXT, AT(prompt_key), "", 0, 0, NULL,
      "column of the prompt; found by its usual names if not given"},
     {"id_key", OPTION_TEXT, AT(id_key), "id", 0, 0, NULL,
