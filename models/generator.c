@@ -30,7 +30,7 @@ struct generator {
 
     int *active, *tokens, *position; /* [slots] of one pass: slots, what each is fed, and where */
     int *index;                      /* [slots] of the hidden states to draw from */
-    float *uniform, *logprob;        /* [slots] */
+    float *uniform, *logprob, *value; /* [slots] */
 };
 
 static int least(int a, int b) {
@@ -50,6 +50,9 @@ static int check_requests(const struct generator *g, struct error *err) {
     if (g->options->max_new < 1)
         return fail(err, "responses of at most %d tokens were asked for: expected 1 or more",
                     g->options->max_new);
+    if (g->options->values && g->model->config.score_heads != 1)
+        return fail(err, "values need a model with one score head: this has %d",
+                    g->model->config.score_heads);
     for (int i = 0; i < g->count; i++) {
         if (g->requests[i].length < 1) return fail(err, "prompt %d is empty", i);
         if (g->requests[i].length >= context)
@@ -111,6 +114,7 @@ static int prepare(struct generator *g, struct error *err) {
     g->index = xcalloc(slots, sizeof *g->index);
     g->uniform = xcalloc(slots, sizeof *g->uniform);
     g->logprob = xcalloc(slots, sizeof *g->logprob);
+    g->value = xcalloc(slots, sizeof *g->value);
     decoder->slot = xcalloc(slots + (size_t)decoder->context, sizeof *decoder->slot);
     for (size_t i = 0; i < slots; i++) g->places[i].request = -1;
     decoder->layers = xcalloc((size_t)layers, sizeof *decoder->layers);
@@ -153,6 +157,7 @@ static void discard(struct generator *g) {
     free(g->index);
     free(g->uniform);
     free(g->logprob);
+    free(g->value);
 }
 
 static void begin(struct generator *g, int slot) {
@@ -165,6 +170,7 @@ static void begin(struct generator *g, int slot) {
     place->rng = rng_stream(options->seed, options->stream, request->a, request->b);
     response->tokens = xmalloc((size_t)room(g, request) * sizeof *response->tokens);
     response->logprob = xmalloc((size_t)room(g, request) * sizeof *response->logprob);
+    if (options->values) response->value = xmalloc((size_t)room(g, request) * sizeof *response->value);
 }
 
 /* Puts waiting requests into free places; those in a row that share a prompt share its pass. */
@@ -188,14 +194,16 @@ static int choose_prompts(struct generator *g) {
     return fills;
 }
 
-/* Notes the token drawn for a place; a complete response leaves it free. */
-static void note(struct generator *g, struct place *place, int token, float logprob) {
+/* Notes what was drawn i-th, for the place of the i-th active slot; a complete response leaves it free. */
+static void note(struct generator *g, int i) {
+    struct place *place = &g->places[g->active[i]];
     struct response *response = &g->responses[place->request];
 
-    response->tokens[response->length] = token;
-    response->logprob[response->length++] = logprob;
-    response->ended = token == g->options->end_token;
-    place->token = token;
+    if (response->value) response->value[response->length] = g->value[i];
+    response->tokens[response->length] = g->tokens[i];
+    response->logprob[response->length++] = g->logprob[i];
+    response->ended = g->tokens[i] == g->options->end_token;
+    place->token = g->tokens[i];
     if (!response->ended && response->length < room(g, &g->requests[place->request])) return;
     place->request = -1;
     g->finished++;
@@ -222,6 +230,7 @@ static void draw(struct generator *g, int count) {
     for (int first = 0; first < count; first += HEAD_CHUNK) {
         int chunk = least(HEAD_CHUNK, count - first);
 
+        if (g->options->values) head_scores(g->trunk, g->index + first, chunk, g->value + first);
         head_logits(g->trunk, g->index + first, chunk);
         head_truncate(g->trunk, NULL, chunk, sampling);
         for (int i = first; i < first + chunk; i++) /* 24 bits, so that no float is 1 */
@@ -229,7 +238,7 @@ static void draw(struct generator *g, int count) {
         draw_chunk(g, first, chunk);
     }
     kernels->sync();
-    for (int i = 0; i < count; i++) note(g, &g->places[g->active[i]], g->tokens[i], g->logprob[i]);
+    for (int i = 0; i < count; i++) note(g, i);
 }
 
 static int begin_prompts(struct generator *g, struct error *err) {
@@ -304,5 +313,6 @@ int generate(const struct model *model, const struct request *requests, int coun
 void response_free(struct response *response) {
     free(response->tokens);
     free(response->logprob);
+    free(response->value);
     *response = (struct response){0};
 }

@@ -122,22 +122,23 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
     kernels->sync();
 }
 
-void head_score(struct trunk *trunk, const int *position, int count, float *out) {
+void head_scores(struct trunk *trunk, const int *position, int count, float *out) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
+    float *place = kernels->place(trunk->logits, out);
 
-    for (int first = 0; first < count; first += HEAD_CHUNK) {
-        int chunk = least(HEAD_CHUNK, count - first);
+    kernels->gather(trunk->head_x, trunk->hidden, send_ints(kernels, trunk->room.position, position, count),
+                    count, c->width);
+    kernels->matmul(place, trunk->head_x, trunk->model->score->data, NULL, count, c->score_heads, c->width,
+                    0);
+    kernels->fetch(out, place, (size_t)count * c->score_heads * sizeof *out);
+}
 
-        float *scores = out + (size_t)first * c->score_heads, *place = kernels->place(trunk->logits, scores);
-
-        kernels->gather(trunk->head_x, trunk->hidden,
-                        send_ints(kernels, trunk->room.position, position + first, chunk), chunk, c->width);
-        kernels->matmul(place, trunk->head_x, trunk->model->score->data, NULL, chunk, c->score_heads,
-                        c->width, 0);
-        kernels->fetch(scores, place, (size_t)chunk * c->score_heads * sizeof *scores);
-    }
-    kernels->sync();
+void head_score(struct trunk *trunk, const int *position, int count, float *out) {
+    for (int first = 0; first < count; first += HEAD_CHUNK)
+        head_scores(trunk, position + first, least(HEAD_CHUNK, count - first),
+                    out + (size_t)first * trunk->model->config.score_heads);
+    trunk->model->kernels->sync();
 }
 
 void head_score_backward(struct trunk *trunk, const int *position, int count, const float *dout) {

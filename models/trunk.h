@@ -74,5 +74,8 @@ int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const
 void head_logits(struct trunk *trunk, const int *position, int count);
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling);
 float head_temperature(const struct sampling *sampling);
+/* Queues the score head at count <= HEAD_CHUNK hidden states: out[count][score_heads] on the host, there
+   after sync(). Its room is the logits'. */
+void head_scores(struct trunk *trunk, const int *position, int count, float *out);
 
 #endif

@@ -153,35 +153,44 @@ START_TEST(greedy_decoding_equals_a_full_forward_pass_for_each_token)
 }
 END_TEST
 
-/* All responses as one training batch: the largest |difference| is 0. */
-static double largest_gap(struct model *model, const struct generator_options *options,
-                          const struct response *responses, int *lengths) {
+/* What the trainer makes of all responses as one batch; of each token, end to end. */
+struct trained {
+    float logprob[COUNT * CONTEXT], value[COUNT * CONTEXT];
+    int count;
+};
+
+static void read_as_trainer(struct trained *out, struct model *model, const struct sampling *sampling,
+                            const struct response *responses) {
     struct request requests[COUNT];
-    int prompts[COUNT][20], position[COUNT * CONTEXT], target[COUNT * CONTEXT], count = 0;
-    float logprob[COUNT * CONTEXT];
+    int prompts[COUNT][20], position[COUNT * CONTEXT], target[COUNT * CONTEXT];
     struct batch batch = {0};
     struct trunk *trunk;
-    double gap = 0;
 
     make_requests(requests, prompts);
+    out->count = 0;
     for (int i = 0; i < COUNT; i++) {
         batch_add(&batch, requests[i].prompt, requests[i].length);
         for (int t = 0; t < responses[i].length; t++) {
-            position[count] = batch.total - 1 + t;
-            target[count++] = responses[i].tokens[t];
+            position[out->count] = batch.total - 1 + t;
+            target[out->count++] = responses[i].tokens[t];
         }
         batch_extend(&batch, responses[i].tokens, responses[i].length);
     }
     ck_assert_int_eq(trunk_create(&trunk, model, 0, &err), 0);
     ck_assert_int_eq(trunk_forward(trunk, &batch, 1, NULL, &err), 0);
-    head_logprob(trunk, position, target, count, &options->sampling, logprob, NULL, NULL);
-    *lengths = count;
-    count = 0;
-    for (int i = 0; i < COUNT; i++)
-        for (int t = 0; t < responses[i].length; t++)
-            gap = fmax(gap, fabs((double)logprob[count++] - (double)responses[i].logprob[t]));
+    head_logprob(trunk, position, target, out->count, sampling, out->logprob, NULL, NULL);
+    if (model->score) head_score(trunk, position, out->count, out->value);
     trunk_free(trunk);
     batch_free(&batch);
+}
+
+static double largest_gap(const struct trained *trained, const struct response *responses) {
+    double gap = 0;
+    int count = 0;
+
+    for (int i = 0; i < COUNT; i++)
+        for (int t = 0; t < responses[i].length; t++)
+            gap = fmax(gap, fabs((double)trained->logprob[count++] - (double)responses[i].logprob[t]));
     return gap;
 }
 
@@ -191,16 +200,48 @@ START_TEST(sampled_log_probabilities_equal_the_trainers)
                                             {1, 0, 0.8f, 0}, {1, 0, 1, 0.05f}, {0.7f, 40, 0.9f, 0.01f}};
     struct model *model = new_model(_i);
     struct response responses[COUNT];
-    int tokens;
+    struct trained trained;
 
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct generator_options options = options_of(kinds[k], 7);
 
         run(model, &options, responses);
-        ck_assert(largest_gap(model, &options, responses, &tokens) == 0);
-        ck_assert_int_gt(tokens, 5 * COUNT);
+        read_as_trainer(&trained, model, &kinds[k], responses);
+        ck_assert(largest_gap(&trained, responses) == 0);
+        ck_assert_int_gt(trained.count, 5 * COUNT);
+        ck_assert_ptr_null(responses[0].value);
         free_all(responses);
     }
+    model_free(model);
+}
+END_TEST
+
+START_TEST(values_equal_the_trainers)
+{
+    struct model *model = new_model(_i), *judge;
+    struct response responses[COUNT];
+    struct trained trained;
+    int at = 0, positive = 0;
+
+    ck_assert_int_eq(model_clone(&judge, model, 1, 0, 5, &err), 0);
+    for (int slots = 1; slots <= 64; slots *= 8) {
+        struct generator_options options = options_of(SAMPLING_PLAIN, slots);
+
+        options.values = 1;
+        run(judge, &options, responses);
+        read_as_trainer(&trained, judge, &options.sampling, responses);
+        at = 0;
+        for (int i = 0; i < COUNT; i++) {
+            ck_assert_mem_eq(responses[i].value, trained.value + at,
+                             (size_t)responses[i].length * sizeof(float));
+            at += responses[i].length;
+        }
+        free_all(responses);
+    }
+    for (int i = 0; i < at; i++) positive += trained.value[i] > 0;
+    ck_assert_int_gt(positive, 0);
+    ck_assert_int_lt(positive, at);
+    model_free(judge);
     model_free(model);
 }
 END_TEST
@@ -299,6 +340,9 @@ START_TEST(requests_that_cannot_be_met_are_errors)
     options.max_new = 0;
     assert_refused(model, &request, &options,
                    "responses of at most 0 tokens were asked for: expected 1 or more");
+    options.values = 1;
+    options.max_new = 1;
+    assert_refused(model, &request, &options, "values need a model with one score head: this has 0");
     options.slots = 0;
     assert_refused(model, &request, &options, "generation needs at least one slot, not 0");
     ck_assert_int_eq(generate(model, NULL, 0, &options, NULL, NULL, NULL, &err), -1);
@@ -319,6 +363,7 @@ int main(void) {
     tcase_add_loop_test(tests, a_response_is_the_same_alone, 0, 2);
     tcase_add_loop_test(tests, greedy_decoding_equals_a_full_forward_pass_for_each_token, 0, 2);
     tcase_add_loop_test(tests, sampled_log_probabilities_equal_the_trainers, 0, 2);
+    tcase_add_loop_test(tests, values_equal_the_trainers, 0, 2);
     tcase_add_test(tests, tokens_are_drawn_as_often_as_their_probability_says);
     tcase_add_test(tests, a_response_ends_at_its_end_token_or_is_cut);
     tcase_add_test(tests, requests_that_cannot_be_met_are_errors);
