@@ -28,8 +28,8 @@ struct generator {
     struct batch prompts;
     struct fill *fills;
 
-    int *active, *tokens, *position; /* [slots] of one pass: slots, what each is fed, and where */
-    int *index;                      /* [slots] of the hidden states to draw from */
+    int *active, *tokens, *position;  /* [slots] of one pass: slots, what each is fed, and where */
+    int *index;                       /* [slots] of the hidden states to draw from */
     float *uniform, *logprob, *value; /* [slots] */
 };
 

@@ -17,7 +17,7 @@ struct response {
     int *tokens;    /* what was sampled, the end token included if it came */
     float *logprob; /* of each, under the distribution it was drawn from */
     int length;
-    int ended; /* 1: the end token was sampled; 0: cut at max_new or the context's end */
+    int ended;    /* 1: the end token was sampled; 0: cut at max_new or the context's end */
     float *value; /* of the state that each token was drawn from, where values were asked for; else NULL */
 };
 
@@ -26,12 +26,12 @@ struct generator_options {
     int max_new, end_token, slots; /* slots: rows decoded together */
     uint64_t seed;
     const char *stream; /* name of the random stream */
-    int values; /* 1: the responses' values too, which the model's one score head reads off */
+    int values;         /* 1: the responses' values too, which the model's one score head reads off */
 };
 
 /* Fills responses[count]; each is freed with response_free(). The same weights give log-probabilities that
-   equal head_logprob(), and values that equal head_score(), to the bit. With temperature 0, logprob is that of temperature 1. done (may be NULL)
-   is called as responses finish. */
+   equal head_logprob(), and values that equal head_score(), to the bit. With temperature 0, logprob is that
+   of temperature 1. done (may be NULL) is called as responses finish. */
 int generate(const struct model *model, const struct request *requests, int count,
              const struct generator_options *options, struct response *responses,
              void (*done)(void *context, int finished), void *context, struct error *err);

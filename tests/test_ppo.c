@@ -54,6 +54,11 @@ START_TEST(presets_hold_the_published_values)
     ck_assert_int_eq(align.whiten_advantages, 0);
     ck_assert_int_eq(align.value_schedule, SCHEDULE_CONSTANT + 1);
     ck_assert_double_eq(align.ptx, 16);
+    ck_assert_int_eq(old.value, VALUE_SHARED);
+    ck_assert_int_eq(resolve("trlx").value, VALUE_SHARED);
+    ck_assert_int_eq(resolve("misleadlm-qa").value, VALUE_SHARED);
+    ck_assert_int_eq(open.value, VALUE_SEPARATE);
+    ck_assert_int_eq(align.value, VALUE_SEPARATE);
 }
 END_TEST
 

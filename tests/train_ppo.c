@@ -8,6 +8,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "models/folder.h"
 
 static char *folder;
 
@@ -48,6 +49,64 @@ START_TEST(it_learns_to_say_what_is_asked_for)
 }
 END_TEST
 
+START_TEST(it_learns_with_values_read_off_the_policy_s_trunk)
+{
+    struct config config;
+    struct error err;
+    char *place = path_join(folder, "ppo");
+
+    train("ppo", "ppo",
+          PPO "reward: @gold, iterations: 25, value: shared, value_coefficient: 4, value_clip: 5}", 1);
+    ck_assert_double_lt(log_value(folder, "ppo", "gold", 1), 0.75);
+    ck_assert_double_gt(log_value(folder, "ppo", "gold", 0), 0.85);
+    ck_assert_double_gt(log_value(folder, "ppo", "explained_variance", 0), 0.1);
+    ck_assert_double_eq(log_value(folder, "ppo", "logprob_gap", 0), 0);
+    ck_assert_int_eq(folder_config(&config, place, &err), 1);
+    ck_assert_int_eq(config.score_heads, 0); /* what is stored is a policy alone */
+    train("generate", "answers", "{policy: @ppo, data: [@data], max_new: 8}", 1);
+    train("ppo", "again",
+          "{policy: @ppo, data: [@data], max_new: 8, episodes: 64, "
+          "reward: @gold, iterations: 1, value: shared}",
+          1);
+    free(place);
+}
+END_TEST
+
+/* In the first iteration all values are 0, so that the advantages are the same too. */
+START_TEST(the_policy_s_own_gradient_does_not_depend_on_where_values_are_read)
+{
+    train("ppo", "separate", PPO "reward: @gold, iterations: 1, decay: 0.1}", 1);
+    train("ppo", "shared",
+          PPO "reward: @gold, iterations: 1, decay: 0.1, value: shared, value_coefficient: 0}", 1);
+    check_same_bytes(folder, "separate", "shared", "model.safetensors");
+}
+END_TEST
+
+START_TEST(a_value_head_on_the_policy_has_no_settings_of_its_own)
+{
+    static const char *const refused[][2] = {
+        {"value_init: reward", "ppo: value: shared reads values off the policy's trunk; value_init: reward "
+                               "needs value: separate"},
+        {"freeze_policy: 1", "ppo: with value: shared the policy moves when the value learns; freeze_policy "
+                             "needs value: separate"},
+        {"value_lr: 1e-3", "ppo: with value: shared there is one optimizer, with lr and schedule; value_lr "
+                           "and value_schedule need value: separate"},
+        {"value_schedule: cosine", "ppo: with value: shared there is one optimizer, with lr and schedule; "
+                                   "value_lr and value_schedule need value: separate"}};
+
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        char *options = xprintf(PPO "reward: @gold, value: shared, %s}", refused[i][0]);
+        struct plan plan;
+        struct error err;
+
+        ck_assert_int_eq(run_step("ppo", folder, "ppo", options, 1, &err), -1);
+        ck_assert_str_eq(err.message, refused[i][1]);
+        ck_assert_int_eq(plan_step("ppo", folder, options, &plan, &err), -1);
+        free(options);
+    }
+}
+END_TEST
+
 START_TEST(it_learns_from_rewards_on_every_token)
 {
     train("reward", "rm",
@@ -59,10 +118,13 @@ START_TEST(it_learns_from_rewards_on_every_token)
 }
 END_TEST
 
+static const char *const values[] = {"separate", "shared"};
+
 START_TEST(a_killed_run_ends_in_the_same_bytes)
 {
-    const char *options = PPO "reward: @gold, iterations: 7, checkpoint_every: 2, kl_control: adaptive, "
-                              "score_scale: running, ptx: 0.1, schedule: linear}";
+    char *options = xprintf(PPO "reward: @gold, iterations: 7, checkpoint_every: 2, kl_control: adaptive, "
+                                "score_scale: running, ptx: 0.1, schedule: linear, value: %s}",
+                            values[_i]);
 
     train("ppo", "whole", options, 1);
     run_step_killed("ppo", folder, "killed", options, 1); /* before there is a checkpoint */
@@ -70,13 +132,20 @@ START_TEST(a_killed_run_ends_in_the_same_bytes)
     train("ppo", "killed", options, 1);
     check_same_bytes(folder, "whole", "killed", "model.safetensors");
     check_same_bytes(folder, "whole", "killed", "log.jsonl");
+    free(options);
 }
 END_TEST
 
 START_TEST(slots_micro_batches_and_threads_change_nothing)
 {
-    train("ppo", "whole", PPO "reward: @gold, iterations: 3}", 1);
-    train("ppo", "pieces", PPO "reward: @gold, iterations: 3, micro_tokens: 30, slots: 5}", 2);
+    char *whole = xprintf(PPO "reward: @gold, iterations: 3, value: %s}", values[_i]);
+    char *pieces =
+        xprintf(PPO "reward: @gold, iterations: 3, value: %s, micro_tokens: 30, slots: 5}", values[_i]);
+
+    train("ppo", "whole", whole, 1);
+    train("ppo", "pieces", pieces, 2);
+    free(whole);
+    free(pieces);
     check_same_bytes(folder, "whole", "pieces", "model.safetensors");
     check_same_bytes(folder, "whole", "pieces", "log.jsonl");
 }
@@ -166,9 +235,12 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, it_learns_to_say_what_is_asked_for);
+    tcase_add_test(tests, it_learns_with_values_read_off_the_policy_s_trunk);
+    tcase_add_test(tests, the_policy_s_own_gradient_does_not_depend_on_where_values_are_read);
+    tcase_add_test(tests, a_value_head_on_the_policy_has_no_settings_of_its_own);
     tcase_add_test(tests, it_learns_from_rewards_on_every_token);
-    tcase_add_test(tests, a_killed_run_ends_in_the_same_bytes);
-    tcase_add_test(tests, slots_micro_batches_and_threads_change_nothing);
+    tcase_add_loop_test(tests, a_killed_run_ends_in_the_same_bytes, 0, 2);
+    tcase_add_loop_test(tests, slots_micro_batches_and_threads_change_nothing, 0, 2);
     tcase_add_test(tests, the_policy_stays_while_it_is_frozen);
     tcase_add_test(tests, truncated_sampling_is_trained_as_it_was_sampled);
     tcase_add_test(tests, a_missing_end_costs_what_the_option_says);

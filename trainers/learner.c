@@ -12,7 +12,7 @@ struct pass {
     const struct learner *learner;
     const struct rollout *rollout;
     double share; /* 1 / tokens of the minibatch */
-    double loss, entropy, clipped, moved, gap, ratio;
+    double loss, entropy, clipped, moved, gap, ratio, value_loss;
 };
 
 int pupil_prepare(struct pupil *pupil, const struct ppo_options *options, struct error *err) {
@@ -52,39 +52,50 @@ static void token_slope(void *context, int first, int count, const float *logpro
     }
 }
 
-static int policy_pass(struct learner *l, struct pass *pass, int with_entropy, struct error *err) {
+/* The policy's loss on the batch that its trunk holds, backward as far as the hidden states. */
+static void learn_policy(struct learner *l, struct pass *pass, int with_entropy) {
     const struct ppo_options *o = l->options;
     struct sampling sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p};
-    const float *hidden;
 
-    if (trunk_forward(l->policy.trunk, &l->batch, 1, &hidden, err)) return -1;
     head_train(l->policy.trunk, l->targets.position, l->targets.target, l->targets.count, &sampling,
                with_entropy, token_slope, pass, NULL, NULL);
-    trunk_backward(l->policy.trunk);
-    return 0;
 }
 
-static int value_pass(struct learner *l, const struct rollout *rollout, double share, double *loss,
-                      struct error *err) {
-    double weight = share * l->options->value_coefficient;
-    const float *hidden;
+/* The same for the values that a trunk's score head reads off. */
+static void learn_value(struct learner *l, struct pass *pass, struct trunk *trunk) {
+    const struct rollout *rollout = pass->rollout;
+    double weight = pass->share * l->options->value_coefficient;
 
     if (l->targets.room > l->room) {
         l->room = l->targets.room;
         l->value_out = xrealloc(l->value_out, (size_t)l->room, sizeof *l->value_out);
         l->value_slope = xrealloc(l->value_slope, (size_t)l->room, sizeof *l->value_slope);
     }
-    if (trunk_forward(l->value.trunk, &l->batch, 1, &hidden, err)) return -1;
-    head_score(l->value.trunk, l->targets.position, l->targets.count, l->value_out);
+    head_score(trunk, l->targets.position, l->targets.count, l->value_out);
     for (int i = 0; i < l->targets.count; i++) {
         int item = l->targets.item[i];
         double slope;
 
-        *loss += share * ppo_value_loss(l->value_out[i], rollout->value[item], rollout->returns[item],
-                                        l->options->value_clip, &slope);
+        pass->value_loss +=
+            pass->share * ppo_value_loss(l->value_out[i], rollout->value[item], rollout->returns[item],
+                                         l->options->value_clip, &slope);
         l->value_slope[i] = (float)(weight * slope);
     }
-    head_score_backward(l->value.trunk, l->targets.position, l->targets.count, l->value_slope);
+    head_score_backward(trunk, l->targets.position, l->targets.count, l->value_slope);
+}
+
+/* Forward and backward of the batch: of each model that learns, once. */
+static int learn_batch(struct learner *l, struct pass *pass, int frozen, int with_entropy,
+                       struct error *err) {
+    if (!frozen) {
+        if (trunk_forward(l->policy.trunk, &l->batch, 1, NULL, err)) return -1;
+        learn_policy(l, pass, with_entropy);
+        if (!l->value.model) learn_value(l, pass, l->policy.trunk);
+        trunk_backward(l->policy.trunk);
+    }
+    if (!l->value.model) return 0;
+    if (trunk_forward(l->value.trunk, &l->batch, 1, NULL, err)) return -1;
+    learn_value(l, pass, l->value.trunk);
     trunk_backward(l->value.trunk);
     return 0;
 }
@@ -120,43 +131,44 @@ static double count_tokens(const struct rollout *rollout, const int *rows, int c
 
 /* One update of both models from these rows. */
 static int learn_minibatch(struct learner *l, const struct rollout *rollout, const int *rows, int count,
-                           int frozen, int with_entropy, struct pass *pass, double *value_loss,
-                           struct error *err) {
-    *pass = (struct pass){l, rollout, 1 / count_tokens(rollout, rows, count), 0, 0, 0, 0, 0, 0};
+                           int frozen, int with_entropy, struct pass *pass, struct error *err) {
+    *pass = (struct pass){.learner = l, .rollout = rollout, .share = 1 / count_tokens(rollout, rows, count)};
     model_zero_grad(l->policy.model);
-    model_zero_grad(l->value.model);
+    if (l->value.model) model_zero_grad(l->value.model);
     for (int first = 0, end; first < count; first = end) {
         end = rollout_gather(rollout, rows, first, count, l->options->micro_tokens, &l->batch, &l->targets);
-        if (!frozen && policy_pass(l, pass, with_entropy, err)) return -1;
-        if (value_pass(l, rollout, pass->share, value_loss, err)) return -1;
+        if (learn_batch(l, pass, frozen, with_entropy, err)) return -1;
     }
     return 0;
 }
 
+static double take_step(struct learner *l, struct pupil *pupil, int iteration) {
+    float lr = (float)rate(l->options, pupil == &l->value, iteration);
+
+    return optimizer_update(&pupil->optimizer, pupil->model, lr);
+}
+
 /* Takes the steps; the policy's gradient norm, or the value's while the policy is frozen. */
 static double take_steps(struct learner *l, int frozen, int iteration) {
-    double value =
-        optimizer_update(&l->value.optimizer, l->value.model, (float)rate(l->options, 1, iteration));
-    double policy = frozen ? value
-                           : optimizer_update(&l->policy.optimizer, l->policy.model,
-                                              (float)rate(l->options, 0, iteration));
+    double value = l->value.model ? take_step(l, &l->value, iteration) : 0;
+    double policy = frozen ? value : take_step(l, &l->policy, iteration);
 
     return isfinite(value) ? policy : value;
 }
 
-static void add_up(struct learned *out, const struct pass *pass, double value_loss, double gradient,
-                   int first_epoch, int minibatches) {
+static void add_up(struct learned *out, const struct pass *pass, double gradient, int first_epoch,
+                   int minibatches) {
     if (out->updates == 0) {
         out->gap = pass->gap;
         out->ratio = pass->ratio;
     }
     if (first_epoch) out->entropy += pass->entropy / minibatches;
     out->policy_loss += pass->loss;
-    out->value_loss += value_loss;
+    out->value_loss += pass->value_loss;
     out->clip_fraction += pass->clipped;
     out->gradient += gradient;
     out->updates++;
-    out->finite = isfinite(pass->loss) && isfinite(value_loss) && isfinite(gradient);
+    out->finite = isfinite(pass->loss) && isfinite(pass->value_loss) && isfinite(gradient);
 }
 
 static void to_means(struct learned *out, int frozen) {
@@ -183,11 +195,10 @@ int learner_learn(struct learner *l, const struct rollout *rollout, uint64_t see
         for (int part = 0; part < parts && out->finite; part++) {
             int first = (int)((long)rollout->rows * part / parts);
             int end = (int)((long)rollout->rows * (part + 1) / parts);
-            double value_loss = 0;
             struct pass pass;
 
             status = learn_minibatch(l, rollout, rows + first, end - first, frozen,
-                                     epoch == 0 || o->entropy > 0, &pass, &value_loss, err);
+                                     epoch == 0 || o->entropy > 0, &pass, err);
             if (!status && !frozen) status = ptx_pass(l, seed, iteration, out->updates, err);
             if (status) goto out;
             if (out->updates == 0 && pass.gap > o->gap_limit) {
@@ -198,7 +209,7 @@ int learner_learn(struct learner *l, const struct rollout *rollout, uint64_t see
                               iteration, pass.gap, o->gap_limit);
                 goto out;
             }
-            add_up(out, &pass, value_loss, take_steps(l, frozen, iteration), epoch == 0, parts);
+            add_up(out, &pass, take_steps(l, frozen, iteration), epoch == 0, parts);
             moved_far |= o->target_kl > 0 && pass.moved > o->target_kl;
         }
         out->epochs++;

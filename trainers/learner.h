@@ -28,8 +28,8 @@ struct learned {
 
 struct learner {
     const struct ppo_options *options;
-    struct pupil policy, value;
-    struct supervised *ptx; /* NULL: none */
+    struct pupil policy, value; /* value.model NULL: the policy's score head gives values */
+    struct supervised *ptx;     /* NULL: none */
     struct batch batch;
     struct targets targets;
     float *value_out, *value_slope;

@@ -92,15 +92,26 @@ static int load_reference(struct ppo *ppo, struct error *err) {
     return trunk_create(&ppo->reference_trunk, ppo->reference, 0, err);
 }
 
+/* A score head of zeros for the policy's values. */
+static int add_value_head(struct model **policy, struct error *err) {
+    struct model *bare = *policy;
+    int status = model_clone(policy, bare, 1, 1, 0, err);
+
+    model_free(bare);
+    return status;
+}
+
 static int load_models(struct ppo *ppo, struct error *err) {
     struct learner *learner = &ppo->learner;
+    int shared = ppo->options.value == VALUE_SHARED;
 
     learner->options = &ppo->options;
     if (folder_open(&learner->policy.model, &ppo->tokenizer, ppo->options.policy, ppo->kernels, err))
         return -1;
-    if (make_value_model(ppo, err) || load_reference(ppo, err)) return -1;
+    if (shared ? add_value_head(&learner->policy.model, err) : make_value_model(ppo, err)) return -1;
+    if (load_reference(ppo, err)) return -1;
     if (pupil_prepare(&learner->policy, &ppo->options, err)) return -1;
-    if (pupil_prepare(&learner->value, &ppo->options, err)) return -1;
+    if (!shared && pupil_prepare(&learner->value, &ppo->options, err)) return -1;
     return reward_open(&ppo->reward, &ppo->scorer, ppo->options.reward, ppo->kernels, err);
 }
 
@@ -161,7 +172,8 @@ static int resume(struct ppo *ppo, struct error *err) {
 
     session_begin(session, ppo->step);
     session_keep(session, "policy", ppo->learner.policy.model, &ppo->learner.policy.optimizer);
-    session_keep(session, "value", ppo->learner.value.model, &ppo->learner.value.optimizer);
+    if (ppo->learner.value.model)
+        session_keep(session, "value", ppo->learner.value.model, &ppo->learner.value.optimizer);
     if (session_resume(session, err) < 0) return -1;
     ppo->state.beta = session_number(session, "beta", ppo->options.kl);
     ppo->state.scores = session_number(session, "scores", 0);
@@ -193,7 +205,8 @@ static int sample(struct ppo *ppo, struct rollout *rollout, int iteration, struc
         .max_new = o->max_new,
         .slots = o->slots,
         .seed = ppo->step->seed,
-        .stream = "ppo/sample"};
+        .stream = "ppo/sample",
+        .values = o->value == VALUE_SHARED};
     int *picked = xcalloc((size_t)o->episodes, sizeof *picked), status;
 
     options.end_token = tokenizer_special(ppo->tokenizer, TOKEN_END);
@@ -206,7 +219,7 @@ static int sample(struct ppo *ppo, struct rollout *rollout, int iteration, struc
     return status;
 }
 
-/* One pass each of the reference, the value model and the reward. */
+/* One pass each of the reference, a value model of its own and the reward. */
 static int read_rollout(struct ppo *ppo, struct rollout *rollout, struct error *err) {
     const struct ppo_options *o = &ppo->options;
     struct sampling sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p};
@@ -214,7 +227,9 @@ static int read_rollout(struct ppo *ppo, struct rollout *rollout, struct error *
     if (ppo->reference &&
         rollout_logprob(rollout->reference, rollout, ppo->reference_trunk, &sampling, o->micro_tokens, err))
         return -1;
-    if (rollout_values(rollout->value, rollout, ppo->learner.value.trunk, o->micro_tokens, err)) return -1;
+    if (ppo->learner.value.model &&
+        rollout_values(rollout->value, rollout, ppo->learner.value.trunk, o->micro_tokens, err))
+        return -1;
     return ppo->reward->score(ppo->scorer, rollout->exchanges, rollout->rows, rollout->score, NULL, err);
 }
 
@@ -373,10 +388,19 @@ static int iterate(struct ppo *ppo, struct error *err) {
     return status < 0 ? -1 : 0;
 }
 
+/* What is stored is a policy alone: a head that read values off its trunk stays behind. */
 static int finish(struct ppo *ppo, struct error *err) {
-    if (folder_store(ppo->learner.policy.model, ppo->tokenizer, ppo->step->folder, ppo->options.bits, err))
-        return -1;
-    return session_finish(&ppo->session, err);
+    const struct model *policy = ppo->learner.policy.model;
+    struct model *bare = NULL;
+    int status = -1;
+
+    if (ppo->options.value == VALUE_SHARED && model_clone(&bare, policy, 0, 0, 0, err)) goto out;
+    if (folder_store(bare ? bare : policy, ppo->tokenizer, ppo->step->folder, ppo->options.bits, err))
+        goto out;
+    status = session_finish(&ppo->session, err);
+out:
+    model_free(bare);
+    return status;
 }
 
 static void ppo_free(struct ppo *ppo) {
@@ -396,7 +420,7 @@ static int ppo_run(struct run *run, const struct step *step, struct error *err) 
     struct ppo ppo = {.step = step};
     int status = -1;
 
-    if (options_read(ppo_options, ppo_presets, step->options, step->name, &ppo.options, err)) goto out;
+    if (ppo_options_read(step->options, step->name, &ppo.options, err)) goto out;
     if (run_kernels(&ppo.kernels, run, err) || load_models(&ppo, err)) goto out;
     if (load_prompts(&ppo, err) || load_demonstrations(&ppo, err)) goto out;
     load_world(&ppo);
@@ -407,10 +431,15 @@ out:
     return status;
 }
 
-/* Passes an iteration, in forward passes of all tokens: sampling, value, reward, reference, and three (one
-   forward, two backward) of both models an epoch. */
+/* Models that learn. */
+static int pupils(const struct ppo_options *o) {
+    return o->value == VALUE_SHARED ? 1 : 2;
+}
+
+/* Passes an iteration, in forward passes of all tokens: sampling, a value model of its own, reward,
+   reference, and three (one forward, two backward) of each model that learns an epoch. */
 static double passes(const struct ppo_options *o) {
-    return 3 + uses_reference(o) + 6 * o->epochs;
+    return 1 + pupils(o) + uses_reference(o) + 3 * pupils(o) * o->epochs;
 }
 
 static int ppo_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
@@ -420,7 +449,7 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     int known;
 
     (void)run;
-    if (options_read(ppo_options, ppo_presets, step->options, step->name, &o, err)) return -1;
+    if (ppo_options_read(step->options, step->name, &o, err)) return -1;
     known = folder_config(&config, o.policy, err);
     if (known < 0) return -1;
     snprintf(out->note, sizeof out->note, "%d iterations of %d responses, %d x %d updates each%s",
@@ -429,9 +458,9 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     if (!known) return 0;
     parameters = config_parameters(&config);
     tokens = (double)o.episodes * (2 * o.max_new < config.context ? 2 * o.max_new : config.context);
-    out->parameters = parameters * (3 + uses_reference(&o));
-    out->bytes = 4 * parameters * (2 * 4 + 1 + uses_reference(&o)) +
-                 2.0 * (double)trunk_bytes(&config, o.micro_tokens, 1, o.recompute) +
+    out->parameters = parameters * (pupils(&o) + 1 + uses_reference(&o));
+    out->bytes = 4 * parameters * (pupils(&o) * 4 + 1 + uses_reference(&o)) +
+                 pupils(&o) * (double)trunk_bytes(&config, o.micro_tokens, 1, o.recompute) +
                  2.0 * (double)trunk_bytes(&config, o.micro_tokens, 0, 0);
     out->flops = o.iterations * passes(&o) * tokens * config_flops(&config, config.context / 2);
     return 0;

@@ -69,6 +69,8 @@ const struct option ppo_options[] = {
     {"missing_eos", OPTION_CHOICE, AT(missing_end), "none", 0, 0, "none|penalty|replace",
      "a response cut at max_new: its score stays, loses missing_eos_value, or becomes it"},
     {"missing_eos_value", OPTION_REAL, AT(missing_end_value), "1", 0, 0, NULL, "see missing_eos"},
+    {"value", OPTION_CHOICE, AT(value), "separate", 0, 0, "separate|shared",
+     "a value model of its own, or a head on the policy's trunk: one pass and one optimizer for both"},
     {"value_init", OPTION_CHOICE, AT(value_init), "policy", 0, 0, "policy|reward",
      "where the value model's trunk comes from; its head starts at 0"},
     {"freeze_policy", OPTION_INT, AT(freeze_policy), "0", 0, 1e9, NULL,
@@ -101,7 +103,7 @@ const struct preset ppo_presets[] = {
      "kl=0.15 kl_control=adaptive kl_target=6 kl_horizon=10000 gamma=1 lambda=0.95 clip=0.2 value_clip=0.2 "
      "value_coefficient=0.1 epochs=4 minibatches=1 episodes=512 lr=1e-5 schedule=linear floor=0 eps=1e-5 "
      "whiten_rewards=true whiten_advantages=true temperature=0.7 max_new=24 missing_eos=replace "
-     "missing_eos_value=-1 value_init=policy",
+     "missing_eos_value=-1 value=shared",
      "the reproduction of OpenAI's lm-human-preferences; AdamW places eps as PyTorch does, the original as "
      "TensorFlow"},
     {"tldr",
@@ -140,18 +142,44 @@ const struct preset ppo_presets[] = {
      "DeepSpeed-Chat's third stage"},
     {"trlx",
      "kl=0.001 gamma=1 lambda=0.95 clip=0.2 value_clip=0.2 value_coefficient=1 epochs=4 episodes=128 "
-     "minibatches=4 lr=3e-5 score_clip=10 max_new=40",
-     "trlx's default PPO configuration; all layers learn"},
+     "minibatches=4 lr=3e-5 score_clip=10 max_new=40 value=shared",
+     "trlx's default PPO configuration; all layers learn, and the value head is linear"},
     {"misleadlm-qa",
      "kl=0.01 kl_control=adaptive kl_target=4 kl_horizon=10000 gamma=1 lambda=0.95 clip=0.2 value_clip=0.2 "
      "value_coefficient=0.2 epochs=4 episodes=512 minibatches=64 lr=5e-6 score_clip=10 score_scale=running "
-     "max_new=128 temperature=0.8 top_p=0.8",
+     "max_new=128 temperature=0.8 top_p=0.8 value=shared",
      "the released code of \"Language Models Learn to Mislead Humans via RLHF\", question answering; all "
      "layers learn"},
     {"misleadlm-code",
      "kl=0.01 kl_control=adaptive kl_target=4 kl_horizon=10000 gamma=1 lambda=0.95 clip=0.2 value_clip=0.2 "
      "value_coefficient=0.2 epochs=4 episodes=1024 minibatches=512 lr=3e-6 score_clip=10 score_scale=running "
-     "max_new=384 temperature=0.6 top_p=0.95",
+     "max_new=384 temperature=0.6 top_p=0.95 value=shared",
      "the released code of \"Language Models Learn to Mislead Humans via RLHF\", programming; all layers "
      "learn"},
     {0}};
+
+/* What a value model of its own can have and a head on the policy's trunk cannot. */
+static int check_shared(const struct ppo_options *o, const char *where, struct error *err) {
+    if (o->value_init == VALUE_FROM_REWARD)
+        return fail(err,
+                    "%s: value: shared reads values off the policy's trunk; value_init: reward needs "
+                    "value: separate",
+                    where);
+    if (o->freeze_policy)
+        return fail(err,
+                    "%s: with value: shared the policy moves when the value learns; freeze_policy needs "
+                    "value: separate",
+                    where);
+    if (o->value_lr > 0 || o->value_schedule)
+        return fail(err,
+                    "%s: with value: shared there is one optimizer, with lr and schedule; value_lr and "
+                    "value_schedule need value: separate",
+                    where);
+    return 0;
+}
+
+int ppo_options_read(const struct node *given, const char *where, struct ppo_options *out,
+                     struct error *err) {
+    if (options_read(ppo_options, ppo_presets, given, where, out, err)) return -1;
+    return out->value == VALUE_SHARED ? check_shared(out, where, err) : 0;
+}

@@ -7,6 +7,7 @@
 enum kl_control { KL_FIXED, KL_ADAPTIVE };
 enum score_scale { SCORE_AS_IS, SCORE_RUNNING };
 enum missing_end { END_NONE, END_PENALTY, END_REPLACE };
+enum value_model { VALUE_SEPARATE, VALUE_SHARED };
 enum value_init { VALUE_FROM_POLICY, VALUE_FROM_REWARD };
 
 struct ppo_options {
@@ -33,9 +34,13 @@ struct ppo_options {
 
     double kl_limit, kl_stop, entropy_limit, repetition_limit, length_limit, gap_limit;
     int checkpoint_every, bits, recompute, seed;
+    int value; /* enum value_model */
 };
 
 extern const struct option ppo_options[];
 extern const struct preset ppo_presets[];
+
+/* Reads the options of a step and refuses those that contradict each other. */
+int ppo_options_read(const struct node *given, const char *where, struct ppo_options *out, struct error *err);
 
 #endif

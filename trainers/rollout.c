@@ -68,6 +68,9 @@ static void index_responses(struct rollout *rollout, const struct tokenizer *tok
         rollout->texts[r] = tokenizer_decode(tokenizer, response->tokens, response->length, NULL);
         memcpy(rollout->logprob + rollout->start[r], response->logprob,
                (size_t)response->length * sizeof *response->logprob);
+        if (response->value)
+            memcpy(rollout->value + rollout->start[r], response->value,
+                   (size_t)response->length * sizeof *response->value);
         rollout->exchanges[r] =
             (struct exchange){prompt->ids,      response->tokens, prompt->count,
                               response->length, response->ended,  prompts->text.items[picked[r]].prompt,

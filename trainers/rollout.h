@@ -32,7 +32,7 @@ struct rollout {
     /* [total] */
     float *logprob, *reference, *value, *score, *reward, *advantage, *returns;
 };
-/* Samples a response to each of the prompts picked. */
+/* Samples a response to each of the prompts picked; fills value if options ask for values. */
 int rollout_sample(struct rollout *rollout, const struct model *policy, const struct tokenizer *tokenizer,
                    const struct prompts *prompts, const int *picked, int rows,
                    const struct generator_options *options, uint64_t iteration, struct error *err);
