@@ -23,6 +23,27 @@ int run_end(const int *sizes, const int *items, int first, int count, int budget
     return end;
 }
 
+static int count_runs(const int *sizes, const int *items, int count, int budget) {
+    int runs = 0;
+
+    for (int first = 0; first < count; runs++) first = run_end(sizes, items, first, count, budget);
+    return runs;
+}
+
+int run_budget(const int *sizes, const int *items, int count, int budget) {
+    int runs = count_runs(sizes, items, count, budget), least = 1;
+
+    while (least < budget) {
+        int middle = least + (budget - least) / 2;
+
+        if (count_runs(sizes, items, count, middle) > runs)
+            least = middle + 1;
+        else
+            budget = middle;
+    }
+    return budget;
+}
+
 void fit_optimizer(struct optimizer *optimizer, const struct fit_options *options) {
     optimizer->beta1 = (float)options->beta1;
     optimizer->beta2 = (float)options->beta2;

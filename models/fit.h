@@ -102,5 +102,7 @@ void fit_optimizer(struct optimizer *optimizer, const struct fit_options *option
 
 /* Runs of items, each of at most `budget` tokens or one item: the end of the run that begins at `first`. */
 int run_end(const int *sizes, const int *items, int first, int count, int budget);
+/* The least budget that makes no more runs of these items than `budget` does: runs of nearly equal size. */
+int run_budget(const int *sizes, const int *items, int count, int budget);
 
 #endif

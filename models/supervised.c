@@ -62,10 +62,11 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
                      struct error *err) {
     double weight = total_weight(s->data, rows, count);
     struct slope of = {s, weight > 0 ? scale / weight : 0, 0};
+    int budget = run_budget(s->sizes, rows, count, s->micro_tokens);
     const float *hidden;
 
     for (int first = 0, end; first < count; first = end) {
-        end = run_end(s->sizes, rows, first, count, s->micro_tokens);
+        end = run_end(s->sizes, rows, first, count, budget);
         gather(s, rows + first, end - first);
         if (trunk_forward(s->trunk, &s->batch, 1, &hidden, err)) return -1;
         head_train(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN, 0,

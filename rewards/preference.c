@@ -76,14 +76,14 @@ static int learn(void *context, const int *items, int count, struct node *row, d
     struct job *job = context;
     struct exchange *rows = xcalloc(2 * (size_t)count, sizeof *rows);
     struct preference *p = &job->reader;
+    int budget = run_budget(job->sizes, items, count, job->fitting->options->fit.micro_tokens), status = 0;
     double right = 0;
     const float *hidden;
-    int status = 0;
 
     for (int i = 0; i < 2 * count; i++)
         rows[i] = pair_exchange(&job->fitting->train.items[items[i / 2]], i % 2 == 0);
     for (int first = 0, end; first < count && !status; first = end) {
-        end = run_end(job->sizes, items, first, count, job->fitting->options->fit.micro_tokens);
+        end = run_end(job->sizes, items, first, count, budget);
         gather(p, rows + 2 * first, 2 * (end - first));
         status = trunk_forward(p->trunk, &p->batch, 1, &hidden, err);
         if (status) break;

@@ -8,7 +8,7 @@
 
 #include "harness/memory.h"
 #include "harness/registry.h"
-#include "models/optimizer.h"
+#include "models/fit.h"
 #include "trainers/rollout.h"
 
 static struct ppo_options resolve(const char *preset) {
@@ -131,7 +131,7 @@ END_TEST
 
 START_TEST(a_batch_reads_all_but_each_response_s_last_token)
 {
-    int prompt[] = {1, 2, 3}, order[] = {1, 0}, end;
+    int prompt[] = {1, 2, 3}, order[] = {1, 0};
     struct rollout rollout = small_rollout();
     struct targets targets = {0};
     struct batch batch = {0};
@@ -140,8 +140,7 @@ START_TEST(a_batch_reads_all_but_each_response_s_last_token)
         rollout.exchanges[r].prompt = prompt;
         rollout.exchanges[r].prompt_length = 3;
     }
-    end = rollout_gather(&rollout, order, 0, 2, 100, &batch, &targets);
-    ck_assert_int_eq(end, 2);
+    rollout_gather(&rollout, order, 2, &batch, &targets);
     ck_assert_int_eq(batch.total, 3 + 4);
     ck_assert_int_eq(targets.count, 3);
     ck_assert_int_eq(targets.position[0], 2); /* the prompt's last token predicts the first response token */
@@ -149,9 +148,24 @@ START_TEST(a_batch_reads_all_but_each_response_s_last_token)
     ck_assert_int_eq(targets.position[1], 5);
     ck_assert_int_eq(targets.target[2], 5);
     ck_assert_int_eq(targets.item[2], 1);
-    ck_assert_int_eq(rollout_gather(&rollout, order, 0, 2, 4, &batch, &targets), 1);
     batch_free(&batch);
     targets_free(&targets);
+}
+END_TEST
+
+/* Greedy runs of at most 30 would be of 30 and 2 tokens. */
+START_TEST(micro_batches_are_as_few_as_fit_and_nearly_equal)
+{
+    const int sizes[] = {2, 5, 5, 5, 5, 5, 5, 50}, items[] = {1, 2, 3, 4, 5, 6, 0}, long_first[] = {7, 1, 2};
+
+    ck_assert_int_eq(run_end(sizes, items, 0, 7, 30), 6);
+    ck_assert_int_eq(run_budget(sizes, items, 7, 30), 17);
+    ck_assert_int_eq(run_end(sizes, items, 0, 7, 17), 3);
+    ck_assert_int_eq(run_end(sizes, items, 3, 7, 17), 7);
+    ck_assert_int_eq(run_budget(sizes, items, 7, 32), 32);
+    ck_assert_int_eq(run_budget(sizes, items, 7, 1000), 32);
+    ck_assert_int_eq(run_budget(sizes, long_first, 3, 12), 10); /* a row beyond the budget goes alone */
+    ck_assert_int_eq(run_budget(sizes, items, 0, 30), 1);
 }
 END_TEST
 
@@ -167,6 +181,7 @@ int main(void) {
     tcase_add_test(tests, each_prompt_comes_once_an_epoch_in_an_order_of_its_own);
     tcase_add_test(tests, a_rollout_is_measured_in_means_over_responses);
     tcase_add_test(tests, a_batch_reads_all_but_each_response_s_last_token);
+    tcase_add_test(tests, micro_batches_are_as_few_as_fit_and_nearly_equal);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);
     srunner_free(runner);

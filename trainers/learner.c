@@ -5,6 +5,7 @@
 
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "models/fit.h"
 #include "trainers/advantage.h"
 
 /* One minibatch on its way through the policy; sums are over tokens. */
@@ -132,11 +133,14 @@ static double count_tokens(const struct rollout *rollout, const int *rows, int c
 /* One update of both models from these rows. */
 static int learn_minibatch(struct learner *l, const struct rollout *rollout, const int *rows, int count,
                            int frozen, int with_entropy, struct pass *pass, struct error *err) {
+    int budget = run_budget(rollout->sizes, rows, count, l->options->micro_tokens);
+
     *pass = (struct pass){.learner = l, .rollout = rollout, .share = 1 / count_tokens(rollout, rows, count)};
     model_zero_grad(l->policy.model);
     if (l->value.model) model_zero_grad(l->value.model);
     for (int first = 0, end; first < count; first = end) {
-        end = rollout_gather(rollout, rows, first, count, l->options->micro_tokens, &l->batch, &l->targets);
+        end = run_end(rollout->sizes, rows, first, count, budget);
+        rollout_gather(rollout, rows + first, end - first, &l->batch, &l->targets);
         if (learn_batch(l, pass, frozen, with_entropy, err)) return -1;
     }
     return 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "models/fit.h"
 #include "trainers/advantage.h"
 
 int prompts_open(struct prompts *prompts, const struct node *data, const char *split,
@@ -57,6 +58,7 @@ static void make_arrays(struct rollout *rollout) {
 static void index_responses(struct rollout *rollout, const struct tokenizer *tokenizer,
                             const struct prompts *prompts, const int *picked) {
     rollout->start = xcalloc((size_t)rollout->rows + 1, sizeof *rollout->start);
+    rollout->sizes = xcalloc((size_t)rollout->rows, sizeof *rollout->sizes);
     for (int r = 0; r < rollout->rows; r++)
         rollout->start[r + 1] = rollout->start[r] + rollout->responses[r].length;
     rollout->total = rollout->start[rollout->rows];
@@ -65,6 +67,7 @@ static void index_responses(struct rollout *rollout, const struct tokenizer *tok
         const struct response *response = &rollout->responses[r];
         const struct tokens *prompt = &prompts->ids[picked[r]];
 
+        rollout->sizes[r] = prompt->count + response->length - 1;
         rollout->texts[r] = tokenizer_decode(tokenizer, response->tokens, response->length, NULL);
         memcpy(rollout->logprob + rollout->start[r], response->logprob,
                (size_t)response->length * sizeof *response->logprob);
@@ -108,6 +111,7 @@ void rollout_free(struct rollout *rollout) {
     free(rollout->responses);
     free(rollout->texts);
     free(rollout->start);
+    free(rollout->sizes);
     free(rollout->logprob);
     free(rollout->reference);
     free(rollout->value);
@@ -118,27 +122,19 @@ void rollout_free(struct rollout *rollout) {
     *rollout = (struct rollout){0};
 }
 
-static int read_length(const struct exchange *row) {
-    return row->prompt_length + row->response_length - 1;
-}
-
-int rollout_gather(const struct rollout *rollout, const int *rows, int first, int count, int budget,
-                   struct batch *batch, struct targets *targets) {
-    int end = first;
-
+void rollout_gather(const struct rollout *rollout, const int *rows, int count, struct batch *batch,
+                    struct targets *targets) {
     batch_clear(batch);
     targets->count = 0;
-    for (; end < count; end++) {
-        const struct exchange *row = &rollout->exchanges[rows[end]];
-        int before = batch->total + row->prompt_length - 1, item = rollout->start[rows[end]];
+    for (int i = 0; i < count; i++) {
+        const struct exchange *row = &rollout->exchanges[rows[i]];
+        int before = batch->total + row->prompt_length - 1, item = rollout->start[rows[i]];
 
-        if (end > first && batch->total + read_length(row) > budget) break;
         batch_add(batch, row->prompt, row->prompt_length);
         batch_extend(batch, row->response, row->response_length - 1);
         for (int t = 0; t < row->response_length; t++)
             targets_add(targets, before + t, row->response[t], item + t);
     }
-    return end;
 }
 
 /* Runs the trunk over all rows; reads each batch's positions, whose results come in the order of tokens. */
@@ -150,8 +146,10 @@ static int read_all(float *out, const struct rollout *rollout, struct trunk *tru
     const float *hidden;
 
     for (int r = 0; r < rollout->rows; r++) rows[r] = r;
+    budget = run_budget(rollout->sizes, rows, rollout->rows, budget);
     for (int first = 0, end; first < rollout->rows && !status; first = end) {
-        end = rollout_gather(rollout, rows, first, rollout->rows, budget, &batch, &targets);
+        end = run_end(rollout->sizes, rows, first, rollout->rows, budget);
+        rollout_gather(rollout, rows + first, end - first, &batch, &targets);
         status = trunk_forward(trunk, &batch, 0, &hidden, err);
         if (status) break;
         if (sampling)

@@ -29,6 +29,7 @@ struct rollout {
     struct response *responses;
     char **texts;
     int *start; /* [rows + 1] */
+    int *sizes; /* tokens of each row that a model reads: all but the last, which is only predicted */
     /* [total] */
     float *logprob, *reference, *value, *score, *reward, *advantage, *returns;
 };
@@ -38,12 +39,13 @@ int rollout_sample(struct rollout *rollout, const struct model *policy, const st
                    const struct generator_options *options, uint64_t iteration, struct error *err);
 void rollout_free(struct rollout *rollout);
 
-/* Puts rows[first] … rows[end-1] into the batch, each without its last token, which is only predicted;
-   targets' items are indices into the token arrays. Returns end: as many as fit `budget` tokens. */
-int rollout_gather(const struct rollout *rollout, const int *rows, int first, int count, int budget,
-                   struct batch *batch, struct targets *targets);
+/* Makes these rows the batch, each without its last token; targets' items are indices into the token arrays.
+ */
+void rollout_gather(const struct rollout *rollout, const int *rows, int count, struct batch *batch,
+                    struct targets *targets);
 
-/* Log-probabilities of the responses' tokens; values of the states before them. */
+/* Log-probabilities of the responses' tokens; values of the states before them. budget: tokens read at once.
+ */
 int rollout_logprob(float *out, const struct rollout *rollout, struct trunk *trunk,
                     const struct sampling *sampling, int budget, struct error *err);
 int rollout_values(float *out, const struct rollout *rollout, struct trunk *trunk, int budget,
