@@ -190,7 +190,12 @@ static void close_literal(struct literal *l) {
 
 /* Prompt, draft, separator, then `count` tokens of the response: what the model goes on with, greedily. */
 static struct response go_on(const struct literal *l, const struct exchange *row, int count, int most) {
-    struct generator_options options = {{0, 0, 1, 0}, most, l->end, 1, 1, "test"};
+    struct generator_options options = {.sampling = {0, 0, 1, 0},
+                                        .max_new = most,
+                                        .end_token = l->end,
+                                        .slots = 1,
+                                        .seed = 1,
+                                        .stream = "test"};
     struct response out = {0};
     struct tokens given = {0};
     struct request request = {.a = 0};
