@@ -4,6 +4,7 @@
 
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "models/span.h"
 #include "models/trunk.h"
 
 #define PROMPT_PASS 2048 /* tokens of prompts that go through together, or one prompt */
@@ -21,6 +22,8 @@ struct generator {
     const struct request *requests;
     struct response *responses;
     int count, next, finished; /* requests: all, not yet begun, done */
+    int *order, *group;        /* [count]: the order in which they begin; of each, the number of its prompt */
+    int last;                  /* the slot that the last one went to */
 
     struct trunk *trunk;
     struct decoder decoder;
@@ -61,6 +64,31 @@ static int check_requests(const struct generator *g, struct error *err) {
                         g->requests[i].length, context);
     }
     return 0;
+}
+
+/* Numbers the prompts and puts requests that share one next to each other. */
+static void order_requests(struct generator *g) {
+    struct span *prompts = xcalloc((size_t)g->count, sizeof *prompts);
+    int *first = xcalloc((size_t)g->count + 1, sizeof *first), known = 0;
+    struct span_index index = {0};
+
+    for (int i = 0; i < g->count; i++) {
+        const struct request *request = &g->requests[i];
+        size_t bytes = (size_t)request->length * sizeof *request->prompt;
+
+        g->group[i] = span_find(&index, prompts, (const char *)request->prompt, bytes);
+        if (g->group[i] < 0) {
+            prompts[known] = (struct span){(const char *)request->prompt, bytes};
+            span_add(&index, prompts, known);
+            g->group[i] = known++;
+        }
+        first[g->group[i] + 1]++;
+    }
+    for (int p = 1; p < known; p++) first[p] += first[p - 1];
+    for (int i = 0; i < g->count; i++) g->order[first[g->group[i]]++] = i;
+    free(index.slots);
+    free(prompts);
+    free(first);
 }
 
 static float *packed(const struct generator *g, const struct tensor *w, struct error *err) {
@@ -106,6 +134,9 @@ static int prepare(struct generator *g, struct error *err) {
         if (length > decoder->context) decoder->context = length;
     }
     slots = (size_t)decoder->slots;
+    g->order = xcalloc((size_t)g->count, sizeof *g->order);
+    g->group = xcalloc((size_t)g->count, sizeof *g->group);
+    order_requests(g);
     g->places = xcalloc(slots, sizeof *g->places);
     g->fills = xcalloc(slots, sizeof *g->fills);
     g->active = xcalloc(slots, sizeof *g->active);
@@ -149,6 +180,8 @@ static void discard(struct generator *g) {
     free(g->decoder.layers);
     free(g->decoder.slot);
     batch_free(&g->prompts);
+    free(g->order);
+    free(g->group);
     free(g->places);
     free(g->fills);
     free(g->active);
@@ -162,32 +195,52 @@ static void discard(struct generator *g) {
 
 static void begin(struct generator *g, int slot) {
     const struct generator_options *options = g->options;
-    const struct request *request = &g->requests[g->next];
-    struct response *response = &g->responses[g->next];
+    int index = g->order[g->next++];
+    const struct request *request = &g->requests[index];
+    struct response *response = &g->responses[index];
     struct place *place = &g->places[slot];
 
-    place->request = g->next++;
+    place->request = index;
+    place->token = request->prompt[request->length - 1];
+    g->last = slot;
     place->rng = rng_stream(options->seed, options->stream, request->a, request->b);
     response->tokens = xmalloc((size_t)room(g, request) * sizeof *response->tokens);
     response->logprob = xmalloc((size_t)room(g, request) * sizeof *response->logprob);
     if (options->values) response->value = xmalloc((size_t)room(g, request) * sizeof *response->value);
 }
 
-/* Puts waiting requests into free places; those in a row that share a prompt share its pass. */
+/* Gives a slot the keys and values of the one that the last request went to. */
+static void copy_slot(const struct generator *g, int slot) {
+    const struct config *c = &g->model->config;
+    const struct kernels *kernels = g->model->kernels;
+    size_t size = kernels->cache_size(1, g->decoder.context, c->kv_heads, c->head_size);
+
+    for (int i = 0; i < c->layers && slot != g->last; i++) {
+        float *cache = g->decoder.layers[i].cache;
+
+        kernels->copy(cache + size * (size_t)slot, cache + size * (size_t)g->last, size * sizeof *cache);
+    }
+}
+
+/* Puts waiting requests into free places. The first of a prompt makes a row of this pass, and others that
+   begin with it take their keys and values from that row; the rest, in later passes, copy them from the slot
+   of the one before and go on with the prompt's last token. */
 static int choose_prompts(struct generator *g) {
-    const struct request *last = NULL;
     int fills = 0;
 
     batch_clear(&g->prompts);
     for (int slot = 0; slot < g->decoder.slots && g->next < g->count; slot++) {
-        const struct request *request = &g->requests[g->next];
+        int index = g->order[g->next], known = g->next && g->group[index] == g->group[g->order[g->next - 1]];
+        const struct request *request = &g->requests[index];
 
         if (g->places[slot].request >= 0) continue;
-        if (!last || request->prompt != last->prompt || request->length != last->length) {
-            if (g->prompts.rows && g->prompts.total + request->length > PROMPT_PASS) break;
-            batch_add(&g->prompts, request->prompt, request->length);
+        if (known && !g->prompts.rows) {
+            copy_slot(g, slot);
+            begin(g, slot);
+            continue;
         }
-        last = request;
+        if (!known && g->prompts.rows && g->prompts.total + request->length > PROMPT_PASS) break;
+        if (!known) batch_add(&g->prompts, request->prompt, request->length);
         g->fills[fills++] = (struct fill){g->prompts.rows - 1, slot};
         begin(g, slot);
     }
@@ -242,19 +295,20 @@ static void draw(struct generator *g, int count) {
 }
 
 static int begin_prompts(struct generator *g, struct error *err) {
-    int fills = choose_prompts(g);
+    int fills;
 
-    if (fills == 0) return 0;
-    g->decoder.fills = g->fills;
-    g->decoder.fill_count = fills;
-    if (trunk_run(g->trunk, g->prompts.rows, g->prompts.total, g->prompts.tokens, g->prompts.start, NULL, 0,
-                  err))
-        return -1;
-    for (int i = 0; i < fills; i++) {
-        g->active[i] = g->fills[i].slot;
-        g->index[i] = g->fills[i].row;
+    while ((fills = choose_prompts(g)) > 0) {
+        g->decoder.fills = g->fills;
+        g->decoder.fill_count = fills;
+        if (trunk_run(g->trunk, g->prompts.rows, g->prompts.total, g->prompts.tokens, g->prompts.start, NULL,
+                      0, err))
+            return -1;
+        for (int i = 0; i < fills; i++) {
+            g->active[i] = g->fills[i].slot;
+            g->index[i] = g->fills[i].row;
+        }
+        draw(g, fills);
     }
-    draw(g, fills);
     return 0;
 }
 

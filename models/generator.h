@@ -29,9 +29,10 @@ struct generator_options {
     int values;         /* 1: the responses' values too, which the model's one score head reads off */
 };
 
-/* Fills responses[count]; each is freed with response_free(). The same weights give log-probabilities that
-   equal head_logprob(), and values that equal head_score(), to the bit. With temperature 0, logprob is that
-   of temperature 1. done (may be NULL) is called as responses finish. */
+/* Fills responses[count]; a prompt that several requests share is computed once. Each is freed with
+   response_free(). The same weights give log-probabilities that equal head_logprob(), and values that equal
+   head_score(), to the bit. With temperature 0, logprob is that of temperature 1. done (may be NULL) is
+   called as responses finish. */
 int generate(const struct model *model, const struct request *requests, int count,
              const struct generator_options *options, struct response *responses,
              void (*done)(void *context, int finished), void *context, struct error *err);

@@ -246,6 +246,47 @@ START_TEST(values_equal_the_trainers)
 }
 END_TEST
 
+static int prompt_tokens; /* embedded: those before a prompt's last */
+
+static void count_embed(float *out, const float *table, const float *positions, const int *token,
+                        const int *position, int count, int width) {
+    for (int i = 0; i < count; i++) prompt_tokens += position[i] < 19;
+    kernels_find("cpu")->embed(out, table, positions, token, position, count, width);
+}
+
+/* Five prompts of 20 tokens, the last two equal, four requests each in turn. */
+START_TEST(each_prompt_is_computed_once)
+{
+    struct generator_options options = options_of(SAMPLING_PLAIN, 0);
+    struct response responses[COUNT], one[COUNT];
+    struct request requests[COUNT];
+    int prompts[COUNT][20];
+    struct kernels counting;
+    struct model *model = new_model(_i);
+
+    make_requests(requests, prompts);
+    memcpy(prompts[4], prompts[3], sizeof prompts[4]);
+    for (int i = 0; i < COUNT; i++) requests[i] = (struct request){prompts[i % 5], 20, 5, (uint64_t)i};
+    counting = *model->kernels;
+    counting.embed = count_embed;
+    for (int i = 0; i < COUNT; i++) {
+        options.slots = 1;
+        ck_assert_int_eq(generate(model, &requests[i], 1, &options, &one[i], NULL, NULL, &err), 0);
+    }
+    model->kernels = &counting;
+    for (options.slots = 1; options.slots <= 64; options.slots += 3) {
+        prompt_tokens = 0;
+        ck_assert_int_eq(generate(model, requests, COUNT, &options, responses, NULL, NULL, &err), 0);
+        ck_assert_int_eq(prompt_tokens, 4 * 19);
+        assert_equal(one, responses);
+        free_all(responses);
+    }
+    free_all(one);
+    model->kernels = kernels_find("cpu");
+    model_free(model);
+}
+END_TEST
+
 /* One prompt of one token, 4000 responses of one token: each token's share is its probability within five
  * standard errors. */
 START_TEST(tokens_are_drawn_as_often_as_their_probability_says)
@@ -364,6 +405,7 @@ int main(void) {
     tcase_add_loop_test(tests, greedy_decoding_equals_a_full_forward_pass_for_each_token, 0, 2);
     tcase_add_loop_test(tests, sampled_log_probabilities_equal_the_trainers, 0, 2);
     tcase_add_loop_test(tests, values_equal_the_trainers, 0, 2);
+    tcase_add_loop_test(tests, each_prompt_is_computed_once, 0, 2);
     tcase_add_test(tests, tokens_are_drawn_as_often_as_their_probability_says);
     tcase_add_test(tests, a_response_ends_at_its_end_token_or_is_cut);
     tcase_add_test(tests, requests_that_cannot_be_met_are_errors);
