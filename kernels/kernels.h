@@ -5,8 +5,17 @@
 
 #include <stddef.h>
 
+/* What matrix products multiply: an array of float, or of bf16 in the backends whose name ends in "bf16"
+ * but CUDA's, which rounds floats on their way. */
+#ifdef __CUDACC__
+typedef float operand;
+#else
+typedef void operand;
+#endif
+
 struct kernels {
     const char *name;
+    size_t operand_bytes; /* of one element: 4 or 2 */
     /* Zeroed memory on 64-byte boundaries, in huge pages where they help; NULL when there is none. */
     void *(*alloc)(size_t bytes);
     void (*free)(void *memory);
@@ -23,8 +32,8 @@ struct kernels {
     void (*fetch)(void *array, const void *place, size_t bytes);
     void (*zero)(void *memory, size_t bytes);
     void (*copy)(void *out, const void *memory, size_t bytes);
-    /* Floats that pack() and cache_write() need. */
-    size_t (*pack_size)(int outs, int ins);
+    /* Bytes that pack() and cache_write() need; pack_size() is 0 where products read weights as they are. */
+    size_t (*pack_size)(int outs, int ins, int turned);
     size_t (*cache_size)(int slots, int context, int kv_heads, int head_size);
     /* Nothing but multiply-adds in registers, in the calling thread, or on all of a device: what the bench
        measures a machine's ceiling with. Returns the floating-point operations done; out: anything, so that
@@ -37,9 +46,11 @@ struct kernels {
 #undef OP
 };
 
-/* "cpu", or with a suffix that pins the instruction set: "cpu-avx512", "cpu-avx2", "cpu-portable"; or "cuda",
-   the first NVIDIA device, and "cuda-bf16", it with matrix products of operands rounded to bf16. NULL if this
-   machine cannot run it. CUDA does not survive fork(): a process that has found it must not fork to use it.
+/* "cpu", or with a suffix that pins the instruction set: "cpu-avx512", "cpu-avx2", "cpu-portable";
+   "cpu-bf16", whose operands are bf16, or pinned: "cpu-avx512bf16" (its dot products in hardware),
+   "cpu-avx512-bf16", "cpu-avx2-bf16", "cpu-portable-bf16"; or "cuda", the first NVIDIA device, and
+   "cuda-bf16", it with matrix products of operands rounded to bf16. NULL if this machine cannot run it. CUDA
+   does not survive fork(): a process that has found it must not fork to use it.
  */
 const struct kernels *kernels_find(const char *name);
 /* Why kernels_find() has just given NULL for that name: "this machine has no …". */

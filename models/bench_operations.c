@@ -25,7 +25,7 @@ struct arrays {
     const struct kernels *k;
     int rows, tokens;
     size_t size; /* floats of each of the first three */
-    float *a, *b, *c, *logits, *table, *cache, *columns, *tokenwise;
+    float *a, *b, *c, *logits, *dlogits, *table, *cache, *columns, *tokenwise;
     double *sum;
     int *token, *position, *start, *slot, *last;
 };
@@ -41,7 +41,7 @@ static void embed_backward(const struct arrays *x) {
 }
 
 static void gather(const struct arrays *x) {
-    x->k->gather(x->a, x->table, x->token, x->tokens, WIDTH);
+    x->k->gather(x->a, x->table, x->token, x->tokens, WIDTH * sizeof(float));
 }
 
 static void add(const struct arrays *x) {
@@ -72,14 +72,6 @@ static void bias_backward(const struct arrays *x) {
 
 static void rope(const struct arrays *x) {
     x->k->rope(x->a, x->b, x->c, x->position, x->tokens, 2 * HEADS, SIZE, QKV, 0);
-}
-
-static void gelu(const struct arrays *x) {
-    x->k->gelu(x->a, x->b, (size_t)x->tokens * FFN);
-}
-
-static void gelu_backward(const struct arrays *x) {
-    x->k->gelu_backward(x->a, x->b, x->c, (size_t)x->tokens * FFN);
 }
 
 static void swiglu(const struct arrays *x) {
@@ -115,7 +107,7 @@ static void logprob_with_entropy(const struct arrays *x) {
 }
 
 static void logprob_backward(const struct arrays *x) {
-    x->k->logprob_backward(x->logits, x->token, x->tokenwise, NULL, CHUNK, VOCAB, 1);
+    x->k->logprob_backward(x->dlogits, x->logits, x->token, x->tokenwise, NULL, CHUNK, VOCAB, 1);
 }
 
 static void truncate_top_p(const struct arrays *x) {
@@ -133,7 +125,8 @@ static void sum_squares(const struct arrays *x) {
 static void adamw(const struct arrays *x) {
     size_t part = x->size / 2;
 
-    x->k->adamw(x->a, x->b, x->b + part, x->c, part, 1, 1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1, 1);
+    x->k->adamw(x->a, x->b, x->b + part, x->c, NULL, NULL, (int)part, 1, 1, 1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1,
+                1);
 }
 
 /* bytes: floats that go to or from memory for each token (or each logit, element or key); 0: arithmetic
@@ -156,8 +149,6 @@ static const struct entry entries[] = {
     {"rmsnorm_backward", rmsnorm_backward, BY_TOKEN, 4 * WIDTH},
     {"bias_backward", bias_backward, BY_TOKEN, QKV},
     {"rope", rope, BY_TOKEN, 2 * 2 * WIDTH},
-    {"gelu", gelu, BY_TOKEN, 2 * FFN},
-    {"gelu_backward", gelu_backward, BY_TOKEN, 3 * FFN},
     {"swiglu", swiglu, BY_TOKEN, 1.5 * FFN},
     {"swiglu_backward", swiglu_backward, BY_TOKEN, 2.5 * FFN},
     {"attention", attention, BY_SCORE, 4},
@@ -171,7 +162,7 @@ static const struct entry entries[] = {
     {"logprob_backward", logprob_backward, BY_LOGIT, 2},
     {"embed_backward", embed_backward, BY_TOKEN, 3 * WIDTH},
     {"sum_squares", sum_squares, BY_ELEMENT, 1},
-    {"adamw", adamw, BY_ELEMENT, 3.5},
+    {"adamw", adamw, BY_ELEMENT, 4},
 };
 
 static double units_of(const struct arrays *x, int unit) {
@@ -252,8 +243,9 @@ static int *whole(const struct kernels *k, int count, int each, int offset, int 
 }
 
 static void arrays_free(struct arrays *x) {
-    void *const all[] = {x->a,         x->b,   x->c,     x->logits,   x->table, x->cache, x->columns,
-                         x->tokenwise, x->sum, x->token, x->position, x->start, x->slot,  x->last};
+    void *const all[] = {x->a,     x->b,        x->c,       x->logits,    x->dlogits,
+                         x->table, x->cache,    x->columns, x->tokenwise, x->sum,
+                         x->token, x->position, x->start,   x->slot,      x->last};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) x->k->free(all[i]);
@@ -266,8 +258,9 @@ static int arrays_create(struct arrays *x, const struct kernels *k, int rows, st
     x->b = noise(k, x->size, 1);
     x->c = noise(k, x->size, 2);
     x->logits = noise(k, (size_t)CHUNK * VOCAB, 3);
+    x->dlogits = noise(k, (size_t)CHUNK * VOCAB, 8);
     x->table = noise(k, (size_t)VOCAB * WIDTH, 4);
-    x->cache = noise(k, k->cache_size(SLOTS, LENGTH, HEADS, SIZE), 5);
+    x->cache = noise(k, k->cache_size(SLOTS, LENGTH, HEADS, SIZE) / sizeof(float), 5);
     x->columns = noise(k, (size_t)QKV, 6);
     x->tokenwise = noise(k, (size_t)x->tokens * HEADS, 7);
     x->sum = k->alloc(sizeof *x->sum);
@@ -276,8 +269,8 @@ static int arrays_create(struct arrays *x, const struct kernels *k, int rows, st
     x->start = whole(k, rows + 1, 1, 0, 0); /* set_starts() */
     x->slot = whole(k, SLOTS, 1, 0, 0);
     x->last = whole(k, SLOTS + CHUNK, SLOTS + CHUNK, LENGTH - 1, 0);
-    if (x->a && x->b && x->c && x->logits && x->table && x->cache && x->columns && x->tokenwise && x->sum &&
-        x->token && x->position && x->start && x->slot && x->last)
+    if (x->a && x->b && x->c && x->logits && x->dlogits && x->table && x->cache && x->columns &&
+        x->tokenwise && x->sum && x->token && x->position && x->start && x->slot && x->last)
         return 0;
     arrays_free(x);
     return fail(err, "no memory for the operations on %d tokens", rows * LENGTH);

@@ -116,32 +116,28 @@ static void add_result(struct bench *bench, struct result result) {
 /* One matrix product, out[rows][outs] = x[rows][ins] w[outs][ins]^T, or one of its gradients. */
 struct product {
     const struct kernels *kernels;
-    float *out, *x, *w, *packed;
+    operand *y, *x; /* of the two sides */
+    float *out, *w;
+    void *packed, *turned;
     int rows, outs, ins;
 };
 
 static void run_forward(void *context) {
     struct product *p = context;
 
-    p->kernels->matmul(p->out, p->x, p->w, NULL, p->rows, p->outs, p->ins, 0);
+    p->kernels->matmul(p->out, p->x, p->w, p->packed, NULL, NULL, p->rows, p->outs, p->ins);
 }
 
 static void run_dx(void *context) {
     struct product *p = context;
 
-    p->kernels->matmul_dx(p->x, p->out, p->w, p->rows, p->outs, p->ins, 0);
+    p->kernels->matmul_dx(p->out, p->y, p->w, p->turned, p->rows, p->outs, p->ins);
 }
 
 static void run_dw(void *context) {
     struct product *p = context;
 
-    p->kernels->matmul_dw(p->w, p->out, p->x, p->rows, p->outs, p->ins);
-}
-
-static void run_packed(void *context) {
-    struct product *p = context;
-
-    p->kernels->matmul_packed(p->out, p->x, p->packed, NULL, p->rows, p->outs, p->ins, 0);
+    p->kernels->matmul_dw(p->w, p->y, p->x, p->rows, p->outs, p->ins);
 }
 
 static void fill(const struct kernels *kernels, float *memory, size_t count, uint64_t index) {
@@ -152,30 +148,50 @@ static void fill(const struct kernels *kernels, float *memory, size_t count, uin
     kernels->unmap(memory, x, count * sizeof *x, 1);
 }
 
+/* An operand of noise, NULL when there is no memory. */
+static operand *make_operand(const struct kernels *kernels, size_t count, uint64_t index) {
+    float *x = kernels->alloc(count * sizeof *x);
+    operand *out;
+
+    if (x) fill(kernels, x, count, index);
+    if (!x || kernels->operand_bytes == sizeof(float)) return x;
+    out = kernels->alloc(count * kernels->operand_bytes);
+    if (out) kernels->narrow(out, x, count);
+    kernels->free(x);
+    return out;
+}
+
 static void product_free(struct product *product) {
-    product->kernels->free(product->out);
-    product->kernels->free(product->x);
-    product->kernels->free(product->w);
-    product->kernels->free(product->packed);
+    void *const all[] = {product->out, product->x, product->y, product->w, product->packed, product->turned};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) product->kernels->free(all[i]);
+}
+
+/* Memory for one layout of the widest weights; NULL also where none is needed. */
+static void *make_layout(const struct kernels *kernels, int widest, int narrowest, int turned) {
+    size_t bytes =
+        kernels->pack_size(widest, narrowest, turned) + kernels->pack_size(narrowest, widest, turned);
+
+    return bytes ? kernels->alloc(bytes) : NULL;
 }
 
 /* Room for the largest product of `rows` rows, outs and ins up to `widest`. */
 static int product_create(struct product *product, const struct kernels *kernels, int rows, int widest,
                           int narrowest, struct error *err) {
     size_t activations = (size_t)rows * widest, weights = (size_t)widest * narrowest;
-    size_t packed = kernels->pack_size(widest, narrowest) + kernels->pack_size(narrowest, widest);
 
     *product = (struct product){.kernels = kernels,
                                 .out = kernels->alloc(activations * sizeof(float)),
-                                .x = kernels->alloc(activations * sizeof(float)),
+                                .x = make_operand(kernels, activations, 1),
+                                .y = make_operand(kernels, activations, 0),
                                 .w = kernels->alloc(weights * sizeof(float)),
-                                .packed = kernels->alloc(packed * sizeof(float))};
-    if (!product->out || !product->x || !product->w || !product->packed) {
+                                .packed = make_layout(kernels, widest, narrowest, 0),
+                                .turned = make_layout(kernels, widest, narrowest, 1)};
+    if (!product->out || !product->x || !product->y || !product->w) {
         product_free(product);
         return fail(err, "no memory for products of %d x %d", rows, widest);
     }
-    fill(kernels, product->out, activations, 0);
-    fill(kernels, product->x, activations, 1);
     fill(kernels, product->w, weights, 2);
     return 0;
 }
@@ -191,9 +207,12 @@ static void measure_product(struct bench *bench, const char *part, const char *k
 /* The four products of a layer of that width: qkv, proj, up and down. */
 static void set_layer_shape(struct product *product, int which, int width) {
     const int outs[] = {3, 1, 4, 1}, ins[] = {1, 1, 1, 4};
+    const struct kernels *kernels = product->kernels;
 
     product->outs = outs[which] * width;
     product->ins = ins[which] * width;
+    if (product->packed) kernels->pack(product->packed, product->w, product->outs, product->ins, 0);
+    if (product->turned) kernels->pack(product->turned, product->w, product->outs, product->ins, 1);
 }
 
 /* 3 widths x 3 batches x 4 products x forward and both gradients. */
@@ -228,8 +247,7 @@ static int bench_decode(struct bench *bench, struct error *err) {
         for (int which = 1; which < 4; which++) {
             product.rows = cases[i].rows;
             set_layer_shape(&product, which, 768);
-            bench->kernels->pack(product.packed, product.w, product.outs, product.ins);
-            measure_product(bench, "decode", cases[i].kind, run_packed, &product);
+            measure_product(bench, "decode", cases[i].kind, run_forward, &product);
         }
     product_free(&product);
     return 0;
@@ -269,11 +287,9 @@ static void mean_loss(void *context, int first, int count, const float *logprob,
 
 static void run_step(void *context) {
     struct training *training = context;
-    const float *hidden;
 
     if (training->failed) return;
-    model_zero_grad(training->model);
-    training->failed = trunk_forward(training->trunk, &training->batch, 1, &hidden, &training->err);
+    training->failed = trunk_forward(training->trunk, &training->batch, 1, &training->err);
     if (training->failed) return;
     head_train(training->trunk, training->position, training->target, training->tokens, &SAMPLING_PLAIN, 0,
                mean_loss, training, NULL, NULL);

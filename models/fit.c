@@ -119,7 +119,6 @@ static int update(const struct fit *fit, const struct schedule_plan *plan, const
 
     if (fit->member >= 0) node_add_number(row, "member", fit->member);
     node_add_number(row, "step", step + 1);
-    model_zero_grad(fit->model);
     if (fit->learn(fit->context, order + slice->first, slice->count, row, &loss, err)) return -1;
     lr = schedule_lr((enum schedule)options->schedule, options->lr, step, plan->count,
                      (int)ceil(options->warmup * plan->count), options->floor);

@@ -155,14 +155,13 @@ static int gather(const struct work *work, int first, struct batch *batch, struc
 static int sum_reference(struct work *work, struct trunk *trunk, struct error *err) {
     struct batch batch = {0};
     struct targets targets = {0};
-    const float *hidden;
     float *logprob = NULL;
     int status = 0;
 
     for (int first = 0, end; first < work->count && !status; first = end) {
         end = gather(work, first, &batch, &targets);
         logprob = xrealloc(logprob, (size_t)targets.room, sizeof *logprob);
-        status = trunk_forward(trunk, &batch, 0, &hidden, err);
+        status = trunk_forward(trunk, &batch, 0, err);
         if (status) break;
         head_logprob(trunk, targets.position, targets.target, targets.count, &SAMPLING_PLAIN, logprob, NULL,
                      NULL);

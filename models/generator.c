@@ -91,35 +91,15 @@ static void order_requests(struct generator *g) {
     free(first);
 }
 
-static float *packed(const struct generator *g, const struct tensor *w, struct error *err) {
-    const struct kernels *kernels = g->model->kernels;
-    size_t bytes = kernels->pack_size(w->rows, w->cols) * sizeof(float);
-    float *out = kernels->alloc(bytes);
-
-    if (out)
-        kernels->pack(out, w->data, w->rows, w->cols);
-    else
-        fail(err, "no memory for the weights to decode with (%zu MiB)", bytes >> 20);
-    return out;
-}
-
-static int pack_layer(struct generator *g, int index, struct error *err) {
+static int make_cache(struct generator *g, int index, struct error *err) {
     const struct config *c = &g->model->config;
-    const struct layer *layer = &g->model->layers[index];
-    struct packed_layer *out = &g->decoder.layers[index];
-    size_t bytes =
-        g->model->kernels->cache_size(g->decoder.slots, g->decoder.context, c->kv_heads, c->head_size) *
-        sizeof(float);
+    struct decoder *decoder = &g->decoder;
+    size_t bytes = g->model->kernels->cache_size(decoder->slots, decoder->context, c->kv_heads, c->head_size);
 
-    if (!(out->qkv = packed(g, layer->qkv, err))) return -1;
-    if (!(out->proj = packed(g, layer->proj, err))) return -1;
-    if (!(out->up = packed(g, layer->up, err))) return -1;
-    if (!(out->down = packed(g, layer->down, err))) return -1;
-    out->cache = g->model->kernels->alloc(bytes);
-    if (!out->cache)
-        return fail(err, "no memory for the keys and values of %d rows of %d tokens (%zu MiB a layer)",
-                    g->decoder.slots, g->decoder.context, bytes >> 20);
-    return 0;
+    decoder->cache[index] = g->model->kernels->alloc(bytes);
+    if (decoder->cache[index]) return 0;
+    return fail(err, "no memory for the keys and values of %d rows of %d tokens (%zu MiB a layer)",
+                decoder->slots, decoder->context, bytes >> 20);
 }
 
 static int prepare(struct generator *g, struct error *err) {
@@ -148,36 +128,22 @@ static int prepare(struct generator *g, struct error *err) {
     g->value = xcalloc(slots, sizeof *g->value);
     decoder->slot = xcalloc(slots + (size_t)decoder->context, sizeof *decoder->slot);
     for (size_t i = 0; i < slots; i++) g->places[i].request = -1;
-    decoder->layers = xcalloc((size_t)layers, sizeof *decoder->layers);
+    decoder->cache = xcalloc((size_t)layers, sizeof *decoder->cache);
     for (int i = 0; i < layers; i++)
-        if (pack_layer(g, i, err)) return -1;
-    decoder->head = packed(g, g->model->head, err);
-    if (!decoder->head) return -1;
-    /* a decoder only reads the model */
+        if (make_cache(g, i, err)) return -1;
+    /* of the model, a decoder writes the layouts alone */
     if (trunk_create(&g->trunk, (struct model *)g->model, 0, err)) return -1;
     g->trunk->decoder = decoder;
     return 0;
-}
-
-static void release(const struct kernels *kernels, float *memory) {
-    if (memory) kernels->free(memory);
 }
 
 static void discard(struct generator *g) {
     const struct kernels *kernels = g->model->kernels;
 
     trunk_free(g->trunk);
-    for (int i = 0; g->decoder.layers && i < g->model->config.layers; i++) {
-        struct packed_layer *layer = &g->decoder.layers[i];
-
-        release(kernels, layer->qkv);
-        release(kernels, layer->proj);
-        release(kernels, layer->up);
-        release(kernels, layer->down);
-        release(kernels, layer->cache);
-    }
-    release(kernels, g->decoder.head);
-    free(g->decoder.layers);
+    for (int i = 0; g->decoder.cache && i < g->model->config.layers; i++)
+        if (g->decoder.cache[i]) kernels->free(g->decoder.cache[i]);
+    free(g->decoder.cache);
     free(g->decoder.slot);
     batch_free(&g->prompts);
     free(g->order);

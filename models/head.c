@@ -22,18 +22,25 @@ static const float *send_floats(const struct kernels *kernels, float *room, cons
     return kernels->send(room, array, (size_t)count * sizeof *array);
 }
 
+/* head_x = the hidden states at these positions; returns where operations read the positions. */
+static const int *gather_hidden(struct trunk *trunk, const int *position, int count) {
+    const struct kernels *kernels = trunk->model->kernels;
+    const int *at = send_ints(kernels, trunk->room.position, position, count);
+
+    kernels->gather(trunk->head_x, trunk->hidden, at, count,
+                    (size_t)trunk->model->config.width * trunk->operand_bytes);
+    return at;
+}
+
 void head_logits(struct trunk *trunk, const int *position, int count) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
 
-    kernels->gather(trunk->head_x, trunk->hidden, send_ints(kernels, trunk->room.position, position, count),
-                    count, c->width);
-    if (trunk->decoder)
-        kernels->matmul_packed(trunk->logits, trunk->head_x, trunk->decoder->head, NULL, count, c->vocab,
-                               c->width, 0);
-    else
-        kernels->matmul(trunk->logits, trunk->head_x, trunk->model->head->data, NULL, count, c->vocab,
-                        c->width, 0);
+    const struct tensor *head = trunk->model->head;
+
+    gather_hidden(trunk, position, count);
+    kernels->matmul(trunk->logits, trunk->head_x, head->data, head->packed, NULL, NULL, count, c->vocab,
+                    c->width);
 }
 
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling) {
@@ -82,14 +89,14 @@ void head_logprob(struct trunk *trunk, const int *position, const int *target, i
     trunk->model->kernels->sync();
 }
 
-/* d loss / d logits, in the place of the logits, to the gradients of the head and of hidden. */
+/* dlogits to the gradients of the head and of hidden. */
 static void logits_backward(struct trunk *trunk, const int *position, int count) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
     const struct tensor *head = trunk->model->head;
 
-    kernels->matmul_dw(trunk->model->head_grad, trunk->logits, trunk->head_x, count, c->vocab, c->width);
-    kernels->matmul_dx(trunk->head_dx, trunk->logits, head->data, count, c->vocab, c->width, 0);
+    kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
+    kernels->matmul_dx(trunk->head_dx, trunk->dlogits, head->data, head->turned, count, c->vocab, c->width);
     kernels->scatter_add(trunk->dhidden, trunk->head_dx,
                          send_ints(kernels, trunk->room.position, position, count), count, c->width);
 }
@@ -114,7 +121,7 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
         kernels->sync();
         slope(context, first, chunk, results.logprob, results.entropy, trunk->slope, entropy_slope);
         kernels->logprob_backward(
-            trunk->logits, at, send_floats(kernels, trunk->room.slope, trunk->slope, chunk),
+            trunk->dlogits, trunk->logits, at, send_floats(kernels, trunk->room.slope, trunk->slope, chunk),
             entropy_slope ? send_floats(kernels, trunk->room.entropy_slope, entropy_slope, chunk) : NULL,
             chunk, vocab, temperature);
         logits_backward(trunk, position + first, chunk);
@@ -125,12 +132,12 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
 void head_scores(struct trunk *trunk, const int *position, int count, float *out) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
+    const struct tensor *score = trunk->model->score;
     float *place = kernels->place(trunk->logits, out);
 
-    kernels->gather(trunk->head_x, trunk->hidden, send_ints(kernels, trunk->room.position, position, count),
-                    count, c->width);
-    kernels->matmul(place, trunk->head_x, trunk->model->score->data, NULL, count, c->score_heads, c->width,
-                    0);
+    gather_hidden(trunk, position, count);
+    kernels->matmul(place, trunk->head_x, score->data, score->packed, NULL, NULL, count, c->score_heads,
+                    c->width);
     kernels->fetch(out, place, (size_t)count * c->score_heads * sizeof *out);
 }
 
@@ -141,6 +148,15 @@ void head_score(struct trunk *trunk, const int *position, int count, float *out)
     trunk->model->kernels->sync();
 }
 
+/* The host's gradients as an operand. */
+static const operand *send_slope(struct trunk *trunk, const float *slope, int count) {
+    const float *at = send_floats(trunk->model->kernels, trunk->logits, slope, count);
+
+    if (trunk->operand_bytes == sizeof(float)) return at;
+    trunk->model->kernels->narrow(trunk->dlogits, at, (size_t)count);
+    return trunk->dlogits;
+}
+
 void head_score_backward(struct trunk *trunk, const int *position, int count, const float *dout) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
@@ -148,13 +164,13 @@ void head_score_backward(struct trunk *trunk, const int *position, int count, co
 
     for (int first = 0; first < count; first += HEAD_CHUNK) {
         int chunk = least(HEAD_CHUNK, count - first);
-        const float *slope = send_floats(kernels, trunk->logits, dout + (size_t)first * c->score_heads,
-                                         chunk * c->score_heads);
-        const int *at = send_ints(kernels, trunk->room.position, position + first, chunk);
+        const operand *slope =
+            send_slope(trunk, dout + (size_t)first * c->score_heads, chunk * c->score_heads);
+        const int *at = gather_hidden(trunk, position + first, chunk);
 
-        kernels->gather(trunk->head_x, trunk->hidden, at, chunk, c->width);
         kernels->matmul_dw(score->grad, slope, trunk->head_x, chunk, c->score_heads, c->width);
-        kernels->matmul_dx(trunk->head_dx, slope, score->data, chunk, c->score_heads, c->width, 0);
+        kernels->matmul_dx(trunk->head_dx, slope, score->data, score->turned, chunk, c->score_heads,
+                           c->width);
         kernels->scatter_add(trunk->dhidden, trunk->head_dx, at, chunk, c->width);
     }
     kernels->sync();

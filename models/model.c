@@ -109,6 +109,60 @@ static void place_data(struct model *model) {
     }
 }
 
+/* Whether products multiply by this tensor. */
+static int is_weight(const struct model *model, const struct tensor *tensor) {
+    if (tensor == model->embedding) return model->config.tied;
+    return tensor->rank == 2 && tensor != model->positions;
+}
+
+static size_t layout_bytes(const struct model *model, const struct tensor *tensor, int turned) {
+    size_t bytes =
+        is_weight(model, tensor) ? model->kernels->pack_size(tensor->rows, tensor->cols, turned) : 0;
+
+    return (bytes + 63) / 64 * 64;
+}
+
+/* One layout of all weights; what it needs on this backend may be nothing. */
+static int make_layout(struct model *model, void **memory, int turned, struct error *err) {
+    size_t bytes = 0;
+    char *next;
+
+    for (int i = 0; i < model->count; i++) bytes += layout_bytes(model, &model->tensors[i], turned);
+    if (*memory || bytes == 0) return 0;
+    next = *memory = model->kernels->alloc(bytes);
+    if (!next) return fail(err, "no memory for the weights as products read them (%zu MiB)", bytes >> 20);
+    for (int i = 0; i < model->count; i++) {
+        struct tensor *tensor = &model->tensors[i];
+        size_t room = layout_bytes(model, tensor, turned);
+
+        if (room && turned) tensor->turned = next;
+        if (room && !turned) tensor->packed = next;
+        next += room;
+    }
+    model->stale = 1;
+    return 0;
+}
+
+int model_ready(struct model *model, int training, struct error *err) {
+    const struct kernels *kernels = model->kernels;
+
+    if (make_layout(model, &model->packed, 0, err)) return -1;
+    if (training && make_layout(model, &model->turned, 1, err)) return -1;
+    if (!model->stale) return 0;
+    for (int i = 0; i < model->count; i++) {
+        const struct tensor *tensor = &model->tensors[i];
+
+        if (tensor->packed) kernels->pack(tensor->packed, tensor->data, tensor->rows, tensor->cols, 0);
+        if (tensor->turned) kernels->pack(tensor->turned, tensor->data, tensor->rows, tensor->cols, 1);
+    }
+    model->stale = 0;
+    return 0;
+}
+
+void model_changed(struct model *model) {
+    model->stale = 1;
+}
+
 static int make_rotary(struct model *model, struct error *err) {
     int half = model->config.head_size / 2;
     size_t bytes = (size_t)model->config.context * (size_t)half * sizeof(float);
@@ -194,6 +248,7 @@ void model_init(struct model *model, uint64_t seed) {
     }
     fill(model, model->norm, 1);
     if (model->score) draw(model, model->score, score_deviation(model), seed);
+    model_changed(model);
 }
 
 static int make_head_grad(struct model *model, struct error *err) {
@@ -249,6 +304,8 @@ void model_free(struct model *model) {
     if (model->data) model->kernels->free(model->data);
     if (model->grad) model->kernels->free(model->grad);
     if (model->config.tied && model->head_grad) model->kernels->free(model->head_grad);
+    if (model->packed) model->kernels->free(model->packed);
+    if (model->turned) model->kernels->free(model->turned);
     if (model->cosine) model->kernels->free(model->cosine);
     if (model->sine) model->kernels->free(model->sine);
     free(model->tensors);

@@ -13,8 +13,9 @@ struct tensor {
     char name[96];
     int rows, cols; /* cols 1 and rank 1 for vectors */
     int rank;
-    float *data, *grad; /* into the model's buffers, kernel memory; grad NULL when not training */
-    int decays;         /* weight decay applies (matrices) */
+    float *data, *grad;    /* into the model's buffers, kernel memory; grad NULL when not training */
+    int decays;            /* weight decay applies (matrices) */
+    void *packed, *turned; /* data laid out for products and for those of gradients; NULL: they read data */
 };
 
 /* Where one layer's tensors are; NULL where the architecture has none. qkv is one matrix [(heads + 2
@@ -34,7 +35,9 @@ struct model {
     float *head_grad;   /* head->grad; or, tied, apart until model_join_grad() */
     struct tensor *embedding, *positions, *norm, *norm_bias, *head, *score; /* head == embedding when tied */
     struct layer *layers;
-    float *cosine, *sine; /* rotary tables [context][head_size / 2] */
+    float *cosine, *sine;  /* rotary tables [context][head_size / 2] */
+    void *packed, *turned; /* memory of the tensors' layouts, NULL until model_ready() */
+    int stale;             /* the layouts are not those of data */
 };
 
 int model_create(struct model **out, const struct config *config, const struct kernels *kernels,
@@ -53,6 +56,12 @@ void model_join_grad(struct model *model);
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
                 struct error *err);
 void model_free(struct model *model);
+
+/* Makes the layouts that products read, unless they are there and data has not changed since; training: those
+ * of gradients too. Every pass of a trunk begins with it. */
+int model_ready(struct model *model, int training, struct error *err);
+/* Data was written by other hands than optimizer_update(), which keeps the layouts up to date. */
+void model_changed(struct model *model);
 
 /* A folder with model.safetensors and config.json. bits: 32, or 16 for bf16 storage (rounded to nearest
  * even). */

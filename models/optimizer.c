@@ -32,7 +32,10 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
     kernels->fetch(&squares, sum, sizeof squares);
     if (kernels->sync()) return NAN;
     norm = sqrt(squares);
-    if (!isfinite(norm)) return norm;
+    if (!isfinite(norm)) {
+        model_zero_grad(model);
+        return norm;
+    }
     scale = optimizer->clip > 0 && norm > optimizer->clip ? (float)(optimizer->clip / norm) : 1;
     optimizer->step++;
     correction1 = 1 - pow(optimizer->beta1, optimizer->step);
@@ -41,10 +44,10 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
         const struct tensor *tensor = &model->tensors[i];
         size_t first = (size_t)(tensor->data - model->data);
 
-        kernels->adamw(tensor->data, optimizer->m + first, optimizer->v + first, tensor->grad,
-                       (size_t)tensor->rows * tensor->cols, scale, lr, optimizer->beta1, optimizer->beta2,
-                       optimizer->eps, tensor->decays ? optimizer->decay : 0, (float)correction1,
-                       (float)correction2);
+        kernels->adamw(tensor->data, optimizer->m + first, optimizer->v + first, tensor->grad, tensor->packed,
+                       tensor->turned, tensor->rows, tensor->cols, scale, lr, optimizer->beta1,
+                       optimizer->beta2, optimizer->eps, tensor->decays ? optimizer->decay : 0,
+                       (float)correction1, (float)correction2);
     }
     return norm;
 }

@@ -15,8 +15,8 @@ struct optimizer {
 int optimizer_create(struct optimizer *optimizer, const struct model *model,
                      struct error *err); /* 0.9, 0.999, 1e-8, 0, 1 */
 void optimizer_free(struct optimizer *optimizer, const struct model *model);
-/* One update from model->grad (left as it is, joined); returns the gradient's norm before clipping. A norm
- * that is not finite changes nothing; nor does a device that fails, which is NAN. */
+/* One update from the model's gradients, which become 0; returns their norm before clipping. A norm that is
+ * not finite leaves the parameters as they are; so does a device that fails, which is NAN. */
 double optimizer_update(struct optimizer *optimizer, struct model *model, float lr);
 
 enum schedule { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE };

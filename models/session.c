@@ -21,13 +21,12 @@ void session_keep(struct session *session, const char *name, struct model *model
                   struct optimizer *optimizer) {
     session->kernels = model->kernels;
     keep_array(session, xprintf("%s", name), model->data, model->size);
-    if (!optimizer) return;
     keep_array(session, xprintf("%s.m", name), optimizer->m, model->size);
     keep_array(session, xprintf("%s.v", name), optimizer->v, model->size);
     session->optimizers =
         xrealloc(session->optimizers, (size_t)session->optimizer_count + 1, sizeof *session->optimizers);
     session->optimizers[session->optimizer_count++] =
-        (struct session_optimizer){xprintf("%s.updates", name), optimizer};
+        (struct session_optimizer){xprintf("%s.updates", name), optimizer, model};
 }
 
 /* The kept arrays as the host sees them, until close_views(). */
@@ -64,6 +63,7 @@ int session_resume(struct session *session, struct error *err) {
         struct session_optimizer *kept = &session->optimizers[i];
 
         kept->optimizer->step = (int)session_number(session, kept->name, 0);
+        model_changed(kept->model);
     }
     if (log_open(&session->log, session->step, (long)session_number(session, "log", 0), err)) return -1;
     return found;

@@ -18,13 +18,14 @@ struct session {
     struct session_optimizer {
         char *name;
         struct optimizer *optimizer;
+        struct model *model;
     } * optimizers;
     int optimizer_count;
     struct node *state; /* the numbers that were resumed from; NULL after a fresh start */
 };
 
 void session_begin(struct session *session, const struct step *step);
-/* What a checkpoint holds; the arrays must stay where they are. optimizer may be NULL. */
+/* What a checkpoint holds; the arrays must stay where they are. */
 void session_keep(struct session *session, const char *name, struct model *model,
                   struct optimizer *optimizer);
 /* Fills what is kept from the last checkpoint, if there is one, and opens the log there. 1 resumed, 0 fresh.

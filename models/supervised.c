@@ -63,12 +63,11 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
     double weight = total_weight(s->data, rows, count);
     struct slope of = {s, weight > 0 ? scale / weight : 0, 0};
     int budget = run_budget(s->sizes, rows, count, s->micro_tokens);
-    const float *hidden;
 
     for (int first = 0, end; first < count; first = end) {
         end = run_end(s->sizes, rows, first, count, budget);
         gather(s, rows + first, end - first);
-        if (trunk_forward(s->trunk, &s->batch, 1, &hidden, err)) return -1;
+        if (trunk_forward(s->trunk, &s->batch, 1, err)) return -1;
         head_train(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN, 0,
                    token_slope, &of, s->logprob, NULL);
         trunk_backward(s->trunk);
@@ -79,12 +78,11 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
 
 int supervised_loss(struct supervised *s, const int *rows, int count, double *loss, struct error *err) {
     double sum = 0, weight = total_weight(s->data, rows, count);
-    const float *hidden;
 
     for (int first = 0, end; first < count; first = end) {
         end = run_end(s->sizes, rows, first, count, s->micro_tokens);
         gather(s, rows + first, end - first);
-        if (trunk_forward(s->trunk, &s->batch, 0, &hidden, err)) return -1;
+        if (trunk_forward(s->trunk, &s->batch, 0, err)) return -1;
         head_logprob(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN,
                      s->logprob, NULL, NULL);
         for (int i = 0; i < s->targets.count; i++)

@@ -21,8 +21,18 @@ static float *take(struct arena *arena, size_t count) {
     return at;
 }
 
+/* So many elements of operands. */
+static operand *take_operands(struct arena *arena, const struct trunk *trunk, size_t count) {
+    return take(arena, (count * trunk->operand_bytes + sizeof(float) - 1) / sizeof(float));
+}
+
 static int *take_ints(struct arena *arena, size_t count) {
     return (int *)take(arena, count); /* both have four bytes */
+}
+
+/* Whether operands are smaller than floats. */
+static int narrows(const struct trunk *trunk) {
+    return trunk->operand_bytes < sizeof(float);
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -37,21 +47,21 @@ static int up_width(const struct config *config) {
     return config->gated ? 2 * config->ffn : config->ffn;
 }
 
-static void take_layer(struct arena *arena, struct activations *out, const struct config *config,
-                       size_t count) {
+static void take_layer(struct arena *arena, const struct trunk *trunk, struct activations *out,
+                       const struct config *config, size_t count) {
     size_t width = count * config->width;
 
-    out->norm1 = take(arena, width);
+    out->norm1 = take_operands(arena, trunk, width);
     out->mean1 = take(arena, count);
     out->rstd1 = take(arena, count);
-    out->qkv = take(arena, count * qkv_width(config));
-    out->attention = take(arena, count * config->heads * config->head_size);
+    out->qkv = take_operands(arena, trunk, count * qkv_width(config));
+    out->attention = take_operands(arena, trunk, count * config->heads * config->head_size);
     out->logsum = take(arena, count * config->heads);
-    out->norm2 = take(arena, width);
+    out->norm2 = take_operands(arena, trunk, width);
     out->mean2 = take(arena, count);
     out->rstd2 = take(arena, count);
-    out->up = take(arena, count * up_width(config));
-    out->act = take(arena, count * config->ffn);
+    out->up = take_operands(arena, trunk, count * up_width(config));
+    out->act = take_operands(arena, trunk, count * config->ffn);
 }
 
 /* Without keep the residual stream is one array that every layer changes in place. */
@@ -61,7 +71,7 @@ static void take_layers(struct arena *arena, struct trunk *trunk, const struct c
     int apart = keep && !trunk->recompute;
 
     if (!apart) {
-        take_layer(arena, &shared, config, count);
+        take_layer(arena, trunk, &shared, config, count);
         shared.x = shared.middle = take(arena, count * config->width);
     }
     for (int i = 0; i < config->layers; i++) {
@@ -69,7 +79,7 @@ static void take_layers(struct arena *arena, struct trunk *trunk, const struct c
 
         *layer = shared;
         if (apart) {
-            take_layer(arena, layer, config, count);
+            take_layer(arena, trunk, layer, config, count);
             layer->middle = take(arena, count * config->width);
         }
         if (keep) layer->x = take(arena, count * config->width);
@@ -84,14 +94,18 @@ static void take_gradients(struct arena *arena, struct trunk *trunk, const struc
     trunk->dhidden = take(arena, count * config->width);
     trunk->dx = take(arena, count * config->width);
     trunk->dnorm = take(arena, count * config->width);
-    trunk->wide = take(arena, count * larger(up_width(config), qkv_width(config)));
-    trunk->narrow = take(arena, count * larger(config->ffn, heads));
+    trunk->wide = take_operands(arena, trunk, count * larger(up_width(config), qkv_width(config)));
+    trunk->narrow = take(arena, count * (config->gated ? larger(config->ffn, heads) : heads));
+    trunk->rounded = narrows(trunk) ? take_operands(arena, trunk, count * config->width) : NULL;
 }
 
 static void take_head(struct arena *arena, struct trunk *trunk, const struct config *config) {
-    trunk->head_x = take(arena, (size_t)HEAD_CHUNK * config->width);
+    size_t logits = (size_t)HEAD_CHUNK * larger(config->vocab, config->score_heads);
+
+    trunk->head_x = take_operands(arena, trunk, (size_t)HEAD_CHUNK * config->width);
     trunk->head_dx = take(arena, (size_t)HEAD_CHUNK * config->width);
-    trunk->logits = take(arena, (size_t)HEAD_CHUNK * larger(config->vocab, config->score_heads));
+    trunk->logits = take(arena, logits);
+    trunk->dlogits = narrows(trunk) ? take_operands(arena, trunk, logits) : trunk->logits;
     trunk->room = (struct head_room){.position = take_ints(arena, HEAD_CHUNK),
                                      .target = take_ints(arena, HEAD_CHUNK),
                                      .best = take_ints(arena, HEAD_CHUNK),
@@ -110,11 +124,11 @@ static void take_all(struct arena *arena, struct trunk *trunk, const struct conf
 
     trunk->tokens = take_ints(arena, count);
     trunk->position = take_ints(arena, count);
-    trunk->identity = take_ints(arena, count);
     trunk->start = take_ints(arena, (size_t)rows + 1);
     trunk->slot = take_ints(arena, count);
     take_layers(arena, trunk, config, count, keep);
-    trunk->hidden = take(arena, count * config->width);
+    trunk->hidden = take_operands(arena, trunk, count * config->width);
+    trunk->last = trunk->decoder ? take(arena, (size_t)rows * config->width) : NULL;
     trunk->mean = take(arena, count);
     trunk->rstd = take(arena, count);
     if (keep) take_gradients(arena, trunk, config, count);
@@ -126,6 +140,7 @@ int trunk_create(struct trunk **out, struct model *model, int recompute, struct 
 
     (void)err;
     trunk->model = model;
+    trunk->operand_bytes = model->kernels->operand_bytes;
     trunk->recompute = recompute;
     trunk->layers = xcalloc((size_t)model->config.layers, sizeof *trunk->layers);
     *out = trunk;
@@ -141,6 +156,7 @@ void trunk_free(struct trunk *trunk) {
 
 size_t trunk_bytes(const struct config *config, int tokens, int training, int recompute) {
     struct trunk trunk = {.recompute = recompute,
+                          .operand_bytes = sizeof(float),
                           .layers = xcalloc((size_t)config->layers, sizeof *trunk.layers)};
     struct arena arena = {0};
 
@@ -169,33 +185,37 @@ static int reserve(struct trunk *trunk, int rows, int total, int keep, struct er
     return 0;
 }
 
-static void copy(struct trunk *trunk, float *out, const float *x) {
-    if (out != x)
-        trunk->model->kernels->gather(out, x, trunk->identity, trunk->total, trunk->model->config.width);
+/* out = base + x w' + bias */
+static void linear(struct trunk *trunk, float *out, const float *base, const operand *x,
+                   const struct tensor *w, const struct tensor *bias) {
+    trunk->model->kernels->matmul(out, x, w->data, w->packed, bias ? bias->data : NULL, base, trunk->total,
+                                  w->rows, w->cols);
 }
 
-/* out = x w' + bias, or that added to out; packed: w laid out for decoding, or NULL. */
-static void linear(struct trunk *trunk, float *out, const float *x, const struct tensor *w,
-                   const struct tensor *bias, const float *packed, int add) {
-    const struct kernels *kernels = trunk->model->kernels;
-    const float *offset = bias ? bias->data : NULL;
-
-    if (packed)
-        kernels->matmul_packed(out, x, packed, offset, trunk->total, w->rows, w->cols, add);
-    else
-        kernels->matmul(out, x, w->data, offset, trunk->total, w->rows, w->cols, add);
+/* The same as an operand, without base. */
+static void linear_operand(struct trunk *trunk, operand *out, const operand *x, const struct tensor *w,
+                           const struct tensor *bias) {
+    trunk->model->kernels->matmul_operand(out, x, w->data, w->packed, bias ? bias->data : NULL, trunk->total,
+                                          w->rows, w->cols);
 }
 
-static void linear_backward(struct trunk *trunk, float *dx, const float *dy, const float *x, struct tensor *w,
+/* Adds the gradients of w and bias. */
+static void weight_backward(struct trunk *trunk, const operand *dy, const operand *x, struct tensor *w,
                             struct tensor *bias) {
     const struct kernels *kernels = trunk->model->kernels;
 
-    kernels->matmul_dx(dx, dy, w->data, trunk->total, w->rows, w->cols, 0);
     kernels->matmul_dw(w->grad, dy, x, trunk->total, w->rows, w->cols);
     if (bias) kernels->bias_backward(bias->grad, dy, trunk->total, w->rows);
 }
 
-static void norm(struct trunk *trunk, float *out, float *mean, float *rstd, const float *x,
+/* The gradient of the residual stream as an operand. */
+static const operand *round_gradient(struct trunk *trunk, const float *dx) {
+    if (!narrows(trunk)) return dx;
+    trunk->model->kernels->narrow(trunk->rounded, dx, (size_t)trunk->total * trunk->model->config.width);
+    return trunk->rounded;
+}
+
+static void norm(struct trunk *trunk, operand *out, float *mean, float *rstd, const float *x,
                  const struct tensor *weight, const struct tensor *bias) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
@@ -218,7 +238,7 @@ static void norm_backward(struct trunk *trunk, float *dx, const float *dy, const
                                     trunk->total, c->width);
 }
 
-static void rotate(struct trunk *trunk, float *qkv, int inverse) {
+static void rotate(struct trunk *trunk, operand *qkv, int inverse) {
     const struct config *c = &trunk->model->config;
 
     if (c->rotary)
@@ -227,16 +247,16 @@ static void rotate(struct trunk *trunk, float *qkv, int inverse) {
                                     inverse);
 }
 
-static void write_cache(struct trunk *trunk, float *cache, const float *qkv, const int *slot, int first,
+static void write_cache(struct trunk *trunk, void *cache, const operand *qkv, const int *slot, int first,
                         int count) {
     const struct config *c = &trunk->model->config;
+    size_t before = (size_t)first * (size_t)qkv_width(c) * trunk->operand_bytes;
 
-    trunk->model->kernels->cache_write(cache, qkv + (size_t)first * qkv_width(c), slot,
-                                       trunk->position + first, count, trunk->decoder->context, c->heads,
-                                       c->kv_heads, c->head_size);
+    trunk->model->kernels->cache_write(cache, (const char *)qkv + before, slot, trunk->position + first,
+                                       count, trunk->decoder->context, c->heads, c->kv_heads, c->head_size);
 }
 
-static void fill_cache(struct trunk *trunk, float *cache, const float *qkv) {
+static void fill_cache(struct trunk *trunk, void *cache, const operand *qkv) {
     struct decoder *decoder = trunk->decoder;
 
     for (int i = 0; i < decoder->fill_count; i++) {
@@ -250,7 +270,7 @@ static void fill_cache(struct trunk *trunk, float *cache, const float *qkv) {
     }
 }
 
-static void attend(struct trunk *trunk, const struct activations *a, float *cache) {
+static void attend(struct trunk *trunk, const struct activations *a, void *cache) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
     const struct decoder *decoder = trunk->decoder;
@@ -268,15 +288,6 @@ static void attend(struct trunk *trunk, const struct activations *a, float *cach
     if (decoder) fill_cache(trunk, cache, a->qkv);
 }
 
-static void activate(struct trunk *trunk, const struct activations *a) {
-    const struct config *c = &trunk->model->config;
-
-    if (c->gated)
-        trunk->model->kernels->swiglu(a->act, a->up, trunk->total, c->ffn);
-    else
-        trunk->model->kernels->gelu(a->act, a->up, (size_t)trunk->total * c->ffn);
-}
-
 /* The last layer of a prompt pass goes on with the rows' last tokens alone: only these are drawn from. */
 static void keep_last_tokens(struct trunk *trunk, struct activations *a) {
     const struct config *c = &trunk->model->config;
@@ -286,45 +297,49 @@ static void keep_last_tokens(struct trunk *trunk, struct activations *a) {
 
     for (int r = 0; r < trunk->rows; r++) last[r] = trunk->host_start[r + 1] - 1;
     kernels->unmap(trunk->position, last, bytes, 1);
-    kernels->gather(a->qkv, a->attention, trunk->position, trunk->rows, c->heads * c->head_size);
-    kernels->gather(a->norm1, a->x, trunk->position, trunk->rows, c->width);
+    kernels->gather(a->qkv, a->attention, trunk->position, trunk->rows,
+                    (size_t)(c->heads * c->head_size) * trunk->operand_bytes);
+    kernels->gather(trunk->last, a->x, trunk->position, trunk->rows, (size_t)c->width * sizeof(float));
     a->attention = a->qkv;
-    a->x = a->norm1;
+    a->x = trunk->last;
     trunk->total = trunk->rows;
 }
 
 static void attention_half(struct trunk *trunk, int index) {
-    const struct packed_layer none = {0}, *packed = trunk->decoder ? &trunk->decoder->layers[index] : &none;
     const struct layer *layer = &trunk->model->layers[index];
     struct activations *a = &trunk->layers[index];
 
     norm(trunk, a->norm1, a->mean1, a->rstd1, a->x, layer->norm1, layer->norm1_bias);
-    linear(trunk, a->qkv, a->norm1, layer->qkv, layer->qkv_bias, packed->qkv, 0);
+    linear_operand(trunk, a->qkv, a->norm1, layer->qkv, layer->qkv_bias);
     rotate(trunk, a->qkv, 0);
-    attend(trunk, a, packed->cache);
+    attend(trunk, a, trunk->decoder ? trunk->decoder->cache[index] : NULL);
     if (trunk->decoder && trunk->decoder->fills && index + 1 == trunk->model->config.layers)
         keep_last_tokens(trunk, a);
-    copy(trunk, a->middle, a->x);
-    linear(trunk, a->middle, a->attention, layer->proj, layer->proj_bias, packed->proj, 1);
+    linear(trunk, a->middle, a->x, a->attention, layer->proj, layer->proj_bias);
 }
 
 static void hidden_half(struct trunk *trunk, int index) {
-    const struct packed_layer none = {0}, *packed = trunk->decoder ? &trunk->decoder->layers[index] : &none;
+    const struct config *c = &trunk->model->config;
+    const struct kernels *kernels = trunk->model->kernels;
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
+    const float *bias = layer->up_bias ? layer->up_bias->data : NULL;
 
     norm(trunk, a->norm2, a->mean2, a->rstd2, a->middle, layer->norm2, layer->norm2_bias);
-    linear(trunk, a->up, a->norm2, layer->up, layer->up_bias, packed->up, 0);
-    activate(trunk, a);
+    if (c->gated) {
+        linear_operand(trunk, a->up, a->norm2, layer->up, layer->up_bias);
+        kernels->swiglu(a->act, a->up, trunk->total, c->ffn);
+    } else {
+        kernels->matmul_gelu(a->act, a->up, a->norm2, layer->up->data, layer->up->packed, bias, trunk->total,
+                             c->ffn, c->width);
+    }
 }
 
 static void add_hidden(struct trunk *trunk, int index, float *out) {
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
 
-    copy(trunk, out, a->middle);
-    linear(trunk, out, a->act, layer->down, layer->down_bias,
-           trunk->decoder ? trunk->decoder->layers[index].down : NULL, 1);
+    linear(trunk, out, a->middle, a->act, layer->down, layer->down_bias);
 }
 
 static void run_layers(struct trunk *trunk) {
@@ -354,12 +369,11 @@ static int check_batch(const struct config *config, int rows, int total, const i
     return 0;
 }
 
-/* memory[count] = in[count], or 0 … count-1 without it. */
 static void place_ints(const struct kernels *kernels, int *memory, const int *in, int count) {
     size_t bytes = (size_t)count * sizeof *in;
     int *view = kernels->map(memory, bytes, 0);
 
-    for (int i = 0; i < count; i++) view[i] = in ? in[i] : i;
+    for (int i = 0; i < count; i++) view[i] = in[i];
     kernels->unmap(memory, view, bytes, 1);
 }
 
@@ -378,7 +392,6 @@ static void place_tokens(struct trunk *trunk, const int *tokens, const int *star
 
     trunk->host_start = start;
     place_ints(kernels, trunk->tokens, tokens, trunk->total);
-    place_ints(kernels, trunk->identity, NULL, trunk->total);
     if (start) {
         place_ints(kernels, trunk->start, start, trunk->rows + 1);
         place_positions(trunk, start);
@@ -400,7 +413,7 @@ int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const
 
     if (trouble) return fail(err, "%s", trouble);
     if (check_batch(&trunk->model->config, rows, total, tokens, start, err)) return -1;
-    if (reserve(trunk, rows, total, keep, err)) return -1;
+    if (model_ready(trunk->model, keep, err) || reserve(trunk, rows, total, keep, err)) return -1;
     trunk->rows = rows;
     trunk->total = total;
     if (total == 0) return 0;
@@ -410,8 +423,7 @@ int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const
     return 0;
 }
 
-int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, const float **hidden,
-                  struct error *err) {
+int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err) {
     static const int empty[1];
     const struct kernels *kernels = trunk->model->kernels;
     const char *trouble;
@@ -421,40 +433,50 @@ int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, cons
         return -1;
     trouble = kernels->sync();
     if (trouble) return fail(err, "the forward pass failed: %s", trouble);
-    if (hidden) *hidden = trunk->hidden;
     return 0;
 }
 
-static void activate_backward(struct trunk *trunk, const struct activations *a) {
-    const struct config *c = &trunk->model->config;
-
-    if (c->gated)
-        trunk->model->kernels->swiglu_backward(trunk->wide, trunk->narrow, a->up, trunk->total, c->ffn);
-    else
-        trunk->model->kernels->gelu_backward(trunk->wide, trunk->narrow, a->up,
-                                             (size_t)trunk->total * c->ffn);
+const operand *trunk_hidden(const struct trunk *trunk) {
+    return trunk->hidden;
 }
 
 static void hidden_backward(struct trunk *trunk, float *dx, int index) {
+    const struct config *c = &trunk->model->config;
+    const struct kernels *kernels = trunk->model->kernels;
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
+    const struct tensor *down = layer->down, *up = layer->up;
+    const operand *dy = round_gradient(trunk, dx);
 
-    linear_backward(trunk, trunk->narrow, dx, a->act, layer->down, layer->down_bias);
-    activate_backward(trunk, a);
-    linear_backward(trunk, trunk->dnorm, trunk->wide, a->norm2, layer->up, layer->up_bias);
+    if (c->gated) {
+        kernels->matmul_dx(trunk->narrow, dy, down->data, down->turned, trunk->total, c->width, c->ffn);
+        kernels->swiglu_backward(trunk->wide, trunk->narrow, a->up, trunk->total, c->ffn);
+    } else {
+        kernels->matmul_dx_gelu(trunk->wide, a->up, dy, down->data, down->turned, trunk->total, c->width,
+                                c->ffn);
+    }
+    weight_backward(trunk, dy, a->act, layer->down, layer->down_bias);
+    kernels->matmul_dx(trunk->dnorm, trunk->wide, up->data, up->turned, trunk->total, up->rows, up->cols);
+    weight_backward(trunk, trunk->wide, a->norm2, layer->up, layer->up_bias);
     norm_backward(trunk, dx, trunk->dnorm, a->middle, a->mean2, a->rstd2, layer->norm2, layer->norm2_bias);
 }
 
 static void attention_half_backward(struct trunk *trunk, float *dx, int index) {
     const struct config *c = &trunk->model->config;
+    const struct kernels *kernels = trunk->model->kernels;
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
+    const struct tensor *proj = layer->proj, *qkv = layer->qkv;
+    const operand *dy = round_gradient(trunk, dx);
 
-    linear_backward(trunk, trunk->narrow, dx, a->attention, layer->proj, layer->proj_bias);
-    trunk->model->kernels->attention_backward(trunk->wide, trunk->narrow, a->qkv, a->attention, a->logsum,
-                                              trunk->start, trunk->rows, c->heads, c->kv_heads, c->head_size);
+    kernels->matmul_dx_operand(trunk->narrow, dy, proj->data, proj->turned, trunk->total, proj->rows,
+                               proj->cols);
+    weight_backward(trunk, dy, a->attention, layer->proj, layer->proj_bias);
+    kernels->attention_backward(trunk->wide, trunk->narrow, a->qkv, a->attention, a->logsum, trunk->start,
+                                trunk->rows, c->heads, c->kv_heads, c->head_size);
     rotate(trunk, trunk->wide, 1);
-    linear_backward(trunk, trunk->dnorm, trunk->wide, a->norm1, layer->qkv, layer->qkv_bias);
+    kernels->matmul_dx(trunk->dnorm, trunk->wide, qkv->data, qkv->turned, trunk->total, qkv->rows, qkv->cols);
+    weight_backward(trunk, trunk->wide, a->norm1, layer->qkv, layer->qkv_bias);
     norm_backward(trunk, dx, trunk->dnorm, a->x, a->mean1, a->rstd1, layer->norm1, layer->norm1_bias);
 }
 

@@ -23,10 +23,11 @@ void trunk_free(struct trunk *trunk);
 size_t trunk_bytes(const struct config *config, int tokens, int training,
                    int recompute); /* the memory plan */
 
-/* Hidden states after the last norm, [batch->total][width], kernel memory, valid until the next call. keep:
- * activations stay for trunk_backward(). */
-int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, const float **hidden,
-                  struct error *err);
+/* The hidden states that the head functions below read. keep: activations stay for trunk_backward(). */
+int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err);
+/* These hidden states, after the last norm: [batch->total][width], kernel memory, valid until the next pass.
+ */
+const operand *trunk_hidden(const struct trunk *trunk);
 
 /* Adds to the model's gradients, from what the head functions below left in the trunk's gradient of hidden.
  * After trunk_forward(keep=1). */

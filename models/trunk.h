@@ -8,17 +8,15 @@
 
 /* What one layer leaves for its backward; T = tokens. */
 struct activations {
-    float *x;                     /* what comes in, [T][width] */
-    float *norm1, *mean1, *rstd1; /* mean: LayerNorm only */
-    float *qkv, *attention, *logsum;
+    float *x; /* what comes in, [T][width] */
+    operand *norm1;
+    float *mean1, *rstd1; /* mean: LayerNorm only */
+    operand *qkv, *attention;
+    float *logsum;
     float *middle; /* x plus attention */
-    float *norm2, *mean2, *rstd2;
-    float *up, *act; /* before and after the activation function */
-};
-
-/* One layer's weights as matmul_packed() takes them, and its keys and values. */
-struct packed_layer {
-    float *qkv, *proj, *up, *down, *cache;
+    operand *norm2;
+    float *mean2, *rstd2;
+    operand *up, *act; /* before and after the activation function */
 };
 
 /* A row of a prompt pass whose keys and values go to a slot of the cache. */
@@ -26,10 +24,9 @@ struct fill {
     int row, slot;
 };
 
-/* What makes a trunk a decoder: frozen weights and a cache. */
+/* What makes a trunk a decoder: a cache. */
 struct decoder {
-    struct packed_layer *layers;
-    float *head;
+    void **cache;       /* [layers] */
     int slots, context; /* of the cache */
     /* A prompt pass: where rows go. NULL: one token for each of many slots. */
     const struct fill *fills;
@@ -47,18 +44,25 @@ struct trunk {
     struct model *model;
     struct decoder *decoder; /* NULL: training and scoring */
     int recompute;
+    size_t operand_bytes; /* of the model's kernels */
 
     float *memory; /* of all arrays below, kernel memory */
     size_t size;   /* of memory, in floats */
     int rows, total;
-    int *tokens, *start, *position, *identity; /* of the last pass */
-    const int *host_start;                     /* the caller's, during a pass */
-    int *slot;                                 /* a decoder's, of the last pass; room for it */
-    struct activations *layers;                /* [layers]; they share what need not be kept */
-    float *x, *hidden, *mean, *rstd;           /* around the last norm */
+    int *tokens, *start, *position; /* of the last pass */
+    const int *host_start;          /* the caller's, during a pass */
+    int *slot;                      /* a decoder's, of the last pass; room for it */
+    struct activations *layers;     /* [layers]; they share what need not be kept */
+    float *x, *mean, *rstd;         /* around the last norm */
+    operand *hidden;
+    float *last;         /* a decoder's: x of each row's last token */
     float *dhidden, *dx; /* gradients: of hidden, from the heads; of the residual stream, from the top down */
-    float *wide, *narrow, *dnorm;
-    float *head_x, *head_dx, *logits; /* [HEAD_CHUNK][…] */
+    operand *rounded;    /* dx, where operands are no floats */
+    operand *wide;       /* gradients of qkv and up */
+    void *narrow;        /* of attention, an operand, and of a gated layer's act, float */
+    float *dnorm;
+    operand *head_x, *dlogits; /* [HEAD_CHUNK][…] */
+    float *head_dx, *logits;
     struct head_room room;
     float logprob[HEAD_CHUNK], entropy[HEAD_CHUNK]; /* the host's, where a caller wants none */
     float slope[HEAD_CHUNK], entropy_slope[HEAD_CHUNK];

@@ -43,12 +43,11 @@ static void gather(struct preference *p, const struct exchange *rows, int count)
 int preference_score(struct preference *p, const struct exchange *rows, int count, float *out,
                      struct error *err) {
     int heads = p->model->config.score_heads;
-    const float *hidden;
 
     for (int first = 0, end; first < count; first = end) {
         end = exchanges_end(rows, first, count, 1, 0, SCORE_BUDGET);
         gather(p, rows + first, end - first);
-        if (trunk_forward(p->trunk, &p->batch, 0, &hidden, err)) return -1;
+        if (trunk_forward(p->trunk, &p->batch, 0, err)) return -1;
         head_score(p->trunk, p->last, end - first, out + (size_t)first * heads);
     }
     return 0;
@@ -78,14 +77,13 @@ static int learn(void *context, const int *items, int count, struct node *row, d
     struct preference *p = &job->reader;
     int budget = run_budget(job->sizes, items, count, job->fitting->options->fit.micro_tokens), status = 0;
     double right = 0;
-    const float *hidden;
 
     for (int i = 0; i < 2 * count; i++)
         rows[i] = pair_exchange(&job->fitting->train.items[items[i / 2]], i % 2 == 0);
     for (int first = 0, end; first < count && !status; first = end) {
         end = run_end(job->sizes, items, first, count, budget);
         gather(p, rows + 2 * first, 2 * (end - first));
-        status = trunk_forward(p->trunk, &p->batch, 1, &hidden, err);
+        status = trunk_forward(p->trunk, &p->batch, 1, err);
         if (status) break;
         head_score(p->trunk, p->last, 2 * (end - first), job->score);
         slopes(job, end - first, count, loss, &right);

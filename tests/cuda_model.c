@@ -140,7 +140,7 @@ static double learn(struct pupil *pupil, int step, double *norm) {
 
     next_batch(pupil, step);
     model_zero_grad(pupil->model);
-    ck_assert_msg(!trunk_forward(pupil->trunk, &pupil->batch, 1, NULL, &err), "%s", err.message);
+    ck_assert_msg(!trunk_forward(pupil->trunk, &pupil->batch, 1, &err), "%s", err.message);
     head_train(pupil->trunk, pupil->position, pupil->target, pupil->count, &SAMPLING_PLAIN, 1, slope_of_mean,
                pupil, pupil->logprob, pupil->entropy);
     head_score(pupil->trunk, pupil->position, pupil->count, pupil->score);
@@ -224,7 +224,7 @@ START_TEST(the_samplers_log_probabilities_are_the_trainers_to_the_bit)
         batch_add(&batch, prompt, length);
         batch_extend(&batch, response->tokens, response->length);
         for (int t = 0; t < response->length; t++) position[t] = length + t - 1;
-        ck_assert_int_eq(trunk_forward(trunk, &batch, 0, NULL, &err), 0);
+        ck_assert_int_eq(trunk_forward(trunk, &batch, 0, &err), 0);
         head_logprob(trunk, position, response->tokens, response->length, &SAMPLING_PLAIN, again, NULL, NULL);
         ck_assert_mem_eq(again, response->logprob, (size_t)response->length * sizeof(float));
     }

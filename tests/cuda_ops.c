@@ -100,27 +100,21 @@ START_TEST(matrix_products_have_the_bits_of_the_cpu)
             float *y = add ? copied(start, ys) : poison(ys), *dx = add ? copied(x, xs) : poison(xs);
             float *dw = copied(w, ws), *x_ = up(x, xs), *w_ = up(w, ws), *bias_ = up(bias, outs);
             float *start_ = up(start, ys), *y_ = up(y, ys), *dx_ = up(dx, xs), *dw_ = up(dw, ws);
-            float *packed_ = cuda->alloc(cuda->pack_size(outs, ins) * sizeof *packed_), *again_ = up(y, ys);
-            float *again, *db = copied(bias, outs), *db_ = up(db, outs);
+            float *db = copied(bias, outs), *db_ = up(db, outs);
 
-            cpu->matmul(y, x, w, add ? NULL : bias, rows, outs, ins, add);
-            cuda->matmul(y_, x_, w_, add ? NULL : bias_, rows, outs, ins, add);
-            cuda->pack(packed_, w_, outs, ins);
-            cuda->matmul_packed(again_, x_, packed_, add ? NULL : bias_, rows, outs, ins, add);
-            cpu->matmul_dx(dx, start, w, rows, outs, ins, add);
-            cuda->matmul_dx(dx_, start_, w_, rows, outs, ins, add);
+            cpu->matmul(y, x, w, NULL, add ? NULL : bias, add ? y : NULL, rows, outs, ins);
+            cuda->matmul(y_, x_, w_, NULL, add ? NULL : bias_, add ? y_ : NULL, rows, outs, ins);
+            cpu->matmul_dx(dx, start, w, NULL, rows, outs, ins);
+            cuda->matmul_dx(dx_, start_, w_, NULL, rows, outs, ins);
             cpu->matmul_dw(dw, start, x, rows, outs, ins);
             cuda->matmul_dw(dw_, start_, x_, rows, outs, ins);
             cpu->bias_backward(db, start, rows, outs);
             cuda->bias_backward(db_, start_, rows, outs);
-            again = copied(y, ys);
             expect_bits("matmul", y, y_, ys);
-            expect_bits("matmul_packed", again, again_, ys);
             expect_bits("matmul_dx", dx, dx_, xs);
             expect_bits("matmul_dw", dw, dw_, ws);
             expect_bits("bias_backward", db, db_, outs);
             release(x_, w_, bias_, start_);
-            release(packed_, NULL, NULL, NULL);
             free(x);
             free(w);
             free(bias);
@@ -153,15 +147,15 @@ START_TEST(tensor_cores_multiply_operands_rounded_to_bf16)
             float *dw = noise(ws, 7), *x_ = up(x, xs), *w_ = up(w, ws), *bias_ = up(bias, outs);
             float *dy_ = up(dy, ys), *y_ = up(y, ys), *dx_ = up(dx, xs), *dw_ = up(dw, ws);
 
-            bf16->matmul(y_, x_, w_, add ? NULL : bias_, rows, outs, ins, add);
-            bf16->matmul_dx(dx_, dy_, w_, rows, outs, ins, add);
+            bf16->matmul(y_, x_, w_, NULL, add ? NULL : bias_, add ? y_ : NULL, rows, outs, ins);
+            bf16->matmul_dx(dx_, dy_, w_, NULL, rows, outs, ins);
             bf16->matmul_dw(dw_, dy_, x_, rows, outs, ins);
             ck_assert_msg(!bf16->sync(), "%s", bf16->sync());
             round_to_bf16(x, xs);
             round_to_bf16(w, ws);
             round_to_bf16(dy, ys);
-            cpu->matmul(y, x, w, add ? NULL : bias, rows, outs, ins, add);
-            cpu->matmul_dx(dx, dy, w, rows, outs, ins, add);
+            cpu->matmul(y, x, w, NULL, add ? NULL : bias, add ? y : NULL, rows, outs, ins);
+            cpu->matmul_dx(dx, dy, w, NULL, rows, outs, ins);
             cpu->matmul_dw(dw, dy, x, rows, outs, ins);
             ck_assert_double_lt(distance(y, y_, ys), 3e-6); /* an operand rounded otherwise is off by 1e-3 */
             ck_assert_double_lt(distance(dx, dx_, xs), 3e-6);
@@ -188,13 +182,13 @@ START_TEST(a_row_on_tensor_cores_gives_its_bits_in_any_batch)
           *w_ = up(w, OUTS * INS);
     float *all_ = cuda->alloc((size_t)ALL * OUTS * sizeof *all_), *all;
 
-    bf16->matmul(all_, x_, w_, NULL, ALL, OUTS, INS, 0);
+    bf16->matmul(all_, x_, w_, NULL, NULL, NULL, ALL, OUTS, INS);
     all = cuda->map(all_, (size_t)ALL * OUTS * sizeof *all, 1);
     for (int i = 0; i < most(COUNT(batches)); i++) {
         size_t count = (size_t)batches[i] * OUTS;
         float *part_ = cuda->alloc(count * sizeof *part_);
 
-        bf16->matmul(part_, x_ + 300 * INS, w_, NULL, batches[i], OUTS, INS, 0);
+        bf16->matmul(part_, x_ + 300 * INS, w_, NULL, NULL, NULL, batches[i], OUTS, INS);
         expect_bits("a part of the batch", copied(all + 300 * OUTS, count), part_, count);
     }
     cuda->unmap(all_, all, (size_t)ALL * OUTS * sizeof *all, 0);
@@ -259,14 +253,15 @@ START_TEST(elementwise_operations_have_the_bits_of_the_cpu)
               *wide = poison(2 * n);
         float *sum = noise(n, 3), *gated = poison(n), *x_, *dy_ = up(dy, n), *out_ = up(out, n);
         float *dx_ = up(dx, n), *wide_ = up(wide, 2 * n), *sum_ = up(sum, n), *gated_ = up(gated, n);
+        float one = 1, *one_ = up(&one, 1); /* a weight that changes nothing */
 
         for (size_t j = 0; j < 2 * n; j++) x[j] *= 8;
         for (int j = 0; j < COUNT(extremes) && (size_t)j < 2 * n; j++) x[j] = extremes[j];
         x_ = up(x, 2 * n);
-        cpu->gelu(out, x, n);
-        cuda->gelu(out_, x_, n);
-        cpu->gelu_backward(dx, dy, x, n);
-        cuda->gelu_backward(dx_, dy_, x_, n);
+        cpu->matmul_gelu(out, NULL, x, &one, NULL, NULL, (int)n, 1, 1);
+        cuda->matmul_gelu(out_, NULL, x_, one_, NULL, NULL, (int)n, 1, 1);
+        cpu->matmul_dx_gelu(dx, x, dy, &one, NULL, (int)n, 1, 1);
+        cuda->matmul_dx_gelu(dx_, x_, dy_, one_, NULL, (int)n, 1, 1);
         cpu->swiglu(gated, x, rows, width);
         cuda->swiglu(gated_, x_, rows, width);
         cpu->swiglu_backward(wide, dy, x, rows, width);
@@ -278,7 +273,7 @@ START_TEST(elementwise_operations_have_the_bits_of_the_cpu)
         expect_bits("swiglu", gated, gated_, n);
         expect_bits("swiglu_backward", wide, wide_, 2 * n);
         expect_bits("add", sum, sum_, n);
-        release(x_, dy_, NULL, NULL);
+        release(x_, dy_, one_, NULL);
         free(x);
         free(dy);
     }
@@ -324,8 +319,8 @@ START_TEST(gathering_and_scattering_have_the_bits_of_the_cpu)
             cuda->embed(out_, table_, positions_, token_, position_, count, width);
             cpu->embed(bare, table, NULL, token, position, count, width);
             cuda->embed(bare_, table_, NULL, token_, position_, count, width);
-            cpu->gather(taken, table, token, count, width);
-            cuda->gather(taken_, table_, token_, count, width);
+            cpu->gather(taken, table, token, count, width * sizeof(float));
+            cuda->gather(taken_, table_, token_, count, width * sizeof(float));
             cpu->embed_backward(table, positions, out, token, position, count, width);
             cuda->embed_backward(table_, positions_, out_, token_, position_, count, width);
             expect_bits("embed", out, out_, n);
@@ -391,9 +386,8 @@ START_TEST(decoding_has_the_bits_of_the_cpu)
             int heads = 4, size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
             int context = 150, slots = 3;
             const int slot[] = {2, 0, 1};
-            size_t floats = cpu->cache_size(slots, context, kv_heads, size);
-            float *cache = cpu->alloc(floats * sizeof *cache);
-            float *cache_ = cuda->alloc(cuda->cache_size(slots, context, kv_heads, size) * sizeof *cache_);
+            void *cache = cpu->alloc(cpu->cache_size(slots, context, kv_heads, size));
+            void *cache_ = cuda->alloc(cuda->cache_size(slots, context, kv_heads, size));
             int *slot_ = up_ints(slot, 3);
 
             for (int t = 0; t < context; t += t < 40 ? 1 : 11) {
@@ -449,8 +443,10 @@ START_TEST(log_probabilities_and_their_gradients_agree)
             expect_bits("logprob", lp, lp_, rows);
             expect_bits("entropy", nats, nats_, rows);
             expect_ints("best", best, best_, rows);
-            cpu->logprob_backward(logits, target, slope, warm ? spread : NULL, rows, vocab, temperature);
-            cuda->logprob_backward(logits_, target_, slope_, warm ? spread_ : NULL, rows, vocab, temperature);
+            cpu->logprob_backward(logits, logits, target, slope, warm ? spread : NULL, rows, vocab,
+                                  temperature);
+            cuda->logprob_backward(logits_, logits_, target_, slope_, warm ? spread_ : NULL, rows, vocab,
+                                   temperature);
             expect_bits("logprob_backward", logits, logits_, n);
             release(target_, slope_, spread_, NULL);
             free(slope);
@@ -523,15 +519,16 @@ START_TEST(the_optimizer_has_the_bits_of_the_cpu)
         cpu->sum_squares(&want, grad, n);
         cuda->sum_squares(sum_, grad_, n);
         cuda->fetch(&got, cuda->place(sum_, &got), sizeof got);
-        cpu->adamw(w, m, v, grad, n, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.2f, 0.1f);
-        cuda->adamw(w_, m_, v_, grad_, n, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.2f, 0.1f);
+        cpu->adamw(w, m, v, grad, NULL, NULL, (int)n, 1, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.2f, 0.1f);
+        cuda->adamw(w_, m_, v_, grad_, NULL, NULL, (int)n, 1, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.2f,
+                    0.1f);
         ck_assert_ptr_null(cuda->sync());
         ck_assert_msg(got == want, "sum_squares: %.17g, on the CPU %.17g", got, want);
         expect_bits("adamw", w, w_, n);
         expect_bits("adamw m", m, m_, n);
         expect_bits("adamw v", v, v_, n);
-        release(grad_, sum_, NULL, NULL);
-        free(grad);
+        expect_bits("gradient", grad, grad_, n);
+        release(sum_, NULL, NULL, NULL);
     }
 }
 END_TEST

@@ -41,13 +41,13 @@ static int print_model(struct model *model, const struct tokens *tokens, struct 
     float *logits = xmalloc((size_t)count * (size_t)vocab * sizeof *logits), score[8];
     struct batch batch = {0};
     struct trunk *trunk = NULL;
-    const float *hidden;
     int status = -1;
 
     batch_add(&batch, tokens->ids, count);
     if (trunk_create(&trunk, model, 0, err)) goto out;
-    if (trunk_forward(trunk, &batch, 0, &hidden, err)) goto out;
-    model->kernels->matmul(logits, hidden, model->head->data, NULL, count, vocab, model->config.width, 0);
+    if (trunk_forward(trunk, &batch, 0, err)) goto out;
+    model->kernels->matmul(logits, trunk_hidden(trunk), model->head->data, NULL, NULL, NULL, count, vocab,
+                           model->config.width);
     print_floats("logits", logits, count * vocab);
     if (model->score) {
         head_score(trunk, &last, 1, score);

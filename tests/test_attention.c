@@ -177,12 +177,12 @@ END_TEST
 static void decode_row(const struct kernels *k, float *out, const float *qkv, const struct sizes *s,
                        int context) {
     int length = tokens_of(s) / 2, width = width_of(s), outs = s->heads * s->head_size;
-    size_t floats = k->cache_size(2, context, s->kv_heads, s->head_size);
-    float *cache = k->alloc(floats * sizeof *cache), *both = malloc(2 * width * sizeof *both);
+    size_t bytes = k->cache_size(2, context, s->kv_heads, s->head_size);
+    float *cache = k->alloc(bytes), *both = malloc(2 * width * sizeof *both);
     float *got = malloc(2 * outs * sizeof *got);
     const int slot[] = {1, 0};
 
-    for (size_t i = 0; i < floats; i++) cache[i] = 7;
+    for (size_t i = 0; i < bytes / sizeof *cache; i++) cache[i] = 7;
     for (int t = 0; t < length; t++) {
         const int position[] = {t, t};
 

@@ -138,7 +138,7 @@ START_TEST(greedy_decoding_equals_a_full_forward_pass_for_each_token)
             int position = batch.total - 1, best;
             float logprob;
 
-            ck_assert_int_eq(trunk_forward(trunk, &batch, 0, NULL, &err), 0);
+            ck_assert_int_eq(trunk_forward(trunk, &batch, 0, &err), 0);
             head_logprob(trunk, &position, &responses[i].tokens[t], 1, &options.sampling, &logprob, NULL,
                          &best);
             ck_assert_int_eq(best, responses[i].tokens[t]);
@@ -177,7 +177,7 @@ static void read_as_trainer(struct trained *out, struct model *model, const stru
         batch_extend(&batch, responses[i].tokens, responses[i].length);
     }
     ck_assert_int_eq(trunk_create(&trunk, model, 0, &err), 0);
-    ck_assert_int_eq(trunk_forward(trunk, &batch, 1, NULL, &err), 0);
+    ck_assert_int_eq(trunk_forward(trunk, &batch, 1, &err), 0);
     head_logprob(trunk, position, target, out->count, sampling, out->logprob, NULL, NULL);
     if (model->score) head_score(trunk, position, out->count, out->value);
     trunk_free(trunk);

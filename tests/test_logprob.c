@@ -96,7 +96,7 @@ START_TEST(backward_matches_finite_differences)
                 in = copied(logits, n);
                 if (with_entropy) slope[2] = -0.4f;
                 if (with_entropy) slope[3] = 0.9f;
-                k->logprob_backward(logits, target, slope, with_entropy ? slope + 2 : NULL, 2, vocab,
+                k->logprob_backward(logits, logits, target, slope, with_entropy ? slope + 2 : NULL, 2, vocab,
                                     temperatures[t]);
                 ck_assert_double_lt(gradient_error(reference_logprob, &s, in, n, 4, slope, logits, NULL),
                                     2e-6);
@@ -112,7 +112,7 @@ START_TEST(backward_leaves_truncated_tokens_without_gradient)
     float logits[] = {1, -INFINITY, 1, -INFINITY};
 
     if (!k) return;
-    k->logprob_backward(logits, (const int[]){2}, (const float[]){1}, (const float[]){3}, 1, 4, 1);
+    k->logprob_backward(logits, logits, (const int[]){2}, (const float[]){1}, (const float[]){3}, 1, 4, 1);
     ck_assert_float_eq_tol(logits[0], -0.5f, 1e-6);
     ck_assert_float_eq_tol(logits[2], 0.5f, 1e-6);
     ck_assert(logits[1] == 0 && logits[3] == 0);
@@ -271,7 +271,7 @@ static float *run_all(const struct kernels *k, size_t *count) {
     k->sample(token, all + n, all, u, ROWS, VOCAB, 0.9f);
     for (int r = 0; r < ROWS; r++) all[n + 3 * ROWS + r] = (float)token[r];
     k->logprob(all + n + ROWS, all + n + 2 * ROWS, NULL, all, token, ROWS, VOCAB, 0.9f);
-    k->logprob_backward(all, token, slope, u, ROWS, VOCAB, 0.9f);
+    k->logprob_backward(all, all, token, slope, u, ROWS, VOCAB, 0.9f);
     free(logits);
     free(u);
     free(slope);

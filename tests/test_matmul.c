@@ -43,9 +43,9 @@ START_TEST(forward_is_the_chain_of_the_contract_to_the_bit)
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         float *out = poison((size_t)rows * outs), *plain = poison((size_t)rows * outs);
 
-        k->matmul(plain, p.x, p.w, NULL, rows, outs, ins, 0);
+        k->matmul(plain, p.x, p.w, NULL, NULL, NULL, rows, outs, ins);
         memcpy(out, plain, (size_t)rows * outs * sizeof *out);
-        k->matmul(out, p.x, p.w, p.bias, rows, outs, ins, 1);
+        k->matmul(out, p.x, p.w, NULL, p.bias, out, rows, outs, ins);
         for (int r = 0; r < rows; r++)
             for (int o = 0; o < outs; o++) {
                 const float *x = p.x + (size_t)r * ins, *w = p.w + (size_t)o * ins;
@@ -70,7 +70,7 @@ START_TEST(gradients_are_the_chains_of_the_contract_to_the_bit)
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         float *dx = poison((size_t)rows * ins), *dw = copied(p.w, (size_t)outs * ins);
 
-        k->matmul_dx(dx, p.dy, p.w, rows, outs, ins, 0);
+        k->matmul_dx(dx, p.dy, p.w, NULL, rows, outs, ins);
         k->matmul_dw(dw, p.dy, p.x, rows, outs, ins);
         for (int r = 0; r < rows; r++)
             for (int i = 0; i < ins; i++)
@@ -105,7 +105,7 @@ START_TEST(products_are_near_the_double_reference)
                     sum += (double)p.x[(size_t)r * ins + i] * (double)p.w[(size_t)o * ins + i];
                 want[(size_t)r * outs + o] = sum;
             }
-        k->matmul(out, p.x, p.w, p.bias, rows, outs, ins, 0);
+        k->matmul(out, p.x, p.w, NULL, p.bias, NULL, rows, outs, ins);
         ck_assert_double_lt(worst(out, want, (size_t)rows * outs), 2e-5);
         free(out);
         free(want);
@@ -122,18 +122,26 @@ START_TEST(packed_weights_give_the_same_bits)
         struct problem p = problem_of(sizes[s]);
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         size_t count = (size_t)rows * outs;
-        float *packed = k->alloc(k->pack_size(outs, ins) * sizeof *packed);
+        void *packed = k->alloc(k->pack_size(outs, ins, 0)), *turned = k->alloc(k->pack_size(outs, ins, 1));
         float *out = noise(count, 5), *other = noise(count, 5);
+        float *dx = poison((size_t)rows * ins), *dx_other = poison((size_t)rows * ins);
 
-        k->pack(packed, p.w, outs, ins);
+        k->pack(packed, p.w, outs, ins, 0);
+        k->pack(turned, p.w, outs, ins, 1);
         for (int add = 0; add < 2; add++) {
-            k->matmul(out, p.x, p.w, p.bias, rows, outs, ins, add);
-            k->matmul_packed(other, p.x, packed, p.bias, rows, outs, ins, add);
+            k->matmul(out, p.x, p.w, NULL, p.bias, add ? out : NULL, rows, outs, ins);
+            k->matmul(other, p.x, NULL, packed, p.bias, add ? other : NULL, rows, outs, ins);
             ck_assert(same_bits(out, other, count));
         }
+        k->matmul_dx(dx, p.dy, p.w, NULL, rows, outs, ins);
+        k->matmul_dx(dx_other, p.dy, NULL, turned, rows, outs, ins);
+        ck_assert(same_bits(dx, dx_other, (size_t)rows * ins));
         k->free(packed);
+        k->free(turned);
         free(out);
         free(other);
+        free(dx);
+        free(dx_other);
         problem_free(&p);
     }
 }
@@ -146,12 +154,12 @@ START_TEST(a_row_alone_gives_the_bits_it_gives_in_a_batch)
     float *out = poison(37 * 150), *dx = poison(37 * 530), alone[530];
 
     if (!k) goto out;
-    k->matmul(out, p.x, p.w, p.bias, 37, 150, 530, 0);
-    k->matmul_dx(dx, p.dy, p.w, 37, 150, 530, 0);
+    k->matmul(out, p.x, p.w, NULL, p.bias, NULL, 37, 150, 530);
+    k->matmul_dx(dx, p.dy, p.w, NULL, 37, 150, 530);
     for (int r = 0; r < 37; r++) {
-        k->matmul(alone, p.x + r * 530, p.w, p.bias, 1, 150, 530, 0);
+        k->matmul(alone, p.x + r * 530, p.w, NULL, p.bias, NULL, 1, 150, 530);
         ck_assert(same_bits(alone, out + r * 150, 150));
-        k->matmul_dx(alone, p.dy + r * 150, p.w, 1, 150, 530, 0);
+        k->matmul_dx(alone, p.dy + r * 150, p.w, NULL, 1, 150, 530);
         ck_assert(same_bits(alone, dx + r * 530, 530));
     }
 out:
@@ -199,8 +207,8 @@ START_TEST(threads_change_no_bit)
         dx[t] = poison(150 * 90);
         dw[t] = noise(170 * 90, 8);
         bias[t] = noise(170, 9);
-        k->matmul(out[t], p.x, p.w, p.bias, 150, 170, 90, 0);
-        k->matmul_dx(dx[t], p.dy, p.w, 150, 170, 90, 0);
+        k->matmul(out[t], p.x, p.w, NULL, p.bias, NULL, 150, 170, 90);
+        k->matmul_dx(dx[t], p.dy, p.w, NULL, 150, 170, 90);
         k->matmul_dw(dw[t], p.dy, p.x, 150, 170, 90);
         k->bias_backward(bias[t], p.dy, 150, 170);
         ck_assert(same_bits(out[t], out[1], 150 * 170));
@@ -224,7 +232,7 @@ START_TEST(no_rows_change_nothing)
     float out[3] = {1, 2, 3}, x[2] = {0}, w[6] = {0};
 
     if (!k) return;
-    k->matmul(out, x, w, NULL, 0, 3, 2, 0);
+    k->matmul(out, x, w, NULL, NULL, NULL, 0, 3, 2);
     k->matmul_dw(out, x, w, 0, 1, 3);
     ck_assert(out[0] == 1 && out[1] == 2 && out[2] == 3);
 }

@@ -89,13 +89,13 @@ static void learn_value(struct learner *l, struct pass *pass, struct trunk *trun
 static int learn_batch(struct learner *l, struct pass *pass, int frozen, int with_entropy,
                        struct error *err) {
     if (!frozen) {
-        if (trunk_forward(l->policy.trunk, &l->batch, 1, NULL, err)) return -1;
+        if (trunk_forward(l->policy.trunk, &l->batch, 1, err)) return -1;
         learn_policy(l, pass, with_entropy);
         if (!l->value.model) learn_value(l, pass, l->policy.trunk);
         trunk_backward(l->policy.trunk);
     }
     if (!l->value.model) return 0;
-    if (trunk_forward(l->value.trunk, &l->batch, 1, NULL, err)) return -1;
+    if (trunk_forward(l->value.trunk, &l->batch, 1, err)) return -1;
     learn_value(l, pass, l->value.trunk);
     trunk_backward(l->value.trunk);
     return 0;
@@ -136,8 +136,6 @@ static int learn_minibatch(struct learner *l, const struct rollout *rollout, con
     int budget = run_budget(rollout->sizes, rows, count, l->options->micro_tokens);
 
     *pass = (struct pass){.learner = l, .rollout = rollout, .share = 1 / count_tokens(rollout, rows, count)};
-    model_zero_grad(l->policy.model);
-    if (l->value.model) model_zero_grad(l->value.model);
     for (int first = 0, end; first < count; first = end) {
         end = run_end(rollout->sizes, rows, first, count, budget);
         rollout_gather(rollout, rows + first, end - first, &l->batch, &l->targets);

@@ -143,14 +143,13 @@ static int read_all(float *out, const struct rollout *rollout, struct trunk *tru
     int *rows = xcalloc((size_t)rollout->rows, sizeof *rows), status = 0;
     struct targets targets = {0};
     struct batch batch = {0};
-    const float *hidden;
 
     for (int r = 0; r < rollout->rows; r++) rows[r] = r;
     budget = run_budget(rollout->sizes, rows, rollout->rows, budget);
     for (int first = 0, end; first < rollout->rows && !status; first = end) {
         end = run_end(rollout->sizes, rows, first, rollout->rows, budget);
         rollout_gather(rollout, rows + first, end - first, &batch, &targets);
-        status = trunk_forward(trunk, &batch, 0, &hidden, err);
+        status = trunk_forward(trunk, &batch, 0, err);
         if (status) break;
         if (sampling)
             head_logprob(trunk, targets.position, targets.target, targets.count, sampling,

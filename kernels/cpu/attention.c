@@ -60,7 +60,7 @@ static int shape_width(const struct shape *shape) {
 }
 
 /* Head h of row r. */
-static struct head head_of(const float *qkv, const struct shape *shape, int r, int h) {
+static struct head head_of(const element *qkv, const struct shape *shape, int r, int h) {
     size_t width = shape_width(shape);
     const float *row = qkv + shape->start[r] * width;
     int kv = h / (shape->heads / shape->kv_heads);
@@ -109,7 +109,7 @@ static void attend_group(float *out, float *logsum, const float *qkv, const stru
     }
 }
 
-void CPU(attention)(float *out, float *logsum, const float *qkv, const int *start, int rows, int heads,
+void CPU(attention)(operand *out, float *logsum, const operand *qkv, const int *start, int rows, int heads,
                     int kv_heads, int head_size) {
     struct shape shape = {start, heads, kv_heads, head_size};
 
@@ -144,7 +144,7 @@ static void add_to_keys(float *out, size_t stride, const float *weights, int roo
                     .rows = keys,
                     .cols = size,
                     .depth = count,
-                    .add = 1,
+                    .base = out,
                     .left = {weights, 1, room},
                     .right = {rows, 1, row_stride}});
 }
@@ -205,7 +205,7 @@ static void attend_group_backward(float *dqkv, const struct head_slopes *of, con
     }
 }
 
-void CPU(attention_backward)(float *dqkv, const float *dout, const float *qkv, const float *out,
+void CPU(attention_backward)(operand *dqkv, const operand *dout, const operand *qkv, const operand *out,
                              const float *logsum, const int *start, int rows, int heads, int kv_heads,
                              int head_size) {
     struct shape shape = {start, heads, kv_heads, head_size};

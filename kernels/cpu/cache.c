@@ -25,7 +25,7 @@ static size_t cache_head(const struct cache *cache) {
 size_t CPU(cache_size)(int slots, int context, int kv_heads, int head_size) {
     struct cache cache = cache_shape(context, head_size);
 
-    return cache_head(&cache) * slots * kv_heads;
+    return sizeof(element) * cache_head(&cache) * slots * kv_heads;
 }
 
 static void write_entry(float *head, const struct cache *cache, const float *k, const float *v,
@@ -37,7 +37,7 @@ static void write_entry(float *head, const struct cache *cache, const float *k, 
     memcpy(value, v, cache->size * sizeof *value);
 }
 
-void CPU(cache_write)(float *cache, const float *qkv, const int *slot, const int *position, int count,
+void CPU(cache_write)(void *cache, const operand *qkv, const int *slot, const int *position, int count,
                       int context, int heads, int kv_heads, int head_size) {
     struct cache shape = cache_shape(context, head_size);
     size_t width = (size_t)(heads + 2 * kv_heads) * head_size;
@@ -45,9 +45,9 @@ void CPU(cache_write)(float *cache, const float *qkv, const int *slot, const int
 #pragma omp parallel for if (worth_threads((size_t)count * kv_heads * head_size))
     for (int task = 0; task < count * kv_heads; task++) {
         int i = task / kv_heads, kv = task % kv_heads;
-        const float *k = qkv + i * width + (size_t)(heads + kv) * head_size;
+        const element *k = (const element *)qkv + i * width + (size_t)(heads + kv) * head_size;
 
-        write_entry(cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(&shape), &shape, k,
+        write_entry((element *)cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(&shape), &shape, k,
                     k + (size_t)kv_heads * head_size, position[i]);
     }
 }
@@ -126,7 +126,7 @@ static void decode_group(float *out, const float *q, const float *head, const st
         decode_head(out + h * cache->size, q + h * cache->size, head, cache, position);
 }
 
-void CPU(attention_decode)(float *out, const float *qkv, const float *cache, const int *slot,
+void CPU(attention_decode)(operand *out, const operand *qkv, const void *cache, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
                            int head_size) {
     struct cache shape = cache_shape(context, head_size);
@@ -139,8 +139,9 @@ void CPU(attention_decode)(float *out, const float *qkv, const float *cache, con
         int i = task / kv_heads, kv = task % kv_heads;
         size_t first = (size_t)kv * group * head_size;
 
-        decode_group(out + (size_t)i * heads * head_size + first, qkv + i * width + first,
-                     cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(&shape), &shape, group,
-                     position[i]);
+        decode_group((element *)out + (size_t)i * heads * head_size + first,
+                     (const element *)qkv + i * width + first,
+                     (const element *)cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(&shape), &shape,
+                     group, position[i]);
     }
 }

@@ -41,8 +41,8 @@ void CPU(embed_backward)(float *dtable, float *dpositions, const float *dout, co
     if (dpositions) CPU(scatter_add)(dpositions, dout, position, count, width);
 }
 
-void CPU(gather)(float *out, const float *x, const int *index, int count, int width) {
-#pragma omp parallel for if (worth_threads((size_t)count * width))
+void CPU(gather)(void *out, const void *x, const int *index, int count, size_t bytes) {
+#pragma omp parallel for if (worth_threads(count * bytes / sizeof(float)))
     for (int i = 0; i < count; i++)
-        memcpy(out + (size_t)i * width, x + (size_t)index[i] * width, width * sizeof *out);
+        memcpy((char *)out + (size_t)i * bytes, (const char *)x + (size_t)index[i] * bytes, bytes);
 }

@@ -10,20 +10,24 @@ struct view {
     size_t row, step;
 };
 
-/* out[i][j] = (add ? out[i][j] : 0) + sum over k < depth of left(i, k) right(j, k), then + bias[j]: one fused
+/* out[i][j] = base[i][j] + sum over k < depth of left(i, k) right(j, k), then + bias[j]: one fused
  * multiply-add chain, k ascending. */
 struct gemm {
     float *out;
     size_t stride; /* floats from a row of out to the next */
-    int rows, cols, depth, add;
+    int rows, cols, depth;
+    const float *base; /* strided as out, which it may be, or NULL: 0 */
     struct view left, right;
-    const float *packed; /* right as gemm_pack() left it, or NULL */
-    int packed_depth;    /* the depth it was packed with, of which the first `depth` count */
-    const float *bias;   /* or NULL */
+    const element *packed; /* right as gemm_pack() left it, or NULL */
+    int packed_depth;      /* the depth it was packed with, of which the first `depth` count */
+    const float *bias;     /* or NULL */
 };
 
+/* In elements. */
 size_t CPU(gemm_pack_size)(int cols, int depth);
-void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth);
+size_t CPU(pack_size)(int outs, int ins, int turned);
+void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned);
+void CPU(gemm_pack)(element *packed, const struct view *right, int cols, int depth);
 /* In the calling thread, and with as many threads as it is worth. */
 void CPU(gemm_serial)(const struct gemm *gemm);
 void CPU(gemm)(const struct gemm *gemm);

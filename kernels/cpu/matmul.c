@@ -1,3 +1,4 @@
+#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/gemm.h"
 
 #include <omp.h>
@@ -29,14 +30,15 @@
 /* One or more neighbouring tiles of a row of tiles. */
 struct tile {
     float *out;
+    const float *base;    /* what the sums start from, strided as out, or NULL */
     size_t stride, panel; /* panel: floats from one panel of right to the next */
     const float *left, *right, *bias;
-    int depth, fresh; /* fresh: start from 0, not from out */
+    int depth;
 };
 
 INLINE void tile_run(const int rows, const int panels, const struct tile *tile) {
     const int vecs = panels * TILE_VECS;
-    const float *left = tile->left, *right = tile->right, *const bias = tile->bias;
+    const float *left = tile->left, *right = tile->right, *const bias = tile->bias, *const base = tile->base;
     const size_t stride = tile->stride, panel = tile->panel;
     const int depth = tile->depth;
     float *const out = tile->out;
@@ -48,7 +50,7 @@ INLINE void tile_run(const int rows, const int panels, const struct tile *tile) 
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 16
         for (int v = 0; v < vecs; v++)
-            sum[i][v] = tile->fresh ? vec_set(0) : vec_load(out + i * stride + v * LANES);
+            sum[i][v] = base ? vec_load(base + i * stride + v * LANES) : vec_set(0);
     for (int k = 0; k < depth; k++) {
         vec b[4 * TILE_VECS];
 
@@ -123,10 +125,11 @@ static void tile_at_edge(const struct tile *tile, int rows, int cols) {
     float out[TILE_ROWS * TILE_COLS] = {0}, bias[TILE_COLS] = {0};
     struct tile whole = *tile;
 
-    for (int i = 0; i < rows && !tile->fresh; i++)
-        memcpy(out + i * TILE_COLS, tile->out + i * tile->stride, cols * sizeof(float));
+    for (int i = 0; i < rows && tile->base; i++)
+        memcpy(out + i * TILE_COLS, tile->base + i * tile->stride, cols * sizeof(float));
     if (tile->bias) memcpy(bias, tile->bias, cols * sizeof(float));
     whole.out = out;
+    whole.base = tile->base ? out : NULL;
     whole.stride = TILE_COLS;
     whole.bias = tile->bias ? bias : NULL;
     tiles_single[rows](&whole);
@@ -249,13 +252,14 @@ static void block_panels(const struct gemm *gemm, const struct block *block, int
                         .panel = block->panel,
                         .right = block->right + panel * block->panel,
                         .bias = gemm->bias && last ? gemm->bias + col : NULL,
-                        .depth = block->depth,
-                        .fresh = !block->depth_from && !gemm->add};
+                        .depth = block->depth};
+    const float *base = block->depth_from ? gemm->out : gemm->base;
 
     for (int t = 0; t < tiles; t++) {
         int row = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - row;
 
         tile.out = gemm->out + (block->row + row) * gemm->stride + col;
+        tile.base = base ? base + (block->row + row) * gemm->stride + col : NULL;
         tile.left = block->left + (size_t)row * block->depth;
         if (cols < panels * TILE_COLS) {
             tile_at_edge(&tile, rows, cols);
@@ -337,7 +341,7 @@ size_t CPU(gemm_pack_size)(int cols, int depth) {
     return (size_t)panel_count(cols) * TILE_COLS * depth + STRIP;
 }
 
-void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth) {
+void CPU(gemm_pack)(element *packed, const struct view *right, int cols, int depth) {
     pack_right(packed, right, 0, cols, 0, depth);
 }
 
@@ -383,70 +387,98 @@ void CPU(gemm)(const struct gemm *gemm) {
     for (int part = 0; part < threads; part++) run_share(gemm, part, rows_in, threads / rows_in);
 }
 
-void CPU(matmul)(float *out, const float *x, const float *w, const float *bias, int rows, int outs, int ins,
-                 int add) {
-    CPU(gemm)
-    (&(struct gemm){.out = out,
-                    .stride = outs,
-                    .rows = rows,
-                    .cols = outs,
-                    .depth = ins,
-                    .add = add,
-                    .left = {x, ins, 1},
-                    .right = {w, ins, 1},
-                    .bias = bias});
+/* x w' + bias + base. */
+static struct gemm forward(float *out, const operand *x, const float *w, const void *packed,
+                           const float *bias, const float *base, int rows, int outs, int ins) {
+    return (struct gemm){.out = out,
+                         .stride = outs,
+                         .rows = rows,
+                         .cols = outs,
+                         .depth = ins,
+                         .base = base,
+                         .left = {x, ins, 1},
+                         .right = {w, ins, 1},
+                         .packed = packed,
+                         .packed_depth = ins,
+                         .bias = bias};
 }
 
-void CPU(matmul_dx)(float *dx, const float *dy, const float *w, int rows, int outs, int ins, int add) {
+void CPU(matmul)(float *out, const operand *x, const float *w, const void *packed, const float *bias,
+                 const float *base, int rows, int outs, int ins) {
+    struct gemm gemm = forward(out, x, w, packed, bias, base, rows, outs, ins);
+
+    CPU(gemm)(&gemm);
+}
+
+void CPU(matmul_operand)(operand *out, const operand *x, const float *w, const void *packed,
+                         const float *bias, int rows, int outs, int ins) {
+    CPU(matmul)(out, x, w, packed, bias, NULL, rows, outs, ins);
+}
+
+void CPU(matmul_gelu)(operand *act, operand *up, const operand *x, const float *w, const void *packed,
+                      const float *bias, int rows, int outs, int ins) {
+    float *sum = up ? up : act, *out = act;
+
+    CPU(matmul)(sum, x, w, packed, bias, NULL, rows, outs, ins);
+    for (size_t i = 0; i < (size_t)rows * outs; i++) out[i] = gelu_of(sum[i]);
+}
+
+void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *turned, int rows, int outs,
+                    int ins) {
     CPU(gemm)
     (&(struct gemm){.out = dx,
                     .stride = ins,
                     .rows = rows,
                     .cols = ins,
                     .depth = outs,
-                    .add = add,
                     .left = {dy, outs, 1},
-                    .right = {w, 1, ins}});
+                    .right = {w, 1, ins},
+                    .packed = turned,
+                    .packed_depth = outs});
 }
 
-void CPU(matmul_dw)(float *dw, const float *dy, const float *x, int rows, int outs, int ins) {
+void CPU(matmul_dx_operand)(operand *dx, const operand *dy, const float *w, const void *turned, int rows,
+                            int outs, int ins) {
+    CPU(matmul_dx)(dx, dy, w, turned, rows, outs, ins);
+}
+
+void CPU(matmul_dx_gelu)(operand *dup, const operand *up, const operand *dy, const float *w,
+                         const void *turned, int rows, int outs, int ins) {
+    CPU(matmul_dx)(dup, dy, w, turned, rows, outs, ins);
+    for (size_t i = 0; i < (size_t)rows * ins; i++) ((float *)dup)[i] *= gelu_slope(((const float *)up)[i]);
+}
+
+void CPU(matmul_dw)(float *dw, const operand *dy, const operand *x, int rows, int outs, int ins) {
     CPU(gemm)
     (&(struct gemm){.out = dw,
                     .stride = ins,
                     .rows = outs,
                     .cols = ins,
                     .depth = rows,
-                    .add = 1,
+                    .base = dw,
                     .left = {dy, 1, outs},
                     .right = {x, 1, ins}});
 }
 
-void CPU(pack)(float *packed, const float *w, int outs, int ins) {
-    CPU(gemm_pack)(packed, &(struct view){w, ins, 1}, outs, ins);
+/* Weights as the right side: for x, by rows; turned, by columns. */
+void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned) {
+    if (turned)
+        CPU(gemm_pack)(packed, &(struct view){w, 1, ins}, ins, outs);
+    else
+        CPU(gemm_pack)(packed, &(struct view){w, ins, 1}, outs, ins);
 }
 
-void CPU(matmul_packed)(float *out, const float *x, const float *packed, const float *bias, int rows,
-                        int outs, int ins, int add) {
-    CPU(gemm)
-    (&(struct gemm){.out = out,
-                    .stride = outs,
-                    .rows = rows,
-                    .cols = outs,
-                    .depth = ins,
-                    .add = add,
-                    .left = {x, ins, 1},
-                    .packed = packed,
-                    .packed_depth = ins,
-                    .bias = bias});
+size_t CPU(pack_size)(int outs, int ins, int turned) {
+    return sizeof(element) * (turned ? CPU(gemm_pack_size)(ins, outs) : CPU(gemm_pack_size)(outs, ins));
 }
 
 /* dbias[o] += dy[r][o], r ascending, for the columns from … to. */
-static void bias_columns(float *dbias, const float *dy, int rows, int outs, int from, int to) {
+static void bias_columns(float *dbias, const element *dy, int rows, int outs, int from, int to) {
     for (int r = 0; r < rows; r++, dy += outs)
-        for (int o = from; o < to; o++) dbias[o] += dy[o];
+        for (int o = from; o < to; o++) dbias[o] += float_of(dy[o]);
 }
 
-void CPU(bias_backward)(float *dbias, const float *dy, int rows, int outs) {
+void CPU(bias_backward)(float *dbias, const operand *dy, int rows, int outs) {
     const int width = 64;
 
 #pragma omp parallel for if (worth_threads((size_t)rows * outs))

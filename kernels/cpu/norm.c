@@ -2,23 +2,24 @@
 
 #define COLUMNS 64 /* of a weight's gradient that one thread adds up */
 
-static void layernorm_row(float *out, float *mean, float *rstd, const float *x, const float *weight,
+static void layernorm_row(element *out, float *mean, float *rstd, const float *x, const float *weight,
                           const float *bias, int width, float eps) {
-    float centre = sum_of(x, width) / (float)width, scale;
+    float *centred = scratch_floats(SCRATCH_ROW, (size_t)width), centre = sum_of(x, width) / (float)width,
+          scale;
 
-    for (int i = 0; i < width; i++) out[i] = x[i] - centre;
-    scale = 1.0f / sqrtf(dot_of(out, out, width) / (float)width + eps);
-    for (int i = 0; i < width; i++) out[i] = out[i] * scale * weight[i] + bias[i];
+    for (int i = 0; i < width; i++) centred[i] = x[i] - centre;
+    scale = 1.0f / sqrtf(dot_of(centred, centred, width) / (float)width + eps);
+    for (int i = 0; i < width; i++) out[i] = element_of(centred[i] * scale * weight[i] + bias[i]);
     *mean = centre;
     *rstd = scale;
 }
 
-void CPU(layernorm)(float *out, float *mean, float *rstd, const float *x, const float *weight,
+void CPU(layernorm)(operand *out, float *mean, float *rstd, const float *x, const float *weight,
                     const float *bias, int rows, int width, float eps) {
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
     for (int r = 0; r < rows; r++)
-        layernorm_row(out + (size_t)r * width, mean + r, rstd + r, x + (size_t)r * width, weight, bias, width,
-                      eps);
+        layernorm_row((element *)out + (size_t)r * width, mean + r, rstd + r, x + (size_t)r * width, weight,
+                      bias, width, eps);
 }
 
 /* With n the normalised x and g = dy weight: dx += rstd (g - mean(g) - n mean(g n)). */
@@ -54,18 +55,19 @@ void CPU(layernorm_backward)(float *dx, float *dweight, float *dbias, const floa
                           from + COLUMNS < width ? from + COLUMNS : width);
 }
 
-static void rmsnorm_row(float *out, float *rstd, const float *x, const float *weight, int width, float eps) {
+static void rmsnorm_row(element *out, float *rstd, const float *x, const float *weight, int width,
+                        float eps) {
     float scale = 1.0f / sqrtf(dot_of(x, x, width) / (float)width + eps);
 
-    for (int i = 0; i < width; i++) out[i] = x[i] * scale * weight[i];
+    for (int i = 0; i < width; i++) out[i] = element_of(x[i] * scale * weight[i]);
     *rstd = scale;
 }
 
-void CPU(rmsnorm)(float *out, float *rstd, const float *x, const float *weight, int rows, int width,
+void CPU(rmsnorm)(operand *out, float *rstd, const float *x, const float *weight, int rows, int width,
                   float eps) {
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
     for (int r = 0; r < rows; r++)
-        rmsnorm_row(out + (size_t)r * width, rstd + r, x + (size_t)r * width, weight, width, eps);
+        rmsnorm_row((element *)out + (size_t)r * width, rstd + r, x + (size_t)r * width, weight, width, eps);
 }
 
 /* With n = x rstd and g = dy weight: dx += rstd (g - n mean(g n)). */

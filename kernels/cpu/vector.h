@@ -25,6 +25,8 @@
 #define INLINE         static inline __attribute__((always_inline))
 #define ROUND16(count) (((count) + 15) / 16 * 16)
 
+typedef float element; /* of an operand */
+
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t ivec __attribute__((vector_size(LANES * sizeof(int32_t))));
 typedef float loose __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
@@ -114,6 +116,14 @@ INLINE float float_of_bits(int32_t bits) {
     float x;
 
     memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+INLINE float float_of(element x) {
+    return x;
+}
+
+INLINE element element_of(float x) {
     return x;
 }
 

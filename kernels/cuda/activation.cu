@@ -19,13 +19,13 @@ static __global__ void gelu_kernel(float *out, const float *x, size_t count) {
     if (i < count) out[i] = x[i] * sigmoid(2 * ROOT * (x[i] + CUBIC * (x[i] * x[i] * x[i])));
 }
 
-void gelu_cuda(float *out, const float *x, size_t count) {
+extern "C" void cuda_gelu(float *out, const float *x, size_t count) {
     if (count == 0) return;
     gelu_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, x, count);
     launched("gelu");
 }
 
-static __global__ void gelu_backward_kernel(float *dx, const float *dy, const float *x, size_t count) {
+static __global__ void gelu_backward_kernel(float *dx, const float *x, size_t count) {
     size_t i = thread_index();
 
     if (i >= count) return;
@@ -33,12 +33,12 @@ static __global__ void gelu_backward_kernel(float *dx, const float *dy, const fl
     float s = sigmoid(2 * ROOT * (y + CUBIC * (y * y * y)));
     float slope = 2 * ROOT * (1 + 3 * CUBIC * (y * y));
 
-    dx[i] = dy[i] * (s + y * (s * (1 - s)) * slope);
+    dx[i] *= s + y * (s * (1 - s)) * slope;
 }
 
-void gelu_backward_cuda(float *dx, const float *dy, const float *x, size_t count) {
+extern "C" void cuda_gelu_backward(float *dx, const float *x, size_t count) {
     if (count == 0) return;
-    gelu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dx, dy, x, count);
+    gelu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dx, x, count);
     launched("gelu_backward");
 }
 

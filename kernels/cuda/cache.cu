@@ -21,7 +21,7 @@ static struct cache cache_shape(int context, int head_size) {
 }
 
 extern "C" size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size) {
-    return cache_head(cache_shape(context, head_size)) * slots * kv_heads;
+    return sizeof(float) * cache_head(cache_shape(context, head_size)) * slots * kv_heads;
 }
 
 static __global__ void cache_write_kernel(float *cache, const float *qkv, const int *slot,
@@ -40,13 +40,13 @@ static __global__ void cache_write_kernel(float *cache, const float *qkv, const 
     head[cache_keys(shape) + (size_t)at * shape.size + d] = k[(size_t)kv_heads * shape.size];
 }
 
-void cache_write_cuda(float *cache, const float *qkv, const int *slot, const int *position, int count,
+void cache_write_cuda(void *cache, const float *qkv, const int *slot, const int *position, int count,
                       int context, int heads, int kv_heads, int head_size) {
     size_t tasks = (size_t)count * kv_heads * head_size;
 
     if (tasks == 0) return;
     cache_write_kernel<<<blocks_for(tasks, THREADS), THREADS>>>(
-        cache, qkv, slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
+        (float *)cache, qkv, slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
     launched("cache_write");
 }
 
@@ -123,13 +123,13 @@ static __global__ void decode_kernel(float *out, const float *qkv, const float *
     }
 }
 
-void attention_decode_cuda(float *out, const float *qkv, const float *cache, const int *slot,
+void attention_decode_cuda(float *out, const float *qkv, const void *cache, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
                            int head_size) {
     size_t bytes = ((size_t)context + query_room(head_size)) * sizeof(float);
 
     if (count == 0 || !allow_shared((const void *)decode_kernel, bytes, "attention_decode")) return;
-    decode_kernel<<<dim3(heads, count), THREADS, bytes>>>(out, qkv, cache, slot, position,
+    decode_kernel<<<dim3(heads, count), THREADS, bytes>>>(out, qkv, (const float *)cache, slot, position,
                                                           cache_shape(context, head_size), heads, kv_heads);
     launched("attention_decode");
 }

@@ -20,17 +20,20 @@ void *cuda_place(void *room, void *array);
 void cuda_fetch(void *array, const void *place, size_t bytes);
 void cuda_zero(void *memory, size_t bytes);
 void cuda_copy(void *out, const void *memory, size_t bytes);
-size_t cuda_pack_size(int outs, int ins);
+size_t cuda_pack_size(int outs, int ins, int turned);
 size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);
 size_t cuda_peak(float *out, int rounds);
 const char *cuda_sync(void);
 
-void matmul_bf16_cuda(float *out, const float *x, const float *w, const float *bias, int rows, int outs,
-                      int ins, int add);
-void matmul_dx_bf16_cuda(float *dx, const float *dy, const float *w, int rows, int outs, int ins, int add);
-void matmul_dw_bf16_cuda(float *dw, const float *dy, const float *x, int rows, int outs, int ins);
+/* out = gelu(x); dx *= gelu'(x) */
+void cuda_gelu(float *out, const float *x, size_t count);
+void cuda_gelu_backward(float *dx, const float *x, size_t count);
 
 #define OP(name, arguments) void name##_cuda arguments;
+#include "kernels/ops.def"
+#undef OP
+/* Of these, the products are there. */
+#define OP(name, arguments) void name##_bf16_cuda arguments;
 #include "kernels/ops.def"
 #undef OP
 

@@ -72,16 +72,19 @@ void embed_backward_cuda(float *dtable, float *dpositions, const float *dout, co
     if (dpositions) scatter_add_cuda(dpositions, dout, position, count, width);
 }
 
-static __global__ void gather_kernel(float *out, const float *x, const int *index, size_t count, int width) {
+/* Rows are whole words here. */
+static __global__ void gather_kernel(unsigned *out, const unsigned *x, const int *index, size_t count,
+                                     size_t words) {
     size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
 
-    if (i < count) out[i] = x[(size_t)index[i / width] * width + i % width];
+    if (i < count) out[i] = x[index[i / words] * words + i % words];
 }
 
-void gather_cuda(float *out, const float *x, const int *index, int count, int width) {
-    size_t size = (size_t)count * width;
+void gather_cuda(void *out, const void *x, const int *index, int count, size_t bytes) {
+    size_t words = bytes / sizeof(unsigned), size = count * words;
 
     if (size == 0) return;
-    gather_kernel<<<blocks_for(size, THREADS), THREADS>>>(out, x, index, size, width);
+    gather_kernel<<<blocks_for(size, THREADS), THREADS>>>((unsigned *)out, (const unsigned *)x, index, size,
+                                                          words);
     launched("gather");
 }

@@ -47,11 +47,13 @@ void logprob_cuda(float *logprob, float *entropy, int *best, const float *logits
 
 /* d logprob[target] / d z_j = [j == target] - p_j;  d entropy / d z_j = -p_j (log p_j + entropy);  z = logit
  * / temperature. */
-static __global__ void logprob_backward_kernel(float *logits, const int *target, const float *slope,
-                                               const float *entropy_slope, int vocab, float temperature) {
+static __global__ void logprob_backward_kernel(float *dlogits, const float *logits, const int *target,
+                                               const float *slope, const float *entropy_slope, int vocab,
+                                               float temperature) {
     extern __shared__ double sums[];
     int r = blockIdx.x, chosen = target[r], with_entropy = entropy_slope != NULL;
-    float *row = logits + (size_t)r * vocab, max = max_of(row, vocab);
+    const float *row = logits + (size_t)r * vocab;
+    float max = max_of(row, vocab);
     double sum = weight_sum(sums, row, vocab, max, temperature);
     float entropy = with_entropy ? (float)entropy_of(sums, row, vocab, max, temperature, sum) : 0;
     float share = (float)(1 / sum), log_sum = (float)log(sum), of_slope = slope[r] / temperature;
@@ -63,14 +65,14 @@ static __global__ void logprob_backward_kernel(float *logits, const int *target,
         float gradient = -of_slope * p, spread = of_entropy * p * (z - log_sum + entropy);
 
         gradient = with_entropy && p > 0 ? gradient - spread : gradient;
-        row[i] = i == chosen ? gradient + of_slope : gradient;
+        dlogits[(size_t)r * vocab + i] = i == chosen ? gradient + of_slope : gradient;
     }
 }
 
-void logprob_backward_cuda(float *logits, const int *target, const float *slope, const float *entropy_slope,
-                           int rows, int vocab, float temperature) {
+void logprob_backward_cuda(float *dlogits, const float *logits, const int *target, const float *slope,
+                           const float *entropy_slope, int rows, int vocab, float temperature) {
     if (rows == 0) return;
     logprob_backward_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(
-        logits, target, slope, entropy_slope, vocab, temperature);
+        dlogits, logits, target, slope, entropy_slope, vocab, temperature);
     launched("logprob_backward");
 }

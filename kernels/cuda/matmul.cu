@@ -57,7 +57,7 @@ static __device__ __forceinline__ void begin_sums(float sum[S::EACH_ROW][S::EACH
             int r = row + place_of<S::EACH_ROW, S::ROWS>(ty, i),
                 c = col + place_of<S::EACH_COL, S::COLS>(tx, j);
 
-            sum[i][j] = p.add && r < p.rows && c < p.cols ? p.out[(size_t)r * p.cols + c] : 0;
+            sum[i][j] = p.base && r < p.rows && c < p.cols ? p.base[(size_t)r * p.cols + c] : 0;
         }
 }
 
@@ -144,29 +144,17 @@ static void run_product(struct product p, const char *operation) {
     launched(operation);
 }
 
-void matmul_cuda(float *out, const float *x, const float *w, const float *bias, int rows, int outs, int ins,
-                 int add) {
-    run_product<true, true>({out, x, w, bias, rows, outs, ins, add, ins, ins, 0, 0}, "matmul");
+#define PRODUCT(name) name##_cuda
+#include "kernels/cuda/products.inc"
+
+/* Products read the weights as they are. */
+extern "C" size_t cuda_pack_size(int, int, int) {
+    return 0;
 }
 
-void matmul_dx_cuda(float *dx, const float *dy, const float *w, int rows, int outs, int ins, int add) {
-    run_product<true, false>({dx, dy, w, NULL, rows, ins, outs, add, outs, ins, 0, 0}, "matmul_dx");
+void pack_cuda(void *, const float *, int, int, int) {
 }
 
-void matmul_dw_cuda(float *dw, const float *dy, const float *x, int rows, int outs, int ins) {
-    run_product<false, false>({dw, dy, x, NULL, outs, ins, rows, 1, outs, ins, 0, 0}, "matmul_dw");
-}
-
-/* Decoding reads the weights as they are. */
-extern "C" size_t cuda_pack_size(int outs, int ins) {
-    return (size_t)outs * ins;
-}
-
-void pack_cuda(float *packed, const float *w, int outs, int ins) {
-    cuda_copy(packed, w, (size_t)outs * ins * sizeof *w);
-}
-
-void matmul_packed_cuda(float *out, const float *x, const float *packed, const float *bias, int rows,
-                        int outs, int ins, int add) {
-    matmul_cuda(out, x, packed, bias, rows, outs, ins, add);
+void narrow_cuda(float *out, const float *x, size_t count) {
+    cuda_copy(out, x, count * sizeof *x);
 }

@@ -95,7 +95,7 @@ static __device__ __forceinline__ void begin_sums(float sum[S::TALL][S::BROAD][4
             for (int i = 0; i < 4; i++) {
                 int r = row + 16 * a + row_of(i), c = col + 8 * b + col_of(i);
 
-                sum[a][b][i] = p.add && r < p.rows && c < p.cols ? p.out[(size_t)r * p.cols + c] : 0;
+                sum[a][b][i] = p.base && r < p.rows && c < p.cols ? p.base[(size_t)r * p.cols + c] : 0;
             }
 }
 
@@ -335,16 +335,5 @@ static void run_product(struct product p, const char *operation) {
     launched(operation);
 }
 
-extern "C" void matmul_bf16_cuda(float *out, const float *x, const float *w, const float *bias, int rows,
-                                 int outs, int ins, int add) {
-    run_product<true, true>({out, x, w, bias, rows, outs, ins, add, ins, ins, 0, 0}, "matmul");
-}
-
-extern "C" void matmul_dx_bf16_cuda(float *dx, const float *dy, const float *w, int rows, int outs, int ins,
-                                    int add) {
-    run_product<true, false>({dx, dy, w, NULL, rows, ins, outs, add, outs, ins, 0, 0}, "matmul_dx");
-}
-
-extern "C" void matmul_dw_bf16_cuda(float *dw, const float *dy, const float *x, int rows, int outs, int ins) {
-    run_product<false, false>({dw, dy, x, NULL, outs, ins, rows, 1, outs, ins, 0, 0}, "matmul_dw");
-}
+#define PRODUCT(name) name##_bf16_cuda
+#include "kernels/cuda/products.inc"

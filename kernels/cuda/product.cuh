@@ -4,12 +4,12 @@
 
 #include "kernels/cuda/device.cuh"
 
-/* out[m][n] = (add ? out[m][n] : 0) + sum over k of left(m, k) right(n, k), then + bias[n]; an element's sum
+/* out[m][n] = base[m][n] (NULL: 0) + sum over k of left(m, k) right(n, k), then + bias[n]; an element's sum
  * runs in one order, whatever the tile, so that the tile may follow the size. */
 struct product {
     float *out;
-    const float *left, *right, *bias;
-    int rows, cols, depth, add;
+    const float *left, *right, *bias, *base;
+    int rows, cols, depth;
     int left_stride,
         right_stride;          /* from a row to the next where k lies together, else from a k to the next */
     int left_wide, right_wide; /* may be read in 16 bytes */

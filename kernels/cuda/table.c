@@ -2,6 +2,7 @@
 
 const struct kernels kernels_cuda = {
     .name = "cuda",
+    .operand_bytes = sizeof(float),
     .alloc = cuda_alloc,
     .free = cuda_release,
     .map = cuda_map,
@@ -26,8 +27,11 @@ const struct kernels *cuda_bf16(void) {
     table = kernels_cuda;
     table.name = "cuda-bf16";
     table.matmul = matmul_bf16_cuda;
-    table.matmul_packed = matmul_bf16_cuda;
+    table.matmul_operand = matmul_operand_bf16_cuda;
+    table.matmul_gelu = matmul_gelu_bf16_cuda;
     table.matmul_dx = matmul_dx_bf16_cuda;
+    table.matmul_dx_operand = matmul_dx_operand_bf16_cuda;
+    table.matmul_dx_gelu = matmul_dx_gelu_bf16_cuda;
     table.matmul_dw = matmul_dw_bf16_cuda;
     return &table;
 }
