@@ -182,9 +182,9 @@ static void copy_slot(const struct generator *g, int slot) {
     size_t size = kernels->cache_size(1, g->decoder.context, c->kv_heads, c->head_size);
 
     for (int i = 0; i < c->layers && slot != g->last; i++) {
-        float *cache = g->decoder.layers[i].cache;
+        char *cache = g->decoder.cache[i];
 
-        kernels->copy(cache + size * (size_t)slot, cache + size * (size_t)g->last, size * sizeof *cache);
+        kernels->copy(cache + size * (size_t)slot, cache + size * (size_t)g->last, size);
     }
 }
 
