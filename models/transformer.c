@@ -154,6 +154,11 @@ void trunk_free(struct trunk *trunk) {
     free(trunk);
 }
 
+void trunk_use(struct trunk *trunk, struct model *model) {
+    trunk->model = model;
+    trunk->layers = xrealloc(trunk->layers, (size_t)model->config.layers, sizeof *trunk->layers);
+}
+
 size_t trunk_bytes(const struct config *config, int tokens, int training, int recompute) {
     struct trunk trunk = {.recompute = recompute,
                           .operand_bytes = sizeof(float),

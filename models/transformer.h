@@ -20,6 +20,9 @@ struct trunk;
 int trunk_create(struct trunk **out, struct model *model, int recompute,
                  struct error *err); /* recompute: keep only each layer's input for backward */
 void trunk_free(struct trunk *trunk);
+/* Another model of the same kernels takes the trunk's memory over: models that are read in turn need it once.
+ */
+void trunk_use(struct trunk *trunk, struct model *model);
 size_t trunk_bytes(const struct config *config, int tokens, int training,
                    int recompute); /* the memory plan */
 

@@ -29,10 +29,11 @@ extern const struct reward reward_ensemble;
 
 struct scorer {
     struct settings settings;
-    struct preference *models; /* [1] if shared */
+    struct model **models; /* [1] if shared */
     int model_count;
-    double *means, *stds; /* [members] */
-    double mean, std;     /* of the aggregate */
+    struct preference reader; /* of one model at a time */
+    double *means, *stds;     /* [members] */
+    double mean, std;         /* of the aggregate */
 };
 
 double ensemble_variance(const double *members, int count) {
@@ -69,10 +70,12 @@ static int score_members(struct scorer *s, const struct exchange *rows, int coun
     int members = s->settings.members;
     float *one;
 
-    if (s->settings.shared) return preference_score(&s->models[0], rows, count, out, err);
+    if (s->settings.shared) return preference_score(&s->reader, rows, count, out, err);
     one = xcalloc((size_t)count, sizeof *one);
     for (int m = 0; m < members; m++) {
-        if (preference_score(&s->models[m], rows, count, one, err)) {
+        s->reader.model = s->models[m];
+        trunk_use(s->reader.trunk, s->models[m]);
+        if (preference_score(&s->reader, rows, count, one, err)) {
             free(one);
             return -1;
         }
@@ -94,7 +97,9 @@ static double combine(const struct scorer *s, const float *raw, double *variance
 
 static void ensemble_close(struct scorer *s) {
     if (!s) return;
-    for (int m = 0; m < s->model_count; m++) preference_close(&s->models[m]);
+    s->reader.model = NULL; /* one of these */
+    preference_close(&s->reader);
+    for (int m = 0; m < s->model_count; m++) model_free(s->models[m]);
     free(s->models);
     free(s->means);
     free(s->stds);
@@ -114,16 +119,18 @@ static int load(struct scorer **out, const char *folder, const struct settings *
     for (int m = 0; m < settings->members; m++) s->stds[m] = 1;
     for (int m = 0; m < s->model_count; m++) {
         char *path = settings->shared ? xstrdup(folder) : xprintf("%s/member-%d", folder, m + 1);
-        int status = preference_open(&s->models[m], path, kernels, err);
+        int status = preference_load(&s->models[m], path, kernels, err);
 
         free(path);
-        if (status) {
-            ensemble_close(s);
-            return -1;
-        }
+        if (status) goto out;
     }
+    s->reader.model = s->models[0];
+    if (trunk_create(&s->reader.trunk, s->models[0], 0, err)) goto out;
     *out = s;
     return 0;
+out:
+    ensemble_close(s);
+    return -1;
 }
 
 /* Mean and deviation of each member on the samples, then of the aggregate; and how far members disagree. */

@@ -221,11 +221,16 @@ out:
     return status;
 }
 
+int preference_load(struct model **out, const char *folder, const struct kernels *kernels,
+                    struct error *err) {
+    if (model_load(out, folder, kernels, err)) return -1;
+    if ((*out)->config.score_heads > 0) return 0;
+    return fail(err, "%s: the model has no score head; fit it with the trainer reward", folder);
+}
+
 int preference_open(struct preference *p, const char *folder, const struct kernels *kernels,
                     struct error *err) {
-    if (model_load(&p->model, folder, kernels, err)) return -1;
-    if (p->model->config.score_heads < 1)
-        return fail(err, "%s: the model has no score head; fit it with the trainer reward", folder);
+    if (preference_load(&p->model, folder, kernels, err)) return -1;
     return trunk_create(&p->trunk, p->model, 0, err);
 }
 

@@ -18,6 +18,8 @@ struct preference {
     int *last; /* scratch */
     int room;
 };
+/* A model with a score head, or an error. */
+int preference_load(struct model **out, const char *folder, const struct kernels *kernels, struct error *err);
 int preference_open(struct preference *preference, const char *folder, const struct kernels *kernels,
                     struct error *err);
 /* out[count][heads], as the heads say it. */

@@ -177,6 +177,16 @@ START_TEST(a_missing_end_costs_what_the_option_says)
 }
 END_TEST
 
+START_TEST(a_reference_that_nobody_asks_for_is_not_even_read)
+{
+    struct error err;
+
+    train("ppo", "ppo", SHORT ", reference: @nowhere, kl: 0, log_reference: false}", 1);
+    ck_assert(isnan(log_value(folder, "ppo", "kl", 0)));
+    ck_assert_int_eq(run_step("ppo", folder, "ppo", SHORT ", reference: @nowhere, kl: 0}", 1, &err), -1);
+}
+END_TEST
+
 static int has_event(const char *name, const char *event) {
     char *path = xprintf("%s/%s/log.jsonl", folder, name);
     struct error err;
@@ -244,6 +254,7 @@ int main(void) {
     tcase_add_test(tests, the_policy_stays_while_it_is_frozen);
     tcase_add_test(tests, truncated_sampling_is_trained_as_it_was_sampled);
     tcase_add_test(tests, a_missing_end_costs_what_the_option_says);
+    tcase_add_test(tests, a_reference_that_nobody_asks_for_is_not_even_read);
     tcase_add_test(tests, watchdogs_bark_by_name);
     tcase_add_test(tests, generation_records_what_was_sampled_and_by_whom);
     srunner_run_all(runner, CK_NORMAL);

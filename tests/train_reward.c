@@ -55,11 +55,56 @@ static void check_accuracy(const char *name, double least) {
     node_free(facts);
 }
 
+static int passes, most_tokens, allocations;
+
+static void count_embed(float *out, const float *table, const float *positions, const int *token,
+                        const int *position, int count, int width) {
+    passes++;
+    most_tokens = count > most_tokens ? count : most_tokens;
+    kernels_find("cpu")->embed(out, table, positions, token, position, count, width);
+}
+
+static void *count_alloc(size_t bytes) {
+    allocations++;
+    return kernels_find("cpu")->alloc(bytes);
+}
+
+/* Reading 2000 rows of 3 + 2 tokens takes so many passes, of a bounded size, all in the same memory. */
+static void check_batches(const char *name, int expected) {
+    enum { ROWS = 2000 };
+    int prompt[] = {1, 2, 3}, response[] = {4, 5};
+    struct exchange *rows = xcalloc(ROWS, sizeof *rows);
+    float *score = xcalloc(ROWS, sizeof *score);
+    struct kernels counting = *kernels_find("cpu");
+    const struct reward *reward;
+    struct scorer *scorer;
+    struct error err;
+    char *place = path_join(folder, name);
+
+    counting.embed = count_embed;
+    counting.alloc = count_alloc;
+    for (int i = 0; i < ROWS; i++)
+        rows[i] = (struct exchange){
+            .prompt = prompt, .response = response, .prompt_length = 3, .response_length = 2};
+    ck_assert_msg(reward_open(&reward, &scorer, place, &counting, &err) == 0, "%s", err.message);
+    passes = most_tokens = allocations = 0;
+    ck_assert_int_eq(reward->score(scorer, rows, ROWS, NULL, score, &err), 0);
+    ck_assert_int_eq(passes, expected);
+    ck_assert_int_le(most_tokens, SCORE_BUDGET);
+    ck_assert_int_eq(allocations, 1);
+    for (int i = 1; i < ROWS; i++) ck_assert(score[i] == score[0]);
+    reward->close(scorer);
+    free(place);
+    free(score);
+    free(rows);
+}
+
 START_TEST(the_scalar_reward_learns_the_preference)
 {
     train("reward", "rm", FIT FAST "reward: scalar}");
     check_accuracy("rm", 0.95);
     ck_assert_double_ge(log_value(folder, "rm", "heldout_accuracy", 0), 0.95);
+    check_batches("rm", 3);
 }
 END_TEST
 
@@ -67,6 +112,7 @@ START_TEST(the_seq2seq_reward_learns_the_preference)
 {
     train("reward", "rm", FIT FAST "reward: seq2seq}");
     check_accuracy("rm", 0.9);
+    check_batches("rm", 4); /* rows of 3 + 2 + 1 + 1 */
 }
 END_TEST
 
@@ -92,6 +138,8 @@ START_TEST(ensembles_learn_the_preference_together_or_apart)
     train("reward", "shared", FIT FAST "reward: ensemble, settings: {members: 2, shared: true}}");
     check_accuracy("apart", 0.95);
     check_accuracy("shared", 0.95);
+    check_batches("apart", 2 * 3);
+    check_batches("shared", 3);
 }
 END_TEST
 
