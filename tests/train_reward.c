@@ -87,6 +87,7 @@ static void check_batches(const char *name, int expected) {
         rows[i] = (struct exchange){
             .prompt = prompt, .response = response, .prompt_length = 3, .response_length = 2};
     ck_assert_msg(reward_open(&reward, &scorer, place, &counting, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(reward->score(scorer, rows, 1, NULL, score, &err), 0); /* lays out the weights */
     passes = most_tokens = allocations = 0;
     ck_assert_int_eq(reward->score(scorer, rows, ROWS, NULL, score, &err), 0);
     ck_assert_int_eq(passes, expected);
