@@ -10,34 +10,23 @@
 #include "models/folder.h"
 #include "models/session.h"
 #include "trainers/advantage.h"
+#include "trainers/collector.h"
 #include "trainers/learner.h"
-
-/* What outlives an iteration beside models and optimizers; saved by name. */
-struct state {
-    double beta;
-    double scores, score_mean, score_squares; /* running moments of the responses' scores */
-    double first_length;
-};
 
 struct ppo {
     const struct step *step;
     struct ppo_options options;
     const struct kernels *kernels;
     struct tokenizer *tokenizer;
+    struct collector collector;
     struct learner learner;
     struct model *reference;
-    struct trunk *reference_trunk;
-    const struct reward *reward;
-    struct scorer *scorer;
     const struct world *world; /* NULL: no gold score */
-    struct prompts prompts;
-    int *order; /* of prompts, in the epoch it holds */
-    long epoch;
     struct dataset demonstrations;
     struct supervised ptx;
     struct session session;
-    struct state state;
-    unsigned told; /* events that a person knows of */
+    double first_length; /* mean, of the first iteration's responses */
+    unsigned told;       /* events that a person knows of */
 };
 
 static const char *const event_names[] = {"nan",        "kl_blowup",       "entropy_collapse",
@@ -89,7 +78,7 @@ static int load_reference(struct ppo *ppo, struct error *err) {
     if (ppo->reference->config.vocab != ppo->learner.policy.model->config.vocab)
         return fail(err, "the reference %s has %d tokens, the policy %d; they must share a tokenizer", folder,
                     ppo->reference->config.vocab, ppo->learner.policy.model->config.vocab);
-    return trunk_create(&ppo->reference_trunk, ppo->reference, 0, err);
+    return trunk_create(&ppo->collector.reference, ppo->reference, 0, err);
 }
 
 /* A score head of zeros for the policy's values. */
@@ -99,6 +88,17 @@ static int add_value_head(struct model **policy, struct error *err) {
 
     model_free(bare);
     return status;
+}
+
+static void prepare_collector(struct ppo *ppo) {
+    struct collector *collector = &ppo->collector;
+
+    collector->options = &ppo->options;
+    collector->seed = ppo->step->seed;
+    collector->tokenizer = ppo->tokenizer;
+    collector->end_token = tokenizer_special(ppo->tokenizer, TOKEN_END);
+    collector->policy = ppo->learner.policy.model;
+    collector->value = ppo->learner.value.trunk;
 }
 
 static int load_models(struct ppo *ppo, struct error *err) {
@@ -112,23 +112,27 @@ static int load_models(struct ppo *ppo, struct error *err) {
     if (load_reference(ppo, err)) return -1;
     if (pupil_prepare(&learner->policy, &ppo->options, err)) return -1;
     if (!shared && pupil_prepare(&learner->value, &ppo->options, err)) return -1;
-    return reward_open(&ppo->reward, &ppo->scorer, ppo->options.reward, ppo->kernels, err);
+    prepare_collector(ppo);
+    return reward_open(&ppo->collector.reward, &ppo->collector.scorer, ppo->options.reward, ppo->kernels,
+                       err);
 }
 
 static int load_prompts(struct ppo *ppo, struct error *err) {
     int context = ppo->learner.policy.model->config.context;
+    struct collector *collector = &ppo->collector;
+    struct prompts *prompts = &collector->prompts;
 
-    if (prompts_open(&ppo->prompts, ppo->options.data, "train", ppo->tokenizer,
-                     context - ppo->options.max_new, err))
+    if (prompts_open(prompts, ppo->options.data, "train", ppo->tokenizer, context - ppo->options.max_new,
+                     err))
         return -1;
-    if (ppo->prompts.left_out)
+    if (prompts->left_out)
         progress_notice("%s: left out %d prompts that leave no room for %d tokens in the context of %d",
-                        ppo->step->name, ppo->prompts.left_out, ppo->options.max_new, context);
-    if (ppo->prompts.count == 0)
+                        ppo->step->name, prompts->left_out, ppo->options.max_new, context);
+    if (prompts->count == 0)
         return fail(err, "%s: no training prompt is left; expected rows of split \"train\" in prompts.jsonl",
                     ppo->step->name);
-    ppo->order = xcalloc((size_t)ppo->prompts.count, sizeof *ppo->order);
-    ppo->epoch = -1;
+    collector->order = xcalloc((size_t)prompts->count, sizeof *collector->order);
+    collector->epoch = -1;
     return 0;
 }
 
@@ -175,11 +179,11 @@ static int resume(struct ppo *ppo, struct error *err) {
     if (ppo->learner.value.model)
         session_keep(session, "value", ppo->learner.value.model, &ppo->learner.value.optimizer);
     if (session_resume(session, err) < 0) return -1;
-    ppo->state.beta = session_number(session, "beta", ppo->options.kl);
-    ppo->state.scores = session_number(session, "scores", 0);
-    ppo->state.score_mean = session_number(session, "score_mean", 0);
-    ppo->state.score_squares = session_number(session, "score_squares", 0);
-    ppo->state.first_length = session_number(session, "first_length", 0);
+    ppo->collector.state.beta = session_number(session, "beta", ppo->options.kl);
+    ppo->collector.state.scores = session_number(session, "scores", 0);
+    ppo->collector.state.score_mean = session_number(session, "score_mean", 0);
+    ppo->collector.state.score_squares = session_number(session, "score_squares", 0);
+    ppo->first_length = session_number(session, "first_length", 0);
     return 0;
 }
 
@@ -188,97 +192,14 @@ static int save(struct ppo *ppo, int iteration, struct error *err) {
     int status;
 
     node_add_number(numbers, "iteration", iteration);
-    node_add_number(numbers, "beta", ppo->state.beta);
-    node_add_number(numbers, "scores", ppo->state.scores);
-    node_add_number(numbers, "score_mean", ppo->state.score_mean);
-    node_add_number(numbers, "score_squares", ppo->state.score_squares);
-    node_add_number(numbers, "first_length", ppo->state.first_length);
+    node_add_number(numbers, "beta", ppo->collector.state.beta);
+    node_add_number(numbers, "scores", ppo->collector.state.scores);
+    node_add_number(numbers, "score_mean", ppo->collector.state.score_mean);
+    node_add_number(numbers, "score_squares", ppo->collector.state.score_squares);
+    node_add_number(numbers, "first_length", ppo->first_length);
     status = session_save(&ppo->session, numbers, err);
     node_free(numbers);
     return status;
-}
-
-static int sample(struct ppo *ppo, struct rollout *rollout, int iteration, struct error *err) {
-    const struct ppo_options *o = &ppo->options;
-    struct generator_options options = {
-        .sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p},
-        .max_new = o->max_new,
-        .slots = o->slots,
-        .seed = ppo->step->seed,
-        .stream = "ppo/sample",
-        .values = o->value == VALUE_SHARED};
-    int *picked = xcalloc((size_t)o->episodes, sizeof *picked), status;
-
-    options.end_token = tokenizer_special(ppo->tokenizer, TOKEN_END);
-    for (int i = 0; i < o->episodes; i++)
-        picked[i] = prompts_pick(&ppo->prompts, ppo->step->seed, (long)iteration * o->episodes + i,
-                                 ppo->order, &ppo->epoch);
-    status = rollout_sample(rollout, ppo->learner.policy.model, ppo->tokenizer, &ppo->prompts, picked,
-                            o->episodes, &options, (uint64_t)iteration, err);
-    free(picked);
-    return status;
-}
-
-/* One pass each of the reference, a value model of its own and the reward. */
-static int read_rollout(struct ppo *ppo, struct rollout *rollout, struct error *err) {
-    const struct ppo_options *o = &ppo->options;
-    struct sampling sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p};
-
-    if (ppo->reference &&
-        rollout_logprob(rollout->reference, rollout, ppo->reference_trunk, &sampling, o->micro_tokens, err))
-        return -1;
-    if (ppo->learner.value.model &&
-        rollout_values(rollout->value, rollout, ppo->learner.value.trunk, o->micro_tokens, err))
-        return -1;
-    return ppo->reward->score(ppo->scorer, rollout->exchanges, rollout->rows, rollout->score, NULL, err);
-}
-
-/* Welford's running moments of the responses' scores; what to divide a score by. */
-static double running_scale(struct state *state, const struct rollout *rollout) {
-    for (int r = 0; r < rollout->rows; r++) {
-        double sum = 0, delta;
-
-        for (int t = rollout->start[r]; t < rollout->start[r + 1]; t++) sum += rollout->score[t];
-        delta = sum - state->score_mean;
-        state->scores++;
-        state->score_mean += delta / state->scores;
-        state->score_squares += delta * (sum - state->score_mean);
-    }
-    return state->score_squares > 0 ? sqrt(state->score_squares / state->scores) : 1;
-}
-
-static double limited(double x, double limit) {
-    return limit > 0 ? fmax(-limit, fmin(limit, x)) : x;
-}
-
-static void mark_missing_end(struct rollout *rollout, int r, const struct ppo_options *o) {
-    float *last = &rollout->reward[rollout->start[r + 1] - 1];
-
-    if (rollout->exchanges[r].ended || o->missing_end == END_NONE) return;
-    if (o->missing_end == END_PENALTY) {
-        *last -= (float)o->missing_end_value;
-        return;
-    }
-    for (int t = rollout->start[r]; t < rollout->start[r + 1]; t++) rollout->reward[t] = 0;
-    *last = (float)o->missing_end_value;
-}
-
-/* Scores, scaled and clipped, with what a missing end costs, less the KL term. */
-static void shape(struct ppo *ppo, struct rollout *rollout) {
-    const struct ppo_options *o = &ppo->options;
-    double scale = o->score_scale == SCORE_RUNNING ? running_scale(&ppo->state, rollout) : 1;
-
-    for (int t = 0; t < rollout->total; t++)
-        rollout->reward[t] = (float)limited(rollout->score[t] / scale, o->score_clip);
-    for (int r = 0; r < rollout->rows; r++) mark_missing_end(rollout, r, o);
-    for (int t = 0; t < rollout->total && ppo->reference; t++)
-        rollout->reward[t] -= (float)(ppo->state.beta * (rollout->logprob[t] - rollout->reference[t]));
-    for (int t = 0; t < rollout->total; t++)
-        rollout->reward[t] = (float)limited(rollout->reward[t], o->shaped_clip);
-    if (o->whiten_rewards) whiten(rollout->reward, rollout->total, 1);
-    advantage_estimate(rollout->advantage, rollout->returns, rollout->reward, rollout->value, rollout->start,
-                       rollout->rows, o->gamma, o->lambda);
-    if (o->whiten_advantages) whiten(rollout->advantage, rollout->total, 0);
 }
 
 static void raise_event(struct ppo *ppo, struct node *events, int event, double value, double limit) {
@@ -292,7 +213,7 @@ static void watch(struct ppo *ppo, struct node *row, const struct rollout_facts 
                   const struct learned *learned) {
     const struct ppo_options *o = &ppo->options;
     struct node *events = node_add(row, "events", NODE_LIST);
-    double shortest = o->length_limit * ppo->state.first_length;
+    double shortest = o->length_limit * ppo->first_length;
 
     if (!learned->finite) raise_event(ppo, events, EVENT_NAN, learned->gradient, 0);
     if (facts->kl > o->kl_limit) raise_event(ppo, events, EVENT_KL, facts->kl, o->kl_limit);
@@ -322,7 +243,7 @@ static int write_row(struct ppo *ppo, int iteration, const struct rollout *rollo
     node_add_number(row, "clip_fraction", learned->clip_fraction);
     node_add_number(row, "explained_variance",
                     explained_variance(rollout->returns, rollout->value, rollout->total));
-    node_add_number(row, "beta", ppo->state.beta);
+    node_add_number(row, "beta", ppo->collector.state.beta);
     node_add_number(row, "policy_loss", learned->policy_loss);
     node_add_number(row, "value_loss", learned->value_loss);
     node_add_number(row, "gradient", learned->gradient);
@@ -351,10 +272,11 @@ static int one_iteration(struct ppo *ppo, int iteration, struct error *err) {
     double began = seconds();
     int status = -1;
 
-    if (sample(ppo, &rollout, iteration, err) || read_rollout(ppo, &rollout, err)) goto out;
+    if (collector_sample(&ppo->collector, &rollout, iteration, err)) goto out;
+    if (collector_read(&ppo->collector, &rollout, err)) goto out;
     rollout_measure(&facts, &rollout, ppo->world, ppo->reference != NULL);
-    if (iteration == 0) ppo->state.first_length = facts.length;
-    shape(ppo, &rollout);
+    if (iteration == 0) ppo->first_length = facts.length;
+    collector_shape(&ppo->collector, &rollout);
     if (learner_learn(&ppo->learner, &rollout, ppo->step->seed, iteration, &learned, err)) goto out;
     if (write_row(ppo, iteration, &rollout, &facts, &learned, err)) goto out;
     if (!learned.finite) {
@@ -363,7 +285,8 @@ static int one_iteration(struct ppo *ppo, int iteration, struct error *err) {
         goto out;
     }
     if (o->kl_control == KL_ADAPTIVE)
-        ppo->state.beta = adapt_beta(ppo->state.beta, facts.kl, o->kl_target, o->episodes, o->kl_horizon);
+        ppo->collector.state.beta =
+            adapt_beta(ppo->collector.state.beta, facts.kl, o->kl_target, o->episodes, o->kl_horizon);
     progress_update(iteration + 1, "reward %.3f, kl %.2f, length %.1f", facts.score, facts.kl, facts.length);
     step_timing(ppo->step, "iteration", seconds() - began, rollout.total, "tokens");
     status = o->kl_stop > 0 && facts.kl > o->kl_stop;
@@ -404,15 +327,14 @@ out:
 }
 
 static void ppo_free(struct ppo *ppo) {
-    if (ppo->scorer) ppo->reward->close(ppo->scorer);
+    if (ppo->collector.scorer) ppo->collector.reward->close(ppo->collector.scorer);
     session_free(&ppo->session);
     learner_free(&ppo->learner);
-    trunk_free(ppo->reference_trunk);
+    trunk_free(ppo->collector.reference);
     model_free(ppo->reference);
     supervised_free(&ppo->ptx);
     dataset_free(&ppo->demonstrations);
-    prompts_free(&ppo->prompts);
-    free(ppo->order);
+    collector_free(&ppo->collector);
     tokenizer_free(ppo->tokenizer);
 }
 

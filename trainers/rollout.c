@@ -68,7 +68,8 @@ static void index_responses(struct rollout *rollout, const struct tokenizer *tok
         const struct tokens *prompt = &prompts->ids[picked[r]];
 
         rollout->sizes[r] = prompt->count + response->length - 1;
-        rollout->texts[r] = tokenizer_decode(tokenizer, response->tokens, response->length, NULL);
+        if (tokenizer)
+            rollout->texts[r] = tokenizer_decode(tokenizer, response->tokens, response->length, NULL);
         memcpy(rollout->logprob + rollout->start[r], response->logprob,
                (size_t)response->length * sizeof *response->logprob);
         if (response->value)
