@@ -5,14 +5,21 @@
 
 /* One head of one row: where its queries, keys and values lie, and the sizes. */
 struct head {
-    const float *q, *k, *v;
-    size_t stride; /* floats from a token to the next in qkv */
+    const element *q, *k, *v;
+    size_t stride; /* elements from a token to the next in qkv */
     int length, size;
     float scale;
 };
 
-static void scale_by(float *x, float factor, int count) {
-    for (int i = 0; i < count; i++) x[i] *= factor;
+static void scale_to(element *out, const float *x, float factor, int count) {
+    for (int i = 0; i < count; i++) out[i] = element_of(x[i] * factor);
+}
+
+/* Weights [queries][room] as one side of a product, rounded in place; by queries if step is 1, else by keys.
+ */
+static struct view weights_of(float *weights, size_t count, size_t row, size_t step) {
+    round_weights(weights, count);
+    return (struct view){weights, row, step, 0};
 }
 
 /* rows[count][keys] = left(count, depth) right, which is packed for packed_depth. */
@@ -30,18 +37,18 @@ static void product(float *out, size_t stride, int rows, int cols, int depth, st
 }
 
 /* The head's keys or values packed so that head_size is the depth, one column a token. */
-static float *pack_tokens(enum scratch kind, const struct head *head, const float *data) {
+static float *pack_tokens(enum scratch kind, const struct head *head, const element *data) {
     float *packed = scratch_floats(kind, CPU(gemm_pack_size)(head->length, head->size));
 
-    CPU(gemm_pack)(packed, &(struct view){data, head->stride, 1}, head->length, head->size);
+    CPU(gemm_pack)(packed, &(struct view){data, head->stride, 1, 0}, head->length, head->size);
     return packed;
 }
 
 /* The same with the tokens as depth. */
-static float *pack_channels(enum scratch kind, const struct head *head, const float *data) {
+static float *pack_channels(enum scratch kind, const struct head *head, const element *data) {
     float *packed = scratch_floats(kind, CPU(gemm_pack_size)(head->size, head->length));
 
-    CPU(gemm_pack)(packed, &(struct view){data, 1, head->stride}, head->size, head->length);
+    CPU(gemm_pack)(packed, &(struct view){data, 1, head->stride, 0}, head->size, head->length);
     return packed;
 }
 
@@ -62,7 +69,7 @@ static int shape_width(const struct shape *shape) {
 /* Head h of row r. */
 static struct head head_of(const element *qkv, const struct shape *shape, int r, int h) {
     size_t width = shape_width(shape);
-    const float *row = qkv + shape->start[r] * width;
+    const element *row = qkv + shape->start[r] * width;
     int kv = h / (shape->heads / shape->kv_heads);
 
     return (struct head){.q = row + (size_t)h * shape->head_size,
@@ -75,23 +82,25 @@ static struct head head_of(const element *qkv, const struct shape *shape, int r,
 }
 
 /* Queries from … from + count - 1 of a head: outputs [count][stride], logsums [count][heads]. */
-static void attend(float *out, size_t stride, float *logsum, int heads, const struct head *head,
+static void attend(element *out, size_t stride, float *logsum, int heads, const struct head *head,
                    const float *keys, const float *values, int from, int count) {
-    int seen = from + count, room = ROUND16(seen);
-    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)count * room), sum[QUERIES], max;
+    int seen = from + count, room = ROUND16(seen), size = head->size;
+    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)count * (room + size)), sum[QUERIES], max;
+    float *mixed = scores + (size_t)count * room;
 
-    product(scores, room, count, seen, head->size,
-            (struct view){head->q + from * head->stride, head->stride, 1}, keys, head->size);
+    product(scores, room, count, seen, size, (struct view){head->q + from * head->stride, head->stride, 1, 0},
+            keys, size);
     for (int i = 0; i < count; i++) {
         sum[i] = softmax(scores + (size_t)i * room, from + i + 1, room, head->scale, &max);
         logsum[(size_t)i * heads] = max + logf(sum[i]);
     }
-    product(out, stride, count, head->size, seen, (struct view){scores, room, 1}, values, head->length);
-    for (int i = 0; i < count; i++) scale_by(out + i * stride, 1.0f / sum[i], head->size);
+    product(mixed, size, count, size, seen, weights_of(scores, (size_t)count * room, room, 1), values,
+            head->length);
+    for (int i = 0; i < count; i++) scale_to(out + i * stride, mixed + (size_t)i * size, 1.0f / sum[i], size);
 }
 
 /* All query heads that share key head kv of row r. */
-static void attend_group(float *out, float *logsum, const float *qkv, const struct shape *shape, int r,
+static void attend_group(element *out, float *logsum, const element *qkv, const struct shape *shape, int r,
                          int kv) {
     int group = shape->heads / shape->kv_heads, stride = shape->heads * shape->head_size;
     struct head head = head_of(qkv, shape, r, kv * group);
@@ -120,8 +129,10 @@ void CPU(attention)(operand *out, float *logsum, const operand *qkv, const int *
 
 /* Where a head's gradients go and come from; the strides are those of qkv and out. */
 struct head_slopes {
-    float *dq, *dk, *dv;
-    const float *dout, *out, *logsum;
+    element *dq;
+    float *dk, *dv; /* [length][size] */
+    const element *dout, *out;
+    const float *logsum;
     size_t stride; /* of dout and out */
     int heads;     /* stride of logsum */
 };
@@ -136,17 +147,30 @@ static void softmax_backward(float *scores, float *slopes, int count, int room, 
 }
 
 /* out[keys][size] += sum over the block's queries of weights[query][key] rows[query]. */
-static void add_to_keys(float *out, size_t stride, const float *weights, int room, const float *rows,
-                        size_t row_stride, int keys, int size, int count) {
+static void add_to_keys(float *out, struct view weights, const element *rows, size_t row_stride, int keys,
+                        int size, int count) {
     CPU(gemm_serial)
     (&(struct gemm){.out = out,
-                    .stride = stride,
+                    .stride = (size_t)size,
                     .rows = keys,
                     .cols = size,
                     .depth = count,
                     .base = out,
-                    .left = {weights, 1, room},
-                    .right = {rows, 1, row_stride}});
+                    .left = weights,
+                    .right = {rows, 1, row_stride, 0}});
+}
+
+/* The sum over d of x[d] y[d]. */
+static float dot_elements(const element *x, const element *y, int count) {
+#ifdef BF16
+    float *wide = scratch_floats(SCRATCH_ROW, 2 * (size_t)count);
+
+    for (int d = 0; d < count; d++) wide[d] = float_of(x[d]);
+    for (int d = 0; d < count; d++) wide[count + d] = float_of(y[d]);
+    return dot_of(wide, wide + count, count);
+#else
+    return dot_of(x, y, count);
+#endif
 }
 
 /* The head's packed sides: keys and values by token, keys by channel. */
@@ -157,52 +181,63 @@ struct packed_head {
 static void attend_backward(const struct head_slopes *slopes, const struct head *head,
                             const struct packed_head *packed, int from, int count) {
     int seen = from + count, room = ROUND16(seen), size = head->size;
-    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)count * room);
-    float *dscores = scratch_floats(SCRATCH_SLOPES, (size_t)count * room);
-    const float *q = head->q + from * head->stride, *dout = slopes->dout + from * slopes->stride;
-    const float *out = slopes->out + from * slopes->stride;
+    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)count * (room + size));
+    float *dscores = scratch_floats(SCRATCH_SLOPES, (size_t)count * room),
+          *dq = scores + (size_t)count * room;
+    const element *q = head->q + from * head->stride, *dout = slopes->dout + from * slopes->stride;
+    const element *out = slopes->out + from * slopes->stride;
+    struct view weights, dweights;
 
-    product(scores, room, count, seen, size, (struct view){q, head->stride, 1}, packed->keys, size);
-    product(dscores, room, count, seen, size, (struct view){dout, slopes->stride, 1}, packed->values, size);
+    product(scores, room, count, seen, size, (struct view){q, head->stride, 1, 0}, packed->keys, size);
+    product(dscores, room, count, seen, size, (struct view){dout, slopes->stride, 1, 0}, packed->values,
+            size);
     for (int i = 0; i < count; i++)
         softmax_backward(scores + (size_t)i * room, dscores + (size_t)i * room, from + i + 1, room,
                          head->scale, slopes->logsum[(size_t)(from + i) * slopes->heads],
-                         dot_of(dout + i * slopes->stride, out + i * slopes->stride, size));
-    product(slopes->dq + from * head->stride, head->stride, count, size, seen,
-            (struct view){dscores, room, 1}, packed->channels, head->length);
-    add_to_keys(slopes->dk, head->stride, dscores, room, q, head->stride, seen, size, count);
-    add_to_keys(slopes->dv, head->stride, scores, room, dout, slopes->stride, seen, size, count);
+                         dot_elements(dout + i * slopes->stride, out + i * slopes->stride, size));
+    dweights = weights_of(dscores, (size_t)count * room, room, 1);
+    product(dq, size, count, size, seen, dweights, packed->channels, head->length);
+    for (int i = 0; i < count; i++)
+        scale_to(slopes->dq + (from + i) * head->stride, dq + (size_t)i * size, 1, size);
+    dweights.row = 1;
+    dweights.step = room;
+    weights = weights_of(scores, (size_t)count * room, 1, room);
+    add_to_keys(slopes->dk, dweights, q, head->stride, seen, size, count);
+    add_to_keys(slopes->dv, weights, dout, slopes->stride, seen, size, count);
 }
 
-static void zero_rows(float *rows, size_t stride, int count, int size) {
-    for (int i = 0; i < count; i++) memset(rows + i * stride, 0, size * sizeof *rows);
+static void store_rows(element *out, size_t stride, const float *rows, int count, int size) {
+    for (int i = 0; i < count; i++) scale_to(out + i * stride, rows + (size_t)i * size, 1, size);
 }
 
 /* All query heads that share key head kv of row r; `of` points at the whole arrays. */
-static void attend_group_backward(float *dqkv, const struct head_slopes *of, const float *qkv,
+static void attend_group_backward(element *dqkv, const struct head_slopes *of, const element *qkv,
                                   const struct shape *shape, int r, int kv) {
     int group = shape->heads / shape->kv_heads;
     struct head head = head_of(qkv, shape, r, kv * group);
     struct packed_head packed = {.keys = pack_tokens(SCRATCH_KEYS, &head, head.k),
                                  .values = pack_tokens(SCRATCH_VALUES, &head, head.v),
                                  .channels = pack_channels(SCRATCH_OUTS, &head, head.k)};
+    size_t sums = (size_t)head.length * head.size;
+    float *dk = scratch_floats(SCRATCH_SUMS, 2 * sums), *dv = dk + sums;
 
-    zero_rows(dqkv + (head.k - qkv), head.stride, head.length, head.size);
-    zero_rows(dqkv + (head.v - qkv), head.stride, head.length, head.size);
+    memset(dk, 0, 2 * sums * sizeof *dk);
     for (int h = kv * group; h < (kv + 1) * group; h++) {
         size_t token = shape->start[r], at = token * of->stride + (size_t)h * head.size;
         struct head_slopes slopes = *of;
 
         head = head_of(qkv, shape, r, h);
         slopes.dq = dqkv + (head.q - qkv);
-        slopes.dk = dqkv + (head.k - qkv);
-        slopes.dv = dqkv + (head.v - qkv);
+        slopes.dk = dk;
+        slopes.dv = dv;
         slopes.dout += at;
         slopes.out += at;
         slopes.logsum += token * shape->heads + h;
         for (int from = 0; from < head.length; from += QUERIES)
             attend_backward(&slopes, &head, &packed, from, block_of(head.length, from));
     }
+    store_rows(dqkv + (head.k - qkv), head.stride, dk, head.length, head.size);
+    store_rows(dqkv + (head.v - qkv), head.stride, dv, head.length, head.size);
 }
 
 void CPU(attention_backward)(operand *dqkv, const operand *dout, const operand *qkv, const operand *out,

@@ -6,28 +6,31 @@
 
 /* A matrix where it lies: element (i, k) is data[i * row + k * step]; one of the two strides is 1. */
 struct view {
-    const float *data;
+    const void *data; /* of elements, or, wide, of floats to be rounded to them */
     size_t row, step;
+    int wide;
 };
 
-/* out[i][j] = base[i][j] + sum over k < depth of left(i, k) right(j, k), then + bias[j]: one fused
- * multiply-add chain, k ascending. */
+/* out[i][j] = base[i][j] + sum over k < depth of left(i, k) right(j, k), then + bias[j]: one chain of
+ * multiply-adds, k ascending. Pairs of bf16 have their second k first, unless the sum is to be ascending.
+ */
 struct gemm {
     float *out;
     size_t stride; /* floats from a row of out to the next */
     int rows, cols, depth;
     const float *base; /* strided as out, which it may be, or NULL: 0 */
     struct view left, right;
-    const element *packed; /* right as gemm_pack() left it, or NULL */
-    int packed_depth;      /* the depth it was packed with, of which the first `depth` count */
-    const float *bias;     /* or NULL */
+    int ascending;
+    const float *packed; /* cells: right as gemm_pack() left it, or NULL */
+    int packed_depth;    /* the depth it was packed with, of which the first `depth` count */
+    const float *bias;   /* or NULL */
 };
 
-/* In elements. */
+/* In cells. */
 size_t CPU(gemm_pack_size)(int cols, int depth);
 size_t CPU(pack_size)(int outs, int ins, int turned);
 void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned);
-void CPU(gemm_pack)(element *packed, const struct view *right, int cols, int depth);
+void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth);
 /* In the calling thread, and with as many threads as it is worth. */
 void CPU(gemm_serial)(const struct gemm *gemm);
 void CPU(gemm)(const struct gemm *gemm);

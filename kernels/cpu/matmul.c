@@ -62,7 +62,7 @@ INLINE void tile_run(const int rows, const int panels, const struct tile *tile) 
             vec a = vec_set(left[i]);
 
 #pragma GCC unroll 16
-            for (int v = 0; v < vecs; v++) sum[i][v] = vec_fma(a, b[v], sum[i][v]);
+            for (int v = 0; v < vecs; v++) sum[i][v] = vec_step(a, b[v], sum[i][v]);
         }
         left += rows;
         right += TILE_COLS;
@@ -137,12 +137,16 @@ static void tile_at_edge(const struct tile *tile, int rows, int cols) {
         memcpy(tile->out + i * tile->stride, out + i * TILE_COLS, cols * sizeof(float));
 }
 
+INLINE int smaller(int a, int b) {
+    return a < b ? a : b;
+}
+
 /* Transposes 8 x 8: out[k * width + i] = in[i][k]. */
 #if LANES >= 8
 typedef float eight __attribute__((vector_size(32)));
-typedef float eight_loose __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float eight_loose __attribute__((vector_size(32), aligned(2), may_alias));
 
-INLINE void transpose(float *out, size_t width, const float *const in[8]) {
+INLINE void transpose(float *out, size_t width, const char *const in[8]) {
     eight r[8], s[8];
 
 #pragma GCC unroll 8
@@ -168,63 +172,119 @@ INLINE void transpose(float *out, size_t width, const float *const in[8]) {
     for (int k = 0; k < 8; k++) *(eight_loose *)(out + k * width) = s[k];
 }
 #else
-INLINE void transpose(float *out, size_t width, const float *const in[8]) {
+INLINE void transpose(float *out, size_t width, const char *const in[8]) {
     for (int k = 0; k < 8; k++)
-        for (int i = 0; i < 8; i++) out[k * width + i] = in[i][k];
+        for (int i = 0; i < 8; i++) memcpy(out + k * width + i, in[i] + k * sizeof *out, sizeof *out);
 }
 #endif
 
-/* STRIP k of eight rows, from `first` on, into a panel; rows that are not there give 0. */
-INLINE void pack_strip(float *panel, int width, const float *data, size_t row, int first, int count, int k) {
+/* STRIP cells of eight rows, from `first` on, into a panel; rows that are not there give 0. */
+INLINE void pack_strip(float *panel, int width, const char *data, size_t row, int first, int count, int k) {
     static const float zeros[STRIP];
-    const float *in[8];
+    const char *in[8];
 
-    for (int i = 0; i < 8; i++) in[i] = first + i < count ? data + (first + i) * row + k : zeros;
+    for (int i = 0; i < 8; i++)
+        in[i] = first + i < count ? data + (first + i) * row + k * sizeof *panel : (const char *)zeros;
     transpose(panel + (size_t)k * width + first, width, in);
 }
 
 /* A panel from rows whose k lie together, a cache line of each at a time. Eight columns are written at once,
    which reaches into the next k where width is no multiple of 8; so the last columns go first and k ascends.
  */
-static void pack_across(float *panel, int width, const float *data, size_t row, int count, int depth) {
-    int whole = depth / STRIP * STRIP;
+static void pack_across(float *panel, int width, const element *data, size_t row, int count, int depth) {
+    int whole = depth / PAIR / STRIP * STRIP;
 
     for (int k = 0; k < whole; k += LINE)
         for (int first = (width - 1) / 8 * 8; first >= 0; first -= 8)
             for (int strip = k; strip < whole && strip < k + LINE; strip += STRIP)
-                pack_strip(panel, width, data, row, first, count, strip);
-    for (int k = whole; k < depth; k++)
-        for (int i = 0; i < width; i++) panel[(size_t)k * width + i] = i < count ? data[i * row + k] : 0;
+                pack_strip(panel, width, (const char *)data, row * sizeof *data, first, count, strip);
+    for (int k = whole; k < CELLS(depth); k++)
+        for (int i = 0; i < width; i++)
+            panel[(size_t)k * width + i] =
+                i < count ? cell_of(data + i * row + k * PAIR, depth - k * PAIR) : 0;
+}
+
+#ifdef BF16
+/* Cells of two k: the first of them in the upper half if ascending. */
+INLINE void pair_up(float *out, const element *first, const element *second, int count, int ascending) {
+    uint32_t *cells = (uint32_t *)out;
+
+    if (ascending)
+        for (int i = 0; i < count; i++) cells[i] = (uint32_t)first[i] << 16 | second[i];
+    else
+        for (int i = 0; i < count; i++) cells[i] = (uint32_t)second[i] << 16 | first[i];
 }
 
 /* A panel from columns: the elements of one k lie together. */
-INLINE void pack_along(float *panel, int width, const float *data, size_t step, int count, int depth) {
+INLINE void pack_along(float *panel, int width, const element *data, size_t step, int count, int depth,
+                       int ascending) {
+    static const element zeros[TILE_COLS];
+
+    for (int k = 0; k < depth; k += PAIR, panel += width, data += PAIR * step) {
+        pair_up(panel, data, k + 1 < depth ? data + step : zeros, count, ascending);
+        for (int i = count; i < width; i++) panel[i] = 0;
+    }
+}
+#else
+/* A panel from columns: the elements of one k lie together. */
+INLINE void pack_along(float *panel, int width, const element *data, size_t step, int count, int depth,
+                       int ascending) {
+    (void)ascending;
     for (int k = 0; k < depth; k++, panel += width, data += step) {
         for (int i = 0; i < count; i++) panel[i] = data[i];
         for (int i = count; i < width; i++) panel[i] = 0;
     }
 }
+#endif
 
-/* panel[k][i] = view(first + i, k + depth_from), 0 where i >= count. Writes up to 8 floats beyond its end. */
-static void pack_panel(float *panel, int width, const struct view *view, int first, int count, int depth_from,
-                       int depth) {
-    const float *data = view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
+/* panel[k][i] = view(first + i, k + depth_from), 0 where i >= count; depths count elements. Writes up to 8
+   cells beyond its end. */
+static void pack_elements(float *panel, int width, const struct view *view, int first, int count,
+                          int depth_from, int depth, int ascending) {
+    const element *data =
+        (const element *)view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
 
     if (view->step == 1) {
         pack_across(panel, width, data, view->row, count, depth);
     } else if (count == TILE_COLS && width == TILE_COLS) {
-        pack_along(panel, TILE_COLS, data, view->step, TILE_COLS, depth);
+        pack_along(panel, TILE_COLS, data, view->step, TILE_COLS, depth, ascending);
     } else if (count == TILE_ROWS && width == TILE_ROWS) {
-        pack_along(panel, TILE_ROWS, data, view->step, TILE_ROWS, depth);
+        pack_along(panel, TILE_ROWS, data, view->step, TILE_ROWS, depth, ascending);
     } else if (count == TILE_ROWS - 1 && width == TILE_ROWS - 1) {
-        pack_along(panel, TILE_ROWS - 1, data, view->step, TILE_ROWS - 1, depth);
+        pack_along(panel, TILE_ROWS - 1, data, view->step, TILE_ROWS - 1, depth, ascending);
     } else {
-        pack_along(panel, width, data, view->step, count, depth);
+        pack_along(panel, width, data, view->step, count, depth, ascending);
     }
 }
 
-INLINE int smaller(int a, int b) {
-    return a < b ? a : b;
+#ifdef BF16
+/* The same from floats, a panel of which is rounded first. */
+static void pack_wide(float *panel, int width, const struct view *view, int first, int count, int depth_from,
+                      int depth, int ascending) {
+    const float *data =
+        (const float *)view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
+    size_t line = view->step == 1 ? (size_t)depth : (size_t)count;
+    int lines = view->step == 1 ? count : depth;
+    element *rounded = (element *)scratch_floats(SCRATCH_ROUNDED, (line * lines + 1) / 2);
+    struct view narrow = {
+        .data = rounded, .row = view->step == 1 ? line : 1, .step = view->step == 1 ? 1 : line};
+
+    for (int i = 0; i < lines; i++)
+        for (size_t j = 0; j < line; j++)
+            rounded[i * line + j] = element_of(data[i * (view->step == 1 ? view->row : view->step) + j]);
+    pack_elements(panel, width, &narrow, 0, count, 0, depth, ascending);
+}
+#endif
+
+static void pack_panel(float *panel, int width, const struct view *view, int first, int count, int depth_from,
+                       int depth, int ascending) {
+#ifdef BF16
+    if (view->wide) {
+        pack_wide(panel, width, view, first, count, depth_from, depth, ascending);
+        return;
+    }
+#endif
+    pack_elements(panel, width, view, first, count, depth_from, depth, ascending);
 }
 
 INLINE int panel_count(int cols) {
@@ -238,9 +298,9 @@ INLINE int part_start(int count, int parts, int i) {
 
 /* The piece of a product that is under way: rows, columns and depth from … to. */
 struct block {
-    int row, rows, col, cols, depth_from, depth;
-    const float *left, *right; /* packed */
-    size_t panel;              /* floats from one panel of right to the next */
+    int row, rows, col, cols, depth_from, depth; /* depths in elements */
+    const float *left, *right;                   /* packed */
+    size_t panel;                                /* floats from one panel of right to the next */
 };
 
 /* The tiles of `panels` panels, from column col on: every row tile against them. */
@@ -252,7 +312,7 @@ static void block_panels(const struct gemm *gemm, const struct block *block, int
                         .panel = block->panel,
                         .right = block->right + panel * block->panel,
                         .bias = gemm->bias && last ? gemm->bias + col : NULL,
-                        .depth = block->depth};
+                        .depth = CELLS(block->depth)};
     const float *base = block->depth_from ? gemm->out : gemm->base;
 
     for (int t = 0; t < tiles; t++) {
@@ -260,7 +320,7 @@ static void block_panels(const struct gemm *gemm, const struct block *block, int
 
         tile.out = gemm->out + (block->row + row) * gemm->stride + col;
         tile.base = base ? base + (block->row + row) * gemm->stride + col : NULL;
-        tile.left = block->left + (size_t)row * block->depth;
+        tile.left = block->left + (size_t)row * CELLS(block->depth);
         if (cols < panels * TILE_COLS) {
             tile_at_edge(&tile, rows, cols);
         } else if (panels == 1) {
@@ -286,22 +346,22 @@ static void pack_left(float *packed, const struct gemm *gemm, const struct block
     for (int t = 0; t < tiles; t++) {
         int row = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - row;
 
-        pack_panel(packed + (size_t)row * block->depth, rows, &gemm->left, block->row + row, rows,
-                   block->depth_from, block->depth);
+        pack_panel(packed + (size_t)row * CELLS(block->depth), rows, &gemm->left, block->row + row, rows,
+                   block->depth_from, block->depth, gemm->ascending);
     }
 }
 
-static void pack_right(float *packed, const struct view *right, int col, int cols, int depth_from,
-                       int depth) {
+static void pack_right(float *packed, const struct view *right, int col, int cols, int depth_from, int depth,
+                       int ascending) {
     for (int p = 0; p < panel_count(cols); p++)
-        pack_panel(packed + (size_t)p * depth * TILE_COLS, TILE_COLS, right, col + p * TILE_COLS,
-                   smaller(TILE_COLS, cols - p * TILE_COLS), depth_from, depth);
+        pack_panel(packed + (size_t)p * CELLS(depth) * TILE_COLS, TILE_COLS, right, col + p * TILE_COLS,
+                   smaller(TILE_COLS, cols - p * TILE_COLS), depth_from, depth, ascending);
 }
 
 /* All rows from `row` to `end` for a block of columns and depth whose right side is packed. */
 static void run_rows(const struct gemm *gemm, struct block *block, int row, int end) {
     int blocks = (end - row + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    float *left = scratch_floats(SCRATCH_LEFT, (size_t)BLOCK_ROWS * block->depth + STRIP);
+    float *left = scratch_floats(SCRATCH_LEFT, (size_t)BLOCK_ROWS * CELLS(block->depth) + STRIP);
 
     block->left = left;
     for (int b = 0; b < blocks; b++) {
@@ -319,17 +379,18 @@ static void run_part(const struct gemm *gemm, int row, int row_end, int col, int
     for (block.col = col; block.col < col_end; block.col += block.cols) {
         block.cols = smaller(BLOCK_COLS, col_end - block.col);
         for (block.depth_from = 0; block.depth_from < gemm->depth; block.depth_from += block.depth) {
-            block.depth = smaller(BLOCK_DEPTH, gemm->depth - block.depth_from);
+            block.depth = smaller(PAIR * BLOCK_DEPTH, gemm->depth - block.depth_from);
             if (gemm->packed) {
-                block.panel = (size_t)gemm->packed_depth * TILE_COLS;
-                block.right =
-                    gemm->packed + block.col / TILE_COLS * block.panel + (size_t)block.depth_from * TILE_COLS;
+                block.panel = (size_t)CELLS(gemm->packed_depth) * TILE_COLS;
+                block.right = gemm->packed + block.col / TILE_COLS * block.panel +
+                              (size_t)CELLS(block.depth_from) * TILE_COLS;
             } else {
                 float *right = scratch_floats(
-                    SCRATCH_RIGHT, (size_t)panel_count(block.cols) * TILE_COLS * block.depth + STRIP);
+                    SCRATCH_RIGHT, (size_t)panel_count(block.cols) * TILE_COLS * CELLS(block.depth) + STRIP);
 
-                pack_right(right, &gemm->right, block.col, block.cols, block.depth_from, block.depth);
-                block.panel = (size_t)block.depth * TILE_COLS;
+                pack_right(right, &gemm->right, block.col, block.cols, block.depth_from, block.depth,
+                           gemm->ascending);
+                block.panel = (size_t)CELLS(block.depth) * TILE_COLS;
                 block.right = right;
             }
             run_rows(gemm, &block, row, row_end);
@@ -338,11 +399,11 @@ static void run_part(const struct gemm *gemm, int row, int row_end, int col, int
 }
 
 size_t CPU(gemm_pack_size)(int cols, int depth) {
-    return (size_t)panel_count(cols) * TILE_COLS * depth + STRIP;
+    return (size_t)panel_count(cols) * TILE_COLS * CELLS(depth) + STRIP;
 }
 
-void CPU(gemm_pack)(element *packed, const struct view *right, int cols, int depth) {
-    pack_right(packed, right, 0, cols, 0, depth);
+void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth) {
+    pack_right(packed, right, 0, cols, 0, depth, 0);
 }
 
 void CPU(gemm_serial)(const struct gemm *gemm) {
@@ -396,8 +457,8 @@ static struct gemm forward(float *out, const operand *x, const float *w, const v
                          .cols = outs,
                          .depth = ins,
                          .base = base,
-                         .left = {x, ins, 1},
-                         .right = {w, ins, 1},
+                         .left = {x, ins, 1, 0},
+                         .right = {w, ins, 1, 1},
                          .packed = packed,
                          .packed_depth = ins,
                          .bias = bias};
@@ -410,17 +471,29 @@ void CPU(matmul)(float *out, const operand *x, const float *w, const void *packe
     CPU(gemm)(&gemm);
 }
 
+/* Sums in single precision: the outputs themselves where these are floats. */
+static float *sums_of(operand *out, size_t count) {
+    return PAIR == 1 ? out : scratch_floats(SCRATCH_OUTS, count);
+}
+
 void CPU(matmul_operand)(operand *out, const operand *x, const float *w, const void *packed,
                          const float *bias, int rows, int outs, int ins) {
-    CPU(matmul)(out, x, w, packed, bias, NULL, rows, outs, ins);
+    size_t count = (size_t)rows * outs;
+    float *sum = sums_of(out, count);
+
+    CPU(matmul)(sum, x, w, packed, bias, NULL, rows, outs, ins);
+    if (PAIR > 1) CPU(narrow)(out, sum, count);
 }
 
 void CPU(matmul_gelu)(operand *act, operand *up, const operand *x, const float *w, const void *packed,
                       const float *bias, int rows, int outs, int ins) {
-    float *sum = up ? up : act, *out = act;
+    size_t count = (size_t)rows * outs;
+    float *sum = sums_of(up ? up : act, count);
+    element *out = act;
 
     CPU(matmul)(sum, x, w, packed, bias, NULL, rows, outs, ins);
-    for (size_t i = 0; i < (size_t)rows * outs; i++) out[i] = gelu_of(sum[i]);
+    for (size_t i = 0; i < count; i++) out[i] = element_of(gelu_of(sum[i]));
+    if (PAIR > 1 && up) CPU(narrow)(up, sum, count);
 }
 
 void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *turned, int rows, int outs,
@@ -431,21 +504,30 @@ void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *tu
                     .rows = rows,
                     .cols = ins,
                     .depth = outs,
-                    .left = {dy, outs, 1},
-                    .right = {w, 1, ins},
+                    .left = {dy, outs, 1, 0},
+                    .right = {w, 1, ins, 1},
                     .packed = turned,
                     .packed_depth = outs});
 }
 
 void CPU(matmul_dx_operand)(operand *dx, const operand *dy, const float *w, const void *turned, int rows,
                             int outs, int ins) {
-    CPU(matmul_dx)(dx, dy, w, turned, rows, outs, ins);
+    size_t count = (size_t)rows * ins;
+    float *sum = sums_of(dx, count);
+
+    CPU(matmul_dx)(sum, dy, w, turned, rows, outs, ins);
+    if (PAIR > 1) CPU(narrow)(dx, sum, count);
 }
 
 void CPU(matmul_dx_gelu)(operand *dup, const operand *up, const operand *dy, const float *w,
                          const void *turned, int rows, int outs, int ins) {
-    CPU(matmul_dx)(dup, dy, w, turned, rows, outs, ins);
-    for (size_t i = 0; i < (size_t)rows * ins; i++) ((float *)dup)[i] *= gelu_slope(((const float *)up)[i]);
+    size_t count = (size_t)rows * ins;
+    float *sum = sums_of(dup, count);
+    const element *before = up;
+    element *out = dup;
+
+    CPU(matmul_dx)(sum, dy, w, turned, rows, outs, ins);
+    for (size_t i = 0; i < count; i++) out[i] = element_of(sum[i] * gelu_slope(float_of(before[i])));
 }
 
 void CPU(matmul_dw)(float *dw, const operand *dy, const operand *x, int rows, int outs, int ins) {
@@ -456,20 +538,21 @@ void CPU(matmul_dw)(float *dw, const operand *dy, const operand *x, int rows, in
                     .cols = ins,
                     .depth = rows,
                     .base = dw,
-                    .left = {dy, 1, outs},
-                    .right = {x, 1, ins}});
+                    .left = {dy, 1, outs, 0},
+                    .right = {x, 1, ins, 0},
+                    .ascending = 1});
 }
 
 /* Weights as the right side: for x, by rows; turned, by columns. */
 void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned) {
     if (turned)
-        CPU(gemm_pack)(packed, &(struct view){w, 1, ins}, ins, outs);
+        CPU(gemm_pack)(packed, &(struct view){w, 1, ins, 1}, ins, outs);
     else
-        CPU(gemm_pack)(packed, &(struct view){w, ins, 1}, outs, ins);
+        CPU(gemm_pack)(packed, &(struct view){w, ins, 1, 1}, outs, ins);
 }
 
 size_t CPU(pack_size)(int outs, int ins, int turned) {
-    return sizeof(element) * (turned ? CPU(gemm_pack_size)(ins, outs) : CPU(gemm_pack_size)(outs, ins));
+    return sizeof(float) * (turned ? CPU(gemm_pack_size)(ins, outs) : CPU(gemm_pack_size)(outs, ins));
 }
 
 /* dbias[o] += dy[r][o], r ascending, for the columns from … to. */

@@ -13,6 +13,8 @@ enum scratch {
     SCRATCH_SCORES,
     SCRATCH_SLOPES,
     SCRATCH_ROW,
+    SCRATCH_ROUNDED,
+    SCRATCH_SUMS,
     SCRATCHES
 };
 

@@ -17,4 +17,18 @@ static inline float softmax(float *scores, int count, int room, float scale, flo
     return sum_of(scores, room);
 }
 
+/* Weights become elements, packed at the front of the array. */
+static inline void round_weights(float *weights, size_t count) {
+#ifdef BF16
+    for (size_t i = 0; i < count; i++) {
+        element rounded = element_of(weights[i]);
+
+        memcpy((char *)weights + i * sizeof rounded, &rounded, sizeof rounded);
+    }
+#else
+    (void)weights;
+    (void)count;
+#endif
+}
+
 #endif

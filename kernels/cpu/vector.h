@@ -25,7 +25,15 @@
 #define INLINE         static inline __attribute__((always_inline))
 #define ROUND16(count) (((count) + 15) / 16 * 16)
 
-typedef float element; /* of an operand */
+/* What operands are made of, and how many of them matrix products take in one step: a cell is 32 bits. */
+#ifdef BF16
+typedef uint16_t element;
+#define PAIR 2
+#else
+typedef float element;
+#define PAIR 1
+#endif
+#define CELLS(count) (((count) + PAIR - 1) / PAIR)
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t ivec __attribute__((vector_size(LANES * sizeof(int32_t))));
@@ -119,6 +127,25 @@ INLINE float float_of_bits(int32_t bits) {
     return x;
 }
 
+INLINE int32_t bits_of_float(float x) {
+    int32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* An element's value, and the element nearest to a value, ties to even; NaN stays NaN. */
+#ifdef BF16
+INLINE float float_of(element x) {
+    return float_of_bits((int32_t)((uint32_t)x << 16));
+}
+
+INLINE element element_of(float x) {
+    uint32_t bits = (uint32_t)bits_of_float(x), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+
+    return (element)(x == x ? rounded : bits >> 16 | 0x40);
+}
+#else
 INLINE float float_of(element x) {
     return x;
 }
@@ -126,13 +153,39 @@ INLINE float float_of(element x) {
 INLINE element element_of(float x) {
     return x;
 }
+#endif
 
-INLINE int32_t bits_of_float(float x) {
-    int32_t bits;
+/* The cell at `data`, of whose elements so many are there and the others 0. */
+INLINE float cell_of(const element *data, int count) {
+    float cell = 0;
 
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
+    memcpy(&cell, data, (count < PAIR ? (size_t)count : PAIR) * sizeof *data);
+    return cell;
 }
+
+/* One step of a chain: sum + a b of two cells. Of a pair of bf16 the upper goes first, each product is exact
+   and each sum rounded once, as vdpbf16ps has it; but that flushes denormals to 0. */
+#ifndef BF16
+INLINE vec vec_step(vec a, vec b, vec sum) {
+    return vec_fma(a, b, sum);
+}
+#elif defined(DOT_BF16)
+INLINE vec vec_step(vec a, vec b, vec sum) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+#else
+INLINE vec upper_half(vec pair) {
+    return (vec)((ivec)pair & (int32_t)0xffff0000);
+}
+
+INLINE vec lower_half(vec pair) {
+    return (vec)((ivec)pair << 16);
+}
+
+INLINE vec vec_step(vec a, vec b, vec sum) {
+    return vec_fma(lower_half(a), lower_half(b), vec_fma(upper_half(a), upper_half(b), sum));
+}
+#endif
 
 /* exp(x) to 1.1 ulp, in operations that compilers turn into vectors: 2^n e^r with |r| <= ln(2) / 2, and e^r
  * by Cephes' polynomial. 2^n comes in two factors so that it overflows to infinity and underflows through the
