@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,6 +103,31 @@ bad:
     if (in) fclose(in);
     free(text.data);
     return NULL;
+}
+
+int file_map(const unsigned char **bytes, size_t *length, const char *path, struct error *err) {
+    struct stat info;
+    int file = open(path, O_RDONLY | O_CLOEXEC), status = -1;
+    void *mapping;
+
+    *bytes = NULL;
+    if (file < 0) return fail(err, "cannot open %s: %s", path, strerror(errno));
+    if (fstat(file, &info)) {
+        fail(err, "cannot read %s: %s", path, strerror(errno));
+    } else if (!S_ISREG(info.st_mode) || info.st_size == 0) {
+        fail(err, "%s is empty or no file", path);
+    } else {
+        *length = (size_t)info.st_size;
+        mapping = mmap(NULL, *length, PROT_READ, MAP_PRIVATE, file, 0);
+        if (mapping != MAP_FAILED) *bytes = mapping;
+        status = *bytes ? 0 : fail(err, "cannot map %s: %s", path, strerror(errno));
+    }
+    close(file);
+    return status;
+}
+
+void file_unmap(const unsigned char *bytes, size_t length) {
+    if (bytes) munmap((void *)bytes, length);
 }
 
 int file_exists(const char *path) {

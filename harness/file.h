@@ -29,6 +29,10 @@ int folder_each(const char *folder, const char *name,
                 struct error *err);
 char *path_join(const char *folder, const char *name); /* caller frees */
 
+/* A file's bytes, read when they are looked at; until file_unmap(). An empty file is refused. */
+int file_map(const unsigned char **bytes, size_t *length, const char *path, struct error *err);
+void file_unmap(const unsigned char *bytes, size_t length); /* NULL is fine */
+
 /* SHA-256 (FIPS 180-4) as 64 hex digits + NUL. */
 void hash_bytes(char hex[65], const void *bytes, size_t length);
 int hash_file(char hex[65], const char *path, struct error *err);

@@ -19,7 +19,7 @@ int checkpoint_save(const char *path, const struct checkpoint_item *items, int c
                                              .rank = 1,
                                              .shape = {(int64_t)items[i].count},
                                              .data = items[i].data,
-                                             .bits = 32};
+                                             .type = number_type_find("F32")};
     node_add_text(metadata, "state", text);
     status = safetensors_write(path, tensors, count, metadata, err);
     free(text);
@@ -28,13 +28,13 @@ int checkpoint_save(const char *path, const struct checkpoint_item *items, int c
     return status;
 }
 
-static const struct safetensor *find(const struct safetensors *file, const struct checkpoint_item *item,
-                                     struct error *err) {
-    const struct safetensor *tensor = safetensors_find(file, item->name);
+static const struct stored *find(const struct safetensors *file, const struct checkpoint_item *item,
+                                 struct error *err) {
+    const struct stored *tensor = safetensors_find(file, item->name);
 
     if (!tensor)
         fail(err, "\"%s\" is missing", item->name);
-    else if (strcmp(tensor->dtype, "F32") || tensor->length != item->count * sizeof(float)) {
+    else if (strcmp(tensor->type->name, "F32") || tensor->length != item->count * sizeof(float)) {
         fail(err, "\"%s\" has %zu bytes: expected %zu numbers of 4", tensor->name, tensor->length,
              item->count);
         tensor = NULL;
@@ -55,7 +55,7 @@ static int read_items(const struct safetensors *file, const struct checkpoint_it
     *state = document_parse_json(text, strlen(text), "state", 1, err);
     if (!*state) return -1;
     for (int i = 0; i < count; i++)
-        if (safetensor_floats(find(file, &items[i], err), items[i].data, items[i].count, err)) return -1;
+        if (stored_floats(find(file, &items[i], err), items[i].data, items[i].count, err)) return -1;
     return 1;
 }
 

@@ -1,31 +1,64 @@
 #include "models/config.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "harness/file.h"
-#include "harness/memory.h"
 
 #define MOST_LAYERS 4096
 #define MOST_SIZE   (1 << 24) /* of any one dimension */
 
+static const char *const names[] = {"gpt2", "llama", "mistral", "qwen2", "gemma", "gemma2"};
+
+const char *config_family_name(enum family family) {
+    return names[family];
+}
+
 int config_family(struct config *config, const char *family, struct error *err) {
-    *config = (struct config){.norm_eps = 1e-5f, .rope_theta = 10000};
-    if (strcmp(family, "gpt2") == 0) {
+    *config = (struct config){
+        .norm_eps = 1e-5f, .rope_theta = 10000, .begin_token = -1, .end_token = -1, .pad_token = -1};
+    while (strcmp(names[config->family], family) != 0)
+        if (config->family++ == FAMILY_GEMMA2)
+            return fail(err,
+                        "there is no model family \"%s\": expected gpt2, llama, mistral, qwen2, gemma or "
+                        "gemma2",
+                        family);
+    if (config->family == FAMILY_GPT2)
         config->biases = config->tied = 1;
-        return 0;
-    }
-    if (strcmp(family, "llama") == 0) {
+    else
         config->rms_norm = config->rotary = config->gated = 1;
-        return 0;
-    }
-    return fail(err, "there is no model family \"%s\": expected gpt2 or llama", family);
+    config->qkv_biases = config->family == FAMILY_QWEN2;
+    config->post_norms = config->family == FAMILY_GEMMA2;
+    if (config->family >= FAMILY_GEMMA) config->tied = config->scaled_embeddings = config->gelu_gate = 1;
+    return 0;
+}
+
+int config_runs(const struct config *c, struct error *err) {
+    const char *lacking = NULL;
+
+    if (c->scaled_embeddings) lacking = "scaled embeddings";
+    if (c->gelu_gate) lacking = "a gated GELU";
+    if (c->post_norms) lacking = "norms after attention";
+    if (c->attention_cap != 0) lacking = "capped attention";
+    if (c->final_cap != 0) lacking = "capped logits";
+    if (!lacking) return 0;
+    return fail(err,
+                "a model of the family %s has %s, which this program's transformer has not: expected "
+                "a gpt2, llama, mistral or qwen2 model",
+                names[c->family], lacking);
 }
 
 static int check_size(const char *name, int value, int low, int high, struct error *err) {
     if (value >= low && value <= high) return 0;
     return fail(err, "the model's %s is %d: expected %d to %d", name, value, low, high);
+}
+
+static int check_scaling(const struct config *c, struct error *err) {
+    if (c->rope_scaling != ROPE_PLAIN && (!(c->rope_factor >= 1) || !isfinite(c->rope_factor)))
+        return fail(err, "the factor of the rope scaling is %g: expected at least 1", c->rope_factor);
+    if (c->rope_scaling != ROPE_LLAMA3) return 0;
+    if (!(c->rope_low > 0) || !(c->rope_high > c->rope_low) || !isfinite(c->rope_high))
+        return fail(err, "the rope scaling blends from %g to %g: expected two increasing positive numbers",
+                    c->rope_low, c->rope_high);
+    return check_size("original context of the rope scaling", c->rope_original, 1, MOST_SIZE, err);
 }
 
 int config_check(const struct config *c, struct error *err) {
@@ -47,218 +80,30 @@ int config_check(const struct config *c, struct error *err) {
         return fail(err, "the norm's epsilon is %g: expected a number in (0, 1)", c->norm_eps);
     if (c->rotary && (!(c->rope_theta > 0) || !isfinite(c->rope_theta)))
         return fail(err, "rope_theta is %g: expected a positive number", c->rope_theta);
-    return 0;
+    return check_scaling(c, err);
 }
 
-/* A number under the first of two names that is there and not null. */
-static int read_number(const struct node *map, const char *name, const char *other, double fallback,
-                       double *out, struct error *err) {
-    const struct node *found = node_get(map, name);
+/* As Llama 3.1 defines it: by the wavelength, in positions, of the pair's rotation. */
+static double llama3_divisor(const struct config *c, double frequency) {
+    double turns = c->rope_original * frequency / (2 * M_PI), smooth;
 
-    if (!found && other) found = node_get(map, other);
-    *out = fallback;
-    if (!found || found->kind == NODE_NULL) {
-        if (isnan(fallback)) return fail(err, "\"%s\" is missing", name);
-        return 0;
-    }
-    if (found->kind != NODE_NUMBER) return fail(err, "line %d: \"%s\" is not a number", found->line, name);
-    *out = found->number;
-    return 0;
+    if (turns < c->rope_low) return c->rope_factor;
+    if (turns > c->rope_high) return 1;
+    smooth = (turns - c->rope_low) / (c->rope_high - c->rope_low);
+    return 1 / ((1 - smooth) / c->rope_factor + smooth);
 }
 
-static int read_size(const struct node *map, const char *name, const char *other, double fallback, int *out,
-                     struct error *err) {
-    double number;
-
-    if (read_number(map, name, other, fallback, &number, err)) return -1;
-    if (!(number >= 0 && number <= MOST_SIZE) || number != floor(number))
-        return fail(err, "\"%s\" is %g: expected a whole number from 0 to %d", name, number, MOST_SIZE);
-    *out = (int)number;
-    return 0;
+static double plain_frequency(const struct config *c, int pair) {
+    return pow(c->rope_theta, -2.0 * pair / c->head_size);
 }
 
-static int read_float(const struct node *map, const char *name, double fallback, float *out,
-                      struct error *err) {
-    double number;
-
-    if (read_number(map, name, NULL, fallback, &number, err)) return -1;
-    *out = (float)number;
-    return 0;
+double config_rope_divisor(const struct config *c, int pair) {
+    if (c->rope_scaling == ROPE_LINEAR) return c->rope_factor;
+    return c->rope_scaling == ROPE_LLAMA3 ? llama3_divisor(c, plain_frequency(c, pair)) : 1;
 }
 
-static int read_truth(const struct node *map, const char *name, int fallback) {
-    return node_number(map, name, fallback) != 0;
-}
-
-/* Settings that would change the result and that this program does not have. */
-static int refuse_text(const struct node *map, const char *name, const char *known, struct error *err) {
-    const char *text = node_text(map, name, known);
-
-    if (strcmp(text, known) == 0) return 0;
-    return fail(err, "\"%s\" is \"%s\": only \"%s\" is supported", name, text, known);
-}
-
-static int read_gpt2(struct config *c, const struct node *map, struct error *err) {
-    if (config_family(c, "gpt2", err)) return -1;
-    if (read_size(map, "n_embd", NULL, NAN, &c->width, err)) return -1;
-    if (read_size(map, "n_layer", NULL, NAN, &c->layers, err)) return -1;
-    if (read_size(map, "n_head", NULL, NAN, &c->heads, err)) return -1;
-    if (read_size(map, "n_positions", "n_ctx", NAN, &c->context, err)) return -1;
-    if (read_size(map, "n_inner", NULL, 4.0 * c->width, &c->ffn, err)) return -1;
-    if (read_float(map, "layer_norm_epsilon", 1e-5, &c->norm_eps, err)) return -1;
-    if (refuse_text(map, "activation_function", "gelu_new", err)) return -1;
-    if (read_truth(map, "scale_attn_by_inverse_layer_idx", 0) || !read_truth(map, "scale_attn_weights", 1))
-        return fail(err, "only attention scaled by 1/sqrt(head size) is supported");
-    if (c->heads == 0 || c->width % c->heads)
-        return fail(err, "n_embd %d is not a multiple of n_head %d", c->width, c->heads);
-    c->kv_heads = c->heads;
-    c->head_size = c->width / c->heads;
-    c->tied = read_truth(map, "tie_word_embeddings", 1);
-    return 0;
-}
-
-static int read_rope(struct config *c, const struct node *map, struct error *err) {
-    const struct node *scaling = node_get(map, "rope_parameters");
-
-    if (!scaling || scaling->kind != NODE_MAP) scaling = node_get(map, "rope_scaling");
-    if (read_float(map, "rope_theta", c->rope_theta, &c->rope_theta, err)) return -1;
-    if (!scaling || scaling->kind != NODE_MAP) return 0;
-    if (read_float(scaling, "rope_theta", c->rope_theta, &c->rope_theta, err)) return -1;
-    if (refuse_text(scaling, "rope_type", "default", err)) return -1;
-    return refuse_text(scaling, "type", "default", err);
-}
-
-static int read_llama(struct config *c, const struct node *map, struct error *err) {
-    if (config_family(c, "llama", err)) return -1;
-    if (read_size(map, "hidden_size", NULL, NAN, &c->width, err)) return -1;
-    if (read_size(map, "intermediate_size", NULL, NAN, &c->ffn, err)) return -1;
-    if (read_size(map, "num_hidden_layers", NULL, NAN, &c->layers, err)) return -1;
-    if (read_size(map, "num_attention_heads", NULL, NAN, &c->heads, err)) return -1;
-    if (read_size(map, "num_key_value_heads", NULL, c->heads, &c->kv_heads, err)) return -1;
-    if (read_size(map, "max_position_embeddings", NULL, NAN, &c->context, err)) return -1;
-    if (c->heads == 0) return fail(err, "\"num_attention_heads\" is 0: expected at least 1");
-    if (read_size(map, "head_dim", NULL, c->width / c->heads, &c->head_size, err)) return -1;
-    if (read_float(map, "rms_norm_eps", 1e-6, &c->norm_eps, err)) return -1;
-    if (read_rope(c, map, err)) return -1;
-    if (refuse_text(map, "hidden_act", "silu", err)) return -1;
-    c->tied = read_truth(map, "tie_word_embeddings", 0);
-    c->biases = read_truth(map, "attention_bias", 0);
-    if (c->biases != read_truth(map, "mlp_bias", 0))
-        return fail(err, "attention_bias and mlp_bias differ: only both or neither is supported");
-    return 0;
-}
-
-static int scores(const struct node *map) {
-    const struct node *names = node_get(map, "architectures");
-    const char *name = names && names->first ? names->first->text : NULL;
-
-    return name && strstr(name, "ForSequenceClassification");
-}
-
-static int read_any(struct config *c, const struct node *map, struct error *err) {
-    const char *type = node_text(map, "model_type", "");
-    const struct node *labels = node_get(map, "id2label");
-    int status = -1;
-
-    if (strcmp(type, "gpt2") == 0)
-        status = read_gpt2(c, map, err);
-    else if (strcmp(type, "llama") == 0)
-        status = read_llama(c, map, err);
-    else
-        fail(err, "\"model_type\" is \"%s\": expected gpt2 or llama", type);
-    if (status) return -1;
-    if (read_size(map, "vocab_size", NULL, NAN, &c->vocab, err)) return -1;
-    if (scores(map) && read_size(map, "num_labels", NULL, labels ? labels->count : 2, &c->score_heads, err))
-        return -1;
-    return config_check(c, err);
-}
-
-int config_read(struct config *config, const char *path, struct error *err) {
-    struct node *map = document_read(path, err);
-    int status;
-
-    if (!map) return -1;
-    status = read_any(config, map, err);
-    if (status) fail_within(err, "%s", path);
-    node_free(map);
-    return status;
-}
-
-static void write_gpt2(struct node *map, const struct config *c) {
-    node_add_number(map, "n_embd", c->width);
-    node_add_number(map, "n_layer", c->layers);
-    node_add_number(map, "n_head", c->heads);
-    node_add_number(map, "n_positions", c->context);
-    node_add_number(map, "n_inner", c->ffn);
-    node_add_text(map, "activation_function", "gelu_new");
-}
-
-static void write_llama(struct node *map, const struct config *c) {
-    node_add_number(map, "hidden_size", c->width);
-    node_add_number(map, "intermediate_size", c->ffn);
-    node_add_number(map, "num_hidden_layers", c->layers);
-    node_add_number(map, "num_attention_heads", c->heads);
-    node_add_number(map, "num_key_value_heads", c->kv_heads);
-    node_add_number(map, "head_dim", c->head_size);
-    node_add_number(map, "max_position_embeddings", c->context);
-    node_add_text(map, "hidden_act", "silu");
-    node_add_bool(map, "attention_bias", c->biases);
-    node_add_bool(map, "mlp_bias", c->biases);
-}
-
-/* The double that is spelt as the float is: 1e-5f as 1e-05, not as 9.999999747378752e-06. */
-static double as_spelt(float value) {
-    char text[32];
-
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtof(text, NULL) == value) break;
-    }
-    return strtod(text, NULL);
-}
-
-static struct node *describe(const struct config *c) {
-    struct node *map = node_new(NODE_MAP);
-    struct node *names = node_add(map, "architectures", NODE_LIST);
-
-    node_add_text(map, "model_type", c->rotary ? "llama" : "gpt2");
-    if (c->score_heads)
-        node_add_text(names, NULL,
-                      c->rotary ? "LlamaForSequenceClassification" : "GPT2ForSequenceClassification");
-    else
-        node_add_text(names, NULL, c->rotary ? "LlamaForCausalLM" : "GPT2LMHeadModel");
-    if (c->rotary)
-        write_llama(map, c);
-    else
-        write_gpt2(map, c);
-    node_add_number(map, c->rotary ? "rms_norm_eps" : "layer_norm_epsilon", as_spelt(c->norm_eps));
-    if (c->rotary) node_add_number(map, "rope_theta", as_spelt(c->rope_theta));
-    node_add_number(map, "vocab_size", c->vocab);
-    node_add_bool(map, "tie_word_embeddings", c->tied);
-    if (c->score_heads) node_add_number(map, "num_labels", c->score_heads);
-    node_add_text(map, "bos_token_id", NULL);
-    node_add_text(map, "eos_token_id", NULL);
-    return map;
-}
-
-/* Whether Hugging Face has a model of these settings. */
-static int nameable(const struct config *c) {
-    if (c->rotary) return c->rms_norm && c->gated;
-    return !c->rms_norm && !c->gated && c->biases && c->kv_heads == c->heads &&
-           c->head_size * c->heads == c->width;
-}
-
-int config_write(const struct config *config, const char *path, struct error *err) {
-    struct node *map;
-    int status;
-
-    if (config_check(config, err)) return -1;
-    if (!nameable(config))
-        return fail(err, "%s: config.json cannot say this mixture of GPT-2's and Llama's parts", path);
-    map = describe(config);
-    status = document_write(path, map, err);
-    node_free(map);
-    return status;
+double config_rope_frequency(const struct config *c, int pair) {
+    return plain_frequency(c, pair) / config_rope_divisor(c, pair);
 }
 
 double config_parameters(const struct config *c) {
@@ -267,7 +112,9 @@ double config_parameters(const struct config *c) {
     double qkv = (c->heads + 2.0 * c->kv_heads) * c->head_size;
     double layer = 2 * norm + (qkv + attended + up + c->ffn) * width;
 
-    if (c->biases) layer += qkv + width + up + width;
+    if (c->biases || c->qkv_biases) layer += qkv;
+    if (c->biases) layer += width + up + width;
+    if (c->post_norms) layer += 2 * norm;
     return c->vocab * width * (c->tied ? 1 : 2) + (c->rotary ? 0 : c->context * width) + c->layers * layer +
            norm + c->score_heads * width;
 }

@@ -46,7 +46,8 @@ int model_create(struct model **out, const struct config *config, const struct k
    narrow models take many times longer to learn to copy. Projections into the residual stream are scaled by
    1/sqrt(2 layers), the score head is N(0, 1/sqrt(width + 1)). */
 void model_init(struct model *model, uint64_t seed);
-int model_train(struct model *model, struct error *err); /* allocates zeroed gradients */
+void model_init_score(struct model *model, uint64_t seed); /* the score head alone, if there is one */
+int model_train(struct model *model, struct error *err);   /* allocates zeroed gradients */
 void model_zero_grad(struct model *model);
 /* Adds a tied head's gradient to the embedding's. Until then they are apart, so that micro-batches add up to
  * the bits of one batch; optimizer_update() does it first. */
@@ -63,9 +64,15 @@ int model_ready(struct model *model, int training, struct error *err);
 /* Data was written by other hands than optimizer_update(), which keeps the layouts up to date. */
 void model_changed(struct model *model);
 
+/* The table of tensors without their memory, for a model that is to be compared with files before it takes
+ * any; and that memory, whose numbers are then undefined. */
+struct model *model_outline(const struct config *config, const struct kernels *kernels);
+int model_allocate(struct model *model, struct error *err);
+
 /* A folder with model.safetensors and config.json. bits: 32, or 16 for bf16 storage (rounded to nearest
  * even). */
 int model_save(const struct model *model, const char *folder, int bits, struct error *err);
-int model_load(struct model **out, const char *folder, const struct kernels *kernels, struct error *err);
+/* A folder with config.json and safetensors, in one file or in shards with an index; or a GGUF file. */
+int model_load(struct model **out, const char *path, const struct kernels *kernels, struct error *err);
 
 #endif

@@ -1,13 +1,8 @@
 #include "models/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
@@ -17,21 +12,6 @@
 #define MOST_RANK   8
 #define CHUNK       4096 /* floats converted at a time */
 
-static const struct {
-    const char *name;
-    int bits;
-} dtypes[] = {{"BOOL", 8},    {"U8", 8},          {"I8", 8},          {"F8_E5M2", 8}, {"F8_E4M3", 8},
-              {"F8_E8M0", 8}, {"F8_E5M2FNUZ", 8}, {"F8_E4M3FNUZ", 8}, {"F4", 4},      {"F6_E2M3", 6},
-              {"F6_E3M2", 6}, {"I16", 16},        {"U16", 16},        {"F16", 16},    {"BF16", 16},
-              {"I32", 32},    {"U32", 32},        {"F32", 32},        {"C64", 64},    {"F64", 64},
-              {"I64", 64},    {"U64", 64}};
-
-static int dtype_bits(const char *name) {
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
-        if (strcmp(dtypes[i].name, name) == 0) return dtypes[i].bits;
-    return 0;
-}
-
 static int whole_number(const struct node *node, int64_t *out) {
     if (node->kind != NODE_NUMBER || !(node->number >= 0 && node->number < MOST_EXACT)) return -1;
     if (node->number != floor(node->number)) return -1;
@@ -39,7 +19,7 @@ static int whole_number(const struct node *node, int64_t *out) {
     return 0;
 }
 
-static int read_shape(struct safetensor *out, const struct node *shape, struct error *err) {
+static int read_shape(struct stored *out, const struct node *shape, struct error *err) {
     if (!shape || shape->kind != NODE_LIST)
         return fail(err, "tensor \"%s\" has no \"shape\": expected a list", out->name);
     if (shape->count > MOST_RANK)
@@ -51,13 +31,13 @@ static int read_shape(struct safetensor *out, const struct node *shape, struct e
     return 0;
 }
 
-static int shape_bytes(const struct safetensor *tensor, int bits, int64_t *bytes) {
-    int64_t product = bits;
+/* -1 if the shape makes up no whole bytes or too many. */
+static int64_t shape_bytes(const struct stored *tensor) {
+    int64_t product = 1;
 
     for (int i = 0; i < tensor->rank; i++)
         if (__builtin_mul_overflow(product, tensor->shape[i], &product)) return -1;
-    *bytes = product / 8;
-    return product % 8 ? -1 : 0;
+    return number_type_bytes(tensor->type, product, product);
 }
 
 static int read_extent(const struct node *offsets, int64_t *begin, int64_t *end) {
@@ -66,29 +46,27 @@ static int read_extent(const struct node *offsets, int64_t *begin, int64_t *end)
     return *begin > *end ? -1 : 0;
 }
 
-static int read_entry(struct safetensor *out, const struct node *entry, const unsigned char *data,
-                      int64_t room, struct error *err) {
+static int read_entry(struct stored *out, const struct node *entry, const unsigned char *data, int64_t room,
+                      struct error *err) {
     const struct node *dtype = node_get(entry, "dtype");
-    int64_t begin, end, bytes;
-    int bits;
+    int64_t begin, end;
 
     out->name = xstrdup(entry->key);
     if (entry->kind != NODE_MAP || entry->count != 3)
         return fail(err, "tensor \"%s\": expected exactly dtype, shape and data_offsets", out->name);
-    if (!dtype || dtype->kind != NODE_STRING || !(bits = dtype_bits(dtype->text)))
+    if (!dtype || dtype->kind != NODE_STRING || !(out->type = number_type_find(dtype->text)))
         return fail(err, "tensor \"%s\" has no known \"dtype\"", out->name);
-    snprintf(out->dtype, sizeof out->dtype, "%s", dtype->text);
     if (read_shape(out, node_get(entry, "shape"), err)) return -1;
     if (read_extent(node_get(entry, "data_offsets"), &begin, &end))
         return fail(err, "tensor \"%s\": data_offsets are not two increasing whole numbers", out->name);
     if (end > room)
         return fail(err, "tensor \"%s\" ends at byte %lld of %lld: the file is truncated", out->name,
                     (long long)end, (long long)room);
-    if (shape_bytes(out, bits, &bytes) || bytes != end - begin)
+    if (shape_bytes(out) != end - begin)
         return fail(err, "tensor \"%s\": its shape and dtype do not make up its %lld bytes", out->name,
                     (long long)(end - begin));
     out->bytes = data + begin;
-    out->length = (size_t)bytes;
+    out->length = (size_t)(end - begin);
     return 0;
 }
 
@@ -104,14 +82,10 @@ static int read_metadata(struct safetensors *out, const struct node *map, struct
 }
 
 static int by_place(const void *a, const void *b) {
-    const struct safetensor *x = a, *y = b;
+    const struct stored *x = a, *y = b;
 
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? -1 : 1;
     return x->length < y->length ? -1 : x->length > y->length;
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(((const struct safetensor *)a)->name, ((const struct safetensor *)b)->name);
 }
 
 /* Tensors follow each other from the first byte to the last, with no hole, overlap or remainder. */
@@ -120,7 +94,7 @@ static int check_places(struct safetensors *file, const unsigned char *data, siz
 
     qsort(file->items, (size_t)file->count, sizeof *file->items, by_place);
     for (int i = 0; i < file->count; i++) {
-        const struct safetensor *tensor = &file->items[i];
+        const struct stored *tensor = &file->items[i];
 
         if (tensor->bytes != next)
             return fail(err, "tensor \"%s\" begins at byte %td, the one before it ends at %td: %s",
@@ -134,9 +108,9 @@ static int check_places(struct safetensors *file, const unsigned char *data, siz
 }
 
 static int check_names(struct safetensors *file, struct error *err) {
-    qsort(file->items, (size_t)file->count, sizeof *file->items, by_name);
+    qsort(file->items, (size_t)file->count, sizeof *file->items, stored_by_name);
     for (int i = 1; i < file->count; i++)
-        if (by_name(&file->items[i - 1], &file->items[i]) == 0)
+        if (stored_by_name(&file->items[i - 1], &file->items[i]) == 0)
             return fail(err, "tensor \"%s\" is there twice", file->items[i].name);
     return 0;
 }
@@ -188,36 +162,17 @@ int safetensors_parse(struct safetensors *out, const void *bytes, size_t length,
     return fail_within(err, "%s is not a sound safetensors file", name);
 }
 
-static int map_file(const char *path, void **mapping, size_t *length, struct error *err) {
-    struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC), result = -1;
-
-    *mapping = NULL;
-    if (file < 0) return fail(err, "cannot open %s: %s", path, strerror(errno));
-    if (fstat(file, &status)) {
-        fail(err, "cannot read %s: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode) || status.st_size == 0) {
-        fail(err, "%s is empty or not a file: expected safetensors", path);
-    } else {
-        *length = (size_t)status.st_size;
-        *mapping = mmap(NULL, *length, PROT_READ, MAP_PRIVATE, file, 0);
-        result = *mapping == MAP_FAILED ? fail(err, "cannot map %s: %s", path, strerror(errno)) : 0;
-    }
-    close(file);
-    return result;
-}
-
 int safetensors_open(struct safetensors *out, const char *path, struct error *err) {
-    void *mapping;
+    const unsigned char *bytes;
     size_t length = 0;
 
     *out = (struct safetensors){0};
-    if (map_file(path, &mapping, &length, err)) return -1;
-    if (safetensors_parse(out, mapping, length, path, err)) {
-        munmap(mapping, length);
+    if (file_map(&bytes, &length, path, err)) return fail_within(err, "expected a safetensors file");
+    if (safetensors_parse(out, bytes, length, path, err)) {
+        file_unmap(bytes, length);
         return -1;
     }
-    out->mapping = mapping;
+    out->mapping = bytes;
     out->mapped = length;
     return 0;
 }
@@ -226,62 +181,15 @@ void safetensors_close(struct safetensors *file) {
     for (int i = 0; i < file->count; i++) free(file->items[i].name);
     free(file->items);
     node_free(file->metadata);
-    if (file->mapping) munmap(file->mapping, file->mapped);
+    file_unmap(file->mapping, file->mapped);
     *file = (struct safetensors){0};
 }
 
-const struct safetensor *safetensors_find(const struct safetensors *file, const char *name) {
-    struct safetensor key = {.name = (char *)name};
+const struct stored *safetensors_find(const struct safetensors *file, const char *name) {
+    struct stored key = {.name = (char *)name};
 
     if (file->count == 0) return NULL;
-    return bsearch(&key, file->items, (size_t)file->count, sizeof key, by_name);
-}
-
-static float from_bits(uint32_t bits) {
-    float value;
-
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static float from_f16(uint16_t half) {
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-    int exponent = half >> 10 & 31, mantissa = half & 1023;
-
-    if (exponent == 31) return from_bits(sign | 0x7f800000 | (uint32_t)mantissa << 13);
-    if (exponent == 0) return (sign ? -1 : 1) * ldexpf((float)mantissa, -24);
-    return from_bits(sign | (uint32_t)(exponent + 112) << 23 | (uint32_t)mantissa << 13);
-}
-
-static uint16_t half_at(const unsigned char *bytes, size_t i) {
-    return (uint16_t)(bytes[2 * i] | bytes[2 * i + 1] << 8);
-}
-
-int safetensor_floats(const struct safetensor *tensor, float *out, size_t count, struct error *err) {
-    size_t size = strcmp(tensor->dtype, "F32") == 0 ? 4 : 2;
-
-    if (size == 2 && strcmp(tensor->dtype, "F16") && strcmp(tensor->dtype, "BF16"))
-        return fail(err, "tensor \"%s\" is of dtype %s: expected F32, F16 or BF16", tensor->name,
-                    tensor->dtype);
-    if (tensor->length / size != count)
-        return fail(err, "tensor \"%s\" has %zu numbers: expected %zu", tensor->name, tensor->length / size,
-                    count);
-    if (size == 4)
-        memcpy(out, tensor->bytes, tensor->length);
-    else if (tensor->dtype[0] == 'B')
-        for (size_t i = 0; i < count; i++) out[i] = from_bits((uint32_t)half_at(tensor->bytes, i) << 16);
-    else
-        for (size_t i = 0; i < count; i++) out[i] = from_f16(half_at(tensor->bytes, i));
-    return 0;
-}
-
-/* Rounded to nearest even; a NaN stays one. */
-static uint16_t to_bf16(float value) {
-    uint32_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    if (isnan(value)) return (uint16_t)(bits >> 16 | 64);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    return bsearch(&key, file->items, (size_t)file->count, sizeof key, stored_by_name);
 }
 
 static size_t numbers(const struct safetensor_out *item) {
@@ -295,7 +203,7 @@ static int wide_first(const void *a, const void *b) {
     const struct safetensor_out *x = *(const struct safetensor_out *const *)a;
     const struct safetensor_out *y = *(const struct safetensor_out *const *)b;
 
-    if (x->bits != y->bits) return x->bits > y->bits ? -1 : 1;
+    if (x->type->bytes != y->type->bytes) return x->type->bytes > y->type->bytes ? -1 : 1;
     return strcmp(x->name, y->name);
 }
 
@@ -311,11 +219,11 @@ static void add_quoted(struct text *out, const char *words) {
 }
 
 static void add_entry(struct text *header, const struct safetensor_out *item, size_t *offset) {
-    size_t end = *offset + numbers(item) * (size_t)item->bits / 8;
+    size_t end = *offset + numbers(item) * (size_t)item->type->bytes;
 
     text_add(header, header->length > 1 ? "," : "", header->length > 1);
     add_quoted(header, item->name);
-    text_printf(header, ":{\"dtype\":\"%s\",\"shape\":[", item->bits == 16 ? "BF16" : "F32");
+    text_printf(header, ":{\"dtype\":\"%s\",\"shape\":[", item->type->name);
     for (int i = 0; i < item->rank; i++)
         text_printf(header, "%s%lld", i ? "," : "", (long long)item->shape[i]);
     text_printf(header, "],\"data_offsets\":[%zu,%zu]}", *offset, end);
@@ -340,19 +248,18 @@ static struct text make_header(const struct safetensor_out **items, int count, c
 }
 
 static void write_floats(FILE *file, const struct safetensor_out *item) {
+    float *made = item->data ? NULL : item->make(item->context);
+    const float *data = made ? made : item->data;
+    unsigned char some[CHUNK * sizeof(float)];
     size_t count = numbers(item);
-    uint16_t halves[CHUNK];
 
-    if (item->bits == 32) {
-        fwrite(item->data, sizeof(float), count, file);
-        return;
-    }
     for (size_t done = 0; done < count; done += CHUNK) {
-        size_t some = count - done < CHUNK ? count - done : CHUNK;
+        size_t now = count - done < CHUNK ? count - done : CHUNK;
 
-        for (size_t i = 0; i < some; i++) halves[i] = to_bf16(item->data[done + i]);
-        fwrite(halves, sizeof *halves, some, file);
+        item->type->write(some, data + done, now);
+        fwrite(some, (size_t)item->type->bytes, now, file);
     }
+    free(made);
 }
 
 int safetensors_write(const char *path, const struct safetensor_out *items, int count,

@@ -7,21 +7,13 @@
 
 #include "harness/document.h"
 #include "harness/error.h"
-
-struct safetensor {
-    char *name;
-    char dtype[8]; /* "F32", "BF16", "F16", … */
-    int rank;
-    int64_t shape[8];
-    const unsigned char *bytes; /* into the file's mapping */
-    size_t length;
-};
+#include "models/stored.h"
 
 struct safetensors {
-    struct safetensor *items;
+    struct stored *items;
     int count;
     struct node *metadata; /* string → string, or NULL */
-    void *mapping;
+    const unsigned char *mapping;
     size_t mapped;
 };
 
@@ -32,18 +24,17 @@ int safetensors_open(struct safetensors *out, const char *path, struct error *er
 int safetensors_parse(struct safetensors *out, const void *bytes, size_t length, const char *name,
                       struct error *err);
 void safetensors_close(struct safetensors *file);
-const struct safetensor *safetensors_find(const struct safetensors *file, const char *name);
-/* F32, F16 or BF16 to float; count must be the tensor's. */
-int safetensor_floats(const struct safetensor *tensor, float *out, size_t count, struct error *err);
+const struct stored *safetensors_find(const struct safetensors *file, const char *name);
 
-/* A tensor to write; source floats, stored as F32 or (bits 16) BF16; or raw bytes with a dtype of their own.
- */
+/* A tensor to write: floats, stored as F32, F16 or BF16. */
 struct safetensor_out {
     const char *name;
     int rank;
     int64_t shape[8];
-    const float *data;
-    int bits;
+    const float *data; /* NULL: make(context) has them, when they are written; they are freed then */
+    float *(*make)(const void *context);
+    const void *context;
+    const struct number_type *type;
 };
 /* Sorted by alignment then name, header padded to 8, atomically. metadata may be NULL. */
 int safetensors_write(const char *path, const struct safetensor_out *items, int count,

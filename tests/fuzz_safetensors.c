@@ -24,13 +24,13 @@ static void fuzz_safetensors(const uint8_t *bytes, size_t length) {
 
     if (safetensors_parse(&file, bytes, length, "fuzz", &err)) return;
     for (int i = 0; i < file.count; i++) {
-        const struct safetensor *tensor = &file.items[i];
+        const struct stored *tensor = &file.items[i];
         size_t count = tensor->length / 4;
         float *floats = malloc(tensor->length + 4);
 
         REQUIRE(tensor->bytes >= bytes && tensor->bytes + tensor->length <= bytes + length);
         REQUIRE(safetensors_find(&file, tensor->name) == tensor);
-        if (safetensor_floats(tensor, floats, count, &err)) REQUIRE(strlen(err.message) > 0);
+        if (stored_floats(tensor, floats, count, &err)) REQUIRE(strlen(err.message) > 0);
         total += tensor->length;
         free(floats);
     }

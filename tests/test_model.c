@@ -76,8 +76,27 @@ static void check_same(const struct model *a, const struct model *b) {
 
 START_TEST(sizes_of_known_models_come_out)
 {
-    struct config gpt2 = {50257, 1024, 12, 768, 12, 12, 64, 3072, 0, 0, 0, 1, 1, 0, 1e-5f, 0};
-    struct config llama = {32000, 4096, 32, 4096, 32, 32, 128, 11008, 1, 1, 1, 0, 0, 0, 1e-5f, 1e4f};
+    struct config gpt2 = {.vocab = 50257,
+                          .context = 1024,
+                          .layers = 12,
+                          .width = 768,
+                          .heads = 12,
+                          .kv_heads = 12,
+                          .head_size = 64,
+                          .ffn = 3072,
+                          .biases = 1,
+                          .tied = 1};
+    struct config llama = {.vocab = 32000,
+                           .context = 4096,
+                           .layers = 32,
+                           .width = 4096,
+                           .heads = 32,
+                           .kv_heads = 32,
+                           .head_size = 128,
+                           .ffn = 11008,
+                           .rms_norm = 1,
+                           .rotary = 1,
+                           .gated = 1};
 
     ck_assert_double_eq(config_parameters(&gpt2), 124439808);   /* as published */
     ck_assert_double_eq(config_parameters(&llama), 6738415616); /* Llama-2-7B */
@@ -205,7 +224,7 @@ END_TEST
 
 static float value_at(const struct safetensors *file, const char *name, int64_t rows, int64_t cols,
                       int64_t row, int64_t col) {
-    const struct safetensor *tensor = safetensors_find(file, name);
+    const struct stored *tensor = safetensors_find(file, name);
     float value;
 
     ck_assert_msg(tensor != NULL, "no tensor \"%s\"", name);
@@ -287,7 +306,7 @@ static void rewrite(const char *skip, const char *from, const char *to) {
 
     ck_assert_int_eq(safetensors_open(&file, WEIGHTS, &err), 0);
     for (int i = 0; i < file.count; i++) {
-        const struct safetensor *tensor = &file.items[i];
+        const struct stored *tensor = &file.items[i];
         int renamed = from && strncmp(tensor->name, from, strlen(from)) == 0;
         float *data;
 
@@ -298,7 +317,7 @@ static void rewrite(const char *skip, const char *from, const char *to) {
             .name = renamed ? xprintf("%s%s", to, tensor->name + strlen(from)) : xstrdup(tensor->name),
             .rank = tensor->rank,
             .data = data,
-            .bits = 32};
+            .type = tensor->type};
         memcpy(items[count++].shape, tensor->shape, sizeof tensor->shape);
     }
     ck_assert_int_eq(safetensors_write(WEIGHTS, items, count, NULL, &err), 0);
@@ -490,8 +509,14 @@ static const struct {
     {LLAMA ",\"num_key_value_heads\":4}", "key-value"},
     {LLAMA ",\"head_dim\":3}", "even"},
     {LLAMA ",\"rope_theta\":-1}", "rope_theta"},
-    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\"}}", "llama3"},
-    {LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", "linear"},
+    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\"}}", "\"factor\" is missing"},
+    {LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}}", "factor of the rope scaling is 0.5"},
+    {LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}", "\"dynamic\": expected default, linear"},
+    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,"
+           "\"high_freq_factor\":4,\"original_max_position_embeddings\":8192}}",
+     "two increasing"},
+    {LLAMA ",\"partial_rotary_factor\":0.5}", "whole heads"},
+    {LLAMA ",\"value_head_prefix\":\"score\",\"mean\":0.5,\"std\":2}", "(x - 0.5) / 2"},
     {LLAMA ",\"hidden_act\":\"gelu\"}", "gelu"},
     {LLAMA ",\"attention_bias\":true}", "mlp_bias"},
     {"{\"model_type\":\"llama\",\"hidden_size\":6,\"intermediate_size\":5,\"num_hidden_layers\":2,"

@@ -31,7 +31,7 @@ struct reference {
 
 static const char *const names[] = {"gpt2", "gpt2_untied", "llama", "llama_tied"};
 
-static size_t size_of(const struct safetensor *tensor) {
+static size_t size_of(const struct stored *tensor) {
     size_t size = 1;
 
     for (int i = 0; i < tensor->rank; i++) size *= (size_t)tensor->shape[i];
@@ -39,12 +39,12 @@ static size_t size_of(const struct safetensor *tensor) {
 }
 
 static float *floats(const struct safetensors *file, const char *name, int *count) {
-    const struct safetensor *tensor = safetensors_find(file, name);
+    const struct stored *tensor = safetensors_find(file, name);
     float *out;
 
     ck_assert_msg(tensor != NULL, "%s is missing", name);
     out = xmalloc(size_of(tensor) * sizeof *out);
-    ck_assert_msg(safetensor_floats(tensor, out, size_of(tensor), &err) == 0, "%s", err.message);
+    ck_assert_msg(stored_floats(tensor, out, size_of(tensor), &err) == 0, "%s", err.message);
     if (count) *count = (int)size_of(tensor);
     return out;
 }
