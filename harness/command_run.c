@@ -29,8 +29,17 @@ static const char *format_amount(char buffer[32], double amount, double step, co
 }
 
 static int read_device(const struct arguments *arguments, const char **out, struct error *err) {
-    static const char *const devices[] = {"cpu",          "cpu-avx512", "cpu-avx2",
-                                          "cpu-portable", "cuda",       "cuda-bf16"};
+    static const char *const devices[] = {"cpu",
+                                          "cpu-avx512",
+                                          "cpu-avx2",
+                                          "cpu-portable",
+                                          "cpu-bf16",
+                                          "cpu-avx512bf16",
+                                          "cpu-avx512-bf16",
+                                          "cpu-avx2-bf16",
+                                          "cpu-portable-bf16",
+                                          "cuda",
+                                          "cuda-bf16"};
     struct names names = {0};
     int known = 0;
     char *hint;
@@ -219,8 +228,9 @@ static const struct flag flags[] = {
      "override the recipe, such as steps.ppo.iterations=5 or matrix.seed=[1,2]; may be "
      "given again"},
     {"device", 'd', "NAME",
-     "where to compute: cpu (default), cuda, or cuda-bf16 for tensor cores; cpu-avx2 and the like pin the "
-     "instructions"},
+     "where to compute: cpu (default) or cpu-bf16; cuda, or cuda-bf16 for tensor cores; cpu-avx2 and the "
+     "like "
+     "pin the instructions"},
     {"threads", 't', "N", "threads to use (default: all processors); results do not depend on them"},
     {"jobs", 'j', "N", "steps at a time (default: as many as threads)"},
     {"out", 'o', "DIR", "the run's folder (default: runs/NAME-HASH)"},

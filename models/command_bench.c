@@ -535,7 +535,9 @@ static int run(const struct arguments *arguments, struct error *err) {
 static const struct flag flags[] = {
     {"threads", 'j', "N", "threads to use (default: all processors)"},
     {"rounds", 0, "N", "timed rounds of each measurement (default: 5)"},
-    {"device", 0, "NAME", "cpu, or cpu-avx512, cpu-avx2, cpu-portable; cuda, cuda-bf16 (default: cpu)"},
+    {"device", 0, "NAME",
+     "cpu, cpu-bf16, or pinned: cpu-avx512, cpu-avx2, cpu-portable, cpu-avx512bf16, cpu-avx512-bf16, "
+     "cpu-avx2-bf16, cpu-portable-bf16; cuda, cuda-bf16 (default: cpu)"},
     {"cpu-time", 0, NULL, "time by processor seconds, for a machine that others use too"},
     {"json", 0, NULL, "print everything measured as JSON"},
     {0},

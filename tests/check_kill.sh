@@ -1,3 +1,4 @@
 #!/bin/sh
-# Ten kills with SIGKILL, PPO included, and the run still ends in an undisturbed run's bytes.
-exec "${srcdir:-.}/tests/kill.sh" "${PYRITE:-./pyrite}" "${srcdir:-.}/tests/tiny.yaml"
+# Kills with SIGKILL, PPO included, in both precisions, and the run still ends in an undisturbed run's bytes.
+kill="${srcdir:-.}/tests/kill.sh" recipe="${srcdir:-.}/tests/tiny.yaml"
+KILLS=8 "$kill" "${PYRITE:-./pyrite}" "$recipe" && KILLS=4 DEVICE=cpu-bf16 "$kill" "${PYRITE:-./pyrite}" "$recipe"
