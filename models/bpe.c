@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "models/unicode.h"
 
 #define NO_RANK INT_MAX
 
 /* A part of the word; rank is that of the pair it makes with the next one, NO_RANK where there is none. */
 struct symbol {
-    int id, rank, previous, next; /* -1: none */
+    int id, end;        /* end: in bytes of the word */
+    int rank, made;     /* made: what the pair becomes */
+    int previous, next; /* -1: none */
 };
 
 static uint64_t pair_key(int left, int right) {
@@ -25,12 +28,6 @@ static struct pair_slot *pair_slot(const struct bpe *bpe, uint64_t key) {
         slot = &bpe->pairs[i & (bpe->pair_room - 1)];
         if (slot->key == key || slot->key == 0) return slot;
     }
-}
-
-static int pair_rank(const struct bpe *bpe, int left, int right) {
-    const struct pair_slot *slot = pair_slot(bpe, pair_key(left, right));
-
-    return slot->key ? slot->rank : NO_RANK;
 }
 
 static void make_room(struct bpe_work *work, size_t length) {
@@ -71,16 +68,24 @@ static uint64_t heap_pop(uint64_t *heap, size_t *count) {
 /* Ranks anew the pair that begins at this symbol. */
 static void rank_pair(const struct bpe *bpe, struct bpe_work *work, size_t *waiting, int at) {
     struct symbol *symbol = &work->symbols[at];
+    const struct pair_slot *slot;
+    const struct merge *merge;
 
     symbol->rank = NO_RANK;
-    if (symbol->next >= 0) symbol->rank = pair_rank(bpe, symbol->id, work->symbols[symbol->next].id);
-    if (symbol->rank != NO_RANK) heap_push(work->heap, waiting, (uint64_t)symbol->rank << 32 | (uint32_t)at);
+    if (symbol->next < 0) return;
+    slot = pair_slot(bpe, pair_key(symbol->id, work->symbols[symbol->next].id));
+    if (!slot->key) return;
+    merge = &bpe->merges[slot->merge];
+    symbol->rank = merge->rank;
+    symbol->made = merge->id;
+    heap_push(work->heap, waiting, (uint64_t)merge->rank << 32 | (uint32_t)at);
 }
 
 static void merge_pair(const struct bpe *bpe, struct bpe_work *work, size_t *waiting, int at) {
     struct symbol *symbol = &work->symbols[at], *gone = &work->symbols[symbol->next];
 
-    symbol->id = bpe->merges[symbol->rank].id;
+    symbol->id = symbol->made;
+    symbol->end = gone->end;
     symbol->next = gone->next;
     gone->rank = NO_RANK;
     if (symbol->next >= 0) work->symbols[symbol->next].previous = at;
@@ -88,15 +93,68 @@ static void merge_pair(const struct bpe *bpe, struct bpe_work *work, size_t *wai
     if (symbol->previous >= 0) rank_pair(bpe, work, waiting, symbol->previous);
 }
 
+static void add_symbol(struct symbol *symbols, int *count, int id, int end) {
+    symbols[*count] = (struct symbol){id, end, NO_RANK, -1, *count - 1, *count + 1};
+    ++*count;
+}
+
+static size_t character_length(const char *at, size_t room) {
+    int size;
+
+    unicode_decode((const unsigned char *)at, (const unsigned char *)at + room, &size);
+    return (size_t)size;
+}
+
+static int all_bytes_known(const struct bpe *bpe, const char *at, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (bpe->byte_id[(unsigned char)at[i]] < 0) return 0;
+    return 1;
+}
+
+/* The first symbols of a word of characters. An unknown character waits for what comes next, which may be one
+   that it becomes one token with; bytes of others overtake it, as in Hugging Face's tokenizers. */
+static int split_characters(const struct bpe *bpe, const char *word, size_t length, struct symbol *symbols) {
+    int count = 0, waits = 0;
+    size_t end = 0;
+
+    for (size_t at = 0, step; at < length; at += step) {
+        int id;
+
+        step = character_length(word + at, length - at);
+        id = span_find(&bpe->known, bpe->tokens, word + at, step);
+        if (id < 0 && all_bytes_known(bpe, word + at, step)) {
+            for (size_t i = 0; i < step; i++)
+                add_symbol(symbols, &count, bpe->byte_id[(unsigned char)word[at + i]], (int)(at + i + 1));
+            continue;
+        }
+        if (waits && (id >= 0 || !bpe->fuse_unknown)) add_symbol(symbols, &count, bpe->unknown, (int)end);
+        waits = id < 0 && bpe->unknown >= 0;
+        end = at + step;
+        if (id >= 0) add_symbol(symbols, &count, id, (int)end);
+    }
+    if (waits) add_symbol(symbols, &count, bpe->unknown, (int)end);
+    return count;
+}
+
+static int split(const struct bpe *bpe, const char *word, size_t length, struct symbol *symbols) {
+    int count = 0;
+
+    if (bpe->characters)
+        count = split_characters(bpe, word, length, symbols);
+    else
+        while (count < (int)length)
+            add_symbol(symbols, &count, bpe->byte_id[(unsigned char)word[count]], count + 1);
+    if (count > 0) symbols[count - 1].next = -1;
+    return count;
+}
+
 static void merge_all(const struct bpe *bpe, const char *word, size_t length, struct bpe_work *work,
-                      struct tokens *out) {
-    int count = (int)length;
+                      struct tokens *out, struct tokens *ends) {
     size_t waiting = 0;
+    int count;
 
     make_room(work, length);
-    for (int i = 0; i < count; i++)
-        work->symbols[i] =
-            (struct symbol){bpe->byte_id[(unsigned char)word[i]], NO_RANK, i - 1, i + 1 < count ? i + 1 : -1};
+    count = split(bpe, word, length, work->symbols);
     for (int i = 0; i < count; i++) rank_pair(bpe, work, &waiting, i);
     while (waiting > 0) {
         uint64_t top = heap_pop(work->heap, &waiting);
@@ -104,46 +162,58 @@ static void merge_all(const struct bpe *bpe, const char *word, size_t length, st
 
         if (work->symbols[at].rank == (int)(top >> 32)) merge_pair(bpe, work, &waiting, at);
     }
-    for (int i = 0; i >= 0; i = work->symbols[i].next) tokens_add(out, work->symbols[i].id);
+    for (int i = count > 0 ? 0 : -1; i >= 0; i = work->symbols[i].next) {
+        tokens_add(out, work->symbols[i].id);
+        if (ends) tokens_add(ends, work->symbols[i].end);
+    }
 }
 
 void bpe_encode(const struct bpe *bpe, const char *word, size_t length, struct bpe_work *work,
-                struct tokens *out) {
+                struct tokens *out, struct tokens *ends) {
     int whole = length <= bpe->longest ? span_find(&bpe->wholes, bpe->tokens, word, length) : -1;
 
-    if (whole >= 0)
-        tokens_add(out, whole);
-    else
-        merge_all(bpe, word, length, work, out);
+    if (whole < 0) {
+        merge_all(bpe, word, length, work, out, ends);
+        return;
+    }
+    tokens_add(out, whole);
+    if (ends) tokens_add(ends, (int)length);
 }
 
 static int index_pairs(struct bpe *bpe, struct error *err) {
     for (bpe->pair_room = 64; bpe->pair_room < 2 * (size_t)bpe->merge_count;) bpe->pair_room *= 2;
     bpe->pairs = xcalloc(bpe->pair_room, sizeof *bpe->pairs);
-    for (int rank = 0; rank < bpe->merge_count; rank++) {
-        const struct merge *merge = &bpe->merges[rank];
+    for (int i = 0; i < bpe->merge_count; i++) {
+        const struct merge *merge = &bpe->merges[i];
         uint64_t key = pair_key(merge->left, merge->right);
         struct pair_slot *slot = pair_slot(bpe, key);
 
-        if (slot->key) return fail(err, "merge %d is there twice, first as merge %d", rank, slot->rank);
-        *slot = (struct pair_slot){key, rank};
+        if (slot->key) return fail(err, "merge %d is there twice, first as merge %d", i, slot->merge);
+        *slot = (struct pair_slot){key, i};
     }
     return 0;
 }
 
-static void index_wholes(struct bpe *bpe) {
+/* Whether the token's own bytes are encoded to it. */
+static int is_whole(const struct bpe *bpe, int id, struct bpe_work *work, struct tokens *made) {
+    const struct span *token = &bpe->tokens[id];
+
+    if (bpe->whole_first) return 1;
+    made->count = 0;
+    merge_all(bpe, token->bytes, token->length, work, made, NULL);
+    return made->count == 1 && made->ids[0] == id;
+}
+
+static void index_tokens(struct bpe *bpe) {
     struct bpe_work work = {0};
     struct tokens made = {0};
 
+    for (int id = 0; id < bpe->count; id++)
+        if (bpe->tokens[id].bytes) span_add(&bpe->known, bpe->tokens, id);
     for (int id = 0; id < bpe->count; id++) {
-        const struct span *token = &bpe->tokens[id];
-
-        if (!token->bytes) continue;
-        made.count = 0;
-        merge_all(bpe, token->bytes, token->length, &work, &made);
-        if (made.count != 1 || made.ids[0] != id) continue;
+        if (!bpe->tokens[id].bytes || !is_whole(bpe, id, &work, &made)) continue;
         span_add(&bpe->wholes, bpe->tokens, id);
-        if (token->length > bpe->longest) bpe->longest = token->length;
+        if (bpe->tokens[id].length > bpe->longest) bpe->longest = bpe->tokens[id].length;
     }
     free(made.ids);
     bpe_work_free(&work);
@@ -151,7 +221,7 @@ static void index_wholes(struct bpe *bpe) {
 
 int bpe_index(struct bpe *bpe, struct error *err) {
     if (index_pairs(bpe, err)) return -1;
-    index_wholes(bpe);
+    index_tokens(bpe);
     return 0;
 }
 
@@ -160,6 +230,7 @@ void bpe_free(struct bpe *bpe) {
     free(bpe->tokens);
     free(bpe->merges);
     free(bpe->pairs);
+    free(bpe->known.slots);
     free(bpe->wholes.slots);
     *bpe = (struct bpe){0};
 }

@@ -9,21 +9,28 @@
 
 struct merge {
     int left, right, id; /* of the token that they become */
+    int rank;            /* the lowest of a word is merged first, the leftmost of equals */
 };
 
 struct pair_slot {
     uint64_t key; /* left and right, + 1; 0: empty */
-    int rank;
+    int merge;
 };
 
 struct bpe {
-    struct span *tokens; /* bytes of each id; NULL: no merge can make it. Owned. */
+    struct span *tokens; /* the bytes of a word that each id stands for; NULL: no word holds it. Owned. */
     int count;
+    int characters; /* words begin as the tokens of their characters, not of their bytes */
+    /* Of each byte; with `characters`, what an unknown character becomes if all of its bytes have one, or -1.
+     */
     int byte_id[256];
-    struct merge *merges; /* by rank */
+    int unknown, fuse_unknown; /* the token of other characters, -1 if they vanish; one for a row of them */
+    int whole_first;           /* a word that is a token is not looked into (ignore_merges) */
+    struct merge *merges;
     int merge_count;
-    struct pair_slot *pairs;  /* ranks by pair: open addressing */
+    struct pair_slot *pairs;  /* merges by pair: open addressing */
     size_t pair_room;         /* a power of two */
+    struct span_index known;  /* all tokens that have bytes */
     struct span_index wholes; /* tokens that their own bytes are encoded to */
     size_t longest;           /* bytes of the longest of them */
 };
@@ -38,8 +45,9 @@ struct bpe_work {
     uint64_t *heap;
     size_t room;
 };
+/* ends, unless NULL: where each token ends, in bytes of the word. */
 void bpe_encode(const struct bpe *bpe, const char *word, size_t length, struct bpe_work *work,
-                struct tokens *out);
+                struct tokens *out, struct tokens *ends);
 void bpe_work_free(struct bpe_work *work);
 
 /* Learns merges until there are `count` tokens or no pair is there twice; not indexed yet. */

@@ -70,7 +70,7 @@ static void add_word(struct trainer *trainer, const char *bytes, size_t length) 
 
 static void add_text(struct trainer *trainer, const char *text) {
     for (size_t left = strlen(text), step; left > 0; text += step, left -= step) {
-        step = pretoken_length(text, left);
+        step = pretoken_length(PRETOKENS_GPT2, text, left);
         add_word(trainer, text, step);
     }
 }
@@ -230,7 +230,9 @@ static void apply_merge(struct trainer *trainer, int number, int step) {
     int id = join(trainer, left, right), count = trainer->pairs[number].word_count;
     int *words = trainer->pairs[number].words;
 
-    trainer->bpe->merges[trainer->bpe->merge_count++] = (struct merge){left, right, id};
+    trainer->bpe->merges[trainer->bpe->merge_count] =
+        (struct merge){left, right, id, trainer->bpe->merge_count};
+    trainer->bpe->merge_count++;
     trainer->pairs[number].words = NULL;
     trainer->pairs[number].word_count = trainer->pairs[number].word_room = 0;
     for (int i = 0; i < count; i++) {

@@ -76,7 +76,7 @@ static void check_pieces(const char *text, const char *const *pieces) {
     size_t left = strlen(text);
 
     for (; *pieces; pieces++) {
-        size_t length = pretoken_length(text, left);
+        size_t length = pretoken_length(PRETOKENS_GPT2, text, left);
 
         ck_assert_msg(length == strlen(*pieces) && memcmp(text, *pieces, length) == 0, "\"%.*s\" not \"%s\"",
                       (int)length, text, *pieces);
@@ -373,17 +373,33 @@ END_TEST
 static const struct {
     const char *from, *to, *said;
 } refused[] = {
-    {"\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", "normalizer"},
-    {"\"add_prefix_space\": false", "\"add_prefix_space\": true", "add_prefix_space"},
-    {"\"use_regex\": true", "\"use_regex\": false", "use_regex"},
+    {"\"normalizer\": null", "\"normalizer\": {\"type\": \"Lowercase\"}", "Lowercase"},
+    {"\"normalizer\": null", "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"x\"}}",
+     "Replace"},
+    {"\"normalizer\": null", "\"normalizer\": {\"type\": \"Sequence\"}", "normalizers"},
+    {"\"decoder\"", "\"decode\"", "decoder is missing"},
     {"\"type\": \"ByteLevel\"", "\"type\": \"Whitespace\"", "Whitespace"},
+    {"\"type\": \"ByteLevel\"", "\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\w+\"}", "expression"},
+    {"\"type\": \"ByteLevel\"", "\"type\": \"Split\", \"pattern\": {\"String\": \"-\"}", "behavior"},
+    {"\"type\": \"ByteLevel\"", "\"type\": \"Metaspace\", \"replacement\": \"_\"", "replacement"},
+    {"\"type\": \"ByteLevel\"", "\"type\": \"Metaspace\", \"replacement\": \"" BLANK "\"", "belong"},
     {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", "Unigram"},
     {"\"dropout\": null", "\"dropout\": 0.1", "dropout"},
-    {"\"byte_fallback\": false", "\"byte_fallback\": true", "byte_fallback"},
-    {"\"post_processor\": null", "\"post_processor\": {\"type\": \"TemplateProcessing\"}", "Template"},
-    {"\"lstrip\": false", "\"lstrip\": true", "lstrip"},
+    {"\"end_of_word_suffix\": null", "\"end_of_word_suffix\": \"</w>\"", "end_of_word_suffix"},
+    {"\"post_processor\": null", "\"post_processor\": {\"type\": \"BertProcessing\"}", "Bert"},
+    {"\"post_processor\": null", "\"post_processor\": {\"type\": \"TemplateProcessing\"}", "single"},
+    {"\"post_processor\": null",
+     "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": "
+     "\"x\"}}]}",
+     "\"x\""},
+    {"\"post_processor\": null",
+     "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": "
+     "\"x\"}}, "
+     "{\"Sequence\": {\"id\": \"A\"}}], \"special_tokens\": {\"x\": {\"ids\": [12345]}}}",
+     "12345"},
     {"\"merges\"", "\"merge\"", "merges"},
     {"\"vocab\"", "\"vocabulary\"", "vocab"},
+    {"\"model\"", "\"models\"", "model"},
     {"\"!\": 33", "\"!\": 34", "same id"},
     {"\"!\": 33", "\"!\": 33.5", "whole number"},
     {"\"!\": 33", "\"!\": 9223372036854775808", "whole number"},
@@ -392,8 +408,10 @@ static const struct {
     {"\"!\": 33", "\"\xe6\xbc\xa2\": 33", "lacks the byte 0x21"},
     {"\"content\": \"<|end|>\"", "\"content\": \"\"", "content"},
     {"\"content\": \"<|end|>\"", "\"content\": \"<|better|>\"", "<|better|>"},
+    {"\"content\": \"<|end|>\"", "\"content\": \"a\"", "\"a\""},
     {"\"merges\": [", "\"merges\": [[\"q\", \"q\"],", "not in the vocabulary"},
     {"\"merges\": [", "\"merges\": [[\"q\"],", "not a pair"},
+    {"\"merges\": [", "\"merges\": [\"a b c\",", "not a pair"},
     {"\"merges\": [", "\"merges\": [7,", "not a pair"},
 };
 
