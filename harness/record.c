@@ -7,7 +7,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 
-enum field_kind { FIELD_TEXT, FIELD_INT, FIELD_REAL, FIELD_OUTCOME, FIELD_REALS, FIELD_MAP };
+enum field_kind { FIELD_TEXT, FIELD_INT, FIELD_REAL, FIELD_OUTCOME, FIELD_REALS, FIELD_MAP, FIELD_LIST };
 
 /* One field of a record: where it lies, and whether a line without it is an error. */
 struct field {
@@ -34,12 +34,17 @@ static const char *const outcome_names[] = {"verdict", "tie", "refused", "unpars
 #define AT(type, field, kind, required)                                                                      \
     { #field, kind, offsetof(struct type, field), 0, required }
 
-static const struct field example_fields[] = {
-    AT(example, id, FIELD_TEXT, 1),       AT(example, split, FIELD_TEXT, 0),
-    AT(example, prompt, FIELD_TEXT, 1),   AT(example, response, FIELD_TEXT, 0),
-    AT(example, chosen, FIELD_TEXT, 0),   AT(example, rejected, FIELD_TEXT, 0),
-    AT(example, category, FIELD_TEXT, 0), AT(example, truth, FIELD_TEXT, 0),
-    AT(example, meta, FIELD_MAP, 0),      {0}};
+static const struct field example_fields[] = {AT(example, id, FIELD_TEXT, 1),
+                                              AT(example, split, FIELD_TEXT, 0),
+                                              AT(example, prompt, FIELD_TEXT, 1),
+                                              AT(example, response, FIELD_TEXT, 0),
+                                              AT(example, chosen, FIELD_TEXT, 0),
+                                              AT(example, rejected, FIELD_TEXT, 0),
+                                              AT(example, category, FIELD_TEXT, 0),
+                                              AT(example, truth, FIELD_TEXT, 0),
+                                              AT(example, meta, FIELD_MAP, 0),
+                                              AT(example, messages, FIELD_LIST, 0),
+                                              {0}};
 
 static const struct field transcript_fields[] = {
     AT(transcript, id, FIELD_TEXT, 1),       AT(transcript, prompt_id, FIELD_TEXT, 1),
@@ -103,7 +108,8 @@ static void record_clear(const struct layout *layout, void *record) {
     for (const struct field *field = layout->fields; field->name; field++) {
         if (field->kind == FIELD_TEXT) free(*(char **)field_of(record, field));
         if (field->kind == FIELD_REALS) free(*(double **)field_of(record, field));
-        if (field->kind == FIELD_MAP) node_free(*(struct node **)field_of(record, field));
+        if (field->kind == FIELD_MAP || field->kind == FIELD_LIST)
+            node_free(*(struct node **)field_of(record, field));
     }
 }
 
@@ -172,8 +178,11 @@ static int read_field(const struct field *field, const struct node *node, void *
     case FIELD_OUTCOME:
         return read_outcome(node, at, err);
     case FIELD_MAP:
+    case FIELD_LIST:
         if (node->kind == NODE_NULL) return 0;
-        if (node->kind != NODE_MAP) return fail(err, "\"%s\" must be an object", field->name);
+        if (node->kind != (field->kind == FIELD_MAP ? NODE_MAP : NODE_LIST))
+            return fail(err, "\"%s\" must be %s", field->name,
+                        field->kind == FIELD_MAP ? "an object" : "a list");
         *(struct node **)at = node_copy(node);
         return 0;
     default:
@@ -221,6 +230,7 @@ static void write_field(const struct field *field, const void *record, struct no
         node_add_text(row, field->name, outcome_names[*(const enum outcome *)at]);
         break;
     case FIELD_MAP:
+    case FIELD_LIST:
         if (*(struct node *const *)at) node_add_copy(row, field->name, *(struct node *const *)at);
         break;
     default:

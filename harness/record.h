@@ -12,6 +12,8 @@ struct example {
     char *category;                     /* benign, borderline, harmful, safe, unsafe, …; or NULL */
     char *truth;       /* what a right answer says: a text, a choice's letter, test code; or NULL */
     struct node *meta; /* a map of what else a judge needs (choices, entry_point, …); or NULL */
+    struct node
+        *messages; /* the prompt's {role, content}, where `prompt` does not tell them exactly; or NULL */
 };
 
 struct transcript {

@@ -2,14 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/dialogue.h"
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/outputs.h"
 #include "harness/questions.h"
 #include "harness/record.h"
 #include "harness/registry.h"
-#include "worlds/dialogue.h"
-#include "worlds/rows.h"
+#include "harness/rows.h"
 
 struct settings {
     const char *file, *prompt_key, *id_key, *category_key, *category, *split;
@@ -80,21 +80,18 @@ static int read_plain(const struct settings *settings, const struct node *record
     example->id = id ? xstrdup(id) : xprintf("row-%d", row);
     question_take(example, record);
     if (found->kind == NODE_NULL) return 0;
-    example->prompt = dialogue_text(found, err);
-    if (!example->prompt) return -1;
-    if (found->kind != NODE_LIST) return 0;
-    free(example->prompt);
-    example->prompt = dialogue_prompt(found, TEMPLATE_AS_IS, err);
-    return example->prompt ? 0 : -1;
+    return dialogue_read(example, found, TEMPLATE_AS_IS, err);
 }
 
+/* What was given as messages is a dialogue already. */
 static int set_prompt(const struct settings *settings, struct example *example, struct error *err) {
     struct node text = {.kind = NODE_STRING, .text = example->prompt};
-    char *whole = dialogue_prompt(&text, (enum dialogue_template)settings->template, err);
+    struct example whole = {0};
 
-    if (!whole) return -1;
+    if (example->messages) return 0;
+    if (dialogue_read(&whole, &text, (enum dialogue_template)settings->template, err)) return -1;
     free(example->prompt);
-    example->prompt = whole;
+    example->prompt = whole.prompt;
     return 0;
 }
 
@@ -106,12 +103,12 @@ static int keep(struct rows *rows, struct example *example, const struct node *r
     const char *word;
 
     if (!example->prompt || !example->prompt[strspn(example->prompt, " \t\r\n")]) {
-        rows_drop(rows, line, "the prompt is empty");
+        rows_drop(rows, rows->count, line, "the prompt is empty");
         return 0;
     }
     if (set_prompt(settings, example, err)) return -1;
     if (text_characters(example->prompt) > (size_t)settings->most_prompt) {
-        rows_drop(rows, line, "the prompt is too long");
+        rows_drop(rows, rows->count, line, "the prompt is too long");
         return 0;
     }
     if (read_category(settings, record, &example->category, err)) return -1;
@@ -168,8 +165,10 @@ static int run_prompts(struct run *run, const struct step *step, struct error *e
     }
     if (check_ids(&reading.prompts, settings.file, err)) goto out;
     rows_notice(&rows, step);
+    if (rows_close(&rows, err)) goto out;
     status = examples_write(path, &reading.prompts, err);
 out:
+    rows_free(&rows);
     examples_free(&reading.prompts);
     free(path);
     return status;
