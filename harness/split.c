@@ -7,7 +7,7 @@
 #include "harness/memory.h"
 #include "harness/overlap.h"
 
-enum { PROMPT_SHOWN = 300 };
+enum { PROMPT_SHOWN = 300 /* bytes */, PAIRS_LISTED = 1000 };
 
 /* From the least to the most held out. */
 static const char *const splits[] = {"train", "heldout", "ood"};
@@ -159,7 +159,8 @@ static void tell_pairs(struct split_report *out, const struct examples *examples
         if (prompts->items[pairs->items[i].a].rank != prompts->items[pairs->items[i].b].rank)
             across[out->near_pairs++] = pairs->items[i];
     qsort(across, (size_t)out->near_pairs, sizeof *across, by_similarity);
-    for (int i = 0; i < out->near_pairs; i++) add_pair(out->pairs, examples, prompts, &across[i]);
+    for (int i = 0; i < out->near_pairs && i < PAIRS_LISTED; i++)
+        add_pair(out->pairs, examples, prompts, &across[i]);
     free(across);
 }
 

@@ -17,7 +17,7 @@ struct split_report {
     int prompts;    /* of different normal form */
     int near_pairs, near_moved, near_dropped;
     long long passed_over; /* see harness/overlap.h */
-    struct node *pairs;    /* a list of maps {a, b, similarity, splits, prompts}, the most alike first */
+    struct node *pairs; /* a list of {a, b, similarity, splits, prompts}: the 1,000 most alike, these first */
 };
 
 /* "train", "heldout" or "ood" for what files call them (test, validation, …), or what `names`, a map, says;
