@@ -4,6 +4,7 @@
 
 #include "harness/command.h"
 #include "harness/fetch.h"
+#include "harness/fetch_hub.h"
 #include "harness/memory.h"
 #include "harness/names.h"
 
@@ -70,6 +71,32 @@ static int fetch_set(const struct fetching *how, const struct public_set *set, F
     return 0;
 }
 
+/* 1 where a file cannot be had. */
+static int fetch_hub(const struct fetching *how, const char *word, FILE *out, struct error *err) {
+    struct hub hub;
+    int status = hub_open(&hub, word, how, err) ? 1 : 0;
+
+    for (int i = 0; i < hub.count && !status; i++) {
+        struct fetched got;
+
+        if (!i)
+            fprintf(out, "%s: commit %s, %d files, %.3g MB\n", hub.name, hub.commit, hub.count,
+                    hub.bytes / 1e6);
+        status = fetch_file(&hub.how, &hub.files[i], &got, err) ? 1 : 0;
+        if (!status) print_fetched(&hub.how, &hub.files[i], &got, out);
+    }
+    hub_close(&hub);
+    return status;
+}
+
+static int fetch_word(const struct fetching *how, const char *word, FILE *out, struct error *err) {
+    return is_hub_name(word) ? fetch_hub(how, word, out, err) : fetch_set(how, find(word, err), out, err);
+}
+
+static int check_word(const char *word, struct error *err) {
+    return is_hub_name(word) ? hub_check(word, err) : find(word, err) ? 0 : -1;
+}
+
 static void read_mirrors(struct names *mirrors, const struct arguments *arguments) {
     for (int i = 0; i < arguments->flag_count; i++)
         if (!strcmp(arguments->flags[i]->name, "mirror")) names_add(mirrors, arguments->values[i]);
@@ -89,9 +116,9 @@ static int run(const struct arguments *arguments, struct error *err) {
     if (!arguments->count) list_sets(arguments->out);
     if (arguments->count && !how.cache)
         status = fail(err, "there is no folder for a cache: HOME is not set; --cache DIR names one");
-    for (int i = 0; i < arguments->count && !status; i++) status = find(arguments->words[i], err) ? 0 : -1;
+    for (int i = 0; i < arguments->count && !status; i++) status = check_word(arguments->words[i], err);
     for (int i = 0; i < arguments->count && !status; i++)
-        status = fetch_set(&how, find(arguments->words[i], err), arguments->out, err);
+        status = fetch_word(&how, arguments->words[i], arguments->out, err);
     free(mirrors.items);
     free(usual);
     return status;
@@ -110,13 +137,20 @@ static const struct flag flags[] = {
 
 const struct command command_fetch = {
     .name = "fetch",
-    .summary = "download public data sets",
-    .usage = "[NAME]... [--to DIR]",
+    .summary = "download public data sets, and models of a hub",
+    .usage = "[NAME | hf:ORG/NAME[@REVISION][/FILE]]... [--to DIR]",
     .description =
         "Without a name, lists the data sets, their licences and sizes. Every file is pinned to a commit and "
         "tried at two public addresses. It appears only when it is whole and its SHA-256 is right; where no "
         "SHA-256 was published, that of the first download is printed and holds from then on. A download "
-        "that breaks off is continued by the same command, and what was fetched once comes from the cache.",
+        "that breaks off is continued by the same command, and what was fetched once comes from the cache. "
+        "hf:ORG/NAME is a model of huggingface.co, or of the hub that HF_ENDPOINT names: its safetensors (or "
+        "its "
+        "only GGUF file), configuration and tokenizer come into DIR/ORG/NAME, all of one commit, checked by "
+        "the "
+        "SHA-256 that the hub gives of large files and by the size of others; hf:datasets/ORG/NAME is a data "
+        "set. "
+        "HF_TOKEN may hold a token, which is sent to that hub alone.",
     .flags = flags,
     .least_words = 0,
     .most_words = -1,

@@ -1,9 +1,11 @@
 #include "harness/fetch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness/document.h"
@@ -92,12 +94,28 @@ static void end(struct errand *errand) {
 }
 
 static int copy(const char *from, const char *to, struct error *err) {
-    size_t length;
-    char *bytes = file_read(from, &length, err);
-    int status = bytes ? file_write(to, bytes, length, err) : -1;
+    FILE *in = fopen(from, "rb");
+    struct output out;
+    char block[1 << 16];
+    size_t got;
+    int status;
 
-    free(bytes);
+    if (!in) return fail(err, "cannot read %s: %s", from, strerror(errno));
+    status = output_open(&out, to, err);
+    while (!status && (got = fread(block, 1, sizeof block, in)) > 0) fwrite(block, 1, got, out.file);
+    if (!status && ferror(in)) {
+        output_discard(&out);
+        status = fail(err, "cannot read %s: %s", from, strerror(errno));
+    }
+    if (!status) status = output_close(&out, err);
+    fclose(in);
     return status;
+}
+
+/* A second name for the file where that can be, since weights are large. */
+static int place(const struct errand *errand, struct error *err) {
+    if (errand->how->exact && !link(errand->cached, errand->path)) return 0;
+    return copy(errand->cached, errand->path, err);
 }
 
 struct keeping {
@@ -173,14 +191,24 @@ static void name_part(struct errand *errand, const char *url) {
         errand->wanted[0] ? xprintf("%s.part", errand->cached) : xprintf("%s.%.8s.part", errand->cached, hex);
 }
 
+static int check_size(const struct errand *errand, struct error *err) {
+    struct stat found;
+
+    if (!errand->how->exact || stat(errand->part, &found) || (long)found.st_size == errand->file->bytes)
+        return 0;
+    return fail(err, "%lld bytes came, of %ld", (long long)found.st_size, errand->file->bytes);
+}
+
 /* One attempt at one address. What does not fit after a continued download is begun anew. */
 static int try_address(struct errand *errand, const char *url, struct fetched *out, struct error *err) {
-    long most = errand->file->bytes ? errand->file->bytes : unknown_size_most;
-    int resumed, status;
+    long most = errand->file->bytes || errand->how->exact ? errand->file->bytes : unknown_size_most;
+    int resumed, status, attempts = errand->how->attempts;
 
     name_part(errand, url);
     resumed = file_exists(errand->part);
-    status = http_download(url, errand->part, most, err);
+    status = http_download(
+        &(struct http_file){url, errand->part, most, errand->how->token, attempts ? attempts : 1}, err);
+    if (!status && check_size(errand, err)) status = fail_within(err, "%s", url);
     if (!status) status = take_in(errand, err);
     if (!status && check_sum(errand, errand->cached, out->sha256, err)) {
         unlink(errand->cached);
@@ -256,7 +284,7 @@ static int bring(struct errand *errand, struct fetched *out, struct error *err) 
         out->first_use = !errand->wanted[0];
         if (out->first_use && remember(errand, out->sha256, err)) return -1;
     }
-    return copy(errand->cached, errand->path, err);
+    return place(errand, err);
 }
 
 int fetch_file(const struct fetching *how, const struct public_file *file, struct fetched *out,

@@ -11,7 +11,10 @@ struct fetching {
     const char *cache;          /* keeps them; its path */
     const char *const *mirrors; /* servers instead of the public ones, tried in turn; may be NULL */
     int mirror_count;
-    int offline; /* never asks a server */
+    int offline;       /* never asks a server */
+    const char *token; /* of the mirrors; or NULL */
+    int attempts;      /* at an address; 0: one (harness/http.h) */
+    int exact;         /* the sizes of files are what they must have; files may be linked to the cache */
 };
 
 enum fetched_from { FETCHED_ALREADY, FETCHED_CACHE, FETCHED_SERVER };

@@ -5,15 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "harness/progress.h"
 
+enum { WAIT_MOST = 120 }; /* seconds that a server may ask for */
+
 struct transfer {
+    const struct http_file *wanted;
     const char *url;
     CURL *curl;
     FILE *file;
-    curl_off_t before, most; /* bytes that were there; that are accepted */
+    curl_off_t before; /* bytes that were there */
     int too_long;
     char reason[CURL_ERROR_SIZE];
 };
@@ -24,7 +28,7 @@ static int report_progress(void *context, curl_off_t total, curl_off_t done, cur
 
     (void)up_total;
     (void)up;
-    transfer->too_long = transfer->before + done > transfer->most;
+    transfer->too_long = transfer->before + done > transfer->wanted->most;
     if (total > 0)
         progress_update((double)(transfer->before + done) / (double)(transfer->before + total), "%s", "");
     return transfer->too_long;
@@ -56,6 +60,10 @@ static void set_options(struct transfer *transfer) {
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, report_progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+    if (!transfer->wanted->token) return;
+    curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER); /* of the first host alone */
+    curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, transfer->wanted->token);
+    if (!secure) curl_easy_setopt(curl, CURLOPT_PROXY, "");
 }
 
 /* The server cannot go on from there, or has nothing beyond it. */
@@ -86,38 +94,100 @@ static int is_web_page(const struct transfer *transfer) {
     return type && !strncasecmp(type, "text/html", 9);
 }
 
-static int judge_outcome(const struct transfer *transfer, CURLcode code, const char *part,
-                         struct error *err) {
+static int fail_status(const struct transfer *transfer, long status, struct error *err) {
+    const char *token = transfer->wanted->token;
+
+    if (status == 401 || status == 403)
+        return fail(err, "%s: HTTP %ld, %s", transfer->url, status,
+                    token ? "the token is not accepted, or its owner has not agreed to the terms on the page"
+                          : "it asks who you are: there is no such thing, or it needs a token");
+    if (status == 404) return fail(err, "%s: HTTP 404, there is no such thing", transfer->url);
+    return fail(err, "%s: HTTP %ld", transfer->url, status);
+}
+
+static int judge_outcome(const struct transfer *transfer, CURLcode code, struct error *err) {
+    long status = 0;
+
+    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
     if (transfer->too_long) {
-        unlink(part);
+        unlink(transfer->wanted->part);
         return fail(err, "%s: more than the %lld bytes that the file may have", transfer->url,
-                    (long long)transfer->most);
+                    transfer->wanted->most);
     }
+    if (code == CURLE_HTTP_RETURNED_ERROR) return fail_status(transfer, status, err);
     if (code != CURLE_OK)
         return fail(err, "%s: %s", transfer->url,
                     transfer->reason[0] ? transfer->reason : curl_easy_strerror(code));
     if (!is_web_page(transfer)) return 0;
-    unlink(part);
+    unlink(transfer->wanted->part);
     return fail(err, "%s: a web page came in the file's place", transfer->url);
 }
 
-int http_download(const char *url, const char *part, long most, struct error *err) {
-    struct transfer transfer = {
-        .url = url, .curl = curl_easy_init(), .file = fopen(part, "ab"), .most = most};
-    int status = -1;
+static int is_passing(CURLcode code, long status) {
+    if (code == CURLE_HTTP_RETURNED_ERROR) return status == 429 || status >= 500;
+    return code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING ||
+           code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT || code == CURLE_SEND_ERROR ||
+           code == CURLE_HTTP2_STREAM;
+}
 
+/* Seconds until an attempt more may help, or -1. */
+static long wait_before(const struct transfer *transfer, CURLcode code, int attempt) {
+    curl_off_t asked = 0;
+    long status = 0;
+
+    curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(transfer->curl, CURLINFO_RETRY_AFTER, &asked);
+    if (transfer->too_long || attempt >= transfer->wanted->attempts || !is_passing(code, status)) return -1;
+    if (asked > WAIT_MOST) return -1;
+    if (asked > 0) return (long)asked;
+    return code == CURLE_HTTP_RETURNED_ERROR || code == CURLE_COULDNT_CONNECT ? 1L << (attempt - 1) : 0;
+}
+
+/* One attempt; *wait as wait_before() says. */
+static int attempt_once(const struct http_file *wanted, int attempt, long *wait, struct error *err) {
+    struct transfer transfer = {
+        .wanted = wanted, .url = wanted->url, .curl = curl_easy_init(), .file = fopen(wanted->part, "ab")};
+    int status = -1;
+    CURLcode code;
+
+    *wait = -1;
     if (!transfer.curl || !transfer.file) {
-        fail(err, "%s: cannot be written", part);
+        fail(err, "%s: cannot be written", wanted->part);
         goto out;
     }
     fseeko(transfer.file, 0, SEEK_END);
     transfer.before = ftello(transfer.file);
-    progress_begin(url, 1, "file");
+    progress_begin(wanted->url, 1, "file");
     set_options(&transfer);
-    status = judge_outcome(&transfer, perform(&transfer), part, err);
+    code = perform(&transfer);
+    status = judge_outcome(&transfer, code, err);
     progress_end();
+    if (status) *wait = wait_before(&transfer, code, attempt);
 out:
-    if (transfer.file && fclose(transfer.file) && !status) status = fail(err, "%s: cannot be written", part);
+    if (transfer.file && fclose(transfer.file) && !status)
+        status = fail(err, "%s: cannot be written", wanted->part);
     if (transfer.curl) curl_easy_cleanup(transfer.curl);
+    return status;
+}
+
+static long long size_of(const char *path) {
+    struct stat found;
+
+    return stat(path, &found) ? 0 : (long long)found.st_size;
+}
+
+int http_download(const struct http_file *file, struct error *err) {
+    long long had = size_of(file->part);
+    int status, attempt = 1;
+    long wait;
+
+    while ((status = attempt_once(file, attempt, &wait, err)) && wait >= 0) {
+        long long has = size_of(file->part);
+
+        attempt = has > had ? 1 : attempt + 1; /* what comes on counts as a new beginning */
+        had = has;
+        if (wait) progress_notice("%s; asked again in %ld s", err->message, wait);
+        sleep((unsigned)wait);
+    }
     return status;
 }

@@ -1,6 +1,6 @@
 /* A server of files on 127.0.0.1 that misbehaves on demand: file_server ROOT LOG prints its port, then serves
-   /MODE/PATH from ROOT/PATH and writes a line "PATH FIRST_BYTE" for every request to LOG. Ends by itself
-   after two minutes. */
+   /MODE/PATH from ROOT/PATH and writes a line "MODE/PATH FIRST_BYTE HOST[ token]" for every request to LOG.
+   Ends by itself after two minutes. */
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,12 +11,12 @@
 
 static const char *root;
 static FILE *log_file;
-static int port;
+static int port, busy;
 
 struct request {
-    char mode[16], path[1024];
-    long from; /* first byte asked for; 0: all */
-    int ranged;
+    char mode[16], path[1024], host[64];
+    long from;                       /* first byte asked for; 0: all */
+    int ranged, has_token, is_right; /* the token, if there is one, is "secret" */
 };
 
 struct body {
@@ -56,6 +56,10 @@ static int read_request(int from, struct request *out) {
     } while (!strstr(text, "\r\n\r\n") && length < (long)sizeof text - 1);
     *out = (struct request){0};
     if (sscanf(text, "GET /%15[^/ ]/%1023s", out->mode, out->path) != 2) return -1;
+    out->has_token = strstr(text, "Authorization:") != NULL;
+    out->is_right = strstr(text, "Authorization: Bearer secret\r\n") != NULL;
+    range = strstr(text, "Host: ");
+    if (range) sscanf(range, "Host: %63[^:\r]", out->host);
     range = strstr(text, "Range: bytes=");
     out->ranged = range && sscanf(range, "Range: bytes=%ld-", &out->from) == 1;
     return 0;
@@ -93,11 +97,22 @@ static void send_range(int to, const struct request *request, const struct body 
     send_all(to, body->bytes + request->from, body->length - request->from);
 }
 
-static void redirect(int to, const char *mode, const char *path) {
+static void redirect(int to, const char *host, const char *mode, const char *path) {
     char where[1200];
 
-    snprintf(where, sizeof where, "Location: http://127.0.0.1:%d/%s/%s\r\n", port, mode, path);
+    snprintf(where, sizeof where, "Location: http://%s:%d/%s/%s\r\n", host, port, mode, path);
     send_head(to, "302 Found", "text/plain", 0, where);
+}
+
+static void send_drip(int to, const struct request *request, const struct body *body) {
+    long left = body->length - request->from, most = body->length / 3 + 1;
+    char range[128];
+
+    snprintf(range, sizeof range, "Content-Range: bytes %ld-%ld/%ld\r\n", request->from, body->length - 1,
+             body->length);
+    send_head(to, request->ranged ? "206 Partial Content" : "200 OK", "text/plain", left,
+              request->ranged ? range : "");
+    send_all(to, body->bytes + request->from, left < most ? left : most);
 }
 
 static void send_endlessly(int to, const struct body *body) {
@@ -137,9 +152,26 @@ static void answer(int to, const struct request *request) {
         send_head(to, "200 OK", "text/html; charset=utf-8", (long)sizeof page - 1, "");
         send_all(to, page, (long)sizeof page - 1);
     } else if (!strcmp(mode, "redirect")) {
-        redirect(to, "plain", request->path);
+        redirect(to, "127.0.0.1", "plain", request->path);
     } else if (!strcmp(mode, "loop")) {
-        redirect(to, "loop", request->path);
+        redirect(to, "127.0.0.1", "loop", request->path);
+    } else if (!strcmp(mode, "elsewhere")) { /* weights lie on another host */
+        if (strstr(request->path, "/resolve/"))
+            redirect(to, "localhost", "plain", request->path);
+        else
+            send_range(to, request, &body);
+    } else if (!strcmp(mode, "token")) {
+        if (request->is_right)
+            send_range(to, request, &body);
+        else
+            send_head(to, request->has_token ? "403 Forbidden" : "401 Unauthorized", "text/plain", 0, "");
+    } else if (!strcmp(mode, "busy") && busy < 2) {
+        busy++;
+        send_head(to, "429 Too Many Requests", "text/plain", 0, "Retry-After: 1\r\n");
+    } else if (!strcmp(mode, "closed")) {
+        send_head(to, "429 Too Many Requests", "text/plain", 0, "Retry-After: 86400\r\n");
+    } else if (!strcmp(mode, "drips")) { /* a part of what was asked for, and the line is cut */
+        send_drip(to, request, &body);
     } else if (!strcmp(mode, "endless")) {
         send_endlessly(to, &body);
     } else if (!strcmp(mode, "fails")) {
@@ -179,7 +211,8 @@ int main(int count, char **words) {
 
         if (client < 0) continue;
         if (!read_request(client, &request)) {
-            fprintf(log_file, "%s/%s %ld\n", request.mode, request.path, request.from);
+            fprintf(log_file, "%s/%s %ld %s%s\n", request.mode, request.path, request.from, request.host,
+                    request.has_token ? " token" : "");
             fflush(log_file);
             answer(client, &request);
         }
