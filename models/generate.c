@@ -161,7 +161,7 @@ static int sum_reference(struct work *work, struct trunk *trunk, struct error *e
     for (int first = 0, end; first < work->count && !status; first = end) {
         end = gather(work, first, &batch, &targets);
         logprob = xrealloc(logprob, (size_t)targets.room, sizeof *logprob);
-        status = trunk_forward(trunk, &batch, 0, err);
+        status = trunk_forward_at(trunk, &batch, targets.position, targets.count, 0, err);
         if (status) break;
         head_logprob(trunk, targets.position, targets.target, targets.count, &SAMPLING_PLAIN, logprob, NULL,
                      NULL);

@@ -32,6 +32,7 @@ struct generator {
     struct fill *fills;
 
     int *active, *tokens, *position;  /* [slots] of one pass: slots, what each is fed, and where */
+    int *ends;                        /* [slots] of the prompts of a pass, their last tokens */
     int *index;                       /* [slots] of the hidden states to draw from */
     float *uniform, *logprob, *value; /* [slots] */
 };
@@ -123,6 +124,7 @@ static int prepare(struct generator *g, struct error *err) {
     g->tokens = xcalloc(slots, sizeof *g->tokens);
     g->position = xcalloc(slots, sizeof *g->position);
     g->index = xcalloc(slots, sizeof *g->index);
+    g->ends = xcalloc(slots, sizeof *g->ends);
     g->uniform = xcalloc(slots, sizeof *g->uniform);
     g->logprob = xcalloc(slots, sizeof *g->logprob);
     g->value = xcalloc(slots, sizeof *g->value);
@@ -154,6 +156,7 @@ static void discard(struct generator *g) {
     free(g->tokens);
     free(g->position);
     free(g->index);
+    free(g->ends);
     free(g->uniform);
     free(g->logprob);
     free(g->value);
@@ -266,12 +269,19 @@ static int begin_prompts(struct generator *g, struct error *err) {
     while ((fills = choose_prompts(g)) > 0) {
         g->decoder.fills = g->fills;
         g->decoder.fill_count = fills;
-        if (trunk_run(g->trunk, g->prompts.rows, g->prompts.total, g->prompts.tokens, g->prompts.start, NULL,
-                      0, err))
+        for (int r = 0; r < g->prompts.rows; r++) g->ends[r] = g->prompts.start[r + 1] - 1;
+        if (trunk_run(g->trunk,
+                      &(struct pass){.rows = g->prompts.rows,
+                                     .total = g->prompts.total,
+                                     .tokens = g->prompts.tokens,
+                                     .start = g->prompts.start,
+                                     .wanted = g->ends,
+                                     .wanted_count = g->prompts.rows},
+                      err))
             return -1;
         for (int i = 0; i < fills; i++) {
             g->active[i] = g->fills[i].slot;
-            g->index[i] = g->fills[i].row;
+            g->index[i] = g->ends[g->fills[i].row];
         }
         draw(g, fills);
     }
@@ -293,7 +303,10 @@ static int step(struct generator *g, struct error *err) {
     }
     if (count == 0) return 0;
     g->decoder.fills = NULL;
-    if (trunk_run(g->trunk, count, count, g->tokens, NULL, g->position, 0, err)) return -1;
+    if (trunk_run(g->trunk,
+                  &(struct pass){.rows = count, .total = count, .tokens = g->tokens, .position = g->position},
+                  err))
+        return -1;
     draw(g, count);
     return 0;
 }

@@ -22,10 +22,19 @@ static const float *send_floats(const struct kernels *kernels, float *room, cons
     return kernels->send(room, array, (size_t)count * sizeof *array);
 }
 
+/* The rows of hidden, where operations read them, of the tokens at these positions. */
+static const int *send_rows(struct trunk *trunk, const int *position, int count) {
+    const struct selection *selection = &trunk->selection;
+
+    if (!selection->count) return send_ints(trunk->model->kernels, trunk->room.position, position, count);
+    for (int i = 0; i < count; i++) trunk->row[i] = selection->row[position[i]];
+    return send_ints(trunk->model->kernels, trunk->room.position, trunk->row, count);
+}
+
 /* head_x = the hidden states at these positions; returns where operations read the positions. */
 static const int *gather_hidden(struct trunk *trunk, const int *position, int count) {
     const struct kernels *kernels = trunk->model->kernels;
-    const int *at = send_ints(kernels, trunk->room.position, position, count);
+    const int *at = send_rows(trunk, position, count);
 
     kernels->gather(trunk->head_x, trunk->hidden, at, count,
                     (size_t)trunk->model->config.width * trunk->operand_bytes);
@@ -97,8 +106,7 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
 
     kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
     kernels->matmul_dx(trunk->head_dx, trunk->dlogits, head->data, head->turned, count, c->vocab, c->width);
-    kernels->scatter_add(trunk->dhidden, trunk->head_dx,
-                         send_ints(kernels, trunk->room.position, position, count), count, c->width);
+    kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);
 }
 
 void head_train(struct trunk *trunk, const int *position, const int *target, int count,

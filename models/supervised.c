@@ -67,7 +67,7 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
     for (int first = 0, end; first < count; first = end) {
         end = run_end(s->sizes, rows, first, count, budget);
         gather(s, rows + first, end - first);
-        if (trunk_forward(s->trunk, &s->batch, 1, err)) return -1;
+        if (trunk_forward_at(s->trunk, &s->batch, s->targets.position, s->targets.count, 1, err)) return -1;
         head_train(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN, 0,
                    token_slope, &of, s->logprob, NULL);
         trunk_backward(s->trunk);
@@ -82,7 +82,7 @@ int supervised_loss(struct supervised *s, const int *rows, int count, double *lo
     for (int first = 0, end; first < count; first = end) {
         end = run_end(s->sizes, rows, first, count, s->micro_tokens);
         gather(s, rows + first, end - first);
-        if (trunk_forward(s->trunk, &s->batch, 0, err)) return -1;
+        if (trunk_forward_at(s->trunk, &s->batch, s->targets.position, s->targets.count, 0, err)) return -1;
         head_logprob(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN,
                      s->logprob, NULL, NULL);
         for (int i = 0; i < s->targets.count; i++)

@@ -99,6 +99,20 @@ static void take_gradients(struct arena *arena, struct trunk *trunk, const struc
     trunk->rounded = narrows(trunk) ? take_operands(arena, trunk, count * config->width) : NULL;
 }
 
+static void take_selection(struct arena *arena, struct trunk *trunk, const struct config *config,
+                           size_t count, int keep) {
+    size_t heads = (size_t)config->heads * config->head_size;
+    struct selection *selection = &trunk->selection;
+    size_t wanted = (size_t)selection->count;
+
+    if (!wanted) return;
+    selection->chosen = take_ints(arena, wanted);
+    selection->spread = take_ints(arena, count);
+    selection->x = take(arena, wanted * config->width);
+    selection->attention = take_operands(arena, trunk, wanted * heads);
+    selection->dattention = keep ? take_operands(arena, trunk, count * heads) : NULL;
+}
+
 static void take_head(struct arena *arena, struct trunk *trunk, const struct config *config) {
     size_t logits = (size_t)HEAD_CHUNK * larger(config->vocab, config->score_heads);
 
@@ -128,10 +142,10 @@ static void take_all(struct arena *arena, struct trunk *trunk, const struct conf
     trunk->slot = take_ints(arena, count);
     take_layers(arena, trunk, config, count, keep);
     trunk->hidden = take_operands(arena, trunk, count * config->width);
-    trunk->last = trunk->decoder ? take(arena, (size_t)rows * config->width) : NULL;
     trunk->mean = take(arena, count);
     trunk->rstd = take(arena, count);
     if (keep) take_gradients(arena, trunk, config, count);
+    take_selection(arena, trunk, config, count, keep);
     take_head(arena, trunk, config);
 }
 
@@ -151,6 +165,7 @@ void trunk_free(struct trunk *trunk) {
     if (!trunk) return;
     if (trunk->memory) trunk->model->kernels->free(trunk->memory);
     free(trunk->layers);
+    free(trunk->selection.row);
     free(trunk);
 }
 
@@ -162,6 +177,7 @@ void trunk_use(struct trunk *trunk, struct model *model) {
 size_t trunk_bytes(const struct config *config, int tokens, int training, int recompute) {
     struct trunk trunk = {.recompute = recompute,
                           .operand_bytes = sizeof(float),
+                          .selection = {.count = tokens},
                           .layers = xcalloc((size_t)config->layers, sizeof *trunk.layers)};
     struct arena arena = {0};
 
@@ -293,34 +309,55 @@ static void attend(struct trunk *trunk, const struct activations *a, void *cache
     if (decoder) fill_cache(trunk, cache, a->qkv);
 }
 
-/* The last layer of a prompt pass goes on with the rows' last tokens alone: only these are drawn from. */
-static void keep_last_tokens(struct trunk *trunk, struct activations *a) {
-    const struct config *c = &trunk->model->config;
-    const struct kernels *kernels = trunk->model->kernels;
-    size_t bytes = (size_t)trunk->rows * sizeof *trunk->position;
-    int *last = kernels->map(trunk->position, bytes, 0);
+/* Whether the layer goes on with the wanted tokens alone. */
+static int selects(const struct trunk *trunk, int index) {
+    return trunk->selection.count && index + 1 == trunk->model->config.layers;
+}
 
-    for (int r = 0; r < trunk->rows; r++) last[r] = trunk->host_start[r + 1] - 1;
-    kernels->unmap(trunk->position, last, bytes, 1);
-    kernels->gather(a->qkv, a->attention, trunk->position, trunk->rows,
-                    (size_t)(c->heads * c->head_size) * trunk->operand_bytes);
-    kernels->gather(trunk->last, a->x, trunk->position, trunk->rows, (size_t)c->width * sizeof(float));
-    a->attention = a->qkv;
-    a->x = trunk->last;
-    trunk->total = trunk->rows;
+static size_t attention_bytes(const struct trunk *trunk) {
+    return (size_t)(trunk->model->config.heads * trunk->model->config.head_size) * trunk->operand_bytes;
+}
+
+static void leave_out_others(struct trunk *trunk, const struct activations *a) {
+    const struct kernels *kernels = trunk->model->kernels;
+    struct selection *selection = &trunk->selection;
+
+    kernels->gather(selection->attention, a->attention, selection->chosen, selection->count,
+                    attention_bytes(trunk));
+    kernels->gather(selection->x, a->x, selection->chosen, selection->count,
+                    (size_t)trunk->model->config.width * sizeof(float));
+    trunk->total = selection->count;
+}
+
+/* Back to all tokens: gradients of dx and of attention (narrow), zero for those that were left out. */
+static void take_in_others(struct trunk *trunk) {
+    const struct kernels *kernels = trunk->model->kernels;
+    struct selection *selection = &trunk->selection;
+    size_t bytes = attention_bytes(trunk);
+    float *dx = trunk->dx;
+
+    kernels->zero((char *)trunk->narrow + bytes * (size_t)selection->count, bytes);
+    kernels->gather(selection->dattention, trunk->narrow, selection->spread, trunk->all, bytes);
+    kernels->gather(trunk->dnorm, dx, selection->spread, trunk->all,
+                    (size_t)trunk->model->config.width * sizeof(float));
+    trunk->dx = trunk->dnorm;
+    trunk->dnorm = dx;
+    trunk->total = trunk->all;
 }
 
 static void attention_half(struct trunk *trunk, int index) {
     const struct layer *layer = &trunk->model->layers[index];
-    struct activations *a = &trunk->layers[index];
+    const struct activations *a = &trunk->layers[index];
+    int some = selects(trunk, index);
 
+    if (some) trunk->total = trunk->all;
     norm(trunk, a->norm1, a->mean1, a->rstd1, a->x, layer->norm1, layer->norm1_bias);
     linear_operand(trunk, a->qkv, a->norm1, layer->qkv, layer->qkv_bias);
     rotate(trunk, a->qkv, 0);
     attend(trunk, a, trunk->decoder ? trunk->decoder->cache[index] : NULL);
-    if (trunk->decoder && trunk->decoder->fills && index + 1 == trunk->model->config.layers)
-        keep_last_tokens(trunk, a);
-    linear(trunk, a->middle, a->x, a->attention, layer->proj, layer->proj_bias);
+    if (some) leave_out_others(trunk, a);
+    linear(trunk, a->middle, some ? trunk->selection.x : a->x,
+           some ? trunk->selection.attention : a->attention, layer->proj, layer->proj_bias);
 }
 
 static void hidden_half(struct trunk *trunk, int index) {
@@ -412,46 +449,74 @@ static void zero_gradients(struct trunk *trunk) {
     trunk->model->kernels->zero(trunk->dx, bytes);
 }
 
-int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const int *start,
-              const int *position, int keep, struct error *err) {
+static void place_selection(struct trunk *trunk) {
+    const struct kernels *kernels = trunk->model->kernels;
+    struct selection *selection = &trunk->selection;
+
+    if (!selection->count) return;
+    if (trunk->all > selection->room) {
+        selection->room = trunk->all;
+        selection->row = xrealloc(selection->row, (size_t)selection->room, sizeof *selection->row);
+    }
+    for (int t = 0; t < trunk->all; t++) selection->row[t] = selection->count;
+    for (int i = 0; i < selection->count; i++) selection->row[selection->wanted[i]] = i;
+    place_ints(kernels, selection->chosen, selection->wanted, selection->count);
+    place_ints(kernels, selection->spread, selection->row, trunk->all);
+}
+
+int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err) {
     const char *trouble = trunk->model->kernels->sync();
 
     if (trouble) return fail(err, "%s", trouble);
-    if (check_batch(&trunk->model->config, rows, total, tokens, start, err)) return -1;
-    if (model_ready(trunk->model, keep, err) || reserve(trunk, rows, total, keep, err)) return -1;
-    trunk->rows = rows;
-    trunk->total = total;
-    if (total == 0) return 0;
-    place_tokens(trunk, tokens, start, position);
-    if (keep) zero_gradients(trunk);
+    if (check_batch(&trunk->model->config, pass->rows, pass->total, pass->tokens, pass->start, err))
+        return -1;
+    trunk->rows = pass->rows;
+    trunk->total = trunk->all = pass->total;
+    trunk->selection.count = pass->wanted_count < pass->total ? pass->wanted_count : 0;
+    trunk->selection.wanted = pass->wanted;
+    if (model_ready(trunk->model, pass->keep, err)) return -1;
+    if (reserve(trunk, pass->rows, pass->total, pass->keep, err)) return -1;
+    if (pass->total == 0) return 0;
+    place_tokens(trunk, pass->tokens, pass->start, pass->position);
+    place_selection(trunk);
+    if (pass->keep) zero_gradients(trunk);
     run_layers(trunk);
     return 0;
 }
 
-int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err) {
+int trunk_forward_at(struct trunk *trunk, const struct batch *batch, const int *wanted, int count, int keep,
+                     struct error *err) {
     static const int empty[1];
-    const struct kernels *kernels = trunk->model->kernels;
+    struct pass pass = {.rows = batch->rows,
+                        .total = batch->total,
+                        .tokens = batch->tokens,
+                        .start = batch->rows ? batch->start : empty,
+                        .wanted = wanted,
+                        .wanted_count = count,
+                        .keep = keep};
     const char *trouble;
 
-    if (trunk_run(trunk, batch->rows, batch->total, batch->tokens, batch->rows ? batch->start : empty, NULL,
-                  keep, err))
-        return -1;
-    trouble = kernels->sync();
+    if (trunk_run(trunk, &pass, err)) return -1;
+    trouble = trunk->model->kernels->sync();
     if (trouble) return fail(err, "the forward pass failed: %s", trouble);
     return 0;
+}
+
+int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err) {
+    return trunk_forward_at(trunk, batch, NULL, 0, keep, err);
 }
 
 const operand *trunk_hidden(const struct trunk *trunk) {
     return trunk->hidden;
 }
 
-static void hidden_backward(struct trunk *trunk, float *dx, int index) {
+static void hidden_backward(struct trunk *trunk, int index) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
     const struct tensor *down = layer->down, *up = layer->up;
-    const operand *dy = round_gradient(trunk, dx);
+    const operand *dy = round_gradient(trunk, trunk->dx);
 
     if (c->gated) {
         kernels->matmul_dx(trunk->narrow, dy, down->data, down->turned, trunk->total, c->width, c->ffn);
@@ -463,43 +528,48 @@ static void hidden_backward(struct trunk *trunk, float *dx, int index) {
     weight_backward(trunk, dy, a->act, layer->down, layer->down_bias);
     kernels->matmul_dx(trunk->dnorm, trunk->wide, up->data, up->turned, trunk->total, up->rows, up->cols);
     weight_backward(trunk, trunk->wide, a->norm2, layer->up, layer->up_bias);
-    norm_backward(trunk, dx, trunk->dnorm, a->middle, a->mean2, a->rstd2, layer->norm2, layer->norm2_bias);
+    norm_backward(trunk, trunk->dx, trunk->dnorm, a->middle, a->mean2, a->rstd2, layer->norm2,
+                  layer->norm2_bias);
 }
 
-static void attention_half_backward(struct trunk *trunk, float *dx, int index) {
+static void attention_half_backward(struct trunk *trunk, int index) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
     const struct tensor *proj = layer->proj, *qkv = layer->qkv;
-    const operand *dy = round_gradient(trunk, dx);
+    const operand *dy = round_gradient(trunk, trunk->dx);
+    int some = selects(trunk, index);
 
     kernels->matmul_dx_operand(trunk->narrow, dy, proj->data, proj->turned, trunk->total, proj->rows,
                                proj->cols);
-    weight_backward(trunk, dy, a->attention, layer->proj, layer->proj_bias);
-    kernels->attention_backward(trunk->wide, trunk->narrow, a->qkv, a->attention, a->logsum, trunk->start,
-                                trunk->rows, c->heads, c->kv_heads, c->head_size);
+    weight_backward(trunk, dy, some ? trunk->selection.attention : a->attention, layer->proj,
+                    layer->proj_bias);
+    if (some) take_in_others(trunk);
+    kernels->attention_backward(trunk->wide, some ? trunk->selection.dattention : trunk->narrow, a->qkv,
+                                a->attention, a->logsum, trunk->start, trunk->rows, c->heads, c->kv_heads,
+                                c->head_size);
     rotate(trunk, trunk->wide, 1);
     kernels->matmul_dx(trunk->dnorm, trunk->wide, qkv->data, qkv->turned, trunk->total, qkv->rows, qkv->cols);
     weight_backward(trunk, trunk->wide, a->norm1, layer->qkv, layer->qkv_bias);
-    norm_backward(trunk, dx, trunk->dnorm, a->x, a->mean1, a->rstd1, layer->norm1, layer->norm1_bias);
+    norm_backward(trunk, trunk->dx, trunk->dnorm, a->x, a->mean1, a->rstd1, layer->norm1, layer->norm1_bias);
 }
 
 void trunk_backward(struct trunk *trunk) {
     struct model *model = trunk->model;
-    float *dx = trunk->dx;
 
     if (trunk->total == 0) return;
-    norm_backward(trunk, dx, trunk->dhidden, trunk->x, trunk->mean, trunk->rstd, model->norm,
+    norm_backward(trunk, trunk->dx, trunk->dhidden, trunk->x, trunk->mean, trunk->rstd, model->norm,
                   model->norm_bias);
     for (int i = model->config.layers - 1; i >= 0; i--) {
         if (trunk->recompute) {
             attention_half(trunk, i);
             hidden_half(trunk, i);
         }
-        hidden_backward(trunk, dx, i);
-        attention_half_backward(trunk, dx, i);
+        hidden_backward(trunk, i);
+        attention_half_backward(trunk, i);
     }
     model->kernels->embed_backward(model->embedding->grad, model->positions ? model->positions->grad : NULL,
-                                   dx, trunk->tokens, trunk->position, trunk->total, model->config.width);
+                                   trunk->dx, trunk->tokens, trunk->position, trunk->total,
+                                   model->config.width);
 }

@@ -28,6 +28,10 @@ size_t trunk_bytes(const struct config *config, int tokens, int training,
 
 /* The hidden states that the head functions below read. keep: activations stay for trunk_backward(). */
 int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err);
+/* The same where only the tokens at these flat indices, in ascending order, will be read: the last layer
+   leaves out the others. The head functions still take flat indices. */
+int trunk_forward_at(struct trunk *trunk, const struct batch *batch, const int *wanted, int count, int keep,
+                     struct error *err);
 /* These hidden states, after the last norm: [batch->total][width], kernel memory, valid until the next pass.
  */
 const operand *trunk_hidden(const struct trunk *trunk);

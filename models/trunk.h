@@ -34,6 +34,18 @@ struct decoder {
     int *slot; /* one token each: its slot; a prompt pass: room for the longest prompt */
 };
 
+/* Where a pass's hidden states are wanted: behind its attention the last layer goes on with these tokens
+   alone, which changes no bit of their results, nor of gradients, to which the others would add zeros. */
+struct selection {
+    int count;         /* of these tokens; 0: all are wanted */
+    const int *wanted; /* the caller's, ascending; during a pass */
+    int *row;          /* of a wanted token, its row of the hidden states: [room], the host's */
+    int room;
+    int *chosen, *spread;            /* wanted; and each token's row, or that of zeros behind them */
+    float *x;                        /* what the last layer adds to: [count][width] */
+    operand *attention, *dattention; /* the last layer's: [count][…]; its gradient, of all tokens */
+};
+
 /* Room for a chunk's arrays on the way from or to the host, [HEAD_CHUNK]. */
 struct head_room {
     int *position, *target, *best, *token;
@@ -46,16 +58,17 @@ struct trunk {
     int recompute;
     size_t operand_bytes; /* of the model's kernels */
 
-    float *memory; /* of all arrays below, kernel memory */
-    size_t size;   /* of memory, in floats */
-    int rows, total;
+    float *memory;   /* of all arrays below, kernel memory */
+    size_t size;     /* of memory, in floats */
+    int rows, total; /* total: tokens that the arrays under way hold, `all` or selection.count */
+    int all;
+    struct selection selection;
     int *tokens, *start, *position; /* of the last pass */
     const int *host_start;          /* the caller's, during a pass */
     int *slot;                      /* a decoder's, of the last pass; room for it */
     struct activations *layers;     /* [layers]; they share what need not be kept */
     float *x, *mean, *rstd;         /* around the last norm */
     operand *hidden;
-    float *last;         /* a decoder's: x of each row's last token */
     float *dhidden, *dx; /* gradients: of hidden, from the heads; of the residual stream, from the top down */
     operand *rounded;    /* dx, where operands are no floats */
     operand *wide;       /* gradients of qkv and up */
@@ -64,14 +77,19 @@ struct trunk {
     operand *head_x, *dlogits; /* [HEAD_CHUNK][…] */
     float *head_dx, *logits;
     struct head_room room;
+    int row[HEAD_CHUNK];                            /* of hidden */
     float logprob[HEAD_CHUNK], entropy[HEAD_CHUNK]; /* the host's, where a caller wants none */
     float slope[HEAD_CHUNK], entropy_slope[HEAD_CHUNK];
 };
 
-/* Hidden states of rows of tokens, or, when start is NULL, of single tokens at these positions. Of a prompt
- * pass only each row's last one: [rows][width]. */
-int trunk_run(struct trunk *trunk, int rows, int total, const int *tokens, const int *start,
-              const int *position, int keep, struct error *err);
+/* What goes through a trunk: rows of tokens, or, when start is NULL, single tokens at these positions. */
+struct pass {
+    int rows, total;
+    const int *tokens, *start, *position;
+    const int *wanted; /* tokens whose hidden states will be read, ascending; wanted_count 0: all */
+    int wanted_count, keep;
+};
+int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err);
 
 /* Logits of count <= HEAD_CHUNK hidden states, and what sampling leaves of them; keep: targets, where
    operations read them, or NULL. */

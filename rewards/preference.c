@@ -47,7 +47,7 @@ int preference_score(struct preference *p, const struct exchange *rows, int coun
     for (int first = 0, end; first < count; first = end) {
         end = exchanges_end(rows, first, count, 1, 0, SCORE_BUDGET);
         gather(p, rows + first, end - first);
-        if (trunk_forward(p->trunk, &p->batch, 0, err)) return -1;
+        if (trunk_forward_at(p->trunk, &p->batch, p->last, end - first, 0, err)) return -1;
         head_score(p->trunk, p->last, end - first, out + (size_t)first * heads);
     }
     return 0;
@@ -83,7 +83,7 @@ static int learn(void *context, const int *items, int count, struct node *row, d
     for (int first = 0, end; first < count && !status; first = end) {
         end = run_end(job->sizes, items, first, count, budget);
         gather(p, rows + 2 * first, 2 * (end - first));
-        status = trunk_forward(p->trunk, &p->batch, 1, err);
+        status = trunk_forward_at(p->trunk, &p->batch, p->last, 2 * (end - first), 1, err);
         if (status) break;
         head_score(p->trunk, p->last, 2 * (end - first), job->score);
         slopes(job, end - first, count, loss, &right);

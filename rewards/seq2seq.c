@@ -264,7 +264,7 @@ static int predict(struct scorer *s, const struct exchange *rows, int count, str
     for (int r = 0; r < count; r++)
         if (add_exchange(s, &rows[r], err)) return -1;
     make_room(s);
-    if (trunk_forward(s->trunk, &s->batch, 0, err)) return -1;
+    if (trunk_forward_at(s->trunk, &s->batch, s->targets.position, s->targets.count, 0, err)) return -1;
     head_logprob(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN,
                  s->logprob, NULL, s->best);
     if (s->settings.how.variant == VARIANT_MARGIN)

@@ -426,6 +426,50 @@ START_TEST(micro_batches_add_up_to_the_bits_of_one_batch)
 }
 END_TEST
 
+/* Loss and gradients of every third position; `only`: the pass is told so. */
+static float *train_thirds(struct bench *b, int recompute, int only) {
+    struct trunk *trunk = new_trunk(b->model, recompute);
+    struct slopes slopes = {b->weight, b->spread};
+    float *gradients;
+
+    model_zero_grad(b->model);
+    ck_assert_int_eq(trunk_forward_at(trunk, &b->batch, b->position, only ? b->count : 0, 1, &err), 0);
+    head_train(trunk, b->position, b->target, b->count, &SAMPLING_PLAIN, 1, slope, &slopes, b->logprob,
+               b->entropy);
+    head_score(trunk, b->position, b->count, b->score);
+    head_score_backward(trunk, b->position, b->count, b->slope);
+    trunk_backward(trunk);
+    trunk_free(trunk);
+    model_join_grad(b->model);
+    gradients = kept_gradients(b->model);
+    return gradients;
+}
+
+START_TEST(leaving_out_tokens_that_nobody_reads_changes_no_bit)
+{
+    struct bench all = new_bench(_i, 32), some = new_bench(_i, 32);
+    float *expected, *got;
+
+    for (int i = 0; i < all.count / 3; i++) {
+        all.position[i] = some.position[i] = all.position[3 * i + 2];
+        all.target[i] = some.target[i] = all.target[3 * i + 2];
+    }
+    all.count = some.count = all.count / 3;
+    for (int recompute = 0; recompute < 2; recompute++) {
+        expected = train_thirds(&all, recompute, 0);
+        got = train_thirds(&some, recompute, 1);
+        assert_same("log-probability", some.logprob, all.logprob, (size_t)all.count);
+        assert_same("entropy", some.entropy, all.entropy, (size_t)all.count);
+        assert_same("score", some.score, all.score, (size_t)all.count * 2);
+        assert_same("gradient", got, expected, all.model->size);
+        free(expected);
+        free(got);
+    }
+    free_bench(&all);
+    free_bench(&some);
+}
+END_TEST
+
 /* || a - b || / || b || */
 static double distance(const float *a, const float *b, size_t count) {
     double off = 0, all = 0;
@@ -651,6 +695,7 @@ int main(void) {
     tcase_add_loop_test(itself, gradients_equal_finite_differences, 0, models);
     tcase_add_loop_test(itself, recomputed_activations_give_the_same_bits, 0, models);
     tcase_add_loop_test(itself, micro_batches_add_up_to_the_bits_of_one_batch, 0, KINDS);
+    tcase_add_loop_test(itself, leaving_out_tokens_that_nobody_reads_changes_no_bit, 0, KINDS);
     tcase_add_loop_test(itself, gradients_do_not_depend_on_the_thread_count, 0, KINDS);
     tcase_add_loop_test(itself, a_rows_hidden_states_do_not_depend_on_other_rows, 0, KINDS);
     tcase_add_loop_test(itself, training_and_scoring_return_the_same_log_probabilities, 0, KINDS);

@@ -85,17 +85,21 @@ static void learn_value(struct learner *l, struct pass *pass, struct trunk *trun
     head_score_backward(trunk, l->targets.position, l->targets.count, l->value_slope);
 }
 
+static int forward(struct learner *l, struct trunk *trunk, struct error *err) {
+    return trunk_forward_at(trunk, &l->batch, l->targets.position, l->targets.count, 1, err);
+}
+
 /* Forward and backward of the batch: of each model that learns, once. */
 static int learn_batch(struct learner *l, struct pass *pass, int frozen, int with_entropy,
                        struct error *err) {
     if (!frozen) {
-        if (trunk_forward(l->policy.trunk, &l->batch, 1, err)) return -1;
+        if (forward(l, l->policy.trunk, err)) return -1;
         learn_policy(l, pass, with_entropy);
         if (!l->value.model) learn_value(l, pass, l->policy.trunk);
         trunk_backward(l->policy.trunk);
     }
     if (!l->value.model) return 0;
-    if (trunk_forward(l->value.trunk, &l->batch, 1, err)) return -1;
+    if (forward(l, l->value.trunk, err)) return -1;
     learn_value(l, pass, l->value.trunk);
     trunk_backward(l->value.trunk);
     return 0;

@@ -150,7 +150,7 @@ static int read_all(float *out, const struct rollout *rollout, struct trunk *tru
     for (int first = 0, end; first < rollout->rows && !status; first = end) {
         end = run_end(rollout->sizes, rows, first, rollout->rows, budget);
         rollout_gather(rollout, rows + first, end - first, &batch, &targets);
-        status = trunk_forward(trunk, &batch, 0, err);
+        status = trunk_forward_at(trunk, &batch, targets.position, targets.count, 0, err);
         if (status) break;
         if (sampling)
             head_logprob(trunk, targets.position, targets.target, targets.count, sampling,
