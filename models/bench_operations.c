@@ -129,12 +129,21 @@ static void adamw(const struct arrays *x) {
                 1);
 }
 
+/* The layouts go where the logits were: on a device that has none, nowhere. */
+static void adamw_with_layouts(const struct arrays *x) {
+    size_t part = x->size / 2;
+    int layouts = x->k->pack_size(FFN, WIDTH, 0) > 0;
+
+    x->k->adamw(x->a, x->b, x->b + part, x->c, layouts ? x->logits : NULL, layouts ? x->dlogits : NULL,
+                (int)(part / WIDTH), WIDTH, 1, 1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1, 1);
+}
+
 /* bytes: floats that go to or from memory for each token (or each logit, element or key); 0: arithmetic
  * counts. */
 struct entry {
     const char *name;
     task *run;
-    enum { BY_TOKEN, BY_LOGIT, BY_ELEMENT, BY_KEY, BY_SLOT, BY_SCORE } unit;
+    enum { BY_TOKEN, BY_LOGIT, BY_ELEMENT, BY_LAID_OUT, BY_KEY, BY_SLOT, BY_SCORE } unit;
     double floats;
 };
 
@@ -163,6 +172,7 @@ static const struct entry entries[] = {
     {"embed_backward", embed_backward, BY_TOKEN, 3 * WIDTH},
     {"sum_squares", sum_squares, BY_ELEMENT, 1},
     {"adamw", adamw, BY_ELEMENT, 4},
+    {"adamw with layouts", adamw_with_layouts, BY_LAID_OUT, 1},
 };
 
 static double units_of(const struct arrays *x, int unit) {
@@ -173,6 +183,8 @@ static double units_of(const struct arrays *x, int unit) {
         return (double)CHUNK * VOCAB;
     case BY_ELEMENT:
         return (double)x->size;
+    case BY_LAID_OUT: /* four arrays to and fro, and two layouts */
+        return (double)x->size / 2 * (8 + 2 * (double)x->k->operand_bytes / sizeof(float));
     case BY_KEY:
         return (double)SLOTS * LENGTH;
     case BY_SLOT:

@@ -323,6 +323,57 @@ START_TEST(the_first_step_of_adamw_is_the_learning_rate)
 }
 END_TEST
 
+/* All instruction sets, in single precision and with operands in bf16. */
+static const char *const all_names[] = {"cpu-portable",      "cpu-avx2",      "cpu-avx512",
+                                        "cpu-portable-bf16", "cpu-avx2-bf16", "cpu-avx512-bf16",
+                                        "cpu-avx512bf16"};
+
+/* Steps of w[outs][ins] with and without layouts: the same w, and its layouts as pack() makes them. */
+static void check_layouts(const struct kernels *k, int outs, int ins) {
+    const size_t n = (size_t)outs * ins, sizes[] = {k->pack_size(outs, ins, 0), k->pack_size(outs, ins, 1)};
+    float *w = noise(n, 1), *m = noise(n, 2), *v = noise(n, 3), *g = noise(n, 4);
+    float *other = copied(w, n), *m2 = copied(m, n), *v2 = copied(v, n), *g2 = copied(g, n);
+    void *made[2], *want[2];
+
+    for (size_t i = 0; i < n; i++) v[i] = v2[i] = v[i] * v[i];
+    for (int turned = 0; turned < 2; turned++) {
+        made[turned] = k->alloc(sizes[turned]);
+        want[turned] = k->alloc(sizes[turned]);
+    }
+    k->adamw(w, m, v, g, made[0], made[1], outs, ins, 0.5f, 1e-2f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.5f, 0.5f);
+    k->adamw(other, m2, v2, g2, NULL, NULL, outs, ins, 0.5f, 1e-2f, 0.9f, 0.99f, 1e-8f, 0.1f, 0.5f, 0.5f);
+    ck_assert(same_bits(w, other, n) && same_bits(m, m2, n) && same_bits(v, v2, n) && same_bits(g, g2, n));
+    for (size_t i = 0; i < n; i++) ck_assert(g[i] == 0);
+    for (int turned = 0; turned < 2; turned++) {
+        k->pack(want[turned], w, outs, ins, turned);
+        ck_assert_msg(!memcmp(made[turned], want[turned], sizes[turned]), "%s: %d x %d%s", k->name, outs, ins,
+                      turned ? ", turned" : "");
+        k->free(made[turned]);
+        k->free(want[turned]);
+    }
+    free(w);
+    free(m);
+    free(v);
+    free(g);
+    free(other);
+    free(m2);
+    free(v2);
+    free(g2);
+}
+
+START_TEST(adamw_leaves_the_layouts_that_pack_makes_of_the_new_weights)
+{
+    const struct kernels *k = kernels_find(all_names[_i]);
+    const int outs[] = {1, 2, 31, 33, 64, 257, 1000}, ins[] = {1, 7, 16, 33, 130, 2, 77};
+
+    for (int s = 0; k && s < COUNT(outs); s++)
+        for (int threads = 1; threads <= 3; threads++) {
+            kernels_threads(threads);
+            check_layouts(k, outs[s], ins[s]);
+        }
+}
+END_TEST
+
 /* Everything that works row by row or element by element, end to end, for bitwise comparison. */
 static float *run_all(const struct kernels *k, size_t *count) {
     enum { ROWS = 70, WIDTH_OF = 515 };
@@ -427,6 +478,8 @@ int main(void) {
     tcase_add_loop_test(test, sum_of_squares_is_a_double_sum, 0, BACKENDS);
     tcase_add_loop_test(test, adamw_takes_the_step_of_the_paper, 0, BACKENDS);
     tcase_add_loop_test(test, the_first_step_of_adamw_is_the_learning_rate, 0, BACKENDS);
+    tcase_add_loop_test(test, adamw_leaves_the_layouts_that_pack_makes_of_the_new_weights, 0,
+                        COUNT(all_names));
     tcase_add_test(test, instruction_sets_and_threads_change_no_bit);
     tcase_add_test(test, a_backend_is_found_by_name);
     tcase_add_test(test, memory_is_zeroed_and_aligned);

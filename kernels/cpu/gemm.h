@@ -4,6 +4,8 @@
 
 #include "kernels/cpu/vector.h"
 
+#define BAND 32
+
 /* A matrix where it lies: element (i, k) is data[i * row + k * step]; one of the two strides is 1. */
 struct view {
     const void *data; /* of elements, or, wide, of floats to be rounded to them */
@@ -30,6 +32,9 @@ struct gemm {
 size_t CPU(gemm_pack_size)(int cols, int depth);
 size_t CPU(pack_size)(int outs, int ins, int turned);
 void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned);
+/* What rows row … row + rows of w[outs][ins], here as elements, are in its layouts, either of which may be
+ * NULL: bands of at most BAND rows, which begin at its multiples, make whole tiles of both. */
+void CPU(pack_band)(void *packed, void *turned, const element *band, int outs, int ins, int row, int rows);
 void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth);
 /* In the calling thread, and with as many threads as it is worth. */
 void CPU(gemm_serial)(const struct gemm *gemm);

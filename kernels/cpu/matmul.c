@@ -543,12 +543,40 @@ void CPU(matmul_dw)(float *dw, const operand *dy, const operand *x, int rows, in
                     .ascending = 1});
 }
 
-/* Weights as the right side: for x, by rows; turned, by columns. */
+/* Weights are the right side of products: for x, panels of rows; turned, panels of columns. */
+void CPU(pack_band)(void *packed, void *turned, const element *band, int outs, int ins, int row, int rows) {
+    struct view along = {band, (size_t)ins, 1, 0}, across = {band, 1, (size_t)ins, 0};
+
+    for (int r = 0; packed && r < rows; r += TILE_COLS)
+        pack_elements((float *)packed + (size_t)(row + r) * CELLS(ins), TILE_COLS, &along, r,
+                      smaller(TILE_COLS, rows - r), 0, ins, 0);
+    for (int c = 0; turned && c < ins; c += TILE_COLS)
+        pack_elements((float *)turned + (size_t)c * CELLS(outs) + (size_t)row / PAIR * TILE_COLS, TILE_COLS,
+                      &across, c, smaller(TILE_COLS, ins - c), 0, rows, 0);
+}
+
+/* A band of w as elements. */
+static const element *band_of(const float *w, int ins, int row, int rows) {
+    size_t count = (size_t)rows * ins;
+#ifdef BF16
+    element *band = (element *)scratch_floats(SCRATCH_ROUNDED, (count + 1) / 2);
+
+    for (size_t i = 0; i < count; i++) band[i] = element_of(w[(size_t)row * ins + i]);
+    return band;
+#else
+    (void)count;
+    return w + (size_t)row * ins;
+#endif
+}
+
 void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned) {
-    if (turned)
-        CPU(gemm_pack)(packed, &(struct view){w, 1, ins, 1}, ins, outs);
-    else
-        CPU(gemm_pack)(packed, &(struct view){w, ins, 1, 1}, outs, ins);
+#pragma omp parallel for if (worth_threads((size_t)outs * ins))
+    for (int row = 0; row < outs; row += BAND) {
+        int rows = smaller(BAND, outs - row);
+
+        CPU(pack_band)
+        (turned ? NULL : packed, turned ? packed : NULL, band_of(w, ins, row, rows), outs, ins, row, rows);
+    }
 }
 
 size_t CPU(pack_size)(int outs, int ins, int turned) {
