@@ -11,12 +11,15 @@
 
 #include "kernels/kernels.h"
 
-#define BACKENDS     3
+#define BACKENDS     3 /* whose operands are float; those of the others are bf16 */
+#define ALL_BACKENDS 7
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 /* Backend i, or NULL where this machine cannot run it. */
 static inline const struct kernels *backend(int i) {
-    static const char *const names[BACKENDS] = {"cpu-portable", "cpu-avx2", "cpu-avx512"};
+    static const char *const names[ALL_BACKENDS] = {"cpu-portable",      "cpu-avx2",      "cpu-avx512",
+                                                    "cpu-portable-bf16", "cpu-avx2-bf16", "cpu-avx512-bf16",
+                                                    "cpu-avx512bf16"};
 
     return kernels_find(names[i]);
 }
@@ -52,6 +55,48 @@ static inline double *doubled(const float *x, size_t count) {
 
     for (size_t i = 0; i < count; i++) wide[i] = (double)x[i];
     return wide;
+}
+
+/* The largest relative error of an operand's rounding. */
+static inline double roundoff(const struct kernels *k) {
+    return k->operand_bytes == sizeof(float) ? 0 : 0x1p-8;
+}
+
+/* Operands that must be overwritten: NaN everywhere. */
+static inline void *poison_operands(const struct kernels *k, size_t count) {
+    size_t bytes = (count + 1) * k->operand_bytes;
+
+    return memset(malloc(bytes), 0xff, bytes);
+}
+
+/* x as operands, to nearest with ties to even, and x becomes what these hold. No NaN. */
+static inline void *operands_of(const struct kernels *k, float *x, size_t count) {
+    char *out = poison_operands(k, count);
+    const size_t bytes = k->operand_bytes;
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &x[i], sizeof bits);
+        if (bytes < sizeof bits) bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+        memcpy(&x[i], &bits, sizeof bits);
+        memcpy(out + i * bytes, (char *)&bits + sizeof bits - bytes, bytes); /* the upper bytes come last */
+    }
+    return out;
+}
+
+/* What operands hold. */
+static inline float *values_of(const struct kernels *k, const void *operands, size_t count) {
+    float *x = calloc(count + 1, sizeof *x);
+    const size_t bytes = k->operand_bytes;
+
+    for (size_t i = 0; i < count; i++)
+        memcpy((char *)&x[i] + sizeof *x - bytes, (const char *)operands + i * bytes, bytes);
+    return x;
+}
+
+static inline int same_operands(const struct kernels *k, const void *a, const void *b, size_t count) {
+    return !memcmp(a, b, count * k->operand_bytes);
 }
 
 static inline int same_bits(const float *a, const float *b, size_t count) {
