@@ -299,7 +299,7 @@ static int samples_take(struct examples *out, const struct convention_how *how, 
 
     if (!chosen) return fail(err, "\"best\" must be the number of a sample, from 0 on");
     if (!with_query.prompt_key) with_query.prompt_key = "query";
-    for (int i = 0; sample_number(record, i); i++)
+    for (int i = 0; sample_number(record, i) && !*reason; i++)
         if (i != best && take_sides(out, &with_query, record, chosen, sample_number(record, i), reason, err))
             return -1;
     return 0;
