@@ -338,14 +338,28 @@ char *text_normal(const char *text) {
     return xstrdup(text);
 }
 
+char *prompt_words(const char *prompt) {
+    struct node *turns = dialogue_split(prompt);
+    struct text all = {0};
+    char *normal;
+
+    text_add(&all, "", 0);
+    for (const struct node *turn = turns->first; turn; turn = turn->next)
+        text_printf(&all, "%s%s", turn == turns->first ? "" : " ", node_text(turn, "content", ""));
+    normal = text_normal(all.data);
+    free(all.data);
+    node_free(turns);
+    return normal;
+}
+
 double prompt_position(const char *prompt) {
     const char *turn = strstr(prompt, DIALOGUE_ASSISTANT);
     char *first = turn ? xstrndup(prompt, (size_t)(turn - prompt)) : xstrdup(prompt);
-    char *normal = text_normal(first), hex[65];
+    char *words = prompt_words(first), hex[65];
 
-    hash_bytes(hex, normal, strlen(normal));
+    hash_bytes(hex, words, strlen(words));
     hex[8] = '\0';
-    free(normal);
+    free(words);
     free(first);
     return (double)strtoul(hex, NULL, 16) * 0x1p-32;
 }

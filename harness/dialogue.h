@@ -46,7 +46,10 @@ char *text_trimmed(const char *text);     /* a copy without white space at eithe
    character parts words. A text without any stays as it is. The caller frees. */
 char *text_normal(const char *text);
 
-/* In [0, 1), from a hash of the normal form of the dialogue's first turn: whatever continues it, or spells it
+/* The normal form of what a prompt's turns say, without their marks. The caller frees. */
+char *prompt_words(const char *prompt);
+
+/* In [0, 1), from a hash of the words of the dialogue's first turn: whatever continues it, or spells it
    another way, gets the same. */
 double prompt_position(const char *prompt);
 

@@ -63,7 +63,7 @@ static void collect(struct prompts *out, const struct examples *examples) {
     *out = (struct prompts){.of = xcalloc((size_t)examples->count + 1, sizeof *out->of)};
     for (int i = 0; i < examples->count; i++)
         all[i] =
-            (struct prompt){text_normal(examples->items[i].prompt), i, rank_of(examples->items[i].split), 0};
+            (struct prompt){prompt_words(examples->items[i].prompt), i, rank_of(examples->items[i].split), 0};
     qsort(all, (size_t)examples->count, sizeof *all, by_normal);
     for (int i = 0; i < examples->count; i++) {
         int same = i && !strcmp(all[i].normal, all[out->count - 1].normal);

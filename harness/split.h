@@ -14,7 +14,7 @@ enum near_action {
 
 struct split_report {
     int same_moved; /* examples that went to another split since their very prompt was there */
-    int prompts;    /* of different normal form */
+    int prompts;    /* whose words differ */
     int near_pairs, near_moved, near_dropped;
     long long passed_over; /* see harness/overlap.h */
     struct node *pairs; /* a list of {a, b, similarity, splits, prompts}: the 1,000 most alike, these first */

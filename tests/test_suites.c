@@ -995,13 +995,54 @@ START_TEST(holm_adjusts_within_a_family)
 }
 END_TEST
 
+static void prompt_of(struct examples *data, const char *split, const char *prompt) {
+    struct example *added = examples_add(data);
+
+    added->id = xprintf("q%d", data->count);
+    added->split = xstrdup(split);
+    added->prompt = xstrdup(prompt);
+}
+
+static void answer_prompt(const char *id, const char *prompt) {
+    struct transcript *added = answer("sft", 1, id, "heldout", "a", 1);
+
+    free(added->prompt);
+    added->prompt = xstrdup(prompt);
+}
+
+START_TEST(contamination_is_prompts_and_runs_that_were_trained_on)
+{
+    struct examples data = {0};
+
+    answer_prompt("same", "One, two; THREE?");
+    answer_prompt("half", "1 2 3 4 5 6 7 8 9 a");             /* three runs of eight, two of them seen */
+    answer_prompt("little", "1 2 3 4 5 6 7 8 x y z a b c d"); /* eight runs, one of them seen */
+    answer_prompt("new", "nothing of it was seen");
+    prompt_of(&data, "train", "\n\nHuman: one two three\n\nAssistant:");
+    prompt_of(&data, "train", "0 1 2 3 4 5 6 7 8 9 b");
+    prompt_of(&data, "heldout", "nothing of it was seen");
+    ck_assert_int_eq(table_build(&table, &transcripts, "sft", &err), 0);
+    bench.questions = &data;
+    measure_by("contamination");
+    ck_assert_int_eq(metrics.count, 3);
+    expect(find("same_prompt", "training", NULL)->value, 1 / 4.);
+    expect(find("overlap", "training", NULL)->value, 2 / 4.);
+    expect(find("runs_found", "training", NULL)->value, (1 + 2 / 3. + 1 / 8. + 0) / 4);
+    ck_assert_str_eq(find("overlap", "training", NULL)->split, "heldout");
+    ck_assert_int_eq(find("overlap", "training", NULL)->n, 4);
+    ck_assert(find("overlap", "training", NULL)->high < 1);
+    bench.questions = NULL;
+    examples_free(&data);
+}
+END_TEST
+
 START_TEST(suites_that_have_nothing_to_say_say_nothing)
 {
-    static const char *const names[] = {"refusal",  "sophistry",   "overoptimization",
-                                        "win_rate", "rm_accuracy", "ood"};
+    static const char *const names[] = {"refusal",     "sophistry", "overoptimization", "win_rate",
+                                        "rm_accuracy", "ood",       "contamination"};
 
     build(3, 1);
-    for (int i = 0; i < 6; i++) measure_by(names[i]);
+    for (int i = 0; i < 7; i++) measure_by(names[i]);
     ck_assert_int_eq(metrics.count, 0);
     ck_assert_ptr_null(suite_find("nothing"));
 }
@@ -1225,6 +1266,7 @@ int main(void) {
     tcase_add_test(cases, bias_has_nothing_to_say_of_other_questions);
     tcase_add_test(cases, diversity_counts_words_and_answers);
     tcase_add_test(cases, holm_adjusts_within_a_family);
+    tcase_add_test(cases, contamination_is_prompts_and_runs_that_were_trained_on);
     tcase_add_test(cases, suites_that_have_nothing_to_say_say_nothing);
     tcase_add_test(cases, a_world_is_evaluated_from_its_files);
     tcase_add_test(cases, real_data_is_evaluated_without_truth);
