@@ -33,11 +33,11 @@ struct arrays {
 typedef void task(const struct arrays *x);
 
 static void embed(const struct arrays *x) {
-    x->k->embed(x->a, x->table, x->b, x->token, x->position, x->tokens, WIDTH);
+    x->k->embed(x->a, x->table, x->b, x->token, x->position, x->tokens, WIDTH, 1);
 }
 
 static void embed_backward(const struct arrays *x) {
-    x->k->embed_backward(x->table, x->b, x->a, x->token, x->position, x->tokens, WIDTH);
+    x->k->embed_backward(x->table, x->b, x->a, x->token, x->position, x->tokens, WIDTH, 1);
 }
 
 static void gather(const struct arrays *x) {

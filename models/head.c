@@ -50,6 +50,7 @@ void head_logits(struct trunk *trunk, const int *position, int count) {
     gather_hidden(trunk, position, count);
     kernels->matmul(trunk->logits, trunk->head_x, head->data, head->packed, NULL, NULL, count, c->vocab,
                     c->width);
+    if (c->final_cap > 0) kernels->cap(trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
 }
 
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling) {
@@ -104,6 +105,8 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
     const struct kernels *kernels = trunk->model->kernels;
     const struct tensor *head = trunk->model->head;
 
+    if (c->final_cap > 0)
+        kernels->cap_backward(trunk->dlogits, trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
     kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
     kernels->matmul_dx(trunk->head_dx, trunk->dlogits, head->data, head->turned, count, c->vocab, c->width);
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);

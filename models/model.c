@@ -19,10 +19,14 @@ static const struct names {
           "attn.c_attn",     "attn.c_proj",     "ln_2",          "mlp.c_fc",         "mlp.c_proj"},
   llama = {"model.embed_tokens", "model.embed_positions", "model.layers",     "model.norm",
            "input_layernorm",    "self_attn.qkv_proj",    "self_attn.o_proj", "post_attention_layernorm",
-           "mlp.gate_up_proj",   "mlp.down_proj"};
+           "mlp.gate_up_proj",   "mlp.down_proj"},
+  gemma2 = {"model.embed_tokens", "model.embed_positions", "model.layers",     "model.norm",
+            "input_layernorm",    "self_attn.qkv_proj",    "self_attn.o_proj", "pre_feedforward_layernorm",
+            "mlp.gate_up_proj",   "mlp.down_proj"};
 
 static const struct names *names_of(const struct config *config) {
-    return config->family == FAMILY_GPT2 ? &gpt2 : &llama;
+    if (config->family == FAMILY_GPT2) return &gpt2;
+    return config->post_norms ? &gemma2 : &llama;
 }
 
 /* cols 0: a vector of `rows`. */
@@ -65,11 +69,13 @@ static void add_layer(struct model *model, int index) {
                (c->heads + 2 * c->kv_heads) * c->head_size, c->width, where, names->qkv);
     add_linear(model, &layer->proj, c->biases ? &layer->proj_bias : NULL, c->width, c->heads * c->head_size,
                where, names->proj);
+    if (c->post_norms) add_norm(model, &layer->after_attention, NULL, where, "post_attention_layernorm");
     add_norm(model, &layer->norm2, &layer->norm2_bias, where, names->norm2);
     add_linear(model, &layer->up, c->biases ? &layer->up_bias : NULL, c->gated ? 2 * c->ffn : c->ffn,
                c->width, where, names->up);
     add_linear(model, &layer->down, c->biases ? &layer->down_bias : NULL, c->width, c->ffn, where,
                names->down);
+    if (c->post_norms) add_norm(model, &layer->after_hidden, NULL, where, "post_feedforward_layernorm");
 }
 
 struct model *model_outline(const struct config *config, const struct kernels *kernels) {
@@ -79,7 +85,7 @@ struct model *model_outline(const struct config *config, const struct kernels *k
     model->config = *config;
     model->kernels = kernels;
     model->layers = xcalloc((size_t)config->layers, sizeof *model->layers);
-    model->tensors = xcalloc((size_t)config->layers * 12 + 6, sizeof *model->tensors);
+    model->tensors = xcalloc((size_t)config->layers * 14 + 6, sizeof *model->tensors);
     model->embedding = add_tensor(model, config->vocab, config->width, "%s.weight", names->embedding);
     if (!config->rotary)
         model->positions = add_tensor(model, config->context, config->width, "%s.weight", names->positions);
@@ -247,6 +253,8 @@ void model_init(struct model *model, uint64_t seed) {
     for (int i = 0; i < model->config.layers; i++) {
         fill(model, model->layers[i].norm1, 1);
         fill(model, model->layers[i].norm2, 1);
+        if (model->config.post_norms) fill(model, model->layers[i].after_attention, 1);
+        if (model->config.post_norms) fill(model, model->layers[i].after_hidden, 1);
         draw(model, model->layers[i].proj, residual, seed);
         draw(model, model->layers[i].down, residual, seed);
     }

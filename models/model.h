@@ -23,6 +23,7 @@ struct tensor {
 struct layer {
     struct tensor *norm1, *norm1_bias, *qkv, *qkv_bias, *proj, *proj_bias;
     struct tensor *norm2, *norm2_bias, *up, *up_bias, *down, *down_bias; /* up: [ffn or 2 ffn][width] */
+    struct tensor *after_attention, *after_hidden; /* norms of what goes into the residual stream */
 };
 
 struct model {

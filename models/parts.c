@@ -68,13 +68,17 @@ static const struct {
              {"self_attn.v_proj", "attn_v"},
              {"self_attn.o_proj", "attn_output"},
              {"post_attention_layernorm", "ffn_norm"},
+             {"pre_feedforward_layernorm", "ffn_norm"},
+             {"post_feedforward_layernorm", "post_ffw_norm"},
              {"mlp.gate_proj", "ffn_gate"},
              {"mlp.up_proj", "ffn_up"},
              {"mlp.down_proj", "ffn_down"},
              {"lm_head", "output"}};
 
-/* "model.layers.3.mlp.up_proj.weight" → "blk.3.ffn_up.weight"; a name without another one stays. */
-static void rename_part(char name[96]) {
+/* "model.layers.3.mlp.up_proj.weight" → "blk.3.ffn_up.weight"; a name without another one stays. Where there
+ * are norms after attention too, "post_attention_layernorm" is that and not the one before the feed-forward.
+ */
+static void rename_part(char name[96], int post_norms) {
     char layer[32] = "", *stem = name, *end = strrchr(name, '.'), renamed[96];
     int index, length = 0;
 
@@ -82,6 +86,10 @@ static void rename_part(char name[96]) {
         sscanf(name, "transformer.h.%d.%n", &index, &length) == 1) {
         snprintf(layer, sizeof layer, "blk.%d.", index);
         stem += length;
+    }
+    if (post_norms && strncmp(stem, "post_attention_layernorm", (size_t)(end - stem)) == 0) {
+        snprintf(name, 96, "%spost_attention_norm.weight", layer);
+        return;
     }
     for (size_t i = 0; i < sizeof stems / sizeof *stems; i++)
         if (strncmp(stem, stems[i].ours, (size_t)(end - stem)) == 0 && !stems[i].ours[end - stem]) {
@@ -101,7 +109,7 @@ struct parts parts_of(const struct model *model, int gguf) {
             add_llama(&parts, &model->config, &model->tensors[i], gguf);
     for (int i = 0; i < parts.count; i++) {
         parts.items[i].kernels = model->kernels;
-        if (gguf) rename_part(parts.items[i].name);
+        if (gguf) rename_part(parts.items[i].name, model->config.post_norms);
     }
     return parts;
 }

@@ -1,5 +1,6 @@
 #include "models/transformer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,11 @@ static void take_layer(struct arena *arena, const struct trunk *trunk, struct ac
     out->rstd2 = take(arena, count);
     out->up = take_operands(arena, trunk, count * up_width(config));
     out->act = take_operands(arena, trunk, count * config->ffn);
+    if (!config->post_norms) return;
+    out->attended = take(arena, width);
+    out->fed = take(arena, width);
+    out->rstd3 = take(arena, count);
+    out->rstd4 = take(arena, count);
 }
 
 /* Without keep the residual stream is one array that every layer changes in place. */
@@ -94,6 +100,7 @@ static void take_gradients(struct arena *arena, struct trunk *trunk, const struc
     trunk->dhidden = take(arena, count * config->width);
     trunk->dx = take(arena, count * config->width);
     trunk->dnorm = take(arena, count * config->width);
+    trunk->dafter = config->post_norms ? take(arena, count * config->width) : NULL;
     trunk->wide = take_operands(arena, trunk, count * larger(up_width(config), qkv_width(config)));
     trunk->narrow = take(arena, count * (config->gated ? larger(config->ffn, heads) : heads));
     trunk->rounded = narrows(trunk) ? take_operands(arena, trunk, count * config->width) : NULL;
@@ -119,7 +126,8 @@ static void take_head(struct arena *arena, struct trunk *trunk, const struct con
     trunk->head_x = take_operands(arena, trunk, (size_t)HEAD_CHUNK * config->width);
     trunk->head_dx = take(arena, (size_t)HEAD_CHUNK * config->width);
     trunk->logits = take(arena, logits);
-    trunk->dlogits = narrows(trunk) ? take_operands(arena, trunk, logits) : trunk->logits;
+    trunk->dlogits =
+        narrows(trunk) || config->final_cap > 0 ? take_operands(arena, trunk, logits) : trunk->logits;
     trunk->room = (struct head_room){.position = take_ints(arena, HEAD_CHUNK),
                                      .target = take_ints(arena, HEAD_CHUNK),
                                      .best = take_ints(arena, HEAD_CHUNK),
@@ -259,6 +267,33 @@ static void norm_backward(struct trunk *trunk, float *dx, const float *dy, const
                                     trunk->total, c->width);
 }
 
+/* out = base + x w' + bias, with a norm of what is added where there is one: then sum keeps that. */
+static void join(struct trunk *trunk, float *out, const float *base, float *sum, float *rstd,
+                 const operand *x, const struct tensor *w, const struct tensor *bias,
+                 const struct tensor *after) {
+    const struct config *c = &trunk->model->config;
+
+    if (!after) {
+        linear(trunk, out, base, x, w, bias);
+        return;
+    }
+    linear(trunk, sum, NULL, x, w, bias);
+    trunk->model->kernels->rmsnorm_add(out, rstd, base, sum, after->data, trunk->total, c->width,
+                                       c->norm_eps);
+}
+
+/* The gradient of what join() adds to the residual stream, given that of the stream. */
+static const operand *join_backward(struct trunk *trunk, const float *dx, const float *sum, const float *rstd,
+                                    struct tensor *after) {
+    const struct config *c = &trunk->model->config;
+    const struct kernels *kernels = trunk->model->kernels;
+
+    if (!after) return round_gradient(trunk, dx);
+    kernels->zero(trunk->dafter, (size_t)trunk->total * (size_t)c->width * sizeof(float));
+    kernels->rmsnorm_backward(trunk->dafter, after->grad, dx, sum, after->data, rstd, trunk->total, c->width);
+    return round_gradient(trunk, trunk->dafter);
+}
+
 static void rotate(struct trunk *trunk, operand *qkv, int inverse) {
     const struct config *c = &trunk->model->config;
 
@@ -356,8 +391,9 @@ static void attention_half(struct trunk *trunk, int index) {
     rotate(trunk, a->qkv, 0);
     attend(trunk, a, trunk->decoder ? trunk->decoder->cache[index] : NULL);
     if (some) leave_out_others(trunk, a);
-    linear(trunk, a->middle, some ? trunk->selection.x : a->x,
-           some ? trunk->selection.attention : a->attention, layer->proj, layer->proj_bias);
+    join(trunk, a->middle, some ? trunk->selection.x : a->x, a->attended, a->rstd3,
+         some ? trunk->selection.attention : a->attention, layer->proj, layer->proj_bias,
+         layer->after_attention);
 }
 
 static void hidden_half(struct trunk *trunk, int index) {
@@ -370,7 +406,7 @@ static void hidden_half(struct trunk *trunk, int index) {
     norm(trunk, a->norm2, a->mean2, a->rstd2, a->middle, layer->norm2, layer->norm2_bias);
     if (c->gated) {
         linear_operand(trunk, a->up, a->norm2, layer->up, layer->up_bias);
-        kernels->swiglu(a->act, a->up, trunk->total, c->ffn);
+        (c->gelu_gate ? kernels->geglu : kernels->swiglu)(a->act, a->up, trunk->total, c->ffn);
     } else {
         kernels->matmul_gelu(a->act, a->up, a->norm2, layer->up->data, layer->up->packed, bias, trunk->total,
                              c->ffn, c->width);
@@ -381,7 +417,11 @@ static void add_hidden(struct trunk *trunk, int index, float *out) {
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
 
-    linear(trunk, out, a->middle, a->act, layer->down, layer->down_bias);
+    join(trunk, out, a->middle, a->fed, a->rstd4, a->act, layer->down, layer->down_bias, layer->after_hidden);
+}
+
+static float embedding_scale(const struct config *config) {
+    return config->scaled_embeddings ? sqrtf((float)config->width) : 1;
 }
 
 static void run_layers(struct trunk *trunk) {
@@ -390,7 +430,7 @@ static void run_layers(struct trunk *trunk) {
 
     model->kernels->embed(trunk->layers[0].x, model->embedding->data,
                           model->positions ? model->positions->data : NULL, trunk->tokens, trunk->position,
-                          trunk->total, model->config.width);
+                          trunk->total, model->config.width, embedding_scale(&model->config));
     for (int i = 0; i < layers; i++) {
         attention_half(trunk, i);
         hidden_half(trunk, i);
@@ -516,11 +556,12 @@ static void hidden_backward(struct trunk *trunk, int index) {
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
     const struct tensor *down = layer->down, *up = layer->up;
-    const operand *dy = round_gradient(trunk, trunk->dx);
+    const operand *dy = join_backward(trunk, trunk->dx, a->fed, a->rstd4, layer->after_hidden);
 
     if (c->gated) {
         kernels->matmul_dx(trunk->narrow, dy, down->data, down->turned, trunk->total, c->width, c->ffn);
-        kernels->swiglu_backward(trunk->wide, trunk->narrow, a->up, trunk->total, c->ffn);
+        (c->gelu_gate ? kernels->geglu_backward : kernels->swiglu_backward)(trunk->wide, trunk->narrow, a->up,
+                                                                            trunk->total, c->ffn);
     } else {
         kernels->matmul_dx_gelu(trunk->wide, a->up, dy, down->data, down->turned, trunk->total, c->width,
                                 c->ffn);
@@ -538,7 +579,7 @@ static void attention_half_backward(struct trunk *trunk, int index) {
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
     const struct tensor *proj = layer->proj, *qkv = layer->qkv;
-    const operand *dy = round_gradient(trunk, trunk->dx);
+    const operand *dy = join_backward(trunk, trunk->dx, a->attended, a->rstd3, layer->after_attention);
     int some = selects(trunk, index);
 
     kernels->matmul_dx_operand(trunk->narrow, dy, proj->data, proj->turned, trunk->total, proj->rows,
@@ -571,5 +612,5 @@ void trunk_backward(struct trunk *trunk) {
     }
     model->kernels->embed_backward(model->embedding->grad, model->positions ? model->positions->grad : NULL,
                                    trunk->dx, trunk->tokens, trunk->position, trunk->total,
-                                   model->config.width);
+                                   model->config.width, embedding_scale(&model->config));
 }

@@ -16,7 +16,8 @@ struct activations {
     float *middle; /* x plus attention */
     operand *norm2;
     float *mean2, *rstd2;
-    operand *up, *act; /* before and after the activation function */
+    operand *up, *act;                     /* before and after the activation function */
+    float *attended, *fed, *rstd3, *rstd4; /* before the norms of after_attention and after_hidden */
 };
 
 /* A row of a prompt pass whose keys and values go to a slot of the cache. */
@@ -73,7 +74,7 @@ struct trunk {
     operand *rounded;    /* dx, where operands are no floats */
     operand *wide;       /* gradients of qkv and up */
     void *narrow;        /* of attention, an operand, and of a gated layer's act, float */
-    float *dnorm;
+    float *dnorm, *dafter;     /* dafter: of attended and fed */
     operand *head_x, *dlogits; /* [HEAD_CHUNK][…] */
     float *head_dx, *logits;
     struct head_room room;

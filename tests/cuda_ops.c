@@ -315,14 +315,14 @@ START_TEST(gathering_and_scattering_have_the_bits_of_the_cpu)
             float *out = poison(n), *out_ = up(out, n), *bare = poison(n), *bare_ = up(bare, n);
             float *taken = poison(n), *taken_ = up(taken, n);
 
-            cpu->embed(out, table, positions, token, position, count, width);
-            cuda->embed(out_, table_, positions_, token_, position_, count, width);
-            cpu->embed(bare, table, NULL, token, position, count, width);
-            cuda->embed(bare_, table_, NULL, token_, position_, count, width);
+            cpu->embed(out, table, positions, token, position, count, width, 3);
+            cuda->embed(out_, table_, positions_, token_, position_, count, width, 3);
+            cpu->embed(bare, table, NULL, token, position, count, width, 3);
+            cuda->embed(bare_, table_, NULL, token_, position_, count, width, 3);
             cpu->gather(taken, table, token, count, width * sizeof(float));
             cuda->gather(taken_, table_, token_, count, width * sizeof(float));
-            cpu->embed_backward(table, positions, out, token, position, count, width);
-            cuda->embed_backward(table_, positions_, out_, token_, position_, count, width);
+            cpu->embed_backward(table, positions, out, token, position, count, width, 3);
+            cuda->embed_backward(table_, positions_, out_, token_, position_, count, width, 3);
             expect_bits("embed", out, out_, n);
             expect_bits("embed without positions", bare, bare_, n);
             expect_bits("gather", taken, taken_, n);

@@ -254,9 +254,9 @@ END_TEST
 static int prompt_tokens; /* embedded: those before a prompt's last */
 
 static void count_embed(float *out, const float *table, const float *positions, const int *token,
-                        const int *position, int count, int width) {
+                        const int *position, int count, int width, float scale) {
     for (int i = 0; i < count; i++) prompt_tokens += position[i] < 19;
-    kernels_find("cpu")->embed(out, table, positions, token, position, count, width);
+    kernels_find("cpu")->embed(out, table, positions, token, position, count, width, scale);
 }
 
 /* Five prompts of 20 tokens, the last two equal, four requests each in turn. */

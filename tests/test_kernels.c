@@ -247,17 +247,21 @@ START_TEST(embedding_gathers_and_scatters_rows)
     float out[6], dtable[6] = {0}, dpositions[4] = {0}, added[6] = {1, 1, 1, 1, 1, 1};
 
     if (!k) return;
-    k->embed(out, table, positions, token, position, 3, 2);
+    k->embed(out, table, positions, token, position, 3, 2, 1);
     ck_assert(same_bits(out, (const float[]){100.5f, 200.25f, 1.125f, 2, 100.125f, 200}, 6));
-    k->embed(out, table, NULL, token, position, 3, 2);
+    k->embed(out, table, NULL, token, position, 3, 2, 1);
     ck_assert(same_bits(out, (const float[]){100, 200, 1, 2, 100, 200}, 6));
     k->gather(out, table, token, 3, 2 * sizeof(float));
     ck_assert(same_bits(out, (const float[]){100, 200, 1, 2, 100, 200}, 6));
-    k->embed_backward(dtable, dpositions, table, token, position, 3, 2);
+    k->embed_backward(dtable, dpositions, table, token, position, 3, 2, 1);
     ck_assert(same_bits(dtable, (const float[]){10, 20, 0, 0, 101, 202}, 6));
     ck_assert(same_bits(dpositions, (const float[]){1, 2, 110, 220}, 4));
-    k->embed_backward(dtable, NULL, table, token, position, 3, 2);
+    k->embed_backward(dtable, NULL, table, token, position, 3, 2, 1);
     ck_assert_float_eq(dtable[5], 404);
+    k->embed_backward(dtable, NULL, table, token, position, 3, 2, 0.5f);
+    ck_assert_float_eq(dtable[5], 505);
+    k->embed(out, table, positions, token, position, 3, 2, 3);
+    ck_assert(same_bits(out, (const float[]){300.5f, 600.25f, 3.125f, 6, 300.125f, 600}, 6));
     k->scatter_add(added, table, (const int[]){1, 1, 0}, 3, 2);
     ck_assert(same_bits(added, (const float[]){101, 201, 12, 23, 1, 1}, 6));
     k->add(added, table, 6);

@@ -58,10 +58,10 @@ static void check_accuracy(const char *name, double least) {
 static int passes, most_tokens, allocations;
 
 static void count_embed(float *out, const float *table, const float *positions, const int *token,
-                        const int *position, int count, int width) {
+                        const int *position, int count, int width, float scale) {
     passes++;
     most_tokens = count > most_tokens ? count : most_tokens;
-    kernels_find("cpu")->embed(out, table, positions, token, position, count, width);
+    kernels_find("cpu")->embed(out, table, positions, token, position, count, width, scale);
 }
 
 static void *count_alloc(size_t bytes) {

@@ -70,6 +70,22 @@ void CPU(rmsnorm)(operand *out, float *rstd, const float *x, const float *weight
         rmsnorm_row((element *)out + (size_t)r * width, rstd + r, x + (size_t)r * width, weight, width, eps);
 }
 
+static void rmsnorm_add_row(float *out, float *rstd, const float *base, const float *x, const float *weight,
+                            int width, float eps) {
+    float scale = 1.0f / sqrtf(dot_of(x, x, width) / (float)width + eps);
+
+    for (int i = 0; i < width; i++) out[i] = base[i] + x[i] * scale * weight[i];
+    *rstd = scale;
+}
+
+void CPU(rmsnorm_add)(float *out, float *rstd, const float *base, const float *x, const float *weight,
+                      int rows, int width, float eps) {
+#pragma omp parallel for if (worth_threads((size_t)rows * width))
+    for (int r = 0; r < rows; r++)
+        rmsnorm_add_row(out + (size_t)r * width, rstd + r, base + (size_t)r * width, x + (size_t)r * width,
+                        weight, width, eps);
+}
+
 /* With n = x rstd and g = dy weight: dx += rstd (g - n mean(g n)). */
 static void rmsnorm_row_backward(float *dx, const float *dy, const float *x, const float *weight, float rstd,
                                  int width) {

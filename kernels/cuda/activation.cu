@@ -13,10 +13,22 @@ static __device__ __forceinline__ float sigmoid(float x) {
     return 1.0f / (1.0f + exp_of(-x));
 }
 
+static __device__ __forceinline__ float gelu_of(float x) {
+    return x * sigmoid(2 * ROOT * (x + CUBIC * (x * x * x)));
+}
+
+static __device__ __forceinline__ float gelu_slope(float x) {
+    float low = x < -SATURATED ? -SATURATED : x, y = low > SATURATED ? SATURATED : low;
+    float s = sigmoid(2 * ROOT * (y + CUBIC * (y * y * y)));
+    float slope = 2 * ROOT * (1 + 3 * CUBIC * (y * y));
+
+    return s + y * (s * (1 - s)) * slope;
+}
+
 static __global__ void gelu_kernel(float *out, const float *x, size_t count) {
     size_t i = thread_index();
 
-    if (i < count) out[i] = x[i] * sigmoid(2 * ROOT * (x[i] + CUBIC * (x[i] * x[i] * x[i])));
+    if (i < count) out[i] = gelu_of(x[i]);
 }
 
 extern "C" void cuda_gelu(float *out, const float *x, size_t count) {
@@ -28,12 +40,7 @@ extern "C" void cuda_gelu(float *out, const float *x, size_t count) {
 static __global__ void gelu_backward_kernel(float *dx, const float *x, size_t count) {
     size_t i = thread_index();
 
-    if (i >= count) return;
-    float low = x[i] < -SATURATED ? -SATURATED : x[i], y = low > SATURATED ? SATURATED : low;
-    float s = sigmoid(2 * ROOT * (y + CUBIC * (y * y * y)));
-    float slope = 2 * ROOT * (1 + 3 * CUBIC * (y * y));
-
-    dx[i] *= s + y * (s * (1 - s)) * slope;
+    if (i < count) dx[i] *= gelu_slope(x[i]);
 }
 
 extern "C" void cuda_gelu_backward(float *dx, const float *x, size_t count) {
@@ -78,6 +85,70 @@ void swiglu_backward_cuda(float *dgate_up, const float *dy, const float *gate_up
     if (count == 0) return;
     swiglu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dgate_up, dy, gate_up, count, ffn);
     launched("swiglu_backward");
+}
+
+static __global__ void geglu_kernel(float *out, const float *gate_up, size_t count, int ffn) {
+    size_t i = thread_index();
+
+    if (i >= count) return;
+    const float *row = gate_up + i / ffn * 2 * ffn;
+
+    out[i] = gelu_of(row[i % ffn]) * row[ffn + i % ffn];
+}
+
+void geglu_cuda(float *out, const float *gate_up, int rows, int ffn) {
+    size_t count = (size_t)rows * ffn;
+
+    if (count == 0) return;
+    geglu_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, gate_up, count, ffn);
+    launched("geglu");
+}
+
+static __global__ void geglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
+                                             size_t count, int ffn) {
+    size_t i = thread_index();
+
+    if (i >= count) return;
+    size_t gate_at = i / ffn * 2 * ffn + i % ffn;
+    float gate = gate_up[gate_at], up = gate_up[gate_at + ffn];
+
+    dgate_up[gate_at] = dy[i] * up * gelu_slope(gate);
+    dgate_up[gate_at + ffn] = dy[i] * gelu_of(gate);
+}
+
+void geglu_backward_cuda(float *dgate_up, const float *dy, const float *gate_up, int rows, int ffn) {
+    size_t count = (size_t)rows * ffn;
+
+    if (count == 0) return;
+    geglu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dgate_up, dy, gate_up, count, ffn);
+    launched("geglu_backward");
+}
+
+static __global__ void cap_kernel(float *x, size_t count, float limit) {
+    size_t i = thread_index();
+
+    if (i < count) x[i] = limit * (2 * sigmoid(2 * (x[i] / limit)) - 1);
+}
+
+void cap_cuda(float *x, size_t count, float limit) {
+    if (count == 0) return;
+    cap_kernel<<<blocks_for(count, THREADS), THREADS>>>(x, count, limit);
+    launched("cap");
+}
+
+static __global__ void cap_backward_kernel(float *dx, const float *y, size_t count, float limit) {
+    size_t i = thread_index();
+
+    if (i >= count) return;
+    float share = y[i] / limit, slope = 1 - share * share;
+
+    dx[i] = dx[i] * (slope > 0 ? slope : 0);
+}
+
+void cap_backward_cuda(float *dx, const float *y, size_t count, float limit) {
+    if (count == 0) return;
+    cap_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dx, y, count, limit);
+    launched("cap_backward");
 }
 
 static __global__ void add_kernel(float *out, const float *x, size_t count) {

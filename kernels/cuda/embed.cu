@@ -3,22 +3,23 @@
 #define THREADS 256
 
 static __global__ void embed_kernel(float *out, const float *table, const float *positions, const int *token,
-                                    const int *position, size_t count, int width) {
+                                    const int *position, size_t count, int width, float scale) {
     size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
 
     if (i >= count) return;
     size_t t = i / width, c = i % width;
-    float value = table[(size_t)token[t] * width + c];
+    float value = scale * table[(size_t)token[t] * width + c];
 
     out[i] = positions ? value + positions[(size_t)position[t] * width + c] : value;
 }
 
 void embed_cuda(float *out, const float *table, const float *positions, const int *token, const int *position,
-                int count, int width) {
+                int count, int width, float scale) {
     size_t size = (size_t)count * width;
 
     if (size == 0) return;
-    embed_kernel<<<blocks_for(size, THREADS), THREADS>>>(out, table, positions, token, position, size, width);
+    embed_kernel<<<blocks_for(size, THREADS), THREADS>>>(out, table, positions, token, position, size, width,
+                                                         scale);
     launched("embed");
 }
 
@@ -42,7 +43,8 @@ static __device__ int number_matches(int matches, int *number) {
 
 /* The block of an index's first entry adds up all its entries, in their order; the others have nothing to do.
  */
-static __global__ void scatter_kernel(float *out, const float *x, const int *index, int count, int width) {
+static __global__ void scatter_kernel(float *out, const float *x, const int *index, int count, int width,
+                                      float scale) {
     __shared__ int entries[THREADS];
     int first = blockIdx.x, row = index[first], c = blockIdx.y * THREADS + threadIdx.x;
     float *target = out + (size_t)row * width + c;
@@ -55,21 +57,25 @@ static __global__ void scatter_kernel(float *out, const float *x, const int *ind
         found = number_matches(matches, &number);
         if (matches) entries[number] = i;
         __syncthreads();
-        for (int e = 0; e < found && c < width; e++) sum += x[(size_t)entries[e] * width + c];
+        for (int e = 0; e < found && c < width; e++) sum += scale * x[(size_t)entries[e] * width + c];
     }
     if (c < width) *target = sum;
 }
 
-void scatter_add_cuda(float *out, const float *x, const int *index, int count, int width) {
+static void scatter(float *out, const float *x, const int *index, int count, int width, float scale) {
     if (count == 0 || width == 0) return;
-    scatter_kernel<<<dim3(count, blocks_for(width, THREADS)), THREADS>>>(out, x, index, count, width);
+    scatter_kernel<<<dim3(count, blocks_for(width, THREADS)), THREADS>>>(out, x, index, count, width, scale);
     launched("scatter_add");
 }
 
+void scatter_add_cuda(float *out, const float *x, const int *index, int count, int width) {
+    scatter(out, x, index, count, width, 1);
+}
+
 void embed_backward_cuda(float *dtable, float *dpositions, const float *dout, const int *token,
-                         const int *position, int count, int width) {
-    scatter_add_cuda(dtable, dout, token, count, width);
-    if (dpositions) scatter_add_cuda(dpositions, dout, position, count, width);
+                         const int *position, int count, int width, float scale) {
+    scatter(dtable, dout, token, count, width, scale);
+    if (dpositions) scatter(dpositions, dout, position, count, width, 1);
 }
 
 /* Rows are whole words here. */

@@ -130,21 +130,35 @@ void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const floa
     add_columns(dbias, slope_term{dy, width}, rows, "layernorm_backward");
 }
 
-static __global__ void rmsnorm_kernel(float *out, float *rstd, const float *x, const float *weight, int rows,
-                                      int width, float eps) {
+/* base: NULL, or what to add to. */
+static __global__ void rmsnorm_kernel(float *out, float *rstd, const float *base, const float *x,
+                                      const float *weight, int rows, int width, float eps) {
     int r = row_index(), lane = threadIdx.x;
     size_t at = (size_t)(r < rows ? r : rows - 1) * width;
     float scale = 1.0f / sqrtf(square_sum(x + at, 0, width, lane) / (float)width + eps);
 
     if (r >= rows) return;
-    for (int i = lane; i < width; i += WIDTH) out[at + i] = x[at + i] * scale * weight[i];
+    for (int i = lane; i < width; i += WIDTH) {
+        float y = x[at + i] * scale * weight[i];
+
+        out[at + i] = base ? base[at + i] + y : y;
+    }
     if (lane == 0) rstd[r] = scale;
+}
+
+void rmsnorm_add_cuda(float *out, float *rstd, const float *base, const float *x, const float *weight,
+                      int rows, int width, float eps) {
+    if (rows == 0) return;
+    rmsnorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, rstd, base, x, weight, rows, width,
+                                                                  eps);
+    launched("rmsnorm");
 }
 
 void rmsnorm_cuda(float *out, float *rstd, const float *x, const float *weight, int rows, int width,
                   float eps) {
     if (rows == 0) return;
-    rmsnorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, rstd, x, weight, rows, width, eps);
+    rmsnorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, rstd, NULL, x, weight, rows, width,
+                                                                  eps);
     launched("rmsnorm");
 }
 
