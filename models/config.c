@@ -34,11 +34,7 @@ int config_family(struct config *config, const char *family, struct error *err) 
 int config_runs(const struct config *c, struct error *err) {
     const char *lacking = NULL;
 
-    if (c->scaled_embeddings) lacking = "scaled embeddings";
-    if (c->gelu_gate) lacking = "a gated GELU";
-    if (c->post_norms) lacking = "norms after attention";
     if (c->attention_cap != 0) lacking = "capped attention";
-    if (c->final_cap != 0) lacking = "capped logits";
     if (!lacking) return 0;
     return fail(err,
                 "a model of the family %s has %s, which this program's transformer has not: expected "

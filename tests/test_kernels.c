@@ -185,6 +185,101 @@ START_TEST(swiglu_matches_the_reference_forward_and_backward)
 }
 END_TEST
 
+static void reference_geglu(double *out, const double *in, const void *sizes) {
+    const struct sizes *s = sizes, row = {1, s->width, 0};
+    double *gate = malloc(s->width * sizeof *gate);
+
+    for (int r = 0; r < s->rows; r++) {
+        reference_gelu(gate, in + 2 * r * s->width, &row);
+        for (int i = 0; i < s->width; i++) out[r * s->width + i] = gate[i] * in[(2 * r + 1) * s->width + i];
+    }
+    free(gate);
+}
+
+START_TEST(geglu_matches_the_reference_forward_and_backward)
+{
+    const struct kernels *k = backend(_i);
+
+    for (int i = 0; k && i < COUNT(odd); i++) {
+        struct sizes s = {2, odd[i], 0};
+        int n = 2 * s.width;
+        float *in = noise(2 * n, 1), *out = poison(n), *slope = noise(n, 2), *grad = poison(2 * n);
+        double *want = malloc(n * sizeof *want), *wide;
+
+        for (int j = 0; j < 2 * n; j++) in[j] *= 5;
+        wide = doubled(in, 2 * n);
+        reference_geglu(want, wide, &s);
+        k->geglu(out, in, 2, s.width);
+        k->geglu_backward(grad, slope, in, 2, s.width);
+        ck_assert_double_lt(worst(out, want, n), 1e-6);
+        ck_assert_double_lt(gradient_error(reference_geglu, &s, in, 2 * n, n, slope, grad, NULL), 2e-6);
+        free(in);
+        free(out);
+        free(slope);
+        free(grad);
+        free(want);
+        free(wide);
+    }
+}
+END_TEST
+
+/* 30 tanh(x / 30) */
+static void reference_cap(double *out, const double *in, const void *sizes) {
+    for (int i = 0; i < ((const struct sizes *)sizes)->width; i++) out[i] = 30 * tanh(in[i] / 30);
+}
+
+START_TEST(caps_match_the_reference_and_pass_nothing_where_a_token_is_excluded)
+{
+    const struct kernels *k = backend(_i);
+
+    for (int i = 0; k && i < COUNT(odd); i++) {
+        struct sizes s = {1, odd[i], 0};
+        float *x = noise(s.width, 1), *y, *dx = noise(s.width, 2), *slope = copied(dx, s.width);
+        float gone = -INFINITY, of_gone = 0;
+        double *want = malloc(s.width * sizeof *want), *wide;
+
+        for (int j = 0; j < s.width; j++) x[j] *= 90;
+        y = copied(x, s.width);
+        wide = doubled(x, s.width);
+        reference_cap(want, wide, &s);
+        k->cap(y, s.width, 30);
+        k->cap_backward(dx, y, s.width, 30);
+        ck_assert_double_lt(worst(y, want, s.width), 1e-6);
+        ck_assert_double_lt(gradient_error(reference_cap, &s, x, s.width, s.width, slope, dx, NULL), 2e-5);
+        k->cap_backward(&of_gone, &gone, 1, 30);
+        ck_assert(of_gone == 0);
+        free(x);
+        free(y);
+        free(dx);
+        free(slope);
+        free(want);
+        free(wide);
+    }
+}
+END_TEST
+
+START_TEST(a_norm_is_added_to_its_base)
+{
+    const struct kernels *k = backend(_i);
+
+    for (int i = 0; k && i < COUNT(odd); i++) {
+        int width = odd[i], n = 3 * width;
+        float *x = noise(n, 1), *base = noise(n, 2), *weight = noise(width, 3), *norm = poison(n);
+        float *out = poison(n), rstd[3], again[3];
+
+        k->rmsnorm(norm, rstd, x, weight, 3, width, 1e-6f);
+        k->rmsnorm_add(out, again, base, x, weight, 3, width, 1e-6f);
+        for (int j = 0; j < n; j++) ck_assert(out[j] == base[j] + norm[j]);
+        ck_assert(same_bits(rstd, again, 3));
+        free(x);
+        free(base);
+        free(weight);
+        free(norm);
+        free(out);
+    }
+}
+END_TEST
+
 START_TEST(activations_saturate_without_nan)
 {
     const struct kernels *k = backend(_i);
@@ -476,6 +571,10 @@ int main(void) {
     tcase_add_loop_test(test, a_constant_or_zero_row_is_normalised_to_the_bias, 0, BACKENDS);
     tcase_add_loop_test(test, gelu_matches_the_reference_forward_and_backward, 0, BACKENDS);
     tcase_add_loop_test(test, swiglu_matches_the_reference_forward_and_backward, 0, BACKENDS);
+    tcase_add_loop_test(test, geglu_matches_the_reference_forward_and_backward, 0, BACKENDS);
+    tcase_add_loop_test(test, caps_match_the_reference_and_pass_nothing_where_a_token_is_excluded, 0,
+                        BACKENDS);
+    tcase_add_loop_test(test, a_norm_is_added_to_its_base, 0, BACKENDS);
     tcase_add_loop_test(test, activations_saturate_without_nan, 0, BACKENDS);
     tcase_add_loop_test(test, rope_rotates_as_rotate_half_and_back, 0, BACKENDS);
     tcase_add_loop_test(test, embedding_gathers_and_scatters_rows, 0, BACKENDS);

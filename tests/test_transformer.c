@@ -29,7 +29,8 @@ struct reference {
     struct sampling sampling;
 };
 
-static const char *const names[] = {"gpt2", "gpt2_untied", "llama", "llama_tied"};
+static const char *const names[] = {"gpt2",   "gpt2_untied", "llama", "llama_tied",
+                                    "llama3", "mistral",     "qwen2", "gemma"};
 
 static size_t size_of(const struct stored *tensor) {
     size_t size = 1;
