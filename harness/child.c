@@ -44,7 +44,7 @@ static void add_stream(posix_spawn_file_actions_t *files, FILE *stream, int numb
         posix_spawn_file_actions_addopen(files, number, "/dev/null", number ? O_WRONLY : O_RDONLY, 0);
 }
 
-static int start(const struct child *child, pid_t *pid) {
+int child_start(const struct child *child, pid_t *pid, struct error *err) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     char **environment = join_environment(child->environment);
@@ -61,7 +61,7 @@ static int start(const struct child *child, pid_t *pid) {
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     free(environment);
-    return code;
+    return code ? fail(err, "cannot start %s (%s)", child->words[0], strerror(code)) : 0;
 }
 
 static double now(void) {
@@ -88,11 +88,10 @@ static int await(pid_t pid, double seconds, int *status) {
 
 int child_run(const struct child *child, int *code, struct error *err) {
     const char *name = child->words[0];
-    int status = 0, ended, failed;
+    int status = 0, ended;
     pid_t pid;
 
-    failed = start(child, &pid);
-    if (failed) return fail(err, "cannot start %s (%s)", name, strerror(failed));
+    if (child_start(child, &pid, err)) return -1;
     ended = await(pid, child->seconds, &status);
     if (ended < 0) return fail(err, "lost %s: %s", name, strerror(errno));
     if (!ended) {

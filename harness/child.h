@@ -3,6 +3,7 @@
 #define HARNESS_CHILD_H
 
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "harness/error.h"
 
@@ -16,6 +17,9 @@ struct child {
 
 /* Sets the exit code. -1 with err set: it could not be started, was killed, or took too long. */
 int child_run(const struct child *child, int *code, struct error *err);
+
+/* Starts it, the leader of a process group of its own, and leaves it running; `seconds` is not looked at. */
+int child_start(const struct child *child, pid_t *pid, struct error *err);
 
 /* Whether a program of that name stands in PATH. */
 int program_exists(const char *name);

@@ -1,5 +1,5 @@
 /* Programs run as children: their streams, folder, environment and end. */
-#include "harness/child.h"
+#include "harness/companion.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +75,50 @@ START_TEST(a_child_that_cannot_start_or_dies_is_an_error)
 }
 END_TEST
 
+/* `sh -c script` that is spoken to. */
+static void open_shell(struct companion *companion, const char *script) {
+    const char *words[] = {"sh", "-c", script, NULL};
+    struct child child = {.words = words};
+
+    ck_assert_msg(!companion_open(companion, &child, &err), "%s", err.message);
+}
+
+START_TEST(a_companion_answers_a_line_with_a_line)
+{
+    struct companion companion = {0};
+    char *answer;
+
+    open_shell(&companion, "n=0; while read -r line; do n=$((n + 1)); echo \"$n: $line\"; done");
+    for (int i = 1; i <= 3; i++) {
+        char *wanted = xprintf("%d: asked", i);
+
+        answer = companion_ask(&companion, "asked", 30, &err);
+        ck_assert_str_eq(answer, wanted);
+        free(answer);
+        free(wanted);
+    }
+    companion_close(&companion);
+    ck_assert_double_gt(companion.peak_bytes, 0);
+    ck_assert_ptr_null(companion_ask(&companion, "asked", 1, &err));
+    ck_assert_str_eq(err.message, "it is not running");
+}
+END_TEST
+
+START_TEST(a_companion_that_answers_no_more_is_gone)
+{
+    struct companion companion = {0};
+
+    open_shell(&companion, "read line; exit 3");
+    ck_assert_ptr_null(companion_ask(&companion, "x", 30, &err));
+    ck_assert_str_eq(err.message, "sh ended with code 3 instead of answering");
+    open_shell(&companion, "sleep 60 & read line; sleep 60");
+    ck_assert_ptr_null(companion_ask(&companion, "x", 0.2, &err));
+    ck_assert_str_eq(err.message, "sh took more than 0.2 seconds and was stopped");
+    ck_assert_int_eq(companion.pid, 0);
+    companion_close(&companion);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("child");
     TCase *cases = tcase_create("child");
@@ -84,6 +128,8 @@ int main(void) {
     tcase_add_test(cases, a_child_has_its_streams_folder_and_environment);
     tcase_add_test(cases, what_takes_too_long_is_killed_with_its_children);
     tcase_add_test(cases, a_child_that_cannot_start_or_dies_is_an_error);
+    tcase_add_test(cases, a_companion_answers_a_line_with_a_line);
+    tcase_add_test(cases, a_companion_that_answers_no_more_is_gone);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);
