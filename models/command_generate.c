@@ -117,7 +117,7 @@ static int answer(struct work *work, struct error *err) {
         int prompt = i / work->per_prompt;
 
         requests[i] = (struct request){work->ids[prompt].ids, work->ids[prompt].count, (uint64_t)prompt,
-                                       (uint64_t)(i % work->per_prompt)};
+                                       (uint64_t)(i % work->per_prompt), 0};
     }
     progress_begin("generating", total, "responses");
     status = generate(work->model, requests, total, &work->how, work->responses, tell, NULL, err);

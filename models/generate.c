@@ -124,7 +124,7 @@ static int answer(struct work *work, struct error *err) {
         const struct tokens *ids = &work->ids[i / o->per_prompt];
 
         requests[i] = (struct request){ids->ids, ids->count, (uint64_t)(i / o->per_prompt),
-                                       (uint64_t)(i % o->per_prompt)};
+                                       (uint64_t)(i % o->per_prompt), 0};
     }
     progress_begin(work->step->name, work->count, "responses");
     status = generate(work->policy, requests, work->count, &how, work->responses, tell, NULL, err);

@@ -43,7 +43,10 @@ static int least(int a, int b) {
 
 /* The most tokens that a request's response can have. */
 static int room(const struct generator *g, const struct request *request) {
-    return least(g->options->max_new, g->model->config.context - request->length);
+    int most = g->options->max_new;
+
+    if (request->max_new > 0) most = least(most, request->max_new);
+    return least(most, g->model->config.context - request->length);
 }
 
 static int check_requests(const struct generator *g, struct error *err) {

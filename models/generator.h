@@ -11,6 +11,7 @@ struct request {
     int length;
     uint64_t a, b; /* indices of the random stream: the same (seed, name, a, b) draws the same response in any
                       batch */
+    int max_new;   /* tokens of this response at most; 0: the options' */
 };
 
 struct response {

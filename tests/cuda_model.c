@@ -45,7 +45,7 @@ static void run(const struct model *model, struct sampling sampling, struct resp
 
     for (int i = 0; i < REQUESTS; i++) {
         for (int t = 0; t < 20; t++) prompts[i][t] = rng_below(&rng, VOCAB);
-        requests[i] = (struct request){prompts[i], 1 + rng_below(&rng, 20), 5, (uint64_t)i};
+        requests[i] = (struct request){prompts[i], 1 + rng_below(&rng, 20), 5, (uint64_t)i, 0};
         if (i % 3 == 2) requests[i] = requests[i - 1], requests[i].b = (uint64_t)i;
     }
     ck_assert_msg(generate(model, requests, REQUESTS, &options, responses, NULL, NULL, &err) == 0, "%s",

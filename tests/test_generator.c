@@ -48,7 +48,7 @@ static void make_requests(struct request *requests, int (*prompts)[20]) {
 
     for (int i = 0; i < COUNT; i++) {
         for (int t = 0; t < 20; t++) prompts[i][t] = rng_below(&rng, VOCAB);
-        requests[i] = (struct request){prompts[i], 1 + rng_below(&rng, 20), 5, (uint64_t)i};
+        requests[i] = (struct request){prompts[i], 1 + rng_below(&rng, 20), 5, (uint64_t)i, 0};
         if (i % 3 == 2) requests[i] = requests[i - 1], requests[i].b = (uint64_t)i;
     }
 }
@@ -272,7 +272,7 @@ START_TEST(each_prompt_is_computed_once)
 
     make_requests(requests, prompts);
     memcpy(prompts[4], prompts[3], sizeof prompts[4]);
-    for (int i = 0; i < COUNT; i++) requests[i] = (struct request){prompts[i % 5], 20, 5, (uint64_t)i};
+    for (int i = 0; i < COUNT; i++) requests[i] = (struct request){prompts[i % 5], 20, 5, (uint64_t)i, 0};
     kernels = model->kernels;
     counting = *kernels;
     counting.embed = count_embed;
@@ -307,7 +307,7 @@ START_TEST(tokens_are_drawn_as_often_as_their_probability_says)
     struct model *model = new_model(0);
 
     options.max_new = 1;
-    for (int i = 0; i < DRAWS; i++) requests[i] = (struct request){&prompt, 1, 0, (uint64_t)i};
+    for (int i = 0; i < DRAWS; i++) requests[i] = (struct request){&prompt, 1, 0, (uint64_t)i, 0};
     ck_assert_int_eq(generate(model, requests, DRAWS, &options, responses, NULL, NULL, &err), 0);
     for (int i = 0; i < DRAWS; i++) {
         drawn[responses[i].tokens[0]]++;
@@ -375,7 +375,7 @@ START_TEST(requests_that_cannot_be_met_are_errors)
 {
     int prompt[CONTEXT] = {0};
     struct generator_options options = options_of(SAMPLING_PLAIN, 1);
-    struct request request = {prompt, CONTEXT, 0, 0};
+    struct request request = {prompt, CONTEXT, 0, 0, 0};
     struct model *model = new_model(0);
 
     assert_refused(model, &request, &options,
@@ -400,6 +400,30 @@ START_TEST(requests_that_cannot_be_met_are_errors)
 }
 END_TEST
 
+START_TEST(a_request_can_ask_for_fewer_tokens)
+{
+    struct model *model = new_model(0);
+    struct generator_options options = options_of(SAMPLING_PLAIN, 4);
+    struct response whole[COUNT], part[COUNT];
+    struct request requests[COUNT];
+    int prompts[COUNT][20];
+
+    run(model, &options, whole);
+    make_requests(requests, prompts);
+    for (int i = 0; i < COUNT; i++) requests[i].max_new = 1 + i % 5;
+    ck_assert(!generate(model, requests, COUNT, &options, part, NULL, NULL, &err));
+    for (int i = 0; i < COUNT; i++) {
+        int length = whole[i].length < 1 + i % 5 ? whole[i].length : 1 + i % 5;
+
+        ck_assert_int_eq(part[i].length, length);
+        ck_assert_mem_eq(part[i].tokens, whole[i].tokens, (size_t)length * sizeof(int));
+    }
+    free_all(whole);
+    free_all(part);
+    model_free(model);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("generator");
     TCase *tests = tcase_create("generator");
@@ -416,6 +440,7 @@ int main(void) {
     tcase_add_test(tests, tokens_are_drawn_as_often_as_their_probability_says);
     tcase_add_test(tests, a_response_ends_at_its_end_token_or_is_cut);
     tcase_add_test(tests, requests_that_cannot_be_met_are_errors);
+    tcase_add_test(tests, a_request_can_ask_for_fewer_tokens);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);

@@ -95,7 +95,7 @@ int rollout_sample(struct rollout *rollout, const struct model *policy, const st
     for (int r = 0; r < rows; r++) {
         const struct tokens *prompt = &prompts->ids[picked[r]];
 
-        requests[r] = (struct request){prompt->ids, prompt->count, iteration, (uint64_t)r};
+        requests[r] = (struct request){prompt->ids, prompt->count, iteration, (uint64_t)r, 0};
     }
     status = generate(policy, requests, rows, options, rollout->responses, NULL, NULL, err);
     if (!status) index_responses(rollout, tokenizer, prompts, picked);
