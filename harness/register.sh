@@ -4,7 +4,7 @@
 set -eu
 
 root=$(dirname "$0")/..
-kinds="stage world reward judge suite report command"
+kinds="stage world reward judge suite report command work"
 
 # The variables that a kind's files define, such as stage_sft.
 variables_of() {
@@ -30,6 +30,7 @@ cat <<END
 #include "harness/command.h"
 #include "harness/registry.h"
 #include "judges/judge.h"
+#include "models/work.h"
 #include "rewards/reward.h"
 #include "suites/suite.h"
 

@@ -1,25 +1,20 @@
-#define _GNU_SOURCE
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "harness/command.h"
 #include "harness/document.h"
 #include "harness/memory.h"
 #include "harness/rng.h"
 #include "kernels/kernels.h"
+#include "models/bench.h"
 #include "models/bench_operations.h"
-#include "models/optimizer.h"
-#include "models/transformer.h"
+#include "models/bench_serve.h"
+#include "models/race.h"
+#include "models/training.h"
 
-enum { THREADS_MOST = 1024, ROUNDS_MOST = 1000 };
-
-/* GFLOP/s over the rounds of a measurement. */
-struct rate {
-    double median, low, high;
-};
+enum { THREADS_MOST = 1024 };
 
 /* One kind of work and what it reached. */
 struct result {
@@ -32,7 +27,8 @@ struct result {
 /* What is measured, and how. */
 struct bench {
     const struct kernels *kernels;
-    int threads, rounds, cpu_time;
+    struct stopwatch watch;
+    int rounds;
     int probe_rounds, repeats_most; /* of the probe's loop; of one task in a round */
     double least;                   /* operations of a round, unless that is too many repeats */
     double *peaks;                  /* a probe of the ceiling beside every round */
@@ -43,47 +39,9 @@ struct bench {
 
 typedef void timed(void *context);
 
-/* Wall-clock seconds; with cpu_time this process's processor seconds per thread, which other programs disturb
- * less. */
-static double seconds(const struct bench *bench) {
-    struct timespec time;
-
-    clock_gettime(bench->cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &time);
-    return ((double)time.tv_sec + 1e-9 * (double)time.tv_nsec) / (bench->cpu_time ? bench->threads : 1);
-}
-
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static struct rate rate_of(double *samples, int count) {
-    qsort(samples, count, sizeof *samples, by_size);
-    return (struct rate){count % 2 ? samples[count / 2] : (samples[count / 2 - 1] + samples[count / 2]) / 2,
-                         samples[0], samples[count - 1]};
-}
-
-static int is_device(const struct bench *bench) {
-    return strncmp(bench->kernels->name, "cpu", 3) != 0;
-}
-
-/* GFLOP/s of all threads, or the device, doing nothing but multiply-adds in registers. */
-static double probe_peak(const struct bench *bench) {
-    double from = seconds(bench), operations = 0;
-
-#pragma omp parallel num_threads(is_device(bench) ? 1 : bench->threads) reduction(+ : operations)
-    {
-        float out;
-
-        operations += (double)bench->kernels->peak(&out, bench->probe_rounds);
-    }
-    return operations / (seconds(bench) - from) / 1e9;
-}
-
 static void add_probe(struct bench *bench) {
     bench->peaks = xrealloc(bench->peaks, (size_t)bench->peak_count + 1, sizeof *bench->peaks);
-    bench->peaks[bench->peak_count++] = probe_peak(bench);
+    bench->peaks[bench->peak_count++] = probe_peak(bench->kernels, &bench->watch, bench->probe_rounds);
 }
 
 /* Rounds of at least bench->least operations each, after one that warms up, each with a probe of the ceiling.
@@ -96,11 +54,11 @@ static struct rate measure(struct bench *bench, timed *task, void *context, doub
     task(context);
     bench->kernels->sync();
     for (int r = 0; r < bench->rounds; r++) {
-        double from = seconds(bench);
+        double from = stopwatch_seconds(&bench->watch);
 
         for (int i = 0; i < repeats; i++) task(context);
         bench->kernels->sync();
-        samples[r] = operations * repeats / (seconds(bench) - from) / 1e9;
+        samples[r] = operations * repeats / (stopwatch_seconds(&bench->watch) - from) / 1e9;
         add_probe(bench);
     }
     rate = rate_of(samples, bench->rounds);
@@ -253,128 +211,37 @@ static int bench_decode(struct bench *bench, struct error *err) {
     return 0;
 }
 
-/* A GPT-2 and the batch of a training step. */
-struct training_shape {
-    const char *kind;
-    int layers, width, vocab, rows, length;
-};
-
-/* The models the figures of others are for: 14 and 124 million parameters. */
-static const struct training_shape train_small = {"14M 8x128", 6, 384, 8192, 8, 128},
-                                   train_wide = {"14M 64x128", 6, 384, 8192, 64, 128},
-                                   train_gpt2 = {"124M 8x1024", 12, 768, 50257, 8, 1024};
-
-struct training {
-    const struct training_shape *shape;
-    struct model *model;
-    struct optimizer optimizer;
-    struct trunk *trunk;
-    struct batch batch;
-    int *position, *target, tokens, failed;
+/* A step that was asked for, and why there are no more. */
+struct steps {
+    struct training training;
+    int failed;
     struct error err;
 };
 
-static void mean_loss(void *context, int first, int count, const float *logprob, const float *entropy,
-                      float *slope, float *entropy_slope) {
-    const struct training *training = context;
-
-    (void)first;
-    (void)logprob;
-    (void)entropy;
-    (void)entropy_slope;
-    for (int i = 0; i < count; i++) slope[i] = -1.0f / (float)training->tokens;
-}
-
 static void run_step(void *context) {
-    struct training *training = context;
+    struct steps *steps = context;
 
-    if (training->failed) return;
-    training->failed = trunk_forward(training->trunk, &training->batch, 1, &training->err);
-    if (training->failed) return;
-    head_train(training->trunk, training->position, training->target, training->tokens, &SAMPLING_PLAIN, 0,
-               mean_loss, training, NULL, NULL);
-    trunk_backward(training->trunk);
-    optimizer_update(&training->optimizer, training->model, 1e-4f);
+    if (!steps->failed) steps->failed = training_step(&steps->training, &steps->err);
 }
 
-static void training_free(struct training *training) {
-    batch_free(&training->batch);
-    free(training->position);
-    free(training->target);
-    if (training->trunk) trunk_free(training->trunk);
-    if (training->model) optimizer_free(&training->optimizer, training->model);
-    if (training->model) model_free(training->model);
-}
-
-static void make_rows(struct training *training) {
-    const struct training_shape *shape = training->shape;
-    struct rng rng = rng_stream(1, "bench", 3, 0);
-    int *row = xcalloc((size_t)shape->length, sizeof *row), at = 0;
-
-    training->tokens = shape->rows * shape->length;
-    training->position = xcalloc((size_t)training->tokens, sizeof *training->position);
-    training->target = xcalloc((size_t)training->tokens, sizeof *training->target);
-    for (int r = 0; r < shape->rows; r++) {
-        for (int t = 0; t < shape->length; t++) {
-            row[t] = rng_below(&rng, shape->vocab);
-            training->target[at] = rng_below(&rng, shape->vocab);
-            training->position[at] = at;
-            at++;
-        }
-        batch_add(&training->batch, row, shape->length);
-    }
-    free(row);
-}
-
-static int training_create(struct training *training, const struct training_shape *shape,
-                           const struct kernels *kernels, struct error *err) {
-    struct config config;
-
-    *training = (struct training){.shape = shape};
-    if (config_family(&config, "gpt2", err)) return -1;
-    config.vocab = shape->vocab;
-    config.context = shape->length;
-    config.layers = shape->layers;
-    config.width = shape->width;
-    config.head_size = 64;
-    config.heads = config.kv_heads = shape->width / 64;
-    config.ffn = 4 * shape->width;
-    if (config_check(&config, err) || model_create(&training->model, &config, kernels, err)) goto out;
-    model_init(training->model, 1);
-    if (model_train(training->model, err) || optimizer_create(&training->optimizer, training->model, err))
-        goto out;
-    if (trunk_create(&training->trunk, training->model, 0, err)) goto out;
-    make_rows(training);
-    return 0;
-out:
-    training_free(training);
-    return -1;
-}
-
-/* Forward and backward of the products and of causal attention, as the literature counts them. */
-static double step_operations(const struct training *training) {
-    const struct training_shape *shape = training->shape;
-    double width = shape->width, layers = shape->layers;
-
-    return training->tokens *
-           (6 * (12 * width * width * layers + shape->vocab * width) + 6 * shape->length * width * layers);
-}
-
-static int bench_train(struct bench *bench, const struct training_shape *shape, struct error *err) {
-    struct training training;
-    struct result result = {.part = "train", .kind = shape->kind};
+static int bench_train(struct bench *bench, const struct race_model *shape, int rows, int length,
+                       const char *kind, struct error *err) {
+    struct steps steps = {0};
+    struct result result = {.part = "train", .kind = kind};
+    struct model *model;
     double operations;
     int status = 0;
 
-    if (training_create(&training, shape, bench->kernels, err)) return -1;
-    operations = step_operations(&training);
-    result.rate = measure(bench, run_step, &training, operations);
-    result.per_second = result.rate.median * 1e9 / operations * training.tokens;
-    if (training.failed)
-        status = fail(err, "%s", training.err.message);
+    if (race_model_create(&model, shape, bench->kernels, err)) return -1;
+    if (training_create(&steps.training, model, rows, length, err)) return -1;
+    operations = training_operations(&model->config, steps.training.tokens, length);
+    result.rate = measure(bench, run_step, &steps, operations);
+    result.per_second = result.rate.median * 1e9 / operations * steps.training.tokens;
+    if (steps.failed)
+        status = fail(err, "%s", steps.err.message);
     else
         add_result(bench, result);
-    training_free(&training);
+    training_free(&steps.training);
     return status;
 }
 
@@ -428,7 +295,7 @@ static void print_table(const struct bench *bench, FILE *out) {
 
     fprintf(out,
             "%s, %d thread%s; GFLOP/s, peak of single precision, geometric means of %d rounds' medians\n",
-            bench->kernels->name, bench->threads, bench->threads > 1 ? "s" : "", bench->rounds);
+            bench->kernels->name, bench->watch.threads, bench->watch.threads > 1 ? "s" : "", bench->rounds);
     fprintf(out, "%-8s %-11s %9s %9s %9s %8s\n", "", "", "median", "low", "high", "of peak");
     fprintf(out, "%-8s %-11s %9.1f %9.1f %9.1f\n", "peak", "probe", peak.median, peak.low, peak.high);
     print_part(bench, out, "matmul", peak.median);
@@ -458,13 +325,19 @@ static void add_means(const struct bench *bench, struct node *root, double peak)
     }
 }
 
+static void print_node(struct node *node, FILE *out) {
+    char *text = node_json(node, 2);
+
+    fprintf(out, "%s\n", text);
+    free(text);
+}
+
 static void print_json(const struct bench *bench, FILE *out) {
     struct rate peak = rate_of(bench->peaks, bench->peak_count);
     struct node *root = node_new(NODE_MAP), *list;
-    char *text;
 
     node_add_text(root, "backend", bench->kernels->name);
-    node_add_number(root, "threads", bench->threads);
+    node_add_number(root, "threads", bench->watch.threads);
     node_add_number(root, "rounds", bench->rounds);
     add_rate(node_add(root, "peak", NODE_MAP), peak, peak.median);
     add_means(bench, root, peak.median);
@@ -484,9 +357,7 @@ static void print_json(const struct bench *bench, FILE *out) {
         add_rate(one, result->rate, peak.median);
     }
     if (bench->operations.count) operations_json(&bench->operations, node_add(root, "operations", NODE_LIST));
-    text = node_json(root, 2);
-    fprintf(out, "%s\n", text);
-    free(text);
+    print_node(root, out);
     node_free(root);
 }
 
@@ -495,32 +366,69 @@ static int bench_parts(struct bench *bench, const char *what, struct error *err)
 
     if (!all && strcmp(what, "matmul") && strcmp(what, "decode") && strcmp(what, "train") &&
         strcmp(what, "gpt2") && strcmp(what, "operations"))
-        return fail(err, "cannot bench '%s': it is matmul, decode, train, gpt2, operations or all", what);
+        return fail(err,
+                    "cannot bench '%s': it is matmul, decode, train, gpt2, operations, all, compare or serve",
+                    what);
     if ((all || !strcmp(what, "matmul")) && bench_matmul(bench, err)) return -1;
     if ((all || !strcmp(what, "decode")) && bench_decode(bench, err)) return -1;
-    if ((all || !strcmp(what, "train")) && bench_train(bench, &train_small, err)) return -1;
-    if ((all || !strcmp(what, "train")) && is_device(bench) && bench_train(bench, &train_wide, err))
+    if ((all || !strcmp(what, "train")) && bench_train(bench, &race_small, 8, 128, "14M 8x128", err))
         return -1;
-    if (!strcmp(what, "gpt2") && bench_train(bench, &train_gpt2, err)) return -1;
+    if ((all || !strcmp(what, "train")) && is_device(bench->kernels) &&
+        bench_train(bench, &race_small, 64, 128, "14M 64x128", err))
+        return -1;
+    if (!strcmp(what, "gpt2") && bench_train(bench, &race_gpt2, 8, 1024, "124M 8x1024", err)) return -1;
     if (strcmp(what, "operations")) return 0;
     for (int r = 0; r <= bench->rounds; r++) add_probe(bench);
-    return operations_measure(&bench->operations, bench->kernels, is_device(bench) ? 8 : 1, bench->rounds,
-                              rate_of(bench->peaks, bench->peak_count).median, err);
+    return operations_measure(&bench->operations, bench->kernels, is_device(bench->kernels) ? 8 : 1,
+                              bench->rounds, rate_of(bench->peaks, bench->peak_count).median, err);
 }
 
-static int run(const struct arguments *arguments, struct error *err) {
+/* The command line, for the record. */
+static char *command_line(const struct arguments *arguments) {
+    struct text line = {0};
+
+    text_printf(&line, "pyrite bench");
+    for (int i = 0; i < arguments->count; i++) text_printf(&line, " %s", arguments->words[i]);
+    for (int i = 0; i < arguments->flag_count; i++)
+        text_printf(&line, " --%s%s%s", arguments->flags[i]->name, arguments->values[i] ? " " : "",
+                    arguments->values[i] ? arguments->values[i] : "");
+    return line.data;
+}
+
+static int compare(const struct arguments *arguments, const struct stopwatch *watch, struct error *err) {
+    char *line = command_line(arguments);
+    struct race_options options = {.python = argument_value(arguments, "python", "python3"),
+                                   .only = argument_value(arguments, "only", NULL),
+                                   .folder = argument_value(arguments, "folder", NULL),
+                                   .out_path = argument_value(arguments, "out", NULL),
+                                   .document = argument_value(arguments, "write", NULL),
+                                   .watch = *watch,
+                                   .command = line};
+    struct node *results = node_new(NODE_MAP);
+    int status = argument_int(arguments, "rounds", 0, 0, ROUNDS_MOST, &options.rounds, err);
+
+    if (!status) status = race_run(&options, results, err);
+    if (argument_given(arguments, "json"))
+        print_node(results, arguments->out);
+    else if (!status)
+        race_markdown(results, arguments->out);
+    node_free(results);
+    free(line);
+    return status;
+}
+
+static int measure_kernels(const struct arguments *arguments, const struct stopwatch *watch,
+                           struct error *err) {
     const char *device = argument_value(arguments, "device", "cpu");
-    struct bench bench = {.kernels = kernels_find(device), .cpu_time = argument_given(arguments, "cpu-time")};
+    struct bench bench = {.kernels = kernels_find(device), .watch = *watch};
     int status;
 
     if (!bench.kernels) return fail(err, "%s; cpu is always there", kernels_missing(device));
-    if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &bench.threads, err))
-        return -1;
     if (argument_int(arguments, "rounds", 5, 1, ROUNDS_MOST, &bench.rounds, err)) return -1;
-    bench.probe_rounds = is_device(&bench) ? 200 : 400000;
-    bench.repeats_most = is_device(&bench) ? 500 : 1000;
-    bench.least = is_device(&bench) ? 2e11 : 5e7;
-    kernels_threads(bench.threads);
+    bench.probe_rounds = is_device(bench.kernels) ? 200 : 400000;
+    bench.repeats_most = is_device(bench.kernels) ? 500 : 1000;
+    bench.least = is_device(bench.kernels) ? 2e11 : 5e7;
+    kernels_threads(bench.watch.threads);
     status = bench_parts(&bench, arguments->count ? arguments->words[0] : "all", err);
     if (!status && argument_given(arguments, "json"))
         print_json(&bench, arguments->out);
@@ -532,24 +440,41 @@ static int run(const struct arguments *arguments, struct error *err) {
     return status;
 }
 
+static int run(const struct arguments *arguments, struct error *err) {
+    const char *what = arguments->count ? arguments->words[0] : "all";
+    struct stopwatch watch = {.cpu_time = argument_given(arguments, "cpu-time")};
+
+    if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &watch.threads, err))
+        return -1;
+    if (!strcmp(what, "compare")) return compare(arguments, &watch, err);
+    if (strcmp(what, "serve")) return measure_kernels(arguments, &watch, err);
+    bench_serve(stdin, arguments->out, &watch);
+    return 0;
+}
+
 static const struct flag flags[] = {
     {"threads", 'j', "N", "threads to use (default: all processors)"},
-    {"rounds", 0, "N", "timed rounds of each measurement (default: 5)"},
+    {"rounds", 0, "N", "timed rounds of each measurement (default: 5; of compare: as many as it takes)"},
     {"device", 0, "NAME",
      "cpu, cpu-bf16, or pinned: cpu-avx512, cpu-avx2, cpu-portable, cpu-avx512bf16, cpu-avx512-bf16, "
      "cpu-avx2-bf16, cpu-portable-bf16; cuda, cuda-bf16 (default: cpu)"},
     {"cpu-time", 0, NULL, "time by processor seconds, for a machine that others use too"},
     {"json", 0, NULL, "print everything measured as JSON"},
+    {"python", 0, "FILE", "compare: the interpreter that has the other programs (default: python3)"},
+    {"only", 0, "TEXT", "compare: only work whose name has this in it"},
+    {"out", 0, "FILE", "compare: everything measured as JSON, written after each piece of work"},
+    {"write", 0, "FILE", "compare: put the tables into this Markdown file, between its marks"},
+    {"folder", 0, "FOLDER", "compare: keep the weights there for the next time (default: none is kept)"},
     {0},
 };
 
 const struct command command_bench = {
     .name = "bench",
-    .summary = "measure this machine: matrix products, decoding, a training step",
-    .usage = "[matmul|decode|train|gpt2|operations|all]",
+    .summary = "measure this machine, and race other programs on it",
+    .usage = "[matmul|decode|train|gpt2|operations|all|compare|serve]",
     .description =
-        "Measures single-precision speed and compares it with the machine's peak, which is probed in the "
-        "same run "
+        "Measures the kernels' speed and compares it with the machine's peak, which is probed in the same "
+        "run "
         "by multiply-adds that stay in registers.\n\n"
         "matmul: the products of transformer layers of width 256, 512 and 768 for 512, 2048 and 4096 tokens, "
         "forward and both gradients. decode: products of few rows with packed weights of width 768. train: a "
@@ -559,7 +484,16 @@ const struct command command_bench = {
         "8 "
         "rows of 1024; operations, every other operation beside its floor, which is its bytes at the "
         "bandwidth or "
-        "its arithmetic at the peak that the same run measured, whichever takes longer.",
+        "its arithmetic at the peak that the same run measured, whichever takes longer.\n\n"
+        "compare: a race in turns against PyTorch and llama.cpp, which the interpreter named by --python "
+        "must have "
+        "(pip install torch llama-cpp-python gguf numpy; what is missing is said, and the others run): "
+        "training "
+        "steps, rollouts, a PPO iteration, memory. Prints tables in Markdown with ratios, shares of the "
+        "probed peaks "
+        "and spreads; about 12 minutes, less with --rounds or --only. serve: takes part in such a race, a "
+        "line of "
+        "JSON in and a line of JSON out.",
     .flags = flags,
     .least_words = 0,
     .most_words = 1,

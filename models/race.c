@@ -1,0 +1,387 @@
+#define _GNU_SOURCE /* mkdtemp */
+#include "models/race.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/companion.h"
+#include "harness/file.h"
+#include "harness/progress.h"
+#include "harness/version.h"
+#include "harness/worker.h"
+#include "models/peer_script.h"
+#include "models/work.h"
+
+enum { HELLO = 120, OPEN = 300, TURN = 300 }; /* seconds after which a peer is given up */
+
+/* A contender's process. */
+struct peer {
+    struct companion companion;
+    int started;
+    char trouble[512]; /* why it cannot run; "" if it can */
+};
+
+struct race {
+    const struct race_options *options;
+    struct node *results;
+    char *folder, *script, *log;
+    struct peer peers[PEERS];
+    double *peaks[2], *bandwidths; /* f32, bf16: GFLOP/s; bytes a second; one of every round */
+    int peak_count[2], bandwidth_count;
+};
+
+static const char *const peer_words[PEERS] = {"", "pytorch", "pytorch-as-installed", "llama.cpp"};
+static const char *const precisions[2] = {"f32", "bf16"}, *const devices[2] = {"cpu", "cpu-bf16"};
+
+/* Asks a peer and reads its answer; NULL with err set also when the answer is an error. */
+static struct node *ask(struct companion *companion, const struct node *request, double seconds,
+                        struct error *err) {
+    char *line = node_json(request, 0), *reply = companion_ask(companion, line, seconds, err);
+    struct node *answer = reply ? document_parse_json(reply, strlen(reply), companion->name, 1, err) : NULL;
+    const char *error = node_text(answer, "error", NULL);
+
+    free(line);
+    free(reply);
+    if (!error) return answer;
+    fail(err, "%s", error);
+    node_free(answer);
+    return NULL;
+}
+
+static struct node *request(const char *what, const char *key) {
+    struct node *map = node_new(NODE_MAP);
+
+    node_add_text(map, "do", what);
+    if (key) node_add_text(map, "key", key);
+    return map;
+}
+
+static int start(const struct race *race, enum race_peer peer, struct companion *companion,
+                 struct error *err) {
+    const struct race_options *options = race->options;
+    char threads[32], self[4096] = "";
+    const char *const ours[] = {
+        self, "bench", "serve", threads, options->watch.cpu_time ? "--cpu-time" : NULL, NULL};
+    const char *const theirs[] = {options->python,
+                                  race->script,
+                                  peer_words[peer],
+                                  threads,
+                                  options->watch.cpu_time ? "--cpu-time" : NULL,
+                                  NULL};
+    struct child child = {.words = peer == PEER_PYRITE ? ours : theirs, .complaints = fopen(race->log, "ae")};
+    int status;
+
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+        return fail(err, "cannot find this program's file");
+    snprintf(threads, sizeof threads, "--threads=%d", options->watch.threads);
+    status = companion_open(companion, &child, err);
+    if (child.complaints) fclose(child.complaints);
+    return status;
+}
+
+/* The peer's process, running; NULL if it cannot, and then peer->trouble says why. */
+static struct peer *ready(struct race *race, enum race_peer which) {
+    struct peer *peer = &race->peers[which];
+    struct node *hello, *answer, *programs;
+    struct error err = {0};
+
+    if (peer->started) return peer->trouble[0] ? NULL : peer;
+    peer->started = 1;
+    hello = request("hello", NULL);
+    answer = start(race, which, &peer->companion, &err) ? NULL : ask(&peer->companion, hello, HELLO, &err);
+    programs = (struct node *)node_get(race->results, "programs");
+    if (answer) node_add_copy(programs, NULL, answer);
+    if (!answer) {
+        snprintf(peer->trouble, sizeof peer->trouble, "%.500s", err.message);
+        progress_notice("%s: %s", which ? peer_words[which] : "pyrite", err.message);
+    }
+    node_free(hello);
+    node_free(answer);
+    return peer->trouble[0] ? NULL : peer;
+}
+
+/* A contender's part of a heat: {"name", "precision", "told", "turns"} or {"name", "error"}. */
+struct entry {
+    int contender, alive;
+    char key[32];
+    struct node *node, *turns;
+};
+
+static void lose(struct entry *entry, const char *why) {
+    entry->alive = 0;
+    node_set_text(entry->node, "error", why);
+    progress_notice("%s: %s", contenders[entry->contender].name, why);
+}
+
+static char *weights_of(const struct race *race, const struct race_model *model) {
+    return path_join(race->folder, model->name);
+}
+
+static void add_order(struct node *request, const struct race *race, const struct heat *heat, int equal) {
+    struct node *order = node_add(request, "order", NODE_MAP);
+    const struct {
+        const char *name;
+        int value;
+    } numbers[] = {{"rows", heat->rows},
+                   {"length", heat->length},
+                   {"prompt", heat->prompt},
+                   {"fresh", equal ? (heat->fresh + heat->shortest) / 2 : heat->fresh},
+                   {"shortest", equal ? 0 : heat->shortest},
+                   {"slots", heat->slots},
+                   {"epochs", heat->epochs},
+                   {"minibatch", heat->minibatch}};
+    char *folder = weights_of(race, heat->model);
+
+    node_add_text(order, "weights", folder);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].value) node_add_number(order, numbers[i].name, numbers[i].value);
+    free(folder);
+}
+
+static struct node *opening(const struct race *race, const struct heat *heat, const struct entry *entry) {
+    const struct contender *contender = &contenders[entry->contender];
+    struct node *open = request("open", entry->key);
+
+    node_add_text(open, "work", heat->work);
+    node_add_text(open, "mode", contender->mode);
+    add_order(open, race, heat, contender->equal);
+    return open;
+}
+
+static void open_entry(struct race *race, const struct heat *heat, struct entry *entry, int contender,
+                       struct node *list) {
+    struct peer *peer = ready(race, contenders[contender].peer);
+    struct error err = {0};
+    struct node *open, *told;
+
+    *entry = (struct entry){.contender = contender, .alive = 1};
+    snprintf(entry->key, sizeof entry->key, "%d", contender);
+    entry->node = node_add(list, NULL, NODE_MAP);
+    node_add_text(entry->node, "name", contenders[contender].name);
+    node_add_text(entry->node, "precision", contenders[contender].precision);
+    if (!peer) {
+        lose(entry, race->peers[contenders[contender].peer].trouble);
+        return;
+    }
+    open = opening(race, heat, entry);
+    told = ask(&peer->companion, open, OPEN, &err);
+    node_free(open);
+    if (!told) {
+        lose(entry, err.message);
+        return;
+    }
+    node_add_copy(entry->node, "told", told);
+    node_free(told);
+    entry->turns = node_add(entry->node, "turns", NODE_LIST);
+}
+
+static void take_turn(struct race *race, const struct heat *heat, struct entry *entry) {
+    struct peer *peer = &race->peers[contenders[entry->contender].peer];
+    struct node *turn = request("turn", entry->key), *told;
+    struct error err = {0};
+
+    node_add_number(turn, "repeats", contenders[entry->contender].peer == PEER_INSTALLED ? 1 : heat->repeats);
+    told = ask(&peer->companion, turn, TURN, &err);
+    if (told)
+        node_add_copy(entry->turns, NULL, told);
+    else
+        lose(entry, err.message);
+    node_free(turn);
+    node_free(told);
+}
+
+static void close_entry(struct race *race, const struct entry *entry) {
+    struct peer *peer = &race->peers[contenders[entry->contender].peer];
+    struct node *close = request("close", entry->key);
+    struct error err;
+
+    if (peer->companion.pid && entry->turns) node_free(ask(&peer->companion, close, OPEN, &err));
+    node_free(close);
+}
+
+static double *append(double *samples, int *count, double value) {
+    samples = xrealloc(samples, (size_t)*count + 1, sizeof *samples);
+    samples[(*count)++] = value;
+    return samples;
+}
+
+/* The ceilings, beside every round: some 50 ms of each. */
+static void probe(struct race *race) {
+    const struct stopwatch *watch = &race->options->watch;
+
+    for (int i = 0; i < 2; i++) {
+        const struct kernels *kernels = kernels_find(devices[i]);
+
+        if (kernels)
+            race->peaks[i] =
+                append(race->peaks[i], &race->peak_count[i], probe_peak(kernels, watch, PROBE_ROUNDS));
+    }
+    race->bandwidths =
+        append(race->bandwidths, &race->bandwidth_count, probe_bandwidth(watch, (size_t)256 << 20));
+}
+
+static void set_rate(struct node *results, const char *key, const double *samples, int count) {
+    double *copy = xcalloc((size_t)count + 1, sizeof *copy);
+    struct node *map = (struct node *)node_get(node_get(results, "ceilings"), key);
+    struct rate rate;
+
+    if (count) memcpy(copy, samples, (size_t)count * sizeof *copy);
+    rate = rate_of(copy, count);
+    free(copy);
+    if (!map) {
+        map = node_add((struct node *)node_get(results, "ceilings"), key, NODE_MAP);
+        for (int i = 0; i < 4; i++)
+            node_add_number(map, (const char *const[]){"median", "low", "high", "probes"}[i], 0);
+    }
+    map->first->number = rate.median;
+    map->first->next->number = rate.low;
+    map->first->next->next->number = rate.high;
+    map->last->number = count;
+}
+
+static int save(struct race *race, struct error *err) {
+    const struct race_options *options = race->options;
+
+    for (int i = 0; i < 2; i++) set_rate(race->results, precisions[i], race->peaks[i], race->peak_count[i]);
+    set_rate(race->results, "bandwidth", race->bandwidths, race->bandwidth_count);
+    if (options->out_path && document_write(options->out_path, race->results, err)) return -1;
+    return options->document ? race_document(race->results, options->document, err) : 0;
+}
+
+static void run_rounds(struct race *race, const struct heat *heat, struct entry *entries, int count) {
+    int most = race->options->rounds ? race->options->rounds : heat->rounds;
+    double began = monotonic_seconds();
+
+    for (int round = 0; round < most; round++) {
+        if (round >= 3 && monotonic_seconds() - began > heat->seconds) break;
+        probe(race);
+        for (int i = 0; i < count; i++) {
+            struct entry *entry = &entries[(i + round) % count];
+
+            if (entry->alive) take_turn(race, heat, entry);
+        }
+        progress_update(round + 1, "%s", heat->name);
+    }
+}
+
+/* A process for each, which does the work once or twice and ends; its peak memory. */
+static void measure_memory(struct race *race, const struct heat *heat, struct node *list) {
+    for (int c = 0; c < CONTENDERS; c++) {
+        struct entry entry = {.contender = c, .key = "0"};
+        struct companion companion = {0};
+        struct node *open, *told = NULL;
+        struct error err = {0};
+
+        if (!(heat->who >> c & 1)) continue;
+        entry.node = node_add(list, NULL, NODE_MAP);
+        node_add_text(entry.node, "name", contenders[c].name);
+        open = opening(race, heat, &entry);
+        if (!start(race, contenders[c].peer, &companion, &err)) told = ask(&companion, open, OPEN, &err);
+        companion_close(&companion);
+        if (told)
+            node_add_number(entry.node, "peak_bytes", companion.peak_bytes);
+        else
+            lose(&entry, err.message);
+        node_free(open);
+        node_free(told);
+    }
+}
+
+/* Random weights, as every contender reads them. */
+static int write_weights(const struct race *race, const struct race_model *shape, struct error *err) {
+    char *folder = weights_of(race, shape), *file = path_join(folder, "model.safetensors");
+    struct model *model = NULL;
+    int status = -1;
+
+    if (file_exists(file)) {
+        status = 0;
+        goto out;
+    }
+    if (race_model_create(&model, shape, kernels_find("cpu"), err)) goto out;
+    status = folder_make(folder, err) ? -1 : model_save(model, folder, 32, err);
+out:
+    model_free(model);
+    free(file);
+    free(folder);
+    return status;
+}
+
+static int run_heat(struct race *race, const struct heat *heat, struct error *err) {
+    struct node *map = node_add((struct node *)node_get(race->results, "heats"), NULL, NODE_MAP), *list;
+    struct entry entries[CONTENDERS];
+    int count = 0;
+
+    node_add_text(map, "name", heat->name);
+    list = node_add(map, "entries", NODE_LIST);
+    if (write_weights(race, heat->model, err)) return -1;
+    progress_begin(heat->name, race->options->rounds ? race->options->rounds : heat->rounds, "rounds");
+    if (heat->memory) measure_memory(race, heat, list);
+    for (int c = 0; c < CONTENDERS && !heat->memory; c++)
+        if (heat->who >> c & 1) open_entry(race, heat, &entries[count++], c, list);
+    run_rounds(race, heat, entries, count);
+    for (int i = 0; i < count; i++) close_entry(race, &entries[i]);
+    progress_end();
+    return save(race, err);
+}
+
+static void describe(struct race *race) {
+    time_t now = time(NULL);
+    char date[64];
+
+    strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime(&now));
+    node_add_text(race->results, "date", date);
+    node_add_text(race->results, "command", race->options->command);
+    node_add_number(race->results, "threads", race->options->watch.threads);
+    node_add_bool(race->results, "cpu_time", race->options->watch.cpu_time);
+    version_processor(node_add(race->results, "machine", NODE_MAP));
+    node_add(race->results, "ceilings", NODE_MAP);
+    node_add(race->results, "programs", NODE_LIST);
+    node_add(race->results, "heats", NODE_LIST);
+}
+
+static int prepare(struct race *race, struct error *err) {
+    char template[] = "/tmp/pyrite-race-XXXXXX";
+
+    if (race->options->folder) {
+        race->folder = xstrdup(race->options->folder);
+        if (folder_make(race->folder, err)) return -1;
+    } else if (!mkdtemp(template)) {
+        return fail(err, "cannot make a folder in /tmp; --folder names one");
+    } else {
+        race->folder = xstrdup(template);
+    }
+    race->script = path_join(race->folder, "peers.py");
+    race->log = path_join(race->folder, "peers.log");
+    return file_write(race->script, peers_py, strlen(peers_py), err);
+}
+
+static void race_free(struct race *race) {
+    struct error ignored;
+
+    for (int i = 0; i < PEERS; i++) companion_close(&race->peers[i].companion);
+    if (race->folder && !race->options->folder) folder_remove(race->folder, &ignored);
+    for (int i = 0; i < 2; i++) free(race->peaks[i]);
+    free(race->bandwidths);
+    free(race->folder);
+    free(race->script);
+    free(race->log);
+}
+
+int race_run(const struct race_options *options, struct node *results, struct error *err) {
+    struct race race = {.options = options, .results = results};
+    int status, ran = 0;
+
+    describe(&race);
+    status = prepare(&race, err);
+    for (const struct heat *heat = heats; heat->name && !status; heat++) {
+        if (options->only && !strstr(heat->name, options->only)) continue;
+        status = run_heat(&race, heat, err);
+        ran++;
+    }
+    if (!status && !ran) status = fail(err, "no work has \"%s\" in its name", options->only);
+    race_free(&race);
+    return status;
+}

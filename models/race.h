@@ -1,0 +1,102 @@
+/* The race of `pyrite bench compare`: this program, PyTorch and llama.cpp do the same work in turns, each in
+   a process that stays warm; and the tables made of what it measured. */
+#ifndef MODELS_RACE_H
+#define MODELS_RACE_H
+
+#include <stdio.h>
+
+#include "harness/document.h"
+#include "models/bench.h"
+#include "models/model.h"
+
+enum { ROUNDS_MOST = 1000, PROBE_ROUNDS = 8000000 };
+
+enum race_peer { PEER_PYRITE, PEER_PYTORCH, PEER_INSTALLED, PEER_LLAMA, PEERS };
+
+/* A program with a setting. */
+struct contender {
+    const char *name;
+    enum race_peer peer;
+    const char *mode;      /* what its process is asked for */
+    const char *precision; /* "f32" or "bf16": of which peak it has a share */
+    int equal;             /* responses of the mean of the lengths asked for */
+};
+enum {
+    PYRITE_F32,
+    PYRITE_BF16,
+    PYTORCH_F32,
+    PYTORCH_BF16,
+    INSTALLED_F32,
+    LLAMA_F32,
+    LLAMA_F16,
+    LLAMA_BF16,
+    LLAMA_Q8,
+    EQUAL_F32,
+    EQUAL_BF16,
+    CONTENDERS
+};
+extern const struct contender contenders[CONTENDERS];
+
+struct race_model {
+    const char *name;
+    int layers, width, vocab, context;
+};
+
+/* The models that the figures of others are for: 14 and 124 million parameters. */
+extern const struct race_model race_small, race_gpt2;
+/* With random weights. */
+int race_model_create(struct model **out, const struct race_model *shape, const struct kernels *kernels,
+                      struct error *err);
+double race_parameters(const struct race_model *model);
+
+/* One kind of work at one size. */
+struct heat {
+    const char *name, *work;
+    const struct race_model *model;
+    int rows, length, prompt, fresh, shortest, slots, epochs, minibatch; /* as in struct order */
+    unsigned who;                                                        /* bits of contenders */
+    int repeats, rounds; /* of the work in a turn; of turns, in turn */
+    double seconds;      /* after which no round begins, if there were three */
+    int memory;          /* 1: what counts is the memory of a process that does nothing else */
+};
+extern const struct heat heats[]; /* ends with {0} */
+
+/* Floating-point operations of the heat's work for each token that is counted. */
+double heat_operations(const struct heat *heat);
+/* Bytes that one step of decoding cannot but read, weights and the cache at its mean length, in bytes a
+ * number. */
+double heat_decode_bytes(const struct heat *heat, double bytes);
+
+/* What the figures should be: a contender's rate over the best of others', or its share of a ceiling. */
+enum bar_kind { BAR_RATIO, BAR_PEAK, BAR_MEMORY };
+struct bar {
+    const char *heat;
+    enum bar_kind kind;
+    int ours;
+    unsigned others;
+    double must, hard; /* 0: none */
+};
+extern const struct bar bars[]; /* ends with {0} */
+
+struct race_options {
+    const char *python; /* the interpreter that has the peers */
+    const char *only;   /* heats whose name has this in it; NULL: all */
+    const char *folder; /* where weights go, and stay; NULL: a temporary one */
+    struct stopwatch watch;
+    int rounds;           /* at most; 0: each heat's own */
+    const char *command;  /* the command line, for the record */
+    const char *out_path; /* the results as JSON, written after every heat; NULL: nowhere */
+    const char
+        *document; /* a Markdown file with a place for the tables, written after every heat; NULL: none */
+};
+
+/* The results as a map, also when it fails half-way. A peer that is missing or fails is in the results with
+   its sentence. */
+int race_run(const struct race_options *options, struct node *results, struct error *err);
+
+/* The tables, in Markdown. */
+void race_markdown(const struct node *results, FILE *out);
+/* Puts the tables between the lines "<!-- NAME -->" and "<!-- end of NAME -->" of a file, name being race. */
+int race_document(const struct node *results, const char *path, struct error *err);
+
+#endif

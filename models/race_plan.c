@@ -1,0 +1,258 @@
+#include <string.h>
+
+#include "models/race.h"
+#include "models/training.h"
+
+const struct contender contenders[CONTENDERS] = {
+    [PYRITE_F32] = {"pyrite f32", PEER_PYRITE, "cpu", "f32", 0},
+    [PYRITE_BF16] = {"pyrite bf16", PEER_PYRITE, "cpu-bf16", "bf16", 0},
+    [PYTORCH_F32] = {"PyTorch f32", PEER_PYTORCH, "f32", "f32", 0},
+    [PYTORCH_BF16] = {"PyTorch bf16", PEER_PYTORCH, "bf16", "bf16", 0},
+    [INSTALLED_F32] = {"PyTorch f32, as installed", PEER_INSTALLED, "f32", "f32", 0},
+    [LLAMA_F32] = {"llama.cpp F32", PEER_LLAMA, "F32", "f32", 0},
+    [LLAMA_F16] = {"llama.cpp F16", PEER_LLAMA, "F16", NULL, 0},
+    [LLAMA_BF16] = {"llama.cpp BF16", PEER_LLAMA, "BF16", "bf16", 0},
+    [LLAMA_Q8] = {"llama.cpp Q8_0", PEER_LLAMA, "Q8_0", NULL, 0},
+    [EQUAL_F32] = {"pyrite f32, equal lengths", PEER_PYRITE, "cpu", "f32", 1},
+    [EQUAL_BF16] = {"pyrite bf16, equal lengths", PEER_PYRITE, "cpu-bf16", "bf16", 1},
+};
+
+const struct race_model race_small = {"S10M", 6, 384, 8192, 256}, race_gpt2 = {"GPT-2", 12, 768, 50257, 1024};
+
+#define BIT(contender) (1u << (contender))
+#define OURS           (BIT(PYRITE_F32) | BIT(PYRITE_BF16))
+#define PYTORCH        (BIT(PYTORCH_F32) | BIT(PYTORCH_BF16))
+#define LLAMA          (BIT(LLAMA_F32) | BIT(LLAMA_F16) | BIT(LLAMA_BF16) | BIT(LLAMA_Q8))
+#define TRAINERS       (OURS | PYTORCH | BIT(INSTALLED_F32))
+#define EQUAL          (BIT(EQUAL_F32) | BIT(EQUAL_BF16))
+
+const struct heat heats[] = {{.name = "train S10M 4 x 64",
+                              .work = "train",
+                              .model = &race_small,
+                              .rows = 4,
+                              .length = 64,
+                              .who = TRAINERS,
+                              .repeats = 6,
+                              .rounds = 7,
+                              .seconds = 20},
+                             {.name = "train S10M 8 x 128",
+                              .work = "train",
+                              .model = &race_small,
+                              .rows = 8,
+                              .length = 128,
+                              .who = TRAINERS,
+                              .repeats = 2,
+                              .rounds = 7,
+                              .seconds = 30},
+                             {.name = "train S10M 16 x 256",
+                              .work = "train",
+                              .model = &race_small,
+                              .rows = 16,
+                              .length = 256,
+                              .who = TRAINERS,
+                              .repeats = 1,
+                              .rounds = 5,
+                              .seconds = 35},
+                             {.name = "train GPT-2 4 x 64",
+                              .work = "train",
+                              .model = &race_gpt2,
+                              .rows = 4,
+                              .length = 64,
+                              .who = TRAINERS,
+                              .repeats = 1,
+                              .rounds = 7,
+                              .seconds = 40},
+                             {.name = "train GPT-2 8 x 128",
+                              .work = "train",
+                              .model = &race_gpt2,
+                              .rows = 8,
+                              .length = 128,
+                              .who = TRAINERS,
+                              .repeats = 1,
+                              .rounds = 5,
+                              .seconds = 75},
+                             {.name = "generate S10M x 1",
+                              .work = "generate",
+                              .model = &race_small,
+                              .rows = 1,
+                              .prompt = 64,
+                              .fresh = 64,
+                              .who = OURS | PYTORCH | LLAMA,
+                              .repeats = 3,
+                              .rounds = 7,
+                              .seconds = 15},
+                             {.name = "generate S10M x 16",
+                              .work = "generate",
+                              .model = &race_small,
+                              .rows = 16,
+                              .prompt = 64,
+                              .fresh = 64,
+                              .who = OURS | PYTORCH | LLAMA,
+                              .repeats = 2,
+                              .rounds = 7,
+                              .seconds = 25},
+                             {.name = "generate S10M x 64",
+                              .work = "generate",
+                              .model = &race_small,
+                              .rows = 64,
+                              .prompt = 64,
+                              .fresh = 64,
+                              .who = OURS | PYTORCH | LLAMA,
+                              .repeats = 1,
+                              .rounds = 5,
+                              .seconds = 40},
+                             {.name = "generate GPT-2 x 1",
+                              .work = "generate",
+                              .model = &race_gpt2,
+                              .rows = 1,
+                              .prompt = 64,
+                              .fresh = 64,
+                              .who = OURS | PYTORCH | LLAMA,
+                              .repeats = 1,
+                              .rounds = 7,
+                              .seconds = 35},
+                             {.name = "generate GPT-2 x 16",
+                              .work = "generate",
+                              .model = &race_gpt2,
+                              .rows = 16,
+                              .prompt = 64,
+                              .fresh = 64,
+                              .who = OURS | PYTORCH | LLAMA,
+                              .repeats = 1,
+                              .rounds = 5,
+                              .seconds = 70},
+                             {.name = "generate GPT-2 x 64",
+                              .work = "generate",
+                              .model = &race_gpt2,
+                              .rows = 64,
+                              .prompt = 64,
+                              .fresh = 64,
+                              .who = OURS | PYTORCH | LLAMA,
+                              .repeats = 1,
+                              .rounds = 3,
+                              .seconds = 150},
+                             {.name = "lengths of 16 to 128, S10M x 192 in 64 places",
+                              .work = "generate",
+                              .model = &race_small,
+                              .rows = 192,
+                              .prompt = 64,
+                              .fresh = 128,
+                              .shortest = 16,
+                              .slots = 64,
+                              .who = OURS | EQUAL,
+                              .repeats = 1,
+                              .rounds = 5,
+                              .seconds = 50},
+                             {.name = "PPO S10M 64 x (64 + 64), 4 epochs",
+                              .work = "ppo",
+                              .model = &race_small,
+                              .rows = 64,
+                              .prompt = 64,
+                              .fresh = 64,
+                              .epochs = 4,
+                              .minibatch = 16,
+                              .who = OURS | PYTORCH,
+                              .repeats = 1,
+                              .rounds = 3,
+                              .seconds = 110},
+                             {.name = "memory of training GPT-2 8 x 128",
+                              .work = "train",
+                              .model = &race_gpt2,
+                              .rows = 8,
+                              .length = 128,
+                              .who = TRAINERS,
+                              .memory = 1},
+                             {0}};
+
+int race_model_create(struct model **out, const struct race_model *shape, const struct kernels *kernels,
+                      struct error *err) {
+    struct config config;
+
+    if (config_family(&config, "gpt2", err)) return -1;
+    config.vocab = shape->vocab;
+    config.context = shape->context;
+    config.layers = shape->layers;
+    config.width = shape->width;
+    config.head_size = 64;
+    config.heads = config.kv_heads = shape->width / 64;
+    config.ffn = 4 * shape->width;
+    if (config_check(&config, err) || model_create(out, &config, kernels, err)) return -1;
+    model_init(*out, 1);
+    return 0;
+}
+
+/* Of a forward pass for one token, the head not counted; causal attention over `length` tokens. */
+static double blocks(const struct race_model *model, double length) {
+    double width = model->width, layers = model->layers;
+
+    return 2 * 12 * width * width * layers + 2 * length * width * layers;
+}
+
+static double head(const struct race_model *model) {
+    return 2.0 * model->vocab * model->width;
+}
+
+/* Prompts and responses through the sampler, thrice through a model to score, three passes (forward and two
+   backward) an epoch; the head on the responses alone, and none on the reward model. */
+static double ppo_operations(const struct heat *heat) {
+    double length = heat->prompt + heat->fresh;
+    double all = blocks(heat->model, length) * length, heads = head(heat->model) * heat->fresh;
+
+    return (all + heads + 3 * all + 2 * heads + 3 * heat->epochs * (all + heads)) / length;
+}
+
+double heat_operations(const struct heat *heat) {
+    const struct race_model *m = heat->model;
+    struct config config = {.layers = m->layers, .width = m->width, .vocab = m->vocab};
+
+    if (!strcmp(heat->work, "train")) return training_operations(&config, 1, heat->length);
+    if (!strcmp(heat->work, "ppo")) return ppo_operations(heat);
+    /* one token against a cache of prompt + half the response on average, twice the causal mean of so many */
+    return blocks(m, 2 * (heat->prompt + 0.5 * heat->fresh)) + head(m);
+}
+
+double race_parameters(const struct race_model *m) {
+    double width = m->width;
+
+    return m->layers * (12 * width * width + 13 * width) + (m->vocab + m->context + 2) * width;
+}
+
+double heat_decode_bytes(const struct heat *heat, double bytes) {
+    const struct race_model *m = heat->model;
+    double width = m->width, layers = m->layers, length = heat->prompt + 0.5 * heat->fresh;
+
+    return bytes *
+           (12 * width * width * layers + m->vocab * width + 2 * heat->rows * length * width * layers);
+}
+
+const struct bar bars[] = {
+    {"train S10M 4 x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 1.7},
+    {"train S10M 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.4, 1.65},
+    {"train S10M 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.0, 0},
+    {"train S10M 8 x 128", BAR_PEAK, PYRITE_BF16, 0, 0.60, 0.72},
+    {"train S10M 8 x 128", BAR_RATIO, PYRITE_F32, BIT(PYTORCH_F32), 1.25, 0},
+    {"train S10M 8 x 128", BAR_PEAK, PYRITE_F32, 0, 0.78, 0.86},
+    {"train GPT-2 4 x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 1.7},
+    {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.3, 1.5},
+    {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.0, 0},
+    {"train GPT-2 8 x 128", BAR_PEAK, PYRITE_BF16, 0, 0.68, 0.78},
+    {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_F32, BIT(PYTORCH_F32), 1.25, 0},
+    {"train GPT-2 8 x 128", BAR_PEAK, PYRITE_F32, 0, 0.83, 0.86},
+    {"generate S10M x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.1, 0},
+    {"generate S10M x 16", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+    {"generate S10M x 16", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+    {"generate S10M x 64", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+    {"generate S10M x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+    {"generate GPT-2 x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.1, 0},
+    {"generate GPT-2 x 1", BAR_MEMORY, PYRITE_BF16, 0, 0.85, 0.92},
+    {"generate GPT-2 x 16", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+    {"generate GPT-2 x 16", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+    {"generate GPT-2 x 64", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+    {"generate GPT-2 x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+    {"generate GPT-2 x 64", BAR_PEAK, PYRITE_BF16, 0, 0, 0.65},
+    {"lengths of 16 to 128, S10M x 192 in 64 places", BAR_RATIO, PYRITE_F32, BIT(EQUAL_F32), 0.8, 0.9},
+    {"lengths of 16 to 128, S10M x 192 in 64 places", BAR_RATIO, PYRITE_BF16, BIT(EQUAL_BF16), 0.8, 0.9},
+    {"PPO S10M 64 x (64 + 64), 4 epochs", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 2.0},
+    {"PPO S10M 64 x (64 + 64), 4 epochs", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.5, 0},
+    {"PPO S10M 64 x (64 + 64), 4 epochs", BAR_PEAK, PYRITE_BF16, 0, 0.55, 0.70},
+    {0}};

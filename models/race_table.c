@@ -1,0 +1,312 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/tabular.h"
+#include "models/race.h"
+
+#define BEGINS "<!-- race -->\n"
+#define ENDS   "<!-- end of race -->\n"
+
+/* A contender's turns in a heat: tokens a second, of all or of decoding alone. */
+struct turns {
+    int count;
+    double rates[ROUNDS_MOST];
+};
+
+static const struct heat *heat_named(const char *name) {
+    for (const struct heat *heat = heats; heat->name; heat++)
+        if (!strcmp(heat->name, name)) return heat;
+    return NULL;
+}
+
+static const struct node *named(const struct node *list, const char *name) {
+    for (const struct node *one = list ? list->first : NULL; one; one = one->next)
+        if (!strcmp(node_text(one, "name", ""), name)) return one;
+    return NULL;
+}
+
+static const struct node *entry_of(const struct node *results, const char *heat, int contender) {
+    return named(node_get(named(node_get(results, "heats"), heat), "entries"), contenders[contender].name);
+}
+
+/* Decoding is what generation is compared by, but not where lengths differ. */
+static int by_decoding(const struct heat *heat) {
+    return !strcmp(heat->work, "generate") && !heat->shortest;
+}
+
+static struct turns turns_of(const struct node *entry, int decoding) {
+    const struct node *list = node_get(entry, "turns");
+    struct turns turns = {0};
+
+    for (const struct node *one = list ? list->first : NULL; one && turns.count < ROUNDS_MOST;
+         one = one->next)
+        turns.rates[turns.count++] = node_number(one, decoding ? "decode_tokens" : "tokens", NAN) /
+                                     node_number(one, decoding ? "decode_seconds" : "seconds", NAN);
+    return turns;
+}
+
+static struct rate rate_of_turns(struct turns turns) {
+    return rate_of(turns.rates, turns.count);
+}
+
+/* Ratios of turns of the same round. */
+static struct rate ratio_of(const struct turns *ours, const struct turns *theirs) {
+    struct turns ratios = {.count = ours->count < theirs->count ? ours->count : theirs->count};
+
+    for (int i = 0; i < ratios.count; i++) ratios.rates[i] = ours->rates[i] / theirs->rates[i];
+    return rate_of_turns(ratios);
+}
+
+static double ceiling(const struct node *results, const char *which) {
+    return node_number(node_get(node_get(results, "ceilings"), which), "median", NAN);
+}
+
+/* Of the peak of the contender's precision. */
+static double share_of_peak(const struct node *results, const struct heat *heat, int contender, double rate) {
+    const char *precision = contenders[contender].precision;
+
+    return precision ? rate * heat_operations(heat) / (1e9 * ceiling(results, precision)) : NAN;
+}
+
+/* Of what reading weights and cache from memory leaves time for. */
+static double share_of_memory(const struct node *results, const struct heat *heat, int contender,
+                              double rate) {
+    double bytes = !strcmp(contenders[contender].precision, "bf16") ? 2 : 4;
+
+    return rate / heat->rows * heat_decode_bytes(heat, bytes) / ceiling(results, "bandwidth");
+}
+
+static void add_number(struct node *row, const char *format, double value) {
+    if (isfinite(value))
+        tabular_cell(row, format, value);
+    else
+        tabular_cell(row, "–");
+}
+
+static void add_rate(struct node *row, struct rate rate, int decimals) {
+    if (isfinite(rate.median))
+        tabular_cell(row, "%.*f [%.*f, %.*f]", decimals, rate.median, decimals, rate.low, decimals,
+                     rate.high);
+    else
+        tabular_cell(row, "–");
+}
+
+static void add_entry(struct tabular *table, const struct node *results, const struct heat *heat,
+                      int contender) {
+    const struct node *entry = entry_of(results, heat->name, contender);
+    int decoding = by_decoding(heat);
+    struct turns turns, rollouts, bf16, f32;
+    struct rate rate;
+    struct node *row;
+
+    if (!entry) return;
+    if (node_text(entry, "error", NULL))
+        tabular_note(table, "%s: %s.", contenders[contender].name, node_text(entry, "error", NULL));
+    turns = turns_of(entry, decoding);
+    if (!turns.count) return;
+    bf16 = turns_of(entry_of(results, heat->name, PYRITE_BF16), decoding);
+    f32 = turns_of(entry_of(results, heat->name, PYRITE_F32), decoding);
+    rate = rate_of_turns(turns);
+    row = tabular_add(table);
+    tabular_cell(row, "%s", contenders[contender].name);
+    add_rate(row, rate, 0);
+    if (decoding) {
+        rollouts = turns_of(entry, 0);
+        add_number(row, "%.0f", rate_of_turns(rollouts).median);
+    }
+    tabular_cell(row, "%d", turns.count);
+    add_number(row, "%.2f", share_of_peak(results, heat, contender, rate.median));
+    add_rate(row, contender == PYRITE_BF16 ? (struct rate){NAN, NAN, NAN} : ratio_of(&bf16, &turns), 2);
+    add_rate(row, contender == PYRITE_F32 ? (struct rate){NAN, NAN, NAN} : ratio_of(&f32, &turns), 2);
+}
+
+/* What shows that the programs do the same: the first loss, the likeliest token. */
+static void note_sameness(struct tabular *table, const struct node *results, const struct heat *heat) {
+    const char *key = !strcmp(heat->work, "train") ? "loss" : "likeliest";
+    struct text text = {0};
+
+    for (int c = 0; c < CONTENDERS; c++) {
+        const struct node *told = node_get(entry_of(results, heat->name, c), "told");
+
+        if (node_get(told, key))
+            text_printf(&text, "%s%s %.6g", text.length ? ", " : "", contenders[c].name,
+                        node_number(told, key, NAN));
+    }
+    if (text.length)
+        tabular_note(table, "%s: %s.",
+                     *key == 'l' && key[1] == 'o' ? "Loss of the first step" : "Likeliest first token",
+                     text.data);
+    free(text.data);
+}
+
+static void write_heat(const struct node *results, const struct heat *heat, FILE *out) {
+    static const char *const plain[] = {"",        "tokens/s",         "turns",
+                                        "of peak", "pyrite bf16 / it", "pyrite f32 / it",
+                                        NULL},
+                             *const decoding[] = {"",        "decoding, tokens/s", "whole rollout",   "turns",
+                                                  "of peak", "pyrite bf16 / it",   "pyrite f32 / it", NULL};
+    struct tabular table = {.title = heat->name, .headings = by_decoding(heat) ? decoding : plain};
+
+    for (int c = 0; c < CONTENDERS; c++)
+        if (heat->who >> c & 1) add_entry(&table, results, heat, c);
+    note_sameness(&table, results, heat);
+    tabular_write(&table, TABULAR_MARKDOWN, out);
+    tabular_free(&table);
+}
+
+static void write_memory(const struct node *results, const struct heat *heat, FILE *out) {
+    static const char *const headings[] = {"", "peak resident memory, MB", "beyond 16 bytes a parameter, MB",
+                                           NULL};
+    struct tabular table = {.title = heat->name, .headings = headings};
+
+    for (int c = 0; c < CONTENDERS; c++) {
+        const struct node *entry = entry_of(results, heat->name, c);
+        double bytes = node_number(entry, "peak_bytes", NAN);
+        struct node *row;
+
+        if (entry && node_text(entry, "error", NULL))
+            tabular_note(&table, "%s: %s.", contenders[c].name, node_text(entry, "error", NULL));
+        if (!isfinite(bytes)) continue;
+        row = tabular_add(&table);
+        tabular_cell(row, "%s", contenders[c].name);
+        add_number(row, "%.0f", bytes / 1e6);
+        add_number(row, "%.0f", (bytes - 16 * race_parameters(heat->model)) / 1e6);
+    }
+    tabular_write(&table, TABULAR_MARKDOWN, out);
+    tabular_free(&table);
+}
+
+/* The contender of the set that is fastest; -1 if none ran. */
+static int fastest(const struct node *results, const struct heat *heat, unsigned set) {
+    double most = 0;
+    int found = -1;
+
+    for (int c = 0; c < CONTENDERS; c++) {
+        double rate = rate_of_turns(turns_of(entry_of(results, heat->name, c), by_decoding(heat))).median;
+
+        if (!(set >> c & 1) || !(rate > most)) continue;
+        most = rate;
+        found = c;
+    }
+    return found;
+}
+
+static struct rate scaled(struct rate rate, double by) {
+    return (struct rate){rate.median * by, rate.low * by, rate.high * by};
+}
+
+/* What the bar is about, and its figure; NaN where something did not run. */
+static struct rate bar_figure(const struct bar *bar, const struct node *results, char *what, size_t room) {
+    const struct heat *heat = heat_named(bar->heat);
+    const char *name = contenders[bar->ours].name;
+    struct turns ours = turns_of(entry_of(results, bar->heat, bar->ours), by_decoding(heat)), theirs;
+    struct rate rate = rate_of_turns(ours);
+    int other;
+
+    snprintf(what, room, "%s, share of its %s", name, bar->kind == BAR_PEAK ? "peak" : "memory floor");
+    if (bar->kind == BAR_PEAK) return scaled(rate, share_of_peak(results, heat, bar->ours, 1));
+    if (bar->kind == BAR_MEMORY) return scaled(rate, share_of_memory(results, heat, bar->ours, 1));
+    other = fastest(results, heat, bar->others);
+    snprintf(what, room, "%s / %s", name, other < 0 ? "?" : contenders[other].name);
+    if (other < 0) return (struct rate){NAN, NAN, NAN};
+    theirs = turns_of(entry_of(results, bar->heat, other), by_decoding(heat));
+    return ratio_of(&ours, &theirs);
+}
+
+static void write_bars(const struct node *results, FILE *out) {
+    static const char *const headings[] = {"work", "figure", "measured", "must", "hard", "", NULL};
+    struct tabular table = {.title = "Bars", .headings = headings};
+
+    for (const struct bar *bar = bars; bar->heat; bar++) {
+        char what[128];
+        struct rate rate = bar_figure(bar, results, what, sizeof what);
+        struct node *row;
+
+        if (!isfinite(rate.median)) continue;
+        row = tabular_add(&table);
+        tabular_cell(row, "%s", bar->heat);
+        tabular_cell(row, "%s", what);
+        add_rate(row, rate, 2);
+        add_number(row, "%.2f", bar->must > 0 ? bar->must : NAN);
+        add_number(row, "%.2f", bar->hard > 0 ? bar->hard : NAN);
+        tabular_cell(row, "%s",
+                     bar->hard > 0 && rate.median >= bar->hard ? "hard"
+                     : rate.median >= bar->must                ? "met"
+                                                               : "missed");
+    }
+    if (table.rows) tabular_write(&table, TABULAR_MARKDOWN, out);
+    tabular_free(&table);
+}
+
+static void write_ceiling(const struct node *results, const char *which, const char *what, double unit,
+                          FILE *out) {
+    const struct node *ceiling = node_get(node_get(results, "ceilings"), which);
+
+    if (isfinite(node_number(ceiling, "median", NAN)))
+        fprintf(out, "%s %.0f [%.0f, %.0f]; ", what, node_number(ceiling, "median", NAN) / unit,
+                node_number(ceiling, "low", NAN) / unit, node_number(ceiling, "high", NAN) / unit);
+}
+
+static void write_setting(const struct node *results, FILE *out) {
+    const struct node *machine = node_get(results, "machine"), *programs = node_get(results, "programs");
+
+    fprintf(out, "`%s`, %s, on %s with %s thread%s%s.\n", node_text(results, "command", ""),
+            node_text(results, "date", ""), node_text(machine, "processor", "an unknown processor"),
+            node_number(results, "threads", 1) > 1 ? "several" : "one",
+            node_number(results, "threads", 1) > 1 ? "s" : "",
+            node_number(results, "cpu_time", 0) != 0 ? ", by processor seconds per thread" : "");
+    fprintf(out, "Programs:");
+    for (const struct node *one = programs ? programs->first : NULL; one; one = one->next)
+        fprintf(out, " %s%s%s%s;", node_text(one, "name", ""), node_text(one, "setting", NULL) ? " (" : "",
+                node_text(one, "setting", ""), node_text(one, "setting", NULL) ? ")" : "");
+    fprintf(out, "\nCeilings, probed before every round, median [lowest, highest]: ");
+    write_ceiling(results, "f32", "f32 GFLOP/s", 1, out);
+    write_ceiling(results, "bf16", "bf16 GFLOP/s", 1, out);
+    write_ceiling(results, "bandwidth", "reading memory GB/s", 1e9, out);
+    fprintf(out, "\n\n");
+}
+
+void race_markdown(const struct node *results, FILE *out) {
+    write_setting(results, out);
+    write_bars(results, out);
+    for (const struct heat *heat = heats; heat->name; heat++) {
+        if (!named(node_get(results, "heats"), heat->name)) continue;
+        fprintf(out, "\n");
+        if (heat->memory)
+            write_memory(results, heat, out);
+        else
+            write_heat(results, heat, out);
+    }
+}
+
+int race_document(const struct node *results, const char *path, struct error *err) {
+    size_t length, room = 0;
+    char *text = file_read(path, &length, err), *tables = NULL, *begins, *ends;
+    struct text whole = {0};
+    FILE *out;
+    int status = -1;
+
+    if (!text) return -1;
+    begins = strstr(text, BEGINS);
+    ends = begins ? strstr(begins, ENDS) : NULL;
+    if (!ends) {
+        fail(err, "%s has no place for the tables: a line %.*s and below it a line %.*s", path,
+             (int)strlen(BEGINS) - 1, BEGINS, (int)strlen(ENDS) - 1, ENDS);
+        goto out;
+    }
+    out = open_memstream(&tables, &room);
+    race_markdown(results, out);
+    fclose(out);
+    text_add(&whole, text, (size_t)(begins - text) + strlen(BEGINS));
+    text_printf(&whole, "\n%s", tables);
+    text_add(&whole, ends, strlen(ends));
+    status = file_write(path, whole.data, whole.length, err);
+out:
+    free(tables);
+    free(whole.data);
+    free(text);
+    return status;
+}

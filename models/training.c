@@ -1,0 +1,72 @@
+#include "models/training.h"
+
+#include <stdlib.h>
+
+#include "harness/memory.h"
+#include "models/work.h"
+
+static void mean_loss(void *context, int first, int count, const float *logprob, const float *entropy,
+                      float *slope, float *entropy_slope) {
+    struct training *training = context;
+
+    (void)first;
+    (void)entropy;
+    (void)entropy_slope;
+    for (int i = 0; i < count; i++) {
+        training->loss -= (double)logprob[i] / training->tokens;
+        slope[i] = -1.0f / (float)training->tokens;
+    }
+}
+
+int training_step(struct training *training, struct error *err) {
+    if (trunk_forward(training->trunk, &training->batch, 1, err)) return -1;
+    training->loss = 0;
+    head_train(training->trunk, training->position, training->target, training->tokens, &SAMPLING_PLAIN, 0,
+               mean_loss, training, NULL, NULL);
+    trunk_backward(training->trunk);
+    optimizer_update(&training->optimizer, training->model, 1e-4f);
+    return 0;
+}
+
+void training_free(struct training *training) {
+    batch_free(&training->batch);
+    free(training->position);
+    free(training->target);
+    if (training->trunk) trunk_free(training->trunk);
+    optimizer_free(&training->optimizer, training->model);
+    model_free(training->model);
+}
+
+static void make_rows(struct training *training, int rows, int length) {
+    int vocab = training->model->config.vocab, *row = xcalloc((size_t)length, sizeof *row), at = 0;
+
+    training->tokens = rows * length;
+    training->position = xcalloc((size_t)training->tokens, sizeof *training->position);
+    training->target = xcalloc((size_t)training->tokens, sizeof *training->target);
+    for (int r = 0; r < rows; r++) {
+        for (int t = 0; t < length; t++, at++) {
+            row[t] = race_token((uint32_t)at, vocab);
+            training->target[at] = race_token(RACE_TARGETS + (uint32_t)at, vocab);
+            training->position[at] = at;
+        }
+        batch_add(&training->batch, row, length);
+    }
+    free(row);
+}
+
+int training_create(struct training *training, struct model *model, int rows, int length, struct error *err) {
+    *training = (struct training){.model = model};
+    if (model_train(model, err) || optimizer_create(&training->optimizer, model, err)) goto out;
+    if (trunk_create(&training->trunk, model, 0, err)) goto out;
+    make_rows(training, rows, length);
+    return 0;
+out:
+    training_free(training);
+    return -1;
+}
+
+double training_operations(const struct config *config, double tokens, int length) {
+    double width = config->width, layers = config->layers;
+
+    return tokens * (6 * (12 * width * width * layers + config->vocab * width) + 6 * length * width * layers);
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The race of `pyrite bench compare` with other programs that answer as tools/peers.py does, or do not.
+. "$(dirname "$0")/program.sh"
+
+cat >peer <<'END'
+#!/bin/sh
+# usage: peer SCRIPT PEER FLAG...
+grep -q '"""The programs that' "$1" || exit 9
+while read -r line; do
+    case $2,$line in
+    *,*hello*) echo "{\"name\": \"fake $2\"}" ;;
+    *,*open*) echo '{"loss": 9.25}' ;;
+    pytorch-as-installed,*turn*) exit 3 ;;
+    *,*turn*) echo '{"seconds": 1000, "tokens": 2000}' ;;
+    *) echo '{}' ;;
+    esac
+done
+END
+chmod +x peer
+race() { runs "$1" bench compare --only "train S10M 4 x 64" --rounds 1 --threads 1 --cpu-time --folder weights "${@:2}"; }
+
+# A peer that dies is said, and the others' figures are there.
+race 0 --python ./peer --out race.json
+says out 'PyTorch f32 | 2 [2, 2] | 1 '
+says out 'PyTorch f32, as installed: ./peer ended with code 3 instead of answering.'
+says out 'PyTorch f32 9.25'
+grep -qE '^\| pyrite f32 \| [0-9]+ \[' out || complain "no figure of its own in"$'\n'"$(cat out)"
+says race.json '"name": "fake pytorch"'
+
+# A document's place for the tables is filled, again and again, and the rest of it stays.
+printf 'before\n<!-- race -->\n<!-- end of race -->\nafter\n' >page.md
+race 0 --python ./peer --write page.md
+race 0 --python ./peer --write page.md
+[ "$(grep -c '^### train S10M 4 x 64' page.md)" -eq 1 ] || complain "one table expected in"$'\n'"$(cat page.md)"
+[ "$(head -2 page.md)" = $'before\n<!-- race -->' ] && [ "$(tail -2 page.md)" = $'<!-- end of race -->\nafter' ] ||
+    complain "what stands around the tables changed:"$'\n'"$(cat page.md)"
+echo 'no place' >page.md
+race 2 --python ./peer --write page.md
+says out 'page.md has no place for the tables: a line <!-- race -->'
+
+# Without the interpreter its own figures are there.
+race 0 --python ./no-such-python
+says out 'PyTorch f32: cannot start ./no-such-python (No such file or directory).'
+grep -qE '^\| pyrite f32 \| [0-9]+ \[' out || complain "no figure of its own in"$'\n'"$(cat out)"
+runs 2 bench compare --only "no such work"
+says out 'no work has "no such work" in its name'
+runs 2 bench compute
+says out "cannot bench 'compute'"
+
+# What serve answers to requests that make no sense.
+printf '%s\n' '{"do": "hello"}' '{"do": "jump"}' 'no JSON' '{"do": "turn", "key": "x"}' \
+    '{"do": "open", "key": "x", "work": "dance"}' \
+    '{"do": "open", "key": "x", "work": "train", "mode": "abacus", "order": {"weights": "weights/S10M", "rows": 1}}' \
+    '{"do": "open", "key": "x", "work": "train", "order": {"weights": "nowhere", "rows": 1, "length": 8}}' |
+    "$pyrite" bench serve >out 2>&1 || complain "serve failed"
+[ "$(wc -l <out)" -eq 7 ] || complain "7 answers expected:"$'\n'"$(cat out)"
+says out 'cannot do \"jump\"'
+says out 'no work is open under the key \"x\"'
+says out 'there is no work \"dance\"'
+says out 'this machine has no device \"abacus\"'
+says out 'cannot open nowhere/model.safetensors'
+exit $failed

@@ -1,0 +1,114 @@
+/* The race's arithmetic: operations, ratios, shares; its tables. */
+#include "models/race.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/work.h"
+
+#include <check.h> /* last: it defines a macro named fail */
+
+static const struct heat *heat_of(const char *name) {
+    for (const struct heat *heat = heats; heat->name; heat++)
+        if (!strcmp(heat->name, name)) return heat;
+    ck_abort_msg("no heat %s", name);
+}
+
+START_TEST(operations_are_those_that_the_literature_counts)
+{
+    /* 6 (12 384² 6 + 8192 384) + 6 128 384 6 */
+    ck_assert_double_eq(heat_operations(heat_of("train S10M 8 x 128")), 84344832);
+    /* 6 (12 768² 12 + 50257 768) + 6 128 768 12 */
+    ck_assert_double_eq(heat_operations(heat_of("train GPT-2 8 x 128")), 748270080);
+    /* 3.24 TFLOP an iteration of 8192 tokens */
+    ck_assert_double_eq_tol(8192 * heat_operations(heat_of("PPO S10M 64 x (64 + 64), 4 epochs")), 3.24e12,
+                            1e10);
+    /* 2 (12 768² 12 + 50257 768) + 4 96 768 12 */
+    ck_assert_double_eq(heat_operations(heat_of("generate GPT-2 x 64")), 169869312 + 77194752 + 3538944);
+    /* the same weights once, and keys and values of 96 tokens for each of 64 */
+    ck_assert_double_eq(heat_decode_bytes(heat_of("generate GPT-2 x 64"), 2),
+                        2 * (84934656 + 38597376 + 2.0 * 64 * 96 * 768 * 12));
+    ck_assert_double_eq(race_parameters(&race_gpt2), 124439808);
+}
+END_TEST
+
+START_TEST(every_bar_is_about_work_that_is_raced)
+{
+    for (const struct bar *bar = bars; bar->heat; bar++) {
+        const struct heat *heat = heat_of(bar->heat);
+
+        ck_assert(heat->who >> bar->ours & 1);
+        ck_assert_uint_eq(bar->others & ~heat->who, 0);
+        ck_assert_ptr_nonnull(work_find("train"));
+    }
+}
+END_TEST
+
+static void add_entry(struct node *entries, int contender, const double *seconds, int count) {
+    struct node *entry = node_add(entries, NULL, NODE_MAP), *turns;
+
+    node_add_text(entry, "name", contenders[contender].name);
+    turns = node_add(entry, "turns", NODE_LIST);
+    for (int i = 0; i < count; i++) {
+        struct node *turn = node_add(turns, NULL, NODE_MAP);
+
+        node_add_number(turn, "seconds", seconds[i]);
+        node_add_number(turn, "tokens", 1000);
+    }
+}
+
+START_TEST(ratios_are_of_turns_of_one_round)
+{
+    /* 1000, 500, 2000 and 500, 125, 500 tokens a second: ratios 2, 4, 4 */
+    const double ours[] = {1, 2, 0.5}, theirs[] = {2, 8, 2};
+    struct node *results = node_new(NODE_MAP), *heat, *entries;
+    char *text = NULL;
+    size_t room = 0;
+    FILE *out = open_memstream(&text, &room);
+
+    node_add_number(node_add(node_add(results, "ceilings", NODE_MAP), "f32", NODE_MAP), "median", 843.44832);
+    heat = node_add(node_add(results, "heats", NODE_LIST), NULL, NODE_MAP);
+    node_add_text(heat, "name", "train S10M 8 x 128");
+    entries = node_add(heat, "entries", NODE_LIST);
+    add_entry(entries, PYRITE_F32, ours, 3);
+    add_entry(entries, PYTORCH_F32, theirs, 3);
+    race_markdown(results, out);
+    fclose(out);
+    ck_assert_ptr_nonnull(strstr(text, "| pyrite f32 | 1000 [500, 2000] | 3 | 0.10 | – | – |"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "| PyTorch f32 | 500 [125, 500] | 3 | 0.05 | – | 4.00 [2.00, 4.00] |"));
+    ck_assert_ptr_nonnull(strstr(text, "| pyrite f32 / PyTorch f32 | 4.00 [2.00, 4.00] | 1.25 | – | met |"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "| pyrite f32, share of its peak | 0.10 [0.05, 0.20] | 0.78 | 0.86 | missed |"));
+    ck_assert_ptr_null(strstr(text, "pyrite bf16 / PyTorch"));
+    free(text);
+    node_free(results);
+}
+END_TEST
+
+START_TEST(tokens_of_the_race_are_the_same_everywhere)
+{
+    /* computed by noise() of tools/peers.py */
+    const int known[] = {0, 29971, 34979, 18787, 36541};
+
+    for (int i = 0; i < 5; i++) ck_assert_int_eq(race_token((uint32_t)i, 50257), known[i]);
+    ck_assert_int_eq(race_token(RACE_TARGETS, 8192), 2500);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("race");
+    TCase *cases = tcase_create("race");
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+    tcase_add_test(cases, operations_are_those_that_the_literature_counts);
+    tcase_add_test(cases, every_bar_is_about_work_that_is_raced);
+    tcase_add_test(cases, ratios_are_of_turns_of_one_round);
+    tcase_add_test(cases, tokens_of_the_race_are_the_same_everywhere);
+    suite_add_tcase(suite, cases);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
