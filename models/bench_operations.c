@@ -99,15 +99,15 @@ static void attention_decode(const struct arrays *x) {
 }
 
 static void logprob(const struct arrays *x) {
-    x->k->logprob(x->tokenwise, NULL, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
+    x->k->logprob(x->tokenwise, NULL, NULL, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
 }
 
 static void logprob_with_entropy(const struct arrays *x) {
-    x->k->logprob(x->tokenwise, x->tokenwise + CHUNK, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
+    x->k->logprob(x->tokenwise, x->tokenwise + CHUNK, NULL, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
 }
 
 static void logprob_backward(const struct arrays *x) {
-    x->k->logprob_backward(x->dlogits, x->logits, x->token, x->tokenwise, NULL, CHUNK, VOCAB, 1);
+    x->k->logprob_backward(x->dlogits, x->logits, x->token, x->columns, x->tokenwise, NULL, CHUNK, VOCAB, 1);
 }
 
 static void truncate_top_p(const struct arrays *x) {

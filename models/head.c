@@ -67,9 +67,11 @@ struct head_results {
     int *best;
 };
 
-/* The chunk's logits and, queued, what logprob() makes of them. Returns where operations read the targets. */
+/* The chunk's logits and, queued, what logprob() makes of them; norm: as there. Returns where operations read
+ * the targets. */
 static const int *score_chunk(struct trunk *trunk, const int *position, const int *target, int count,
-                              const struct sampling *sampling, const struct head_results *results) {
+                              const struct sampling *sampling, const struct head_results *results,
+                              float *norm) {
     const struct kernels *kernels = trunk->model->kernels;
     const struct head_room *room = &trunk->room;
     const int *at = send_ints(kernels, room->target, target, count);
@@ -79,7 +81,7 @@ static const int *score_chunk(struct trunk *trunk, const int *position, const in
 
     head_logits(trunk, position, count);
     head_truncate(trunk, at, count, sampling);
-    kernels->logprob(logprob, entropy, best, trunk->logits, at, count, trunk->model->config.vocab,
+    kernels->logprob(logprob, entropy, best, norm, trunk->logits, at, count, trunk->model->config.vocab,
                      head_temperature(sampling));
     kernels->fetch(results->logprob, logprob, (size_t)count * sizeof *logprob);
     if (entropy) kernels->fetch(results->entropy, entropy, (size_t)count * sizeof *entropy);
@@ -94,7 +96,7 @@ void head_logprob(struct trunk *trunk, const int *position, const int *target, i
                                        entropy ? entropy + first : NULL, best ? best + first : NULL};
 
         score_chunk(trunk, position + first, target + first, least(HEAD_CHUNK, count - first), sampling,
-                    &results);
+                    &results, NULL);
     }
     trunk->model->kernels->sync();
 }
@@ -126,13 +128,15 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
                                        : with_entropy ? trunk->entropy
                                                       : NULL,
                                        NULL};
-        const int *at = score_chunk(trunk, position + first, target + first, chunk, sampling, &results);
+        const int *at =
+            score_chunk(trunk, position + first, target + first, chunk, sampling, &results, trunk->norm);
         float *entropy_slope = with_entropy ? trunk->entropy_slope : NULL;
 
         kernels->sync();
         slope(context, first, chunk, results.logprob, results.entropy, trunk->slope, entropy_slope);
         kernels->logprob_backward(
-            trunk->dlogits, trunk->logits, at, send_floats(kernels, trunk->room.slope, trunk->slope, chunk),
+            trunk->dlogits, trunk->logits, at, trunk->norm,
+            send_floats(kernels, trunk->room.slope, trunk->slope, chunk),
             entropy_slope ? send_floats(kernels, trunk->room.entropy_slope, entropy_slope, chunk) : NULL,
             chunk, vocab, temperature);
         logits_backward(trunk, position + first, chunk);

@@ -126,6 +126,7 @@ static void take_head(struct arena *arena, struct trunk *trunk, const struct con
     trunk->head_x = take_operands(arena, trunk, (size_t)HEAD_CHUNK * config->width);
     trunk->head_dx = take(arena, (size_t)HEAD_CHUNK * config->width);
     trunk->logits = take(arena, logits);
+    trunk->norm = take(arena, (size_t)HEAD_CHUNK * 4);
     trunk->dlogits =
         narrows(trunk) || config->final_cap > 0 ? take_operands(arena, trunk, logits) : trunk->logits;
     trunk->room = (struct head_room){.position = take_ints(arena, HEAD_CHUNK),

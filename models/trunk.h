@@ -77,6 +77,7 @@ struct trunk {
     float *dnorm, *dafter;     /* dafter: of attended and fed */
     operand *head_x, *dlogits; /* [HEAD_CHUNK][…] */
     float *head_dx, *logits;
+    float *norm; /* of logprob() */
     struct head_room room;
     int row[HEAD_CHUNK];                            /* of hidden */
     float logprob[HEAD_CHUNK], entropy[HEAD_CHUNK]; /* the host's, where a caller wants none */

@@ -436,18 +436,20 @@ START_TEST(log_probabilities_and_their_gradients_agree)
             float *logits = some_logits(rows, vocab), *logits_ = up(logits, n), *lp = poison(rows);
             float *nats = poison(rows), *lp_ = up(lp, rows), *nats_ = up(nats, rows), *slope = noise(rows, 2);
             float *spread = noise(rows, 3), *slope_ = up(slope, rows), *spread_ = up(spread, rows);
+            float *norm = poison(rows * 4), *norm_ = up(norm, rows * 4);
             int *best_ = cuda->alloc(rows * sizeof *best_);
 
-            cpu->logprob(lp, nats, best, logits, target, rows, vocab, temperature);
-            cuda->logprob(lp_, nats_, best_, logits_, target_, rows, vocab, temperature);
+            cpu->logprob(lp, nats, best, norm, logits, target, rows, vocab, temperature);
+            cuda->logprob(lp_, nats_, best_, norm_, logits_, target_, rows, vocab, temperature);
             expect_bits("logprob", lp, lp_, rows);
             expect_bits("entropy", nats, nats_, rows);
             expect_ints("best", best, best_, rows);
-            cpu->logprob_backward(logits, logits, target, slope, warm ? spread : NULL, rows, vocab,
+            cpu->logprob_backward(logits, logits, target, norm, slope, warm ? spread : NULL, rows, vocab,
                                   temperature);
-            cuda->logprob_backward(logits_, logits_, target_, slope_, warm ? spread_ : NULL, rows, vocab,
-                                   temperature);
+            cuda->logprob_backward(logits_, logits_, target_, norm_, slope_, warm ? spread_ : NULL, rows,
+                                   vocab, temperature);
             expect_bits("logprob_backward", logits, logits_, n);
+            expect_bits("norm", norm, norm_, (size_t)rows * 4);
             release(target_, slope_, spread_, NULL);
             free(slope);
             free(spread);

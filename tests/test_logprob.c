@@ -44,7 +44,7 @@ START_TEST(logprob_is_right_to_a_millionth)
             for (int i = 0; i < 3 * vocab; i++) logits[i] *= 8;
             wide = doubled(logits, (size_t)3 * vocab);
             reference_logprob(want, wide, &s);
-            k->logprob(logprob, entropy, best, logits, target, 3, vocab, temperatures[t]);
+            k->logprob(logprob, entropy, best, NULL, logits, target, 3, vocab, temperatures[t]);
             for (int r = 0; r < 3; r++) {
                 ck_assert_double_le(fabs((double)logprob[r] - want[r]), 1e-6 + 6e-8 * fabs(want[r]));
                 ck_assert_double_le(fabs((double)entropy[r] - want[3 + r]), 2e-6 + 1e-6 * want[3 + r]);
@@ -68,14 +68,14 @@ START_TEST(matches_values_worked_by_hand)
     int best[4];
 
     if (!k) return;
-    k->logprob(out, entropy, best, logits, target, 4, 2, 1);
+    k->logprob(out, entropy, best, NULL, logits, target, 4, 2, 1);
     ck_assert_float_eq_tol(out[0], logf(0.75f), 1e-6);
     ck_assert_float_eq_tol(out[1], logf(0.5f), 1e-6);
     ck_assert(out[2] == -INFINITY && entropy[2] == 0 && best[2] == 1);
     ck_assert(out[3] == -2e4f && entropy[3] == 0 && best[3] == 1);
     ck_assert(best[0] == 1 && best[1] == 0);
     ck_assert_float_eq_tol(entropy[1], logf(2), 1e-6);
-    k->logprob(out, NULL, NULL, logits, target, 2, 2, 0.5f); /* 1/10 9/10 */
+    k->logprob(out, NULL, NULL, NULL, logits, target, 2, 2, 0.5f); /* 1/10 9/10 */
     ck_assert_float_eq_tol(out[0], logf(0.9f), 1e-6);
 }
 END_TEST
@@ -90,14 +90,16 @@ START_TEST(backward_matches_finite_differences)
                 int vocab = vocabs[v], n = 2 * vocab;
                 const int target[2] = {0, vocab - 1};
                 struct sizes s = {2, vocab, (double)temperatures[t], target};
-                float *logits = noise(n, 1), *in, slope[4] = {0.7f, -1.3f, 0, 0};
+                float *logits = noise(n, 1), *in, slope[4] = {0.7f, -1.3f, 0, 0}, norm[8], out[4];
 
                 for (int i = 0; i < n; i++) logits[i] *= 4;
                 in = copied(logits, n);
                 if (with_entropy) slope[2] = -0.4f;
                 if (with_entropy) slope[3] = 0.9f;
-                k->logprob_backward(logits, logits, target, slope, with_entropy ? slope + 2 : NULL, 2, vocab,
-                                    temperatures[t]);
+                k->logprob(out, with_entropy ? out + 2 : NULL, NULL, norm, logits, target, 2, vocab,
+                           temperatures[t]);
+                k->logprob_backward(logits, logits, target, norm, slope, with_entropy ? slope + 2 : NULL, 2,
+                                    vocab, temperatures[t]);
                 ck_assert_double_lt(gradient_error(reference_logprob, &s, in, n, 4, slope, logits, NULL),
                                     2e-6);
                 free(logits);
@@ -109,10 +111,12 @@ END_TEST
 START_TEST(backward_leaves_truncated_tokens_without_gradient)
 {
     const struct kernels *k = backend(_i);
-    float logits[] = {1, -INFINITY, 1, -INFINITY};
+    float logits[] = {1, -INFINITY, 1, -INFINITY}, logprob, entropy, norm[4];
 
     if (!k) return;
-    k->logprob_backward(logits, logits, (const int[]){2}, (const float[]){1}, (const float[]){3}, 1, 4, 1);
+    k->logprob(&logprob, &entropy, NULL, norm, logits, (const int[]){2}, 1, 4, 1);
+    k->logprob_backward(logits, logits, (const int[]){2}, norm, (const float[]){1}, (const float[]){3}, 1, 4,
+                        1);
     ck_assert_float_eq_tol(logits[0], -0.5f, 1e-6);
     ck_assert_float_eq_tol(logits[2], 0.5f, 1e-6);
     ck_assert(logits[1] == 0 && logits[3] == 0);
@@ -141,7 +145,7 @@ START_TEST(sampling_inverts_the_cumulative_sum)
                 ck_assert_double_le(below, (double)u + 1e-6);
                 below += exp((double)logits[token] / (double)temperatures[t]) / total;
                 ck_assert_double_ge(below, (double)u - 1e-6);
-                k->logprob(&back, NULL, NULL, logits, &token, 1, vocab, temperatures[t]);
+                k->logprob(&back, NULL, NULL, NULL, logits, &token, 1, vocab, temperatures[t]);
                 ck_assert(same_bits(&back, &logprob, 1));
             }
             free(logits);
@@ -159,7 +163,7 @@ START_TEST(the_greedy_token_is_the_first_best_with_its_plain_logprob)
     if (!k) return;
     k->sample(&token, &logprob, logits, &u, 1, 4, 0);
     ck_assert_int_eq(token, 1);
-    k->logprob(&back, NULL, NULL, logits, &token, 1, 4, 1);
+    k->logprob(&back, NULL, NULL, NULL, logits, &token, 1, 4, 1);
     ck_assert(same_bits(&back, &logprob, 1));
 }
 END_TEST
@@ -261,7 +265,7 @@ END_TEST
 static float *run_all(const struct kernels *k, size_t *count) {
     enum { ROWS = 40, VOCAB = 3001 };
     const size_t n = (size_t)ROWS * VOCAB;
-    float *logits = noise(n, 1), *all = poison(n + 4 * ROWS), *u = noise(ROWS, 2), *slope = noise(ROWS, 3);
+    float *logits = noise(n, 1), *all = poison(n + 8 * ROWS), *u = noise(ROWS, 2), *slope = noise(ROWS, 3);
     int token[ROWS];
 
     for (int r = 0; r < ROWS; r++) u[r] = fabsf(u[r]) * 0.999f;
@@ -270,12 +274,12 @@ static float *run_all(const struct kernels *k, size_t *count) {
     k->truncate(all, NULL, ROWS, VOCAB, 0.9f, 1000, 0.9f, 0.001f);
     k->sample(token, all + n, all, u, ROWS, VOCAB, 0.9f);
     for (int r = 0; r < ROWS; r++) all[n + 3 * ROWS + r] = (float)token[r];
-    k->logprob(all + n + ROWS, all + n + 2 * ROWS, NULL, all, token, ROWS, VOCAB, 0.9f);
-    k->logprob_backward(all, all, token, slope, u, ROWS, VOCAB, 0.9f);
+    k->logprob(all + n + ROWS, all + n + 2 * ROWS, NULL, all + n + 4 * ROWS, all, token, ROWS, VOCAB, 0.9f);
+    k->logprob_backward(all, all, token, all + n + 4 * ROWS, slope, u, ROWS, VOCAB, 0.9f);
     free(logits);
     free(u);
     free(slope);
-    *count = n + 4 * ROWS;
+    *count = n + 8 * ROWS;
     return all;
 }
 

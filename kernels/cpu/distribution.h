@@ -7,25 +7,48 @@
 
 #define SPAN 1024 /* logits summed in single precision; spans are added in double */
 
-/* out[i] = exp((logits[i] - max) / temperature) */
-static inline void weigh(float *out, const float *logits, int count, float max, float temperature) {
-    for (int i = 0; i < count; i++) out[i] = exp_of((logits[i] - max) / temperature);
+/* (logit - max) / temperature, which loops ask for with a constant 1 where that is the temperature: it spares
+ * the division. */
+INLINE float scaled(float logit, float max, float temperature) {
+    return (logit - max) / temperature;
+}
+
+INLINE void add_weight(float *sum, float *product, float z) {
+    float weight = exp_of(z);
+
+    *sum += weight;
+    if (product) *product += weight > 0 ? weight * z : 0;
+}
+
+/* The sum of a span's weights exp((logits[i] - max) / temperature) and, unless NULL, of weight (logits[i] -
+ * max) / temperature, of which a weight of 0 counts nothing, even at -infinity. In the lanes of sum_of(). */
+INLINE float span_sum_by(float *weighted, const float *logits, int count, float max,
+                         const float temperature) {
+    float sum[WIDTH] = {0}, product[WIDTH] = {0};
+
+    for (int i = 0; i < count; i += WIDTH) {
+        int lanes = count - i < WIDTH ? count - i : WIDTH;
+
+        if (lanes < WIDTH)
+            for (int l = 0; l < lanes; l++)
+                add_weight(sum + l, weighted ? product + l : NULL, scaled(logits[i + l], max, temperature));
+        else
+            for (int l = 0; l < WIDTH; l++)
+                add_weight(sum + l, weighted ? product + l : NULL, scaled(logits[i + l], max, temperature));
+    }
+    if (weighted) *weighted = lanes_sum(product);
+    return lanes_sum(sum);
+}
+
+static inline float span_sum(float *weighted, const float *logits, int count, float max, float temperature) {
+    if (weighted && temperature == 1) return span_sum_by(weighted, logits, count, max, 1);
+    if (weighted) return span_sum_by(weighted, logits, count, max, temperature);
+    return temperature == 1 ? span_sum_by(NULL, logits, count, max, 1)
+                            : span_sum_by(NULL, logits, count, max, temperature);
 }
 
 static inline int span_of(int from, int count) {
     return count - from < SPAN ? count - from : SPAN;
-}
-
-/* The sum of all weights. */
-static inline double weight_sum(const float *logits, int vocab, float max, float temperature) {
-    float weight[SPAN];
-    double sum = 0;
-
-    for (int from = 0; from < vocab; from += SPAN) {
-        weigh(weight, logits + from, span_of(from, vocab), max, temperature);
-        sum += (double)sum_of(weight, span_of(from, vocab));
-    }
-    return sum;
 }
 
 static inline float log_probability(float logit, float max, float temperature, double sum) {
@@ -33,8 +56,13 @@ static inline float log_probability(float logit, float max, float temperature, d
 }
 
 static inline int first_of(const float *logits, int vocab, float value) {
-    for (int i = 0; i < vocab; i++)
-        if (logits[i] == value) return i;
+    for (int from = 0; from < vocab; from += WIDTH) {
+        int count = vocab - from < WIDTH ? vocab - from : WIDTH, found = 0;
+
+        for (int i = 0; i < count; i++) found |= logits[from + i] == value;
+        for (int i = 0; found && i < count; i++)
+            if (logits[from + i] == value) return from + i;
+    }
     return 0;
 }
 

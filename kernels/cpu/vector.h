@@ -69,10 +69,17 @@ INLINE vec vec_fma(vec a, vec b, vec c) {
 #endif
 }
 
+/* a > b ? a : b */
 INLINE vec vec_max(vec a, vec b) {
+#if LANES == 16
+    return _mm512_max_ps(a, b);
+#elif LANES == 8
+    return _mm256_max_ps(a, b);
+#else
     ivec larger = a > b;
 
     return (vec)((larger & (ivec)a) | (~larger & (ivec)b));
+#endif
 }
 
 /* The lanes added in pairs: l with l + 8, then + 4, + 2, + 1. */

@@ -16,19 +16,29 @@ static __device__ double entropy_of(double *sums, const float *logits, int vocab
     return log(sum) - span_sums(sums, logits, vocab, weighted_logit{max, temperature}) / sum;
 }
 
-static __global__ void logprob_kernel(float *logprob, float *entropy, int *best, const float *logits,
-                                      const int *target, int vocab, float temperature) {
+/* What a row's forward leaves for its backward: norm[4]. */
+enum { MAX, SHARE, LOG_SUM, ENTROPY, NORMS };
+
+static __global__ void logprob_kernel(float *logprob, float *entropy, int *best, float *norm,
+                                      const float *logits, const int *target, int vocab, float temperature) {
     extern __shared__ double sums[];
     int r = blockIdx.x;
     const float *row = logits + (size_t)r * vocab;
     float max = max_of(row, vocab);
-    double sum = weight_sum(sums, row, vocab, max, temperature);
+    double sum = weight_sum(sums, row, vocab, max, temperature), nats = 0;
 
     if (threadIdx.x == 0) logprob[r] = log_probability(row[target[r]], max, temperature, sum);
     if (entropy) {
-        double nats = entropy_of(sums, row, vocab, max, temperature, sum);
-
+        nats = entropy_of(sums, row, vocab, max, temperature, sum);
         if (threadIdx.x == 0) entropy[r] = (float)nats;
+    }
+    if (norm && threadIdx.x == 0) {
+        float *of_row = norm + (size_t)r * NORMS;
+
+        of_row[MAX] = max;
+        of_row[SHARE] = (float)(1 / sum);
+        of_row[LOG_SUM] = (float)log(sum);
+        of_row[ENTROPY] = (float)nats;
     }
     if (best) {
         int first = first_of(row, vocab, max);
@@ -37,10 +47,10 @@ static __global__ void logprob_kernel(float *logprob, float *entropy, int *best,
     }
 }
 
-void logprob_cuda(float *logprob, float *entropy, int *best, const float *logits, const int *target, int rows,
-                  int vocab, float temperature) {
+void logprob_cuda(float *logprob, float *entropy, int *best, float *norm, const float *logits,
+                  const int *target, int rows, int vocab, float temperature) {
     if (rows == 0) return;
-    logprob_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(logprob, entropy, best, logits,
+    logprob_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(logprob, entropy, best, norm, logits,
                                                                         target, vocab, temperature);
     launched("logprob");
 }
@@ -48,16 +58,12 @@ void logprob_cuda(float *logprob, float *entropy, int *best, const float *logits
 /* d logprob[target] / d z_j = [j == target] - p_j;  d entropy / d z_j = -p_j (log p_j + entropy);  z = logit
  * / temperature. */
 static __global__ void logprob_backward_kernel(float *dlogits, const float *logits, const int *target,
-                                               const float *slope, const float *entropy_slope, int vocab,
-                                               float temperature) {
-    extern __shared__ double sums[];
+                                               const float *norm, const float *slope,
+                                               const float *entropy_slope, int vocab, float temperature) {
     int r = blockIdx.x, chosen = target[r], with_entropy = entropy_slope != NULL;
-    const float *row = logits + (size_t)r * vocab;
-    float max = max_of(row, vocab);
-    double sum = weight_sum(sums, row, vocab, max, temperature);
-    float entropy = with_entropy ? (float)entropy_of(sums, row, vocab, max, temperature, sum) : 0;
-    float share = (float)(1 / sum), log_sum = (float)log(sum), of_slope = slope[r] / temperature;
-    float of_entropy = with_entropy ? entropy_slope[r] / temperature : 0;
+    const float *row = logits + (size_t)r * vocab, *of_row = norm + (size_t)r * NORMS;
+    float max = of_row[MAX], share = of_row[SHARE], log_sum = of_row[LOG_SUM], entropy = of_row[ENTROPY];
+    float of_slope = slope[r] / temperature, of_entropy = with_entropy ? entropy_slope[r] / temperature : 0;
 
 #pragma unroll 4
     for (int i = threadIdx.x; i < vocab; i += THREADS) {
@@ -69,10 +75,11 @@ static __global__ void logprob_backward_kernel(float *dlogits, const float *logi
     }
 }
 
-void logprob_backward_cuda(float *dlogits, const float *logits, const int *target, const float *slope,
-                           const float *entropy_slope, int rows, int vocab, float temperature) {
+void logprob_backward_cuda(float *dlogits, const float *logits, const int *target, const float *norm,
+                           const float *slope, const float *entropy_slope, int rows, int vocab,
+                           float temperature) {
     if (rows == 0) return;
-    logprob_backward_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(
-        dlogits, logits, target, slope, entropy_slope, vocab, temperature);
+    logprob_backward_kernel<<<rows, THREADS>>>(dlogits, logits, target, norm, slope, entropy_slope, vocab,
+                                               temperature);
     launched("logprob_backward");
 }
