@@ -111,18 +111,24 @@ static int all_bytes_known(const struct bpe *bpe, const char *at, size_t length)
     return 1;
 }
 
-/* The first symbols of a word of characters. An unknown character waits for what comes next, which may be one
-   that it becomes one token with; bytes of others overtake it, as in Hugging Face's tokenizers. */
-static int split_characters(const struct bpe *bpe, const char *word, size_t length, struct symbol *symbols) {
+/* The token of the character or byte at `at`, and its bytes; -1: unknown. */
+static int first_token(const struct bpe *bpe, const char *at, size_t room, size_t *step) {
+    *step = 1;
+    if (!bpe->characters) return bpe->byte_id[(unsigned char)*at];
+    *step = character_length(at, room);
+    return span_find(&bpe->known, bpe->tokens, at, *step);
+}
+
+/* The first symbols of a word. An unknown character waits for what comes next, which may be one that it
+   becomes one token with; bytes of others overtake it, as in Hugging Face's tokenizers. */
+static int split(const struct bpe *bpe, const char *word, size_t length, struct symbol *symbols) {
     int count = 0, waits = 0;
     size_t end = 0;
 
     for (size_t at = 0, step; at < length; at += step) {
-        int id;
+        int id = first_token(bpe, word + at, length - at, &step);
 
-        step = character_length(word + at, length - at);
-        id = span_find(&bpe->known, bpe->tokens, word + at, step);
-        if (id < 0 && all_bytes_known(bpe, word + at, step)) {
+        if (id < 0 && bpe->characters && all_bytes_known(bpe, word + at, step)) {
             for (size_t i = 0; i < step; i++)
                 add_symbol(symbols, &count, bpe->byte_id[(unsigned char)word[at + i]], (int)(at + i + 1));
             continue;
@@ -133,17 +139,6 @@ static int split_characters(const struct bpe *bpe, const char *word, size_t leng
         if (id >= 0) add_symbol(symbols, &count, id, (int)end);
     }
     if (waits) add_symbol(symbols, &count, bpe->unknown, (int)end);
-    return count;
-}
-
-static int split(const struct bpe *bpe, const char *word, size_t length, struct symbol *symbols) {
-    int count = 0;
-
-    if (bpe->characters)
-        count = split_characters(bpe, word, length, symbols);
-    else
-        while (count < (int)length)
-            add_symbol(symbols, &count, bpe->byte_id[(unsigned char)word[count]], count + 1);
     if (count > 0) symbols[count - 1].next = -1;
     return count;
 }

@@ -24,7 +24,7 @@ struct bpe {
     /* Of each byte; with `characters`, what an unknown character becomes if all of its bytes have one, or -1.
      */
     int byte_id[256];
-    int unknown, fuse_unknown; /* the token of other characters, -1 if they vanish; one for a row of them */
+    int unknown, fuse_unknown; /* the token of others, -1: they vanish; one for a row of them */
     int whole_first;           /* a word that is a token is not looked into (ignore_merges) */
     struct merge *merges;
     int merge_count;

@@ -14,25 +14,30 @@ int run_kernels(const struct kernels **out, const struct run *run, struct error 
     return 0;
 }
 
-static int open_tokenizer(struct tokenizer **out, const char *folder, int vocab, struct error *err) {
-    char *path = path_join(folder, "tokenizer.json");
-    int status = tokenizer_load(out, path, err);
+/* The model may have room for more tokens than the tokenizer has. */
+static int open_tokenizer(struct tokenizer **out, const char *path, const struct config *config,
+                          struct error *err) {
+    int status = tokenizer_open(out, path, err);
 
-    if (!status && tokenizer_vocab(*out) != vocab) {
-        status = fail(err, "%s has %d tokens, but the model beside it has %d; they belong together", path,
-                      tokenizer_vocab(*out), vocab);
-        tokenizer_free(*out);
-        *out = NULL;
-    }
-    free(path);
-    return status;
+    if (status) return -1;
+    tokenizer_set_roles(*out, config->begin_token, config->end_token);
+    if (tokenizer_vocab(*out) > config->vocab)
+        status = fail(
+            err, "the tokenizer of %s has %d tokens, but the model beside it has %d; they belong together",
+            path, tokenizer_vocab(*out), config->vocab);
+    else if (!tokenizer_chat(*out, err))
+        status = -1;
+    if (status == 0) return 0;
+    tokenizer_free(*out);
+    *out = NULL;
+    return -1;
 }
 
 int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,
                 const struct kernels *kernels, struct error *err) {
     if (model_load(model, folder, kernels, err)) return -1;
     if (!tokenizer) return 0;
-    if (!open_tokenizer(tokenizer, folder, (*model)->config.vocab, err)) return 0;
+    if (!open_tokenizer(tokenizer, folder, &(*model)->config, err)) return 0;
     model_free(*model);
     *model = NULL;
     return -1;
@@ -40,12 +45,10 @@ int folder_open(struct model **model, struct tokenizer **tokenizer, const char *
 
 int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
                  struct error *err) {
-    char *path = path_join(folder, "tokenizer.json");
     int status = folder_make(folder, err);
 
-    if (!status) status = tokenizer_save(tokenizer, path, err);
+    if (!status) status = tokenizer_store(tokenizer, folder, err);
     if (!status) status = model_save(model, folder, bits, err);
-    free(path);
     return status;
 }
 

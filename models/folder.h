@@ -9,7 +9,8 @@
 /* The backend of the run's device, with the run's number of threads. */
 int run_kernels(const struct kernels **out, const struct run *run, struct error *err);
 
-/* tokenizer may be NULL: not wanted. Checks that the two have one vocabulary. */
+/* A folder or a .gguf file. tokenizer may be NULL: not wanted. Checks that the two belong together, and that
+   the tokenizer knows how conversations are written. */
 int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,
                 const struct kernels *kernels, struct error *err);
 int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,

@@ -4,40 +4,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/pretokenize.h"
+
 #define KEY "tokenizer.ggml."
 
 enum token_type { TOKEN_NORMAL = 1, TOKEN_CONTROL = 3, TOKEN_USER = 4, TOKEN_UNUSED = 5 };
-
-/* llama.cpp's names of what cuts text into words, by the pattern in tokenizer.json. */
-static const struct {
-    const char *pattern, *name;
-} patterns[] = {
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-     "\\s+(?!\\S)|\\s+",
-     "llama-bpe"},
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-     "\\s+(?!\\S)|\\s+",
-     "qwen2"},
-};
 
 static int is_type(const struct node *part, const char *type) {
     return strcmp(node_text(part, "type", ""), type) == 0;
 }
 
-/* The name of a list of two steps, of which the second is byte-level. */
+/* llama.cpp's name of a list of two steps, of which the second is byte-level. */
 static const char *name_sequence(const struct node *first, const struct node *last) {
-    const char *pattern = node_text(node_get(first, "pattern"), "Regex", "");
-
     if (!is_type(last, "ByteLevel")) return NULL;
     if (is_type(first, "Digits") && node_number(first, "individual_digits", 0) &&
         node_number(last, "use_regex", 1))
         return "smollm";
     if (!is_type(first, "Split") || node_number(last, "use_regex", 1)) return NULL;
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        if (strcmp(patterns[i].pattern, pattern) == 0) return patterns[i].name;
-    return NULL;
+    switch (pretokens_of_regex(node_text(node_get(first, "pattern"), "Regex", ""))) {
+    case PRETOKENS_LLAMA3:
+        return "llama-bpe";
+    case PRETOKENS_QWEN2:
+        return "qwen2";
+    default:
+        return NULL;
+    }
 }
 
 /* NULL: none that llama.cpp knows. */

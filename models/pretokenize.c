@@ -31,6 +31,12 @@ int pretokens_of_regex(const char *regex) {
     return -1;
 }
 
+const char *pretokens_regex(enum pretokens kind) {
+    for (size_t i = 0; i < sizeof regexes / sizeof *regexes; i++)
+        if (regexes[i].kind == kind) return regexes[i].regex;
+    return NULL;
+}
+
 static int classify(const unsigned char *at, const unsigned char *end, int *size) {
     int code;
 

@@ -23,6 +23,8 @@ enum pretokens {
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ and so on: which of the kinds
    above this expression is, by equal spelling; -1 if none. */
 int pretokens_of_regex(const char *regex);
+/* And back; NULL of a kind that has none. */
+const char *pretokens_regex(enum pretokens kind);
 
 /* Bytes of the first piece of text[length], at least 1 where length is. A byte that is not UTF-8 counts as a
    character that is neither letter nor number nor space. */

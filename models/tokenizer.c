@@ -143,7 +143,7 @@ int tokenizer_train(struct tokenizer **out, const char *const *texts, int count,
         return fail(err, "a vocabulary of %d is not possible: expected 259 (bytes and special tokens) to %d",
                     vocab, MOST_TOKENS);
     bpe_train(&bpe, texts, count, vocab - 3);
-    status = tokenizer_build(out, describe(&bpe), err);
+    status = tokenizer_build(out, describe(&bpe), NULL, err);
     bpe_free(&bpe);
     return status;
 }
@@ -164,6 +164,9 @@ void tokenizer_free(struct tokenizer *tokenizer) {
         free(tokenizer->leads[i].to);
     }
     node_free(tokenizer->settings);
+    node_free(tokenizer->config);
+    chat_free(&tokenizer->chat);
+    free(tokenizer->chat_problem);
     bpe_free(&tokenizer->bpe);
     free(tokenizer->names);
     free(tokenizer->listed);
@@ -184,7 +187,7 @@ int tokenizer_load(struct tokenizer **out, const char *path, struct error *err) 
 
     *out = NULL;
     if (!root) return -1;
-    return tokenizer_build(out, root, err) ? fail_within(err, "%s", path) : 0;
+    return tokenizer_build(out, root, NULL, err) ? fail_within(err, "%s", path) : 0;
 }
 
 static struct node *document_of(const struct tokenizer *tokenizer) {
@@ -216,6 +219,7 @@ int tokenizer_vocab(const struct tokenizer *tokenizer) {
 }
 
 int tokenizer_special(const struct tokenizer *tokenizer, const char *content) {
+    if (!content) return -1;
     for (int i = 0; i < tokenizer->added_count; i++)
         if (strcmp(tokenizer->added[i].content, content) == 0) return tokenizer->added[i].id;
     return -1;

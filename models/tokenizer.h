@@ -9,6 +9,7 @@
 #include "harness/memory.h"
 
 struct tokenizer;
+struct chat;
 
 /* Ids that every tokenizer of ours has, as special added tokens that no user text can spell. */
 #define TOKEN_END      "<|end|>"      /* ends a response; also the document separator */
@@ -28,6 +29,19 @@ int tokenizer_train(struct tokenizer **out, const char *const *texts, int count,
 int tokenizer_load(struct tokenizer **out, const char *path, struct error *err);
 int tokenizer_save(const struct tokenizer *tokenizer, const char *path, struct error *err);
 void tokenizer_free(struct tokenizer *tokenizer);
+
+/* The tokenizer of a checkpoint, a folder or a .gguf file, with how it writes conversations: by chat.yaml in
+   the folder (FILE.gguf.chat.yaml beside the file), which is a format's name or describes one
+   (models/chat.h); else by its chat template; else one of ours, or plain. */
+int tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
+/* tokenizer.json and what belongs beside it, in a folder that exists. */
+int tokenizer_store(const struct tokenizer *tokenizer, const char *folder, struct error *err);
+/* Ids that begin and end texts, as the model's files name them: where the tokenizer's own name none. */
+void tokenizer_set_roles(struct tokenizer *tokenizer, int begin, int end);
+/* How it writes conversations. NULL with err set: by a template that is not known. */
+const struct chat *tokenizer_chat(const struct tokenizer *tokenizer, struct error *err);
+/* The id that ends a response, or -1. */
+int tokenizer_end(const struct tokenizer *tokenizer);
 
 int tokenizer_vocab(const struct tokenizer *tokenizer);
 int tokenizer_special(const struct tokenizer *tokenizer,

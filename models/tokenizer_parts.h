@@ -4,6 +4,7 @@
 
 #include "harness/document.h"
 #include "models/bpe.h"
+#include "models/chat.h"
 #include "models/normalize.h"
 #include "models/pretokenize.h"
 #include "models/tokenizer.h"
@@ -48,10 +49,15 @@ struct tokenizer {
     int blank_text;              /* BLANKs of names are spaces in text */
     int byte_fallback;           /* <0x0A> is a byte in text */
     struct tokens before, after; /* what the post-processor puts around a text */
+    struct node *config;         /* tokenizer_config.json; NULL: none */
+    struct chat chat;
+    char *chat_problem; /* why the chat format is not known; NULL: it is */
+    int end;            /* the id that ends what an assistant writes; -1: none */
 };
 
-/* Takes the document over, also where it fails; `where` is for the error's sentence. */
-int tokenizer_build(struct tokenizer **out, struct node *document, struct error *err);
+/* From tokenizer.json's document, which it takes over, also where it fails. ranks of its merges, which
+   ascend; NULL: their order. */
+int tokenizer_build(struct tokenizer **out, struct node *document, const int *ranks, struct error *err);
 /* Finds a token by its name; -1 if there is none. */
 int tokenizer_find(const struct tokenizer *tokenizer, const char *name, size_t length);
 

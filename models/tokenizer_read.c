@@ -284,6 +284,8 @@ static int read_vocab(struct tokenizer *out, const struct node *vocab, struct er
     for (const struct node *token = vocab->first; token; token = token->next) {
         int id = (int)token->number;
 
+        if (tokenizer_find(out, token->key, strlen(token->key)) >= 0)
+            return fail(err, "line %d: the token \"%s\" is there twice", token->line, token->key);
         if (out->names[id])
             return fail(err, "line %d: \"%s\" and \"%s\" have the same id %d", token->line, out->names[id],
                         token->key, id);
@@ -363,32 +365,22 @@ static void make_set(struct added_set *set, const struct tokenizer *tokenizer, i
     while (byte <= 256) set->first[byte++] = count;
 }
 
-static int set_bytes(struct tokenizer *out, struct error *err) {
+/* Some vocabularies, as SmolLM's, lack bytes that their texts did not have. */
+static void set_bytes(struct tokenizer *out) {
     for (int id = 0; id < out->vocab; id++)
         if (out->listed[id] && !out->special[id])
             out->bpe.tokens[id] = tokenizer_unspell(out->names[id], strlen(out->names[id]));
     for (int byte = 0; byte < 256; byte++) {
         char letter = (char)byte, *name = tokenizer_spell(&(struct span){&letter, 1});
+        int id = tokenizer_find(out, name, strlen(name));
 
-        out->bpe.byte_id[byte] = tokenizer_find(out, name, strlen(name));
+        out->bpe.byte_id[byte] = id >= 0 && out->listed[id] ? id : -1;
         free(name);
-        if (out->bpe.byte_id[byte] < 0 || !out->listed[out->bpe.byte_id[byte]])
-            return fail(err,
-                        "the vocabulary lacks the byte 0x%02x: train it with all 256 bytes "
-                        "(initial_alphabet=ByteLevel.alphabet())",
-                        byte);
     }
-    return 0;
 }
 
-static int set_characters(struct tokenizer *out, const struct node *model, struct error *err) {
-    const char *unknown = node_text(model, "unk_token", NULL);
-
+static void set_characters(struct tokenizer *out, const struct node *model) {
     out->bpe.characters = 1;
-    out->bpe.fuse_unknown = is_on(model, "fuse_unk", 0);
-    out->bpe.unknown = unknown ? tokenizer_find(out, unknown, strlen(unknown)) : -1;
-    if (unknown && out->bpe.unknown < 0)
-        return fail(err, "line %d: the unk_token \"%s\" is not in the vocabulary", model->line, unknown);
     for (int id = 0; id < out->vocab; id++)
         if (out->listed[id] && !out->special[id] && out->names[id][0])
             out->bpe.tokens[id] = (struct span){xstrdup(out->names[id]), strlen(out->names[id])};
@@ -398,6 +390,19 @@ static int set_characters(struct tokenizer *out, const struct node *model, struc
         out->bpe.byte_id[byte] = is_on(model, "byte_fallback", 0) ? tokenizer_find(out, name, 6) : -1;
         free(name);
     }
+}
+
+static int set_symbols(struct tokenizer *out, const struct node *model, struct error *err) {
+    const char *unknown = node_text(model, "unk_token", NULL);
+
+    out->bpe.fuse_unknown = is_on(model, "fuse_unk", 0);
+    out->bpe.unknown = unknown ? tokenizer_find(out, unknown, strlen(unknown)) : -1;
+    if (unknown && out->bpe.unknown < 0)
+        return fail(err, "line %d: the unk_token \"%s\" is not in the vocabulary", model->line, unknown);
+    if (out->byte_level)
+        set_bytes(out);
+    else
+        set_characters(out, model);
     return 0;
 }
 
@@ -441,13 +446,14 @@ static int read_merge(struct tokenizer *out, const struct node *merge, int rank,
     return 0;
 }
 
-static int read_merges(struct tokenizer *out, const struct node *merges, struct error *err) {
-    int rank = 0;
+static int read_merges(struct tokenizer *out, const struct node *merges, const int *ranks,
+                       struct error *err) {
+    int index = 0;
 
     if (!merges || merges->kind != NODE_LIST) return fail(err, "the model's \"merges\" are missing");
     out->bpe.merges = xcalloc((size_t)merges->count + 1, sizeof *out->bpe.merges);
-    for (const struct node *merge = merges->first; merge; merge = merge->next)
-        if (read_merge(out, merge, rank++, err)) return -1;
+    for (const struct node *merge = merges->first; merge; merge = merge->next, index++)
+        if (read_merge(out, merge, ranks ? ranks[index] : index, err)) return -1;
     return 0;
 }
 
@@ -526,7 +532,16 @@ static int check_framing(const struct tokenizer *tokenizer, const struct tokens 
     return 0;
 }
 
-static int read_all(struct tokenizer *out, const struct node *root, struct error *err) {
+/* Without a template: ours, or plain text. */
+static int set_format(struct tokenizer *out, struct error *err) {
+    int ours = tokenizer_special(out, TOKEN_RESPONSE) >= 0 && tokenizer_special(out, TOKEN_END) >= 0;
+
+    if (chat_named(&out->chat, ours ? "pyrite" : "plain", err)) return -1;
+    tokenizer_set_roles(out, -1, -1);
+    return 0;
+}
+
+static int read_all(struct tokenizer *out, const struct node *root, const int *ranks, struct error *err) {
     const struct node *model = node_get(root, "model"), *vocab = node_get(model, "vocab");
     const struct node *added = node_get(root, "added_tokens");
 
@@ -535,8 +550,8 @@ static int read_all(struct tokenizer *out, const struct node *root, struct error
     if (make_tables(out, vocab, added, err) || read_vocab(out, vocab, err)) return -1;
     if (read_added(out, added, err)) return -1;
     if (check_framing(out, &out->before, err) || check_framing(out, &out->after, err)) return -1;
-    if (out->byte_level ? set_bytes(out, err) : set_characters(out, model, err)) return -1;
-    if (read_merges(out, node_get(model, "merges"), err)) return -1;
+    if (set_symbols(out, model, err)) return -1;
+    if (read_merges(out, node_get(model, "merges"), ranks, err)) return -1;
     out->bpe.whole_first = is_on(model, "ignore_merges", 0);
     if (bpe_index(&out->bpe, err)) return -1;
     make_patterns(out);
@@ -544,7 +559,7 @@ static int read_all(struct tokenizer *out, const struct node *root, struct error
     make_set(&out->normalized, out, 1);
     cut_at_blanks(out);
     make_decoded(out);
-    return 0;
+    return set_format(out, err);
 }
 
 /* A copy of the document without what the tables hold. */
@@ -563,11 +578,11 @@ static struct node *settings_of(const struct node *root) {
     return settings;
 }
 
-int tokenizer_build(struct tokenizer **out, struct node *document, struct error *err) {
+int tokenizer_build(struct tokenizer **out, struct node *document, const int *ranks, struct error *err) {
     int status;
 
     *out = xcalloc(1, sizeof **out);
-    status = document->kind == NODE_MAP ? read_all(*out, document, err) : fail(err, "expected a map");
+    status = document->kind == NODE_MAP ? read_all(*out, document, ranks, err) : fail(err, "expected a map");
     if (status == 0) (*out)->settings = settings_of(document);
     node_free(document);
     if (status == 0) return 0;

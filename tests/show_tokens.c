@@ -1,5 +1,6 @@
 /* Prints what a tokenizer makes of texts, for tests/fixtures/check_tokens.py.
- * Usage: show_tokens TOKENIZER.json TEXTS.jsonl   (lines {"text": "..."}) */
+ * Usage: show_tokens TOKENIZER TEXTS.jsonl   (a tokenizer.json, a folder or a .gguf file; lines {"text":
+ * "..."}) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +48,9 @@ int main(int count, char **words) {
     struct error err;
     int status;
 
-    if (count != 3) return fprintf(stderr, "usage: show_tokens TOKENIZER.json TEXTS.jsonl\n"), 2;
-    if (tokenizer_load(&tokenizer, words[1], &err)) return fprintf(stderr, "%s\n", err.message), 1;
+    if (count != 3) return fprintf(stderr, "usage: show_tokens TOKENIZER TEXTS.jsonl\n"), 2;
+    if ((strstr(words[1], ".json") ? tokenizer_load : tokenizer_open)(&tokenizer, words[1], &err))
+        return fprintf(stderr, "%s\n", err.message), 1;
     status = document_each(words[2], show, tokenizer, &err);
     if (status) fprintf(stderr, "%s\n", err.message);
     tokenizer_free(tokenizer);
