@@ -27,13 +27,14 @@ struct judging {
 
 /* An ensemble keeps its members' tokenizer with them. */
 static int open_tokenizer(struct tokenizer **out, const char *folder, struct error *err) {
-    static const char *const places[] = {"tokenizer.json", "member-1/tokenizer.json"};
+    static const char *const places[] = {".", "member-1"};
 
     for (int i = 0; i < 2; i++) {
-        char *path = path_join(folder, places[i]);
-        int status = file_exists(path) ? tokenizer_load(out, path, err) : 1;
+        char *place = path_join(folder, places[i]), *path = path_join(place, "tokenizer.json");
+        int status = file_exists(path) ? tokenizer_open(out, place, err) : 1;
 
         free(path);
+        free(place);
         if (status <= 0) return status;
     }
     *out = NULL;
@@ -145,6 +146,18 @@ static int reward_judge(struct judging *judging, const struct transcript *const 
     return status;
 }
 
+/* A token's text, or the name of the one that ends the answer. Caller frees. */
+static char *spell_token(const struct tokenizer *tokenizer, int id) {
+    struct decoding decoding = {.tokenizer = tokenizer, .stripped = -1};
+    struct text out = {0};
+
+    if (id == tokenizer_end(tokenizer)) return xstrdup(tokenizer_name(tokenizer, id));
+    text_add(&out, "", 0);
+    decoding_add(&decoding, id, &out);
+    decoding_end(&decoding, &out);
+    return out.data;
+}
+
 static int reward_explain(struct judging *judging, const struct transcript *answer, struct node *row,
                           struct error *err) {
     struct node *texts = node_add(row, "tokens", NODE_LIST), *numbers = node_add(row, "rewards", NODE_LIST);
@@ -156,10 +169,9 @@ static int reward_explain(struct judging *judging, const struct transcript *answ
     scores = xcalloc((size_t)encoded.tokens, sizeof *scores);
     status = judging->reward->score(judging->scorer, encoded.rows, 1, scores, NULL, err);
     for (int i = 0; i < encoded.tokens && !status; i++) {
-        int id = encoded.responses[0].ids[i], end = tokenizer_special(judging->tokenizer, TOKEN_END);
-        char *text = tokenizer_decode(judging->tokenizer, &id, 1, NULL);
+        char *text = spell_token(judging->tokenizer, encoded.responses[0].ids[i]);
 
-        node_add_text(texts, NULL, id == end ? TOKEN_END : text);
+        node_add_text(texts, NULL, text);
         node_add_number(numbers, NULL, scores[i]);
         free(text);
     }

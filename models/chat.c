@@ -441,10 +441,15 @@ void rendering_free(struct rendering *rendering) {
     *rendering = (struct rendering){0};
 }
 
+/* Whether token i holds nothing of the text, as a BLANK that is put before it: it belongs to what follows. */
+static int is_empty(const struct tokens *ends, int i) {
+    return ends->ids[i] == (i ? ends->ids[i - 1] : 0);
+}
+
 void rendering_encode(const struct tokenizer *tokenizer, const struct rendering *rendering,
                       struct tokens *ids, struct tokens *turn) {
     struct tokens ends = {0};
-    int at = 0;
+    int at = 0, first = turn->count;
 
     tokenizer_encode_mixed(tokenizer, rendering->text.data, rendering->text.length, rendering->contents,
                            rendering->count, ids, &ends);
@@ -454,5 +459,44 @@ void rendering_encode(const struct tokenizer *tokenizer, const struct rendering 
         while (at < rendering->count && rendering->learned[at].end < end) at++;
         tokens_add(turn, at < rendering->count && end > rendering->learned[at].begin ? at : -1);
     }
+    for (int i = ends.count - 2; i >= 0; i--)
+        if (is_empty(&ends, i)) turn->ids[first + i] = turn->ids[first + i + 1];
+    free(ends.ids);
+}
+
+/* Encodes on its own what is behind `begin`, where a token would cross it. */
+static void encode_apart(const struct tokenizer *tokenizer, const struct rendering *rendering, size_t begin,
+                         struct tokens *out) {
+    struct stretch *contents = xcalloc((size_t)rendering->count + 1, sizeof *contents);
+    struct tokens ends = {0};
+    int count = 0;
+
+    for (int i = 0; i < rendering->count; i++) {
+        struct stretch content = rendering->contents[i];
+
+        if (content.end <= begin) continue;
+        contents[count++] =
+            (struct stretch){content.begin > begin ? content.begin - begin : 0, content.end - begin};
+    }
+    tokenizer_encode_mixed(tokenizer, rendering->text.data + begin, rendering->text.length - begin, contents,
+                           count, out, &ends);
+    free(ends.ids);
+    free(contents);
+}
+
+void rendering_encode_from(const struct tokenizer *tokenizer, const struct rendering *rendering, size_t begin,
+                           struct tokens *out) {
+    struct tokens ids = {0}, ends = {0};
+    int first = 0;
+
+    tokenizer_encode_mixed(tokenizer, rendering->text.data, rendering->text.length, rendering->contents,
+                           rendering->count, &ids, &ends);
+    while (first < ids.count && (size_t)ends.ids[first] <= begin) first++;
+    while (first > 0 && (size_t)ends.ids[first - 1] == begin && is_empty(&ends, first - 1)) first--;
+    if (first > 0 && (size_t)ends.ids[first - 1] < begin)
+        encode_apart(tokenizer, rendering, begin, out);
+    else
+        for (int i = first; i < ids.count; i++) tokens_add(out, ids.ids[i]);
+    free(ids.ids);
     free(ends.ids);
 }

@@ -72,5 +72,8 @@ void rendering_free(struct rendering *rendering);
    are appended: the turn of whose learned part token i is, or -1. A token belongs where it ends. */
 void rendering_encode(const struct tokenizer *tokenizer, const struct rendering *rendering,
                       struct tokens *ids, struct tokens *turn);
+/* Appends the ids of what follows byte `begin`. */
+void rendering_encode_from(const struct tokenizer *tokenizer, const struct rendering *rendering, size_t begin,
+                           struct tokens *out);
 
 #endif

@@ -85,7 +85,7 @@ static int open_model(const struct arguments *arguments, struct work *work, stru
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, 1024, &run.threads, err)) return -1;
     if (run_kernels(&kernels, &run, err)) return -1;
     if (folder_open(&work->model, &work->tokenizer, arguments->words[0], kernels, err)) return -1;
-    work->how.end_token = tokenizer_special(work->tokenizer, TOKEN_END);
+    work->how.end_token = tokenizer_end(work->tokenizer);
     return 0;
 }
 

@@ -5,15 +5,46 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "models/chat.h"
 
-void prompt_encode(const struct tokenizer *tokenizer, const char *text, struct tokens *out) {
-    tokenizer_encode(tokenizer, text, strlen(text), out);
-    tokens_add(out, tokenizer_special(tokenizer, TOKEN_RESPONSE));
+/* A turn of a user, asking the assistant to write, as a rendering. */
+static const char example_prompt[] = "x";
+
+static void render(const struct tokenizer *tokenizer, const struct turn *turns, int count, enum chat_end end,
+                   struct rendering *out) {
+    struct error err;
+    const struct chat *chat = tokenizer_chat(tokenizer, &err);
+
+    if (!chat || chat_render(chat, turns, count, end, out, &err)) out->count = 0;
 }
 
+void prompt_encode(const struct tokenizer *tokenizer, const char *text, struct tokens *out) {
+    const struct turn turn = {"user", text};
+    struct rendering rendering = {0};
+
+    render(tokenizer, &turn, 1, CHAT_ASK, &rendering);
+    rendering_encode_from(tokenizer, &rendering, 0, out);
+    rendering_free(&rendering);
+}
+
+/* What follows the prompt in a conversation of some prompt and the response: what is before a response does
+   not change its tokens. */
 void response_encode(const struct tokenizer *tokenizer, const char *text, int ended, struct tokens *out) {
-    tokenizer_encode(tokenizer, text, strlen(text), out);
-    if (ended) tokens_add(out, tokenizer_special(tokenizer, TOKEN_END));
+    const struct turn turns[] = {{"user", example_prompt}, {"assistant", text}};
+    struct rendering prompt = {0}, whole = {0};
+    size_t begin;
+
+    render(tokenizer, turns, 1, CHAT_ASK, &prompt);
+    render(tokenizer, turns, 2, ended ? CHAT_CLOSED : CHAT_OPEN, &whole);
+    if (whole.count == 2) {
+        begin = prompt.text.length;
+        if (whole.text.length < begin || memcmp(whole.text.data, prompt.text.data, begin))
+            begin = whole.contents[1].begin;
+        whole.text.length = whole.learned[1].end;
+        rendering_encode_from(tokenizer, &whole, begin, out);
+    }
+    rendering_free(&prompt);
+    rendering_free(&whole);
 }
 
 static int read_one(const char *folder, const char *file, struct examples *out, struct error *err) {

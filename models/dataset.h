@@ -6,7 +6,8 @@
 #include "models/tokenizer.h"
 #include "models/transformer.h"
 
-/* Appends a prompt's ids and the response token; a response's ids and, if ended, the end token. */
+/* Appends the ids of a prompt, up to where the assistant writes; those of a response and, if ended, of its
+   end: as the tokenizer's chat format has them, which must be known. */
 void prompt_encode(const struct tokenizer *tokenizer, const char *text, struct tokens *out);
 void response_encode(const struct tokenizer *tokenizer, const char *text, int ended, struct tokens *out);
 

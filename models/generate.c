@@ -118,7 +118,7 @@ static int answer(struct work *work, struct error *err) {
     struct request *requests = xcalloc((size_t)work->count, sizeof *requests);
     int status;
 
-    how.end_token = tokenizer_special(work->tokenizer, TOKEN_END);
+    how.end_token = tokenizer_end(work->tokenizer);
     work->responses = xcalloc((size_t)work->count, sizeof *work->responses);
     for (int i = 0; i < work->count; i++) {
         const struct tokens *ids = &work->ids[i / o->per_prompt];

@@ -454,16 +454,11 @@ out:
 }
 
 static int open_tokenizer(struct reading *reading, struct error *err) {
-    char *path;
-    int status;
-
     if (!reading->settings->tokenizer) return 0;
-    path = path_join(reading->settings->tokenizer, "tokenizer.json");
-    status = tokenizer_load(&reading->tokenizer, path, err);
-    free(path);
+    if (tokenizer_open(&reading->tokenizer, reading->settings->tokenizer, err)) return -1;
     reading->how.decode = decode;
     reading->how.context = reading->tokenizer;
-    return status;
+    return 0;
 }
 
 static int run_pairs(struct run *run, const struct step *step, struct error *err) {

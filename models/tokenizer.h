@@ -42,6 +42,9 @@ void tokenizer_set_roles(struct tokenizer *tokenizer, int begin, int end);
 const struct chat *tokenizer_chat(const struct tokenizer *tokenizer, struct error *err);
 /* The id that ends a response, or -1. */
 int tokenizer_end(const struct tokenizer *tokenizer);
+/* The id between a draft and its better version: TOKEN_BETTER, or where there is none that which ends a
+ * draft. */
+int tokenizer_better(const struct tokenizer *tokenizer);
 
 int tokenizer_vocab(const struct tokenizer *tokenizer);
 int tokenizer_special(const struct tokenizer *tokenizer,

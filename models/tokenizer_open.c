@@ -150,17 +150,20 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct error *err) 
     return 0;
 }
 
-static void set_role(char **text, const struct tokenizer *tokenizer, int id) {
+static void set_role(struct tokenizer *tokenizer, char **text, const char *role, int id) {
     const char *name = tokenizer_name(tokenizer, id);
 
-    if (!*text && name) *text = xstrdup(name);
+    if (*text || !name) return;
+    *text = xstrdup(name);
+    if (tokenizer->config && !role_text(tokenizer->config, role))
+        node_set_text(tokenizer->config, role, name);
 }
 
 void tokenizer_set_roles(struct tokenizer *tokenizer, int begin, int end) {
     const char *stop = tokenizer->chat.format.stop;
 
-    set_role(&tokenizer->chat.begin_text, tokenizer, begin);
-    set_role(&tokenizer->chat.end_text, tokenizer, end);
+    set_role(tokenizer, &tokenizer->chat.begin_text, "bos_token", begin);
+    set_role(tokenizer, &tokenizer->chat.end_text, "eos_token", end);
     if (stop && !strcmp(stop, "{eos}")) stop = tokenizer->chat.end_text;
     tokenizer->end = stop ? tokenizer_find(tokenizer, stop, strlen(stop)) : -1;
 }
@@ -180,6 +183,12 @@ const struct chat *tokenizer_chat(const struct tokenizer *tokenizer, struct erro
 
 int tokenizer_end(const struct tokenizer *tokenizer) {
     return tokenizer->end;
+}
+
+int tokenizer_better(const struct tokenizer *tokenizer) {
+    int better = tokenizer_special(tokenizer, TOKEN_BETTER);
+
+    return better >= 0 ? better : tokenizer->end;
 }
 
 int tokenizer_store(const struct tokenizer *tokenizer, const char *folder, struct error *err) {

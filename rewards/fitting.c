@@ -152,7 +152,7 @@ static int answer(struct fitting *fitting, struct error *err) {
     struct request *requests = xcalloc((size_t)fitting->sample_count, sizeof *requests);
     int status;
 
-    options.end_token = tokenizer_special(fitting->tokenizer, TOKEN_END);
+    options.end_token = tokenizer_end(fitting->tokenizer);
     for (int i = 0; i < fitting->sample_count; i++)
         requests[i] = (struct request){fitting->sample_prompts[i].ids, fitting->sample_prompts[i].count, 1,
                                        (uint64_t)i, 0};

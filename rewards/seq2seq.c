@@ -173,8 +173,8 @@ static int fit_mappings(struct fitting *fitting, const struct settings *settings
     struct dataset train = {0}, heldout = {0};
     struct job job = {{.data = &train}, {.data = &heldout}};
     struct model *model = NULL;
-    int better = tokenizer_special(fitting->tokenizer, TOKEN_BETTER), status = -1,
-        context = fitting->base->config.context, left_out;
+    int better = tokenizer_better(fitting->tokenizer), status = -1, context = fitting->base->config.context,
+        left_out;
 
     if (model_clone(&model, fitting->base, 0, 0, fitting->step->seed, err)) goto out;
     left_out = add_mappings(&train, &fitting->train, better, context, settings->identity);
@@ -221,7 +221,7 @@ static int load(struct scorer **out, const char *folder, const struct settings *
         seq2seq_close(s);
         return -1;
     }
-    s->better = tokenizer_special(tokenizer, TOKEN_BETTER);
+    s->better = tokenizer_better(tokenizer);
     tokenizer_free(tokenizer);
     *out = s;
     return 0;

@@ -333,6 +333,79 @@ START_TEST(the_default_of_several_templates_is_taken_and_a_file_goes_first)
 }
 END_TEST
 
+static void open_with(struct tokenizer **out, const char *family, const char *config, const char *format) {
+    struct checkpoint folder = make_checkpoint(family, config);
+
+    put(&folder, "chat.yaml", format);
+    ck_assert_msg(tokenizer_open(out, folder.path, &err) == 0, "%s", err.message);
+    ck_assert_msg(tokenizer_chat(*out, &err) != NULL, "%s", err.message);
+    ck_assert_int_eq(folder_remove(folder.path, &err), 0);
+}
+
+static const struct {
+    const char *family, *config, *format;
+} spoken[] = {
+    {"qwen2", "{\"eos_token\": \"<|im_end|>\"}", "chatml"},
+    {"llama2", "{\"eos_token\": \"</s>\", \"bos_token\": \"<s>\"}", "llama2"},
+    {"llama2", "{\"eos_token\": \"</s>\", \"bos_token\": \"<s>\"}", "zephyr"},
+    {"mistral", "{\"eos_token\": \"</s>\", \"bos_token\": \"<s>\"}", "hh"},
+    {"gpt2", "{\"eos_token\": \"<|endoftext|>\"}", "hh"},
+    {"gemma", "{\"eos_token\": \"<eos>\", \"bos_token\": \"<bos>\"}", "gemma"},
+    {"llama3", "{\"bos_token\": \"<|begin_of_text|>\"}", "llama3"},
+};
+
+/* A prompt's ids and a response's, one after the other, are those of the conversation up to what is learned.
+ */
+START_TEST(prompt_and_response_are_the_whole)
+{
+    const struct turn turns[] = {{"user", "the policy's 12 rewards?"}, {"assistant", "refuse the answer"}};
+    struct tokens parts = {0}, whole = {0}, turn = {0};
+    struct rendering rendering = {0};
+    struct tokenizer *tokenizer;
+    int learned = 0, prompt;
+
+    open_with(&tokenizer, spoken[_i].family, spoken[_i].config, spoken[_i].format);
+    prompt_encode(tokenizer, turns[0].content, &parts);
+    prompt = parts.count;
+    response_encode(tokenizer, turns[1].content, 1, &parts);
+    ck_assert_int_eq(chat_render(tokenizer_chat(tokenizer, &err), turns, 2, CHAT_CLOSED, &rendering, &err),
+                     0);
+    rendering_encode(tokenizer, &rendering, &whole, &turn);
+    ck_assert_int_le(parts.count, whole.count);
+    for (int i = 0; i < parts.count; i++) ck_assert_int_eq(parts.ids[i], whole.ids[i]);
+    for (int i = 0; i < whole.count; i++) learned += turn.ids[i] == 1;
+    ck_assert_int_le(learned, parts.count - prompt);
+    ck_assert_int_ge(learned, parts.count - prompt - 1); /* a lone space is not learned but written */
+    ck_assert_int_eq(parts.ids[parts.count - 1], tokenizer_end(tokenizer));
+
+    parts.count = 0;
+    response_encode(tokenizer, turns[1].content, 0, &parts);
+    ck_assert_int_ne(parts.ids[parts.count - 1], tokenizer_end(tokenizer));
+    free(parts.ids);
+    free(whole.ids);
+    free(turn.ids);
+    rendering_free(&rendering);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+/* In plain text the last word of the prompt and the first of the response do not become one. */
+START_TEST(a_response_is_encoded_apart_where_a_token_would_cross_into_it)
+{
+    struct tokens response = {0}, alone = {0};
+    struct tokenizer *tokenizer;
+
+    open_with(&tokenizer, "gpt2", "{\"eos_token\": \"<|endoftext|>\"}", "plain");
+    response_encode(tokenizer, "policy", 0, &response);
+    tokenizer_encode(tokenizer, "policy", 6, &alone);
+    ck_assert_int_eq(response.count, alone.count);
+    for (int i = 0; i < alone.count; i++) ck_assert_int_eq(response.ids[i], alone.ids[i]);
+    free(response.ids);
+    free(alone.ids);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
 START_TEST(what_is_stored_is_opened_alike)
 {
     struct checkpoint folder = make_checkpoint("qwen2", UNKNOWN_TEMPLATE), again = {"checkpoint-XXXXXX"};
@@ -369,6 +442,8 @@ int main(void) {
                         (int)(sizeof misdescribed / sizeof *misdescribed));
     tcase_add_test(tests, a_token_that_ends_turns_must_be_there);
     tcase_add_test(tests, the_default_of_several_templates_is_taken_and_a_file_goes_first);
+    tcase_add_loop_test(tests, prompt_and_response_are_the_whole, 0, (int)(sizeof spoken / sizeof *spoken));
+    tcase_add_test(tests, a_response_is_encoded_apart_where_a_token_would_cross_into_it);
     tcase_add_test(tests, what_is_stored_is_opened_alike);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);

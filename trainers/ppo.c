@@ -96,7 +96,7 @@ static void prepare_collector(struct ppo *ppo) {
     collector->options = &ppo->options;
     collector->seed = ppo->step->seed;
     collector->tokenizer = ppo->tokenizer;
-    collector->end_token = tokenizer_special(ppo->tokenizer, TOKEN_END);
+    collector->end_token = tokenizer_end(ppo->tokenizer);
     collector->policy = ppo->learner.policy.model;
     collector->value = ppo->learner.value.trunk;
 }
