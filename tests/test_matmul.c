@@ -195,6 +195,46 @@ out:
 }
 END_TEST
 
+START_TEST(sums_are_finished_as_if_by_operations_on_their_own)
+{
+    const struct kernels *k = backend(_i);
+    const float one[] = {1}; /* x * 1 + 0 is x, then gelu */
+
+    for (int s = 0; k && s < COUNT(sizes); s++) {
+        struct problem p = problem_of(sizes[s]);
+        int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
+        size_t count = (size_t)rows * outs, in_count = (size_t)rows * ins;
+        float *sum = poison(count), *act = poison(count), *got = poison(count), *up = poison(count);
+        float *dsum = poison(in_count), *dup = poison(in_count), *dgot = poison(in_count);
+
+        k->matmul(sum, p.x, p.w, NULL, p.bias, NULL, rows, outs, ins);
+        k->matmul_operand(got, p.x, p.w, NULL, p.bias, rows, outs, ins);
+        ck_assert(same_bits(got, sum, count));
+        k->matmul_gelu(act, NULL, sum, one, NULL, NULL, (int)count, 1, 1);
+        k->matmul_gelu(got, up, p.x, p.w, NULL, p.bias, rows, outs, ins);
+        ck_assert(same_bits(got, act, count) && same_bits(up, sum, count));
+        memset(got, 0, count * sizeof *got);
+        k->matmul_gelu(got, NULL, p.x, p.w, NULL, p.bias, rows, outs, ins);
+        ck_assert(same_bits(got, act, count));
+
+        k->matmul_dx(dsum, p.dy, p.w, NULL, rows, outs, ins);
+        k->matmul_dx_operand(dgot, p.dy, p.w, NULL, rows, outs, ins);
+        ck_assert(same_bits(dgot, dsum, in_count));
+        k->matmul_dx_gelu(dup, p.x, dsum, one, NULL, (int)in_count, 1, 1);
+        k->matmul_dx_gelu(dgot, p.x, p.dy, p.w, NULL, rows, outs, ins);
+        ck_assert(same_bits(dgot, dup, in_count));
+        free(sum);
+        free(act);
+        free(got);
+        free(up);
+        free(dsum);
+        free(dup);
+        free(dgot);
+        problem_free(&p);
+    }
+}
+END_TEST
+
 START_TEST(threads_change_no_bit)
 {
     const struct kernels *k = backend(_i);
@@ -249,6 +289,7 @@ int main(void) {
     tcase_add_loop_test(test, packed_weights_give_the_same_bits, 0, BACKENDS);
     tcase_add_loop_test(test, a_row_alone_gives_the_bits_it_gives_in_a_batch, 0, BACKENDS);
     tcase_add_loop_test(test, gradients_of_micro_batches_add_up_to_the_bits_of_one_batch, 0, BACKENDS);
+    tcase_add_loop_test(test, sums_are_finished_as_if_by_operations_on_their_own, 0, BACKENDS);
     tcase_add_loop_test(test, threads_change_no_bit, 0, BACKENDS);
     tcase_add_loop_test(test, no_rows_change_nothing, 0, BACKENDS);
     suite_add_tcase(suite, test);
