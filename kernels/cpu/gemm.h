@@ -13,12 +13,21 @@ struct view {
     int wide;
 };
 
+struct gemm;
+
+/* Sums of some rows and columns, [rows][stride]. */
+struct patch {
+    const float *sums;
+    size_t stride;
+    int row, rows, col, cols;
+};
+
 /* out[i][j] = base[i][j] + sum over k < depth of left(i, k) right(j, k), then + bias[j]: one chain of
  * multiply-adds, k ascending. Pairs of bf16 have their second k first, unless the sum is to be ascending.
  */
 struct gemm {
-    float *out;
-    size_t stride; /* floats from a row of out to the next */
+    float *out;    /* unless the sums are finished */
+    size_t stride; /* numbers from a row of out, or of what follows, to the next */
     int rows, cols, depth;
     const float *base; /* strided as out, which it may be, or NULL: 0 */
     struct view left, right;
@@ -26,6 +35,9 @@ struct gemm {
     const float *packed; /* cells: right as gemm_pack() left it, or NULL */
     int packed_depth;    /* the depth it was packed with, of which the first `depth` count */
     const float *bias;   /* or NULL */
+    void (*finish)(const struct gemm *, const struct patch *); /* makes of the sums what is wanted; or NULL */
+    operand *result, *kept;                                    /* what finish() writes, NULL: not wanted */
+    const operand *before;                                     /* what it reads */
 };
 
 /* In cells. */

@@ -1,294 +1,24 @@
 #include "kernels/cpu/gelu.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/panel.h"
+#include "kernels/cpu/tile.h"
 
 #include <omp.h>
 
-/* A tile of out is held in registers while k runs: TILE_ROWS x TILE_VECS accumulators. Blocks of DEPTH x
- * ROWS of the left and DEPTH x COLS of the right matrix are copied into panels one tile wide, k ascending. */
-#if LANES == 16
-#define TILE_ROWS   14
-#define BLOCK_ROWS  168
-#define BLOCK_DEPTH 512
-#elif LANES == 8
-#define TILE_ROWS   6
-#define BLOCK_ROWS  72
-#define BLOCK_DEPTH 512
-#else
-#define TILE_ROWS   4
-#define BLOCK_ROWS  64
-#define BLOCK_DEPTH 256
-#endif
-#define TILE_VECS  2
-#define TILE_COLS  (TILE_VECS * LANES)
-#define BLOCK_COLS 2048
-#define STRIP      8  /* k per transposed block of a panel */
-#define LINE       16 /* floats of a cache line */
-#define AHEAD      8  /* k by which left is fetched before its use */
-
+/* Blocks of the left and the right matrix are copied into panels one tile wide, k ascending: rows x depth of
+   the left so that they stay in the second cache, columns x depth of the right, unless they are packed
+   already, in the third. In cells. */
+#define LEFT_CELLS    (86 << 10)
+#define RIGHT_CELLS   (2 << 20)
+#define DEPTH_MOST    1024
 #define THREADED_WORK ((size_t)1 << 18) /* multiply-adds worth a second thread */
-
-/* One or more neighbouring tiles of a row of tiles. */
-struct tile {
-    float *out;
-    const float *base;    /* what the sums start from, strided as out, or NULL */
-    size_t stride, panel; /* panel: floats from one panel of right to the next */
-    const float *left, *right, *bias;
-    int depth;
-};
-
-INLINE void tile_run(const int rows, const int panels, const struct tile *tile) {
-    const int vecs = panels * TILE_VECS;
-    const float *left = tile->left, *right = tile->right, *const bias = tile->bias, *const base = tile->base;
-    const size_t stride = tile->stride, panel = tile->panel;
-    const int depth = tile->depth;
-    float *const out = tile->out;
-    vec sum[TILE_ROWS][4 * TILE_VECS];
-
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) __builtin_prefetch(out + i * stride, 1);
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++)
-            sum[i][v] = base ? vec_load(base + i * stride + v * LANES) : vec_set(0);
-    for (int k = 0; k < depth; k++) {
-        vec b[4 * TILE_VECS];
-
-        __builtin_prefetch(left + AHEAD * rows);
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++) b[v] = vec_load(right + v / TILE_VECS * panel + v % TILE_VECS * LANES);
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            vec a = vec_set(left[i]);
-
-#pragma GCC unroll 16
-            for (int v = 0; v < vecs; v++) sum[i][v] = vec_step(a, b[v], sum[i][v]);
-        }
-        left += rows;
-        right += TILE_COLS;
-    }
-    if (bias)
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++)
-#pragma GCC unroll 16
-            for (int v = 0; v < vecs; v++) sum[i][v] += vec_load(bias + v * LANES);
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++) vec_store(out + i * stride + v * LANES, sum[i][v]);
-}
-
-/* Few rows take several panels at once, so that enough chains are under way to hide a multiply-add's time. */
-INLINE int panels_at_once(int rows) {
-    return rows == 1 ? 4 : rows == 2 ? 3 : rows == 3 ? 2 : 1;
-}
-
-#define TILE(function, rows, panels)                                                                         \
-    static void function(const struct tile *tile) {                                                          \
-        tile_run(rows, panels, tile);                                                                        \
-    }
-TILE(tile_1x4, 1, 4)
-TILE(tile_2x3, 2, 3)
-TILE(tile_3x2, 3, 2)
-TILE(tile_1, 1, 1)
-TILE(tile_2, 2, 1)
-TILE(tile_3, 3, 1)
-TILE(tile_4, 4, 1)
-#if TILE_ROWS >= 6
-TILE(tile_5, 5, 1)
-TILE(tile_6, 6, 1)
-#endif
-#if TILE_ROWS >= 14
-TILE(tile_7, 7, 1)
-TILE(tile_8, 8, 1)
-TILE(tile_9, 9, 1)
-TILE(tile_10, 10, 1)
-TILE(tile_11, 11, 1)
-TILE(tile_12, 12, 1)
-TILE(tile_13, 13, 1)
-TILE(tile_14, 14, 1)
-#endif
-
-static void (*const tiles_single[])(const struct tile *) = {
-    NULL,   tile_1, tile_2, tile_3,  tile_4,
-#if TILE_ROWS >= 6
-    tile_5, tile_6,
-#endif
-#if TILE_ROWS >= 14
-    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14,
-#endif
-};
-static void (*const tiles_several[])(const struct tile *) = {NULL, tile_1x4, tile_2x3, tile_3x2};
-
-/* A tile that reaches over the right edge of out is made beside it. */
-static void tile_at_edge(const struct tile *tile, int rows, int cols) {
-    float out[TILE_ROWS * TILE_COLS] = {0}, bias[TILE_COLS] = {0};
-    struct tile whole = *tile;
-
-    for (int i = 0; i < rows && tile->base; i++)
-        memcpy(out + i * TILE_COLS, tile->base + i * tile->stride, cols * sizeof(float));
-    if (tile->bias) memcpy(bias, tile->bias, cols * sizeof(float));
-    whole.out = out;
-    whole.base = tile->base ? out : NULL;
-    whole.stride = TILE_COLS;
-    whole.bias = tile->bias ? bias : NULL;
-    tiles_single[rows](&whole);
-    for (int i = 0; i < rows; i++)
-        memcpy(tile->out + i * tile->stride, out + i * TILE_COLS, cols * sizeof(float));
-}
-
-INLINE int smaller(int a, int b) {
-    return a < b ? a : b;
-}
-
-/* Transposes 8 x 8: out[k * width + i] = in[i][k]. */
-#if LANES >= 8
-typedef float eight __attribute__((vector_size(32)));
-typedef float eight_loose __attribute__((vector_size(32), aligned(2), may_alias));
-
-INLINE void transpose(float *out, size_t width, const char *const in[8]) {
-    eight r[8], s[8];
-
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) r[i] = *(const eight_loose *)in[i];
-#pragma GCC unroll 4
-    for (int i = 0; i < 8; i += 2) {
-        s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-        s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-    }
-#pragma GCC unroll 2
-    for (int i = 0; i < 8; i += 4) {
-        r[i] = __builtin_shufflevector(s[i], s[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-        r[i + 1] = __builtin_shufflevector(s[i], s[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-        r[i + 2] = __builtin_shufflevector(s[i + 1], s[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
-        r[i + 3] = __builtin_shufflevector(s[i + 1], s[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-#pragma GCC unroll 8
-    for (int k = 0; k < 8; k++) *(eight_loose *)(out + k * width) = s[k];
-}
-#else
-INLINE void transpose(float *out, size_t width, const char *const in[8]) {
-    for (int k = 0; k < 8; k++)
-        for (int i = 0; i < 8; i++) memcpy(out + k * width + i, in[i] + k * sizeof *out, sizeof *out);
-}
-#endif
-
-/* STRIP cells of eight rows, from `first` on, into a panel; rows that are not there give 0. */
-INLINE void pack_strip(float *panel, int width, const char *data, size_t row, int first, int count, int k) {
-    static const float zeros[STRIP];
-    const char *in[8];
-
-    for (int i = 0; i < 8; i++)
-        in[i] = first + i < count ? data + (first + i) * row + k * sizeof *panel : (const char *)zeros;
-    transpose(panel + (size_t)k * width + first, width, in);
-}
-
-/* A panel from rows whose k lie together, a cache line of each at a time. Eight columns are written at once,
-   which reaches into the next k where width is no multiple of 8; so the last columns go first and k ascends.
- */
-static void pack_across(float *panel, int width, const element *data, size_t row, int count, int depth) {
-    int whole = depth / PAIR / STRIP * STRIP;
-
-    for (int k = 0; k < whole; k += LINE)
-        for (int first = (width - 1) / 8 * 8; first >= 0; first -= 8)
-            for (int strip = k; strip < whole && strip < k + LINE; strip += STRIP)
-                pack_strip(panel, width, (const char *)data, row * sizeof *data, first, count, strip);
-    for (int k = whole; k < CELLS(depth); k++)
-        for (int i = 0; i < width; i++)
-            panel[(size_t)k * width + i] =
-                i < count ? cell_of(data + i * row + k * PAIR, depth - k * PAIR) : 0;
-}
-
-#ifdef BF16
-/* Cells of two k: the first of them in the upper half if ascending. */
-INLINE void pair_up(float *out, const element *first, const element *second, int count, int ascending) {
-    uint32_t *cells = (uint32_t *)out;
-
-    if (ascending)
-        for (int i = 0; i < count; i++) cells[i] = (uint32_t)first[i] << 16 | second[i];
-    else
-        for (int i = 0; i < count; i++) cells[i] = (uint32_t)second[i] << 16 | first[i];
-}
-
-/* A panel from columns: the elements of one k lie together. */
-INLINE void pack_along(float *panel, int width, const element *data, size_t step, int count, int depth,
-                       int ascending) {
-    static const element zeros[TILE_COLS];
-
-    for (int k = 0; k < depth; k += PAIR, panel += width, data += PAIR * step) {
-        pair_up(panel, data, k + 1 < depth ? data + step : zeros, count, ascending);
-        for (int i = count; i < width; i++) panel[i] = 0;
-    }
-}
-#else
-/* A panel from columns: the elements of one k lie together. */
-INLINE void pack_along(float *panel, int width, const element *data, size_t step, int count, int depth,
-                       int ascending) {
-    (void)ascending;
-    for (int k = 0; k < depth; k++, panel += width, data += step) {
-        for (int i = 0; i < count; i++) panel[i] = data[i];
-        for (int i = count; i < width; i++) panel[i] = 0;
-    }
-}
-#endif
-
-/* panel[k][i] = view(first + i, k + depth_from), 0 where i >= count; depths count elements. Writes up to 8
-   cells beyond its end. */
-static void pack_elements(float *panel, int width, const struct view *view, int first, int count,
-                          int depth_from, int depth, int ascending) {
-    const element *data =
-        (const element *)view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
-
-    if (view->step == 1) {
-        pack_across(panel, width, data, view->row, count, depth);
-    } else if (count == TILE_COLS && width == TILE_COLS) {
-        pack_along(panel, TILE_COLS, data, view->step, TILE_COLS, depth, ascending);
-    } else if (count == TILE_ROWS && width == TILE_ROWS) {
-        pack_along(panel, TILE_ROWS, data, view->step, TILE_ROWS, depth, ascending);
-    } else if (count == TILE_ROWS - 1 && width == TILE_ROWS - 1) {
-        pack_along(panel, TILE_ROWS - 1, data, view->step, TILE_ROWS - 1, depth, ascending);
-    } else {
-        pack_along(panel, width, data, view->step, count, depth, ascending);
-    }
-}
-
-#ifdef BF16
-/* The same from floats, a panel of which is rounded first. */
-static void pack_wide(float *panel, int width, const struct view *view, int first, int count, int depth_from,
-                      int depth, int ascending) {
-    const float *data =
-        (const float *)view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
-    size_t line = view->step == 1 ? (size_t)depth : (size_t)count;
-    int lines = view->step == 1 ? count : depth;
-    element *rounded = (element *)scratch_floats(SCRATCH_ROUNDED, (line * lines + 1) / 2);
-    struct view narrow = {
-        .data = rounded, .row = view->step == 1 ? line : 1, .step = view->step == 1 ? 1 : line};
-
-    for (int i = 0; i < lines; i++)
-        for (size_t j = 0; j < line; j++)
-            rounded[i * line + j] = element_of(data[i * (view->step == 1 ? view->row : view->step) + j]);
-    pack_elements(panel, width, &narrow, 0, count, 0, depth, ascending);
-}
-#endif
-
-static void pack_panel(float *panel, int width, const struct view *view, int first, int count, int depth_from,
-                       int depth, int ascending) {
-#ifdef BF16
-    if (view->wide) {
-        pack_wide(panel, width, view, first, count, depth_from, depth, ascending);
-        return;
-    }
-#endif
-    pack_elements(panel, width, view, first, count, depth_from, depth, ascending);
-}
 
 INLINE int panel_count(int cols) {
     return (cols + TILE_COLS - 1) / TILE_COLS;
+}
+
+INLINE int tile_count(int rows) {
+    return (rows + TILE_ROWS - 1) / TILE_ROWS;
 }
 
 /* Where part i of `parts` nearly equal ones begins. */
@@ -303,36 +33,76 @@ struct block {
     size_t panel;                                /* floats from one panel of right to the next */
 };
 
-/* The tiles of `panels` panels, from column col on: every row tile against them. */
+static int is_last(const struct gemm *gemm, const struct block *block) {
+    return block->depth_from + block->depth == gemm->depth;
+}
+
+/* A tile that reaches over the right edge of out, or whose sums are to be finished, is made beside it. */
+static void tile_aside(const struct gemm *gemm, const struct tile *tile, int panels, struct patch patch) {
+    float sums[2 * TILE_ROWS * TILE_COLS], bias[4 * TILE_COLS];
+    struct tile whole = *tile;
+    int width = panels * TILE_COLS, bytes = patch.cols * (int)sizeof(float);
+
+    if (patch.cols < width) memset(sums, 0, (size_t)patch.rows * width * sizeof *sums);
+    for (int i = 0; i < patch.rows && tile->base; i++)
+        memcpy(sums + i * width, tile->base + i * tile->stride, bytes);
+    if (tile->bias && patch.cols < width) {
+        memset(bias, 0, width * sizeof *bias);
+        whole.bias = memcpy(bias, tile->bias, bytes);
+    }
+    whole.out = sums;
+    whole.base = tile->base ? sums : NULL;
+    whole.stride = width;
+    tile_any(&whole, patch.rows, panels);
+    patch.sums = sums;
+    patch.stride = width;
+    if (gemm->finish) {
+        gemm->finish(gemm, &patch);
+        return;
+    }
+    for (int i = 0; i < patch.rows; i++) memcpy(tile->out + i * tile->stride, sums + i * width, bytes);
+}
+
+/* What a tile at that row and column of out has to fetch: the next tile down, or what finishing reads. */
+static const char *next_memory(const struct gemm *gemm, int row, int rows, int col) {
+    int below = row + 2 * rows <= gemm->rows ? row + rows : row;
+
+    if (gemm->finish)
+        return (const char *)((const element *)(gemm->before ? gemm->before : gemm->result) +
+                              row * gemm->stride + col);
+    return (const char *)(gemm->out + below * gemm->stride + col);
+}
+
+/* The tiles of `panels` panels: every row tile against them. */
 static void block_panels(const struct gemm *gemm, const struct block *block, int panel, int panels) {
-    int col = block->col + panel * TILE_COLS, tiles = (block->rows + TILE_ROWS - 1) / TILE_ROWS;
-    int cols = smaller(panels * TILE_COLS, gemm->cols - col),
-        last = block->depth_from + block->depth == gemm->depth;
+    int col = block->col + panel * TILE_COLS, tiles = tile_count(block->rows);
+    int cols = smaller(panels * TILE_COLS, gemm->cols - col);
     struct tile tile = {.stride = gemm->stride,
                         .panel = block->panel,
                         .right = block->right + panel * block->panel,
-                        .bias = gemm->bias && last ? gemm->bias + col : NULL,
-                        .depth = CELLS(block->depth)};
+                        .bias = gemm->bias && is_last(gemm, block) ? gemm->bias + col : NULL,
+                        .depth = CELLS(block->depth),
+                        .fetch_stride = gemm->stride * (gemm->finish ? sizeof(element) : sizeof(float))};
     const float *base = block->depth_from ? gemm->out : gemm->base;
 
     for (int t = 0; t < tiles; t++) {
-        int row = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - row;
+        int from = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - from;
+        int row = block->row + from;
 
-        tile.out = gemm->out + (block->row + row) * gemm->stride + col;
-        tile.base = base ? base + (block->row + row) * gemm->stride + col : NULL;
-        tile.left = block->left + (size_t)row * CELLS(block->depth);
-        if (cols < panels * TILE_COLS) {
-            tile_at_edge(&tile, rows, cols);
-        } else if (panels == 1) {
-            tiles_single[rows](&tile);
-        } else {
-            tiles_several[rows](&tile);
-        }
+        tile.out = gemm->finish ? NULL : gemm->out + row * gemm->stride + col;
+        tile.base = base ? base + row * gemm->stride + col : NULL;
+        tile.left = block->left + (size_t)from * CELLS(block->depth);
+        tile.fetch = next_memory(gemm, row, rows, col);
+        if (gemm->finish || cols < panels * TILE_COLS)
+            tile_aside(gemm, &tile, panels,
+                       (struct patch){.row = row, .rows = rows, .col = col, .cols = cols});
+        else
+            tile_any(&tile, rows, panels);
     }
 }
 
 static void block_run(const struct gemm *gemm, const struct block *block) {
-    int tiles = (block->rows + TILE_ROWS - 1) / TILE_ROWS;
+    int tiles = tile_count(block->rows);
     int least = block->rows / tiles, most = (block->rows + tiles - 1) / tiles;
     int group = least == most ? panels_at_once(most) : 1, panel = 0, whole = block->cols / TILE_COLS;
 
@@ -340,28 +110,40 @@ static void block_run(const struct gemm *gemm, const struct block *block) {
     for (; panel < panel_count(block->cols); panel++) block_panels(gemm, block, panel, 1);
 }
 
+/* Elements of k that all panels of a side take in turn, so that lines of its rows are read together. */
+static int turn_of(const struct view *view, int depth) {
+    return view->step == 1 ? depth : smaller(DEEP * PAIR, depth);
+}
+
 static void pack_left(float *packed, const struct gemm *gemm, const struct block *block) {
-    int tiles = (block->rows + TILE_ROWS - 1) / TILE_ROWS;
+    int tiles = tile_count(block->rows), turn = turn_of(&gemm->left, block->depth);
 
-    for (int t = 0; t < tiles; t++) {
-        int row = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - row;
+    for (int k = 0; k < block->depth; k += turn)
+        for (int t = 0; t < tiles; t++) {
+            int row = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - row;
 
-        pack_panel(packed + (size_t)row * CELLS(block->depth), rows, &gemm->left, block->row + row, rows,
-                   block->depth_from, block->depth, gemm->ascending);
-    }
+            pack_panel(packed + (size_t)row * CELLS(block->depth) + (size_t)CELLS(k) * rows, rows,
+                       &gemm->left, block->row + row, rows, block->depth_from + k,
+                       smaller(turn, block->depth - k), gemm->ascending);
+        }
 }
 
 static void pack_right(float *packed, const struct view *right, int col, int cols, int depth_from, int depth,
                        int ascending) {
-    for (int p = 0; p < panel_count(cols); p++)
-        pack_panel(packed + (size_t)p * CELLS(depth) * TILE_COLS, TILE_COLS, right, col + p * TILE_COLS,
-                   smaller(TILE_COLS, cols - p * TILE_COLS), depth_from, depth, ascending);
+    int turn = turn_of(right, depth);
+
+    for (int k = 0; k < depth; k += turn)
+        for (int p = 0; p < panel_count(cols); p++)
+            pack_panel(packed + ((size_t)p * CELLS(depth) + CELLS(k)) * TILE_COLS, TILE_COLS, right,
+                       col + p * TILE_COLS, smaller(TILE_COLS, cols - p * TILE_COLS), depth_from + k,
+                       smaller(turn, depth - k), ascending);
 }
 
 /* All rows from `row` to `end` for a block of columns and depth whose right side is packed. */
 static void run_rows(const struct gemm *gemm, struct block *block, int row, int end) {
-    int blocks = (end - row + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    float *left = scratch_floats(SCRATCH_LEFT, (size_t)BLOCK_ROWS * CELLS(block->depth) + STRIP);
+    int fit = LEFT_CELLS / CELLS(block->depth) / TILE_ROWS, most = fit > 1 ? fit : 1;
+    int blocks = (tile_count(end - row) + most - 1) / most, rows = (end - row + blocks - 1) / blocks;
+    float *left = scratch_floats(SCRATCH_LEFT, (size_t)rows * CELLS(block->depth) + STRIP);
 
     block->left = left;
     for (int b = 0; b < blocks; b++) {
@@ -372,27 +154,51 @@ static void run_rows(const struct gemm *gemm, struct block *block, int row, int 
     }
 }
 
+/* The right side of a block: where it was packed, or packed now. */
+static void set_right(const struct gemm *gemm, struct block *block) {
+    float *right;
+
+    if (gemm->packed) {
+        block->panel = (size_t)CELLS(gemm->packed_depth) * TILE_COLS;
+        block->right = gemm->packed + block->col / TILE_COLS * block->panel +
+                       (size_t)CELLS(block->depth_from) * TILE_COLS;
+        return;
+    }
+    block->panel = (size_t)CELLS(block->depth) * TILE_COLS;
+    right = scratch_floats(SCRATCH_RIGHT, panel_count(block->cols) * block->panel + STRIP);
+    pack_right(right, &gemm->right, block->col, block->cols, block->depth_from, block->depth,
+               gemm->ascending);
+    block->right = right;
+}
+
+/* How deep a block is at most: sums that are finished are so at once, and others fill nearly equal blocks. */
+static int depth_of(const struct gemm *gemm) {
+    int cells = CELLS(gemm->depth), most = gemm->packed ? DEPTH_MOST : DEPTH_MOST / 2;
+    int blocks = gemm->finish ? 1 : (cells + most - 1) / most;
+
+    if (!cells) return 1;
+    cells = (cells + blocks - 1) / blocks;
+    return (cells + STRIP - 1) / STRIP * STRIP * PAIR;
+}
+
+static int cols_of(const struct gemm *gemm, int depth, int cols) {
+    int fit = RIGHT_CELLS / CELLS(depth) / TILE_COLS, most = fit > 1 ? fit : 1, panels = panel_count(cols);
+    int blocks = gemm->packed ? 1 : (panels + most - 1) / most;
+
+    return (panels + blocks - 1) / blocks * TILE_COLS;
+}
+
 static void run_part(const struct gemm *gemm, int row, int row_end, int col, int col_end) {
+    int depth = depth_of(gemm), cols;
     struct block block;
 
-    if (row == row_end) return;
+    if (row == row_end || col == col_end) return;
+    cols = cols_of(gemm, depth, col_end - col);
     for (block.col = col; block.col < col_end; block.col += block.cols) {
-        block.cols = smaller(BLOCK_COLS, col_end - block.col);
+        block.cols = smaller(cols, col_end - block.col);
         for (block.depth_from = 0; block.depth_from < gemm->depth; block.depth_from += block.depth) {
-            block.depth = smaller(PAIR * BLOCK_DEPTH, gemm->depth - block.depth_from);
-            if (gemm->packed) {
-                block.panel = (size_t)CELLS(gemm->packed_depth) * TILE_COLS;
-                block.right = gemm->packed + block.col / TILE_COLS * block.panel +
-                              (size_t)CELLS(block.depth_from) * TILE_COLS;
-            } else {
-                float *right = scratch_floats(
-                    SCRATCH_RIGHT, (size_t)panel_count(block.cols) * TILE_COLS * CELLS(block.depth) + STRIP);
-
-                pack_right(right, &gemm->right, block.col, block.cols, block.depth_from, block.depth,
-                           gemm->ascending);
-                block.panel = (size_t)CELLS(block.depth) * TILE_COLS;
-                block.right = right;
-            }
+            block.depth = smaller(depth, gemm->depth - block.depth_from);
+            set_right(gemm, &block);
             run_rows(gemm, &block, row, row_end);
         }
     }
@@ -471,63 +277,110 @@ void CPU(matmul)(float *out, const operand *x, const float *w, const void *packe
     CPU(gemm)(&gemm);
 }
 
-/* Sums in single precision: the outputs themselves where these are floats. */
-static float *sums_of(operand *out, size_t count) {
-    return PAIR == 1 ? out : scratch_floats(SCRATCH_OUTS, count);
+/* Row i of a patch, and where its first element is in an array of result's shape. */
+INLINE const float *patch_row(const struct patch *patch, int i) {
+    return patch->sums + i * patch->stride;
+}
+
+INLINE size_t patch_at(const struct gemm *gemm, const struct patch *patch, int i) {
+    return (size_t)(patch->row + i) * gemm->stride + patch->col;
+}
+
+static void finish_operand(const struct gemm *gemm, const struct patch *patch) {
+    for (int i = 0; i < patch->rows; i++) {
+        element *out = (element *)gemm->result + patch_at(gemm, patch, i);
+        const float *sum = patch_row(patch, i);
+
+        for (int j = 0; j < patch->cols; j++) out[j] = element_of(sum[j]);
+    }
+}
+
+static void finish_gelu(const struct gemm *gemm, const struct patch *patch) {
+    for (int i = 0; i < patch->rows; i++) {
+        element *out = (element *)gemm->result + patch_at(gemm, patch, i);
+        const float *sum = patch_row(patch, i);
+
+        for (int j = 0; j < patch->cols; j++) out[j] = element_of(gelu_of(sum[j]));
+        if (!gemm->kept) continue;
+        out = (element *)gemm->kept + patch_at(gemm, patch, i);
+        for (int j = 0; j < patch->cols; j++) out[j] = element_of(sum[j]);
+    }
+}
+
+static void finish_slope(const struct gemm *gemm, const struct patch *patch) {
+    for (int i = 0; i < patch->rows; i++) {
+        element *out = (element *)gemm->result + patch_at(gemm, patch, i);
+        const element *before = (const element *)gemm->before + patch_at(gemm, patch, i);
+        const float *sum = patch_row(patch, i);
+
+        for (int j = 0; j < patch->cols; j++) out[j] = element_of(sum[j] * gelu_slope(float_of(before[j])));
+    }
+}
+
+/* The product itself where an operand is a float. */
+static void run_operand(struct gemm *gemm, operand *out) {
+    if (PAIR == 1) {
+        gemm->out = out;
+    } else {
+        gemm->result = out;
+        gemm->finish = finish_operand;
+    }
+    CPU(gemm)(gemm);
 }
 
 void CPU(matmul_operand)(operand *out, const operand *x, const float *w, const void *packed,
                          const float *bias, int rows, int outs, int ins) {
-    size_t count = (size_t)rows * outs;
-    float *sum = sums_of(out, count);
+    struct gemm gemm = forward(NULL, x, w, packed, bias, NULL, rows, outs, ins);
 
-    CPU(matmul)(sum, x, w, packed, bias, NULL, rows, outs, ins);
-    if (PAIR > 1) CPU(narrow)(out, sum, count);
+    run_operand(&gemm, out);
 }
 
 void CPU(matmul_gelu)(operand *act, operand *up, const operand *x, const float *w, const void *packed,
                       const float *bias, int rows, int outs, int ins) {
-    size_t count = (size_t)rows * outs;
-    float *sum = sums_of(up ? up : act, count);
-    element *out = act;
+    struct gemm gemm = forward(NULL, x, w, packed, bias, NULL, rows, outs, ins);
 
-    CPU(matmul)(sum, x, w, packed, bias, NULL, rows, outs, ins);
-    for (size_t i = 0; i < count; i++) out[i] = element_of(gelu_of(sum[i]));
-    if (PAIR > 1 && up) CPU(narrow)(up, sum, count);
+    gemm.result = act;
+    gemm.kept = up;
+    gemm.finish = finish_gelu;
+    CPU(gemm)(&gemm);
+}
+
+/* dy w */
+static struct gemm backward(float *dx, const operand *dy, const float *w, const void *turned, int rows,
+                            int outs, int ins) {
+    return (struct gemm){.out = dx,
+                         .stride = ins,
+                         .rows = rows,
+                         .cols = ins,
+                         .depth = outs,
+                         .left = {dy, outs, 1, 0},
+                         .right = {w, 1, ins, 1},
+                         .packed = turned,
+                         .packed_depth = outs};
 }
 
 void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *turned, int rows, int outs,
                     int ins) {
-    CPU(gemm)
-    (&(struct gemm){.out = dx,
-                    .stride = ins,
-                    .rows = rows,
-                    .cols = ins,
-                    .depth = outs,
-                    .left = {dy, outs, 1, 0},
-                    .right = {w, 1, ins, 1},
-                    .packed = turned,
-                    .packed_depth = outs});
+    struct gemm gemm = backward(dx, dy, w, turned, rows, outs, ins);
+
+    CPU(gemm)(&gemm);
 }
 
 void CPU(matmul_dx_operand)(operand *dx, const operand *dy, const float *w, const void *turned, int rows,
                             int outs, int ins) {
-    size_t count = (size_t)rows * ins;
-    float *sum = sums_of(dx, count);
+    struct gemm gemm = backward(NULL, dy, w, turned, rows, outs, ins);
 
-    CPU(matmul_dx)(sum, dy, w, turned, rows, outs, ins);
-    if (PAIR > 1) CPU(narrow)(dx, sum, count);
+    run_operand(&gemm, dx);
 }
 
 void CPU(matmul_dx_gelu)(operand *dup, const operand *up, const operand *dy, const float *w,
                          const void *turned, int rows, int outs, int ins) {
-    size_t count = (size_t)rows * ins;
-    float *sum = sums_of(dup, count);
-    const element *before = up;
-    element *out = dup;
+    struct gemm gemm = backward(NULL, dy, w, turned, rows, outs, ins);
 
-    CPU(matmul_dx)(sum, dy, w, turned, rows, outs, ins);
-    for (size_t i = 0; i < count; i++) out[i] = element_of(sum[i] * gelu_slope(float_of(before[i])));
+    gemm.result = dup;
+    gemm.before = up;
+    gemm.finish = finish_slope;
+    CPU(gemm)(&gemm);
 }
 
 void CPU(matmul_dw)(float *dw, const operand *dy, const operand *x, int rows, int outs, int ins) {

@@ -1,0 +1,188 @@
+/* One side of a product copied into panels one tile wide, k ascending. */
+#ifndef KERNELS_CPU_PANEL_H
+#define KERNELS_CPU_PANEL_H
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/tile.h"
+
+#define STRIP 8  /* k per transposed block of a panel */
+#define DEEP  16 /* cells of k that panels made from columns take in turn */
+
+INLINE int smaller(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* From 0 to 16. */
+INLINE int clipped(int count) {
+    return count < 0 ? 0 : smaller(count, 16);
+}
+
+/* Transposes 8 x 8: out[k * width + i] = in[i][k]. */
+#if LANES >= 8
+typedef float eight __attribute__((vector_size(32)));
+typedef float eight_loose __attribute__((vector_size(32), aligned(2), may_alias));
+
+INLINE void transpose(float *out, size_t width, const char *const in[8]) {
+    eight r[8], s[8];
+
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) r[i] = *(const eight_loose *)in[i];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = __builtin_shufflevector(s[i], s[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+        r[i + 1] = __builtin_shufflevector(s[i], s[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        r[i + 2] = __builtin_shufflevector(s[i + 1], s[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+        r[i + 3] = __builtin_shufflevector(s[i + 1], s[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; k++) *(eight_loose *)(out + k * width) = s[k];
+}
+#else
+INLINE void transpose(float *out, size_t width, const char *const in[8]) {
+    for (int k = 0; k < 8; k++)
+        for (int i = 0; i < 8; i++) memcpy(out + k * width + i, in[i] + k * sizeof *out, sizeof *out);
+}
+#endif
+
+/* STRIP cells of eight rows, from `first` on, into a panel; rows that are not there give 0. */
+INLINE void pack_strip(float *panel, int width, const char *data, size_t row, int first, int count, int k) {
+    static const float zeros[STRIP];
+    const char *in[8];
+
+    for (int i = 0; i < 8; i++)
+        in[i] = first + i < count ? data + (first + i) * row + k * sizeof *panel : (const char *)zeros;
+    transpose(panel + (size_t)k * width + first, width, in);
+}
+
+/* A panel from rows whose k lie together, a cache line of each at a time. Eight columns are written at once,
+   which reaches into the next k where width is no multiple of 8; so the last columns go first and k ascends.
+ */
+static void pack_across(float *panel, int width, const element *data, size_t row, int count, int depth) {
+    int whole = depth / PAIR / STRIP * STRIP;
+
+    for (int k = 0; k < whole; k += LINE)
+        for (int first = (width - 1) / 8 * 8; first >= 0; first -= 8)
+            for (int strip = k; strip < whole && strip < k + LINE; strip += STRIP)
+                pack_strip(panel, width, (const char *)data, row * sizeof *data, first, count, strip);
+    for (int k = whole; k < CELLS(depth); k++)
+        for (int i = 0; i < width; i++)
+            panel[(size_t)k * width + i] =
+                i < count ? cell_of(data + i * row + k * PAIR, depth - k * PAIR) : 0;
+}
+
+/* Cells of one k, or of two: the first of them in the upper half if ascending. */
+INLINE float cell_from(element first, element second, int ascending) {
+#ifdef BF16
+    return float_of_bits(
+        (int32_t)(ascending ? (uint32_t)first << 16 | second : (uint32_t)second << 16 | first));
+#else
+    (void)second;
+    (void)ascending;
+    return first;
+#endif
+}
+
+#if LANES == 16
+/* The same of up to 16 columns. */
+#ifdef BF16
+INLINE __m512i wide_elements(const element *x, __mmask16 there) {
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, x));
+}
+
+INLINE void cells_from(float *out, const element *first, const element *second, int width, int count,
+                       int ascending) {
+    __mmask16 there = (__mmask16)((1u << count) - 1);
+    __m512i upper = wide_elements(ascending ? first : second, there);
+    __m512i lower = wide_elements(ascending ? second : first, there);
+
+    _mm512_mask_storeu_epi32(out, (__mmask16)((1u << width) - 1),
+                             _mm512_or_si512(_mm512_slli_epi32(upper, 16), lower));
+}
+#else
+INLINE void cells_from(float *out, const element *first, const element *second, int width, int count,
+                       int ascending) {
+    (void)second;
+    (void)ascending;
+    _mm512_mask_storeu_ps(out, (__mmask16)((1u << width) - 1),
+                          _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), first));
+}
+#endif
+#else
+INLINE void cells_from(float *out, const element *first, const element *second, int width, int count,
+                       int ascending) {
+    for (int i = 0; i < count; i++) out[i] = cell_from(first[i], second[i], ascending);
+    for (int i = count; i < width; i++) out[i] = 0;
+}
+#endif
+
+/* A panel from columns: the elements of one k lie together. */
+static void pack_along(float *panel, int width, const element *data, size_t step, int count, int depth,
+                       int ascending) {
+    static const element zeros[TILE_COLS];
+
+    for (int k = 0; k < depth; k += PAIR, panel += width, data += PAIR * step) {
+        const element *second = k + 1 < depth ? data + step : zeros;
+
+        for (int p = 0; p < PAIR; p++)
+            for (int i = 0; i < count; i += (int)(64 / sizeof *data))
+                __builtin_prefetch(data + (DEEP * PAIR + p) * step + i);
+        for (int i = 0; i < width; i += 16)
+            cells_from(panel + i, data + i, second + i, smaller(width - i, 16), clipped(count - i),
+                       ascending);
+    }
+}
+
+/* panel[k][i] = view(first + i, k + depth_from), 0 where i >= count; depths count elements. Writes up to 8
+   cells beyond its end. */
+static void pack_elements(float *panel, int width, const struct view *view, int first, int count,
+                          int depth_from, int depth, int ascending) {
+    const element *data =
+        (const element *)view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
+
+    if (view->step == 1)
+        pack_across(panel, width, data, view->row, count, depth);
+    else
+        pack_along(panel, width, data, view->step, count, depth, ascending);
+}
+
+#ifdef BF16
+/* The same from floats, a panel of which is rounded first. */
+static void pack_wide(float *panel, int width, const struct view *view, int first, int count, int depth_from,
+                      int depth, int ascending) {
+    const float *data =
+        (const float *)view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
+    size_t line = view->step == 1 ? (size_t)depth : (size_t)count;
+    int lines = view->step == 1 ? count : depth;
+    element *rounded = (element *)scratch_floats(SCRATCH_ROUNDED, (line * lines + 1) / 2);
+    struct view narrow = {
+        .data = rounded, .row = view->step == 1 ? line : 1, .step = view->step == 1 ? 1 : line};
+
+    for (int i = 0; i < lines; i++)
+        for (size_t j = 0; j < line; j++)
+            rounded[i * line + j] = element_of(data[i * (view->step == 1 ? view->row : view->step) + j]);
+    pack_elements(panel, width, &narrow, 0, count, 0, depth, ascending);
+}
+#endif
+
+static void pack_panel(float *panel, int width, const struct view *view, int first, int count, int depth_from,
+                       int depth, int ascending) {
+#ifdef BF16
+    if (view->wide) {
+        pack_wide(panel, width, view, first, count, depth_from, depth, ascending);
+        return;
+    }
+#endif
+    pack_elements(panel, width, view, first, count, depth_from, depth, ascending);
+}
+
+#endif
