@@ -25,7 +25,8 @@ struct generator {
     int *order, *group;        /* [count]: the order in which they begin; of each, the number of its prompt */
     int last;                  /* the slot that the last one went to */
 
-    struct trunk *trunk;
+    struct generator_memory own; /* where the options have none */
+    struct trunk *trunk;         /* the memory's */
     struct decoder decoder;
     struct place *places;
     struct batch prompts;
@@ -95,20 +96,60 @@ static void order_requests(struct generator *g) {
     free(first);
 }
 
-static int make_cache(struct generator *g, int index, struct error *err) {
-    const struct config *c = &g->model->config;
-    struct decoder *decoder = &g->decoder;
-    size_t bytes = g->model->kernels->cache_size(decoder->slots, decoder->context, c->kv_heads, c->head_size);
+static void free_cache(struct generator_memory *memory) {
+    const struct model *model = memory->trunk->model;
 
-    decoder->cache[index] = g->model->kernels->alloc(bytes);
-    if (decoder->cache[index]) return 0;
-    return fail(err, "no memory for the keys and values of %d rows of %d tokens (%zu MiB a layer)",
-                decoder->slots, decoder->context, bytes >> 20);
+    for (int i = 0; memory->cache && i < model->config.layers; i++)
+        if (memory->cache[i]) model->kernels->free(memory->cache[i]);
+    free(memory->cache);
+    memory->cache = NULL;
+}
+
+/* A cache of at least so many slots of so many tokens, in the place of a smaller one. */
+static int make_cache(struct generator_memory *memory, int slots, int context, struct error *err) {
+    const struct config *c = &memory->trunk->model->config;
+    const struct kernels *kernels = memory->trunk->model->kernels;
+    size_t bytes;
+
+    if (memory->cache && slots <= memory->slots && context <= memory->context) return 0;
+    free_cache(memory);
+    if (slots > memory->slots) memory->slots = slots;
+    if (context > memory->context) memory->context = context;
+    memory->cache = xcalloc((size_t)c->layers, sizeof *memory->cache);
+    bytes = kernels->cache_size(memory->slots, memory->context, c->kv_heads, c->head_size);
+    for (int i = 0; i < c->layers; i++) {
+        memory->cache[i] = kernels->alloc(bytes);
+        if (memory->cache[i]) continue;
+        free_cache(memory);
+        return fail(err, "no memory for the keys and values of %d rows of %d tokens (%zu MiB a layer)",
+                    memory->slots, memory->context, bytes >> 20);
+    }
+    return 0;
+}
+
+/* The trunk and the cache, from an earlier call or made now. */
+static int take_memory(struct generator *g, struct error *err) {
+    struct generator_memory *memory = g->options->memory ? g->options->memory : &g->own;
+
+    /* of the model, a decoder writes the layouts alone */
+    if (!memory->trunk && trunk_create(&memory->trunk, (struct model *)g->model, 0, err)) return -1;
+    g->trunk = memory->trunk;
+    if (make_cache(memory, g->decoder.slots, g->decoder.context, err)) return -1;
+    g->decoder.cache = memory->cache;
+    g->decoder.context = memory->context;
+    g->trunk->decoder = &g->decoder;
+    return 0;
+}
+
+void generator_memory_free(struct generator_memory *memory) {
+    if (!memory->trunk) return;
+    free_cache(memory);
+    trunk_free(memory->trunk);
+    *memory = (struct generator_memory){0};
 }
 
 static int prepare(struct generator *g, struct error *err) {
     struct decoder *decoder = &g->decoder;
-    int layers = g->model->config.layers;
     size_t slots;
 
     decoder->slots = least(g->options->slots, g->count);
@@ -117,6 +158,7 @@ static int prepare(struct generator *g, struct error *err) {
 
         if (length > decoder->context) decoder->context = length;
     }
+    if (take_memory(g, err)) return -1;
     slots = (size_t)decoder->slots;
     g->order = xcalloc((size_t)g->count, sizeof *g->order);
     g->group = xcalloc((size_t)g->count, sizeof *g->group);
@@ -133,22 +175,12 @@ static int prepare(struct generator *g, struct error *err) {
     g->value = xcalloc(slots, sizeof *g->value);
     decoder->slot = xcalloc(slots + (size_t)decoder->context, sizeof *decoder->slot);
     for (size_t i = 0; i < slots; i++) g->places[i].request = -1;
-    decoder->cache = xcalloc((size_t)layers, sizeof *decoder->cache);
-    for (int i = 0; i < layers; i++)
-        if (make_cache(g, i, err)) return -1;
-    /* of the model, a decoder writes the layouts alone */
-    if (trunk_create(&g->trunk, (struct model *)g->model, 0, err)) return -1;
-    g->trunk->decoder = decoder;
     return 0;
 }
 
 static void discard(struct generator *g) {
-    const struct kernels *kernels = g->model->kernels;
-
-    trunk_free(g->trunk);
-    for (int i = 0; g->decoder.cache && i < g->model->config.layers; i++)
-        if (g->decoder.cache[i]) kernels->free(g->decoder.cache[i]);
-    free(g->decoder.cache);
+    if (g->trunk) g->trunk->decoder = NULL;
+    generator_memory_free(&g->own);
     free(g->decoder.slot);
     batch_free(&g->prompts);
     free(g->order);

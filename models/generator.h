@@ -22,12 +22,22 @@ struct response {
     float *value; /* of the state that each token was drawn from, where values were asked for; else NULL */
 };
 
+/* What calls of generate() with one model leave to the next, so that memory is taken once. Start from zero,
+   free before the model. */
+struct generator_memory {
+    struct trunk *trunk;
+    void **cache;       /* of keys and values: [layers] */
+    int slots, context; /* the cache's size */
+};
+void generator_memory_free(struct generator_memory *memory);
+
 struct generator_options {
     struct sampling sampling;
     int max_new, end_token, slots; /* slots: rows decoded together */
     uint64_t seed;
     const char *stream; /* name of the random stream */
     int values;         /* 1: the responses' values too, which the model's one score head reads off */
+    struct generator_memory *memory; /* NULL: none is kept */
 };
 
 /* Fills responses[count]; a prompt that several requests share is computed once. Each is freed with

@@ -251,6 +251,45 @@ START_TEST(values_equal_the_trainers)
 }
 END_TEST
 
+static int allocations;
+
+static void *count_alloc(size_t bytes) {
+    allocations++;
+    return kernels_find("cpu")->alloc(bytes);
+}
+
+/* The second call asks for one slot and a shorter context, the third for what the first asked for. */
+START_TEST(memory_is_taken_once_and_changes_nothing)
+{
+    struct generator_options options = options_of(SAMPLING_PLAIN, 8);
+    struct response first[COUNT], again[COUNT], alone;
+    struct kernels counting = *kernels_find("cpu");
+    struct generator_memory memory = {0};
+    struct model *model = new_model(_i);
+    struct request requests[COUNT];
+    int prompts[COUNT][20];
+
+    counting.alloc = count_alloc;
+    model->kernels = &counting;
+    make_requests(requests, prompts);
+    options.memory = &memory;
+    run(model, &options, first);
+    allocations = 0;
+    ck_assert_int_eq(generate(model, &requests[3], 1, &options, &alone, NULL, NULL, &err), 0);
+    ck_assert_int_eq(alone.length, first[3].length);
+    ck_assert_mem_eq(alone.tokens, first[3].tokens, (size_t)alone.length * sizeof(int));
+    run(model, &options, again);
+    assert_equal(first, again);
+    ck_assert_int_eq(allocations, 0);
+    response_free(&alone);
+    free_all(first);
+    free_all(again);
+    generator_memory_free(&memory);
+    model->kernels = kernels_find("cpu");
+    model_free(model);
+}
+END_TEST
+
 static int prompt_tokens; /* embedded: those before a prompt's last */
 
 static void count_embed(float *out, const float *table, const float *positions, const int *token,
@@ -436,6 +475,7 @@ int main(void) {
     tcase_add_loop_test(tests, greedy_decoding_equals_a_full_forward_pass_for_each_token, 0, KINDS);
     tcase_add_loop_test(tests, sampled_log_probabilities_equal_the_trainers, 0, KINDS);
     tcase_add_loop_test(tests, values_equal_the_trainers, 0, KINDS);
+    tcase_add_loop_test(tests, memory_is_taken_once_and_changes_nothing, 0, 2);
     tcase_add_loop_test(tests, each_prompt_is_computed_once, 0, KINDS);
     tcase_add_test(tests, tokens_are_drawn_as_often_as_their_probability_says);
     tcase_add_test(tests, a_response_ends_at_its_end_token_or_is_cut);

@@ -15,6 +15,7 @@ int collector_sample(struct collector *c, struct rollout *rollout, int iteration
         .slots = o->slots,
         .seed = c->seed,
         .stream = "ppo/sample",
+        .memory = &c->memory,
         .values = o->value == VALUE_SHARED};
     int *picked = xcalloc((size_t)o->episodes, sizeof *picked), status;
 
@@ -86,6 +87,7 @@ void collector_shape(struct collector *c, struct rollout *rollout) {
 }
 
 void collector_free(struct collector *c) {
+    generator_memory_free(&c->memory);
     prompts_free(&c->prompts);
     free(c->order);
 }

@@ -26,6 +26,7 @@ struct collector {
     int *order; /* of prompts, in the epoch it holds: [prompts.count] */
     long epoch; /* -1 at first */
     struct ppo_state state;
+    struct generator_memory memory;
 };
 
 /* The three phases of an iteration, in this order. */
@@ -35,7 +36,7 @@ int collector_read(struct collector *collector, struct rollout *rollout, struct 
 /* Scores, scaled and clipped, with what a missing end costs, less the KL term; then advantages and returns.
  */
 void collector_shape(struct collector *collector, struct rollout *rollout);
-/* Prompts and their order; the models are the caller's. */
+/* Prompts, their order, and the sampler's memory; before the models, which are the caller's. */
 void collector_free(struct collector *collector);
 
 #endif

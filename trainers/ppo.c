@@ -329,12 +329,12 @@ out:
 static void ppo_free(struct ppo *ppo) {
     if (ppo->collector.scorer) ppo->collector.reward->close(ppo->collector.scorer);
     session_free(&ppo->session);
+    collector_free(&ppo->collector);
     learner_free(&ppo->learner);
     trunk_free(ppo->collector.reference);
     model_free(ppo->reference);
     supervised_free(&ppo->ptx);
     dataset_free(&ppo->demonstrations);
-    collector_free(&ppo->collector);
     tokenizer_free(ppo->tokenizer);
 }
 
