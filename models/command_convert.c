@@ -47,15 +47,27 @@ static int copy_tokenizer(const char *in, const char *out, struct error *err) {
     return status;
 }
 
+/* Files as they are from a folder; from a GGUF file what its keys say. */
+static int carry_tokenizer(const struct conversion *c, struct error *err) {
+    const struct config *config = &c->model->config;
+    struct tokenizer *tokenizer;
+    int status;
+
+    if (!c->weights.gguf.metadata) return copy_tokenizer(c->in, c->out, err);
+    if (tokenizer_open(&tokenizer, c->in, err)) return fail_within(err, "without --no-tokenizer");
+    tokenizer_set_roles(tokenizer, config->begin_token, config->end_token);
+    status = tokenizer_store(tokenizer, c->out, err);
+    tokenizer_free(tokenizer);
+    return status;
+}
+
 static int write_folder(const struct conversion *c, struct error *err) {
     if (c->type->count > 1)
         return fail(err,
                     "safetensors hold no %s: expected --type f32, f16 or bf16, or an OUT that ends in .gguf",
                     c->type->name);
-    if (c->tokenizer && c->weights.gguf.metadata)
-        return fail(err, "the tokenizer of a GGUF file cannot be written to a folder: use --no-tokenizer");
     if (folder_make(c->out, err)) return -1;
-    if (c->tokenizer && copy_tokenizer(c->in, c->out, err)) return -1;
+    if (c->tokenizer && carry_tokenizer(c, err)) return -1;
     return model_write(c->model, c->out, c->type, err);
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "harness/command.h"
+#include "models/chat.h"
 #include "models/model_file.h"
 
 #define MARGIN 14
@@ -89,79 +90,46 @@ static void print_model(const char *path, const struct weights *weights, FILE *o
     fprintf(out, "not usable: %s\n", err.message);
 }
 
-/* How a tokenizer is described. */
-struct tokenizer_facts {
-    const char *kind, *template;
-    int tokens, merges;
-};
+/* Whether there is a tokenizer at all, sound or not. */
+static int has_tokenizer(const char *path, const struct weights *weights) {
+    const char *kind = node_text(weights->gguf.metadata, "tokenizer.ggml.model", NULL);
+    char *file;
+    int found;
 
-static int count_of(const struct node *map, const char *key) {
-    const struct node *list = node_get(map, key);
-
-    return list ? list->count : 0;
+    if (weights->gguf.metadata) return kind && strcmp(kind, "no_vocab") != 0;
+    file = path_join(path, "tokenizer.json");
+    found = file_exists(file);
+    free(file);
+    return found;
 }
 
-static struct tokenizer_facts facts_of_gguf(const struct node *metadata) {
-    const char *model = node_text(metadata, "tokenizer.ggml.model", NULL);
-    struct tokenizer_facts facts = {.kind = model,
-                                    .template = node_text(metadata, "tokenizer.chat_template", NULL),
-                                    .tokens = count_of(metadata, "tokenizer.ggml.tokens"),
-                                    .merges = count_of(metadata, "tokenizer.ggml.merges")};
+static void print_chat(const struct tokenizer *tokenizer, FILE *out) {
+    struct error err;
+    const struct chat *chat = tokenizer_chat(tokenizer, &err);
 
-    if (!model || strcmp(model, "no_vocab") == 0) facts.kind = NULL;
-    if (facts.kind && strcmp(model, "gpt2") == 0) facts.kind = "byte-level BPE";
-    if (facts.kind && strcmp(model, "llama") == 0) facts.kind = "SentencePiece";
-    return facts;
-}
-
-static struct tokenizer_facts facts_of_folder(const struct node *root, const struct node *settings) {
-    const struct node *model = node_get(root, "model");
-
-    return (struct tokenizer_facts){.kind = node_number(model, "byte_fallback", 0)
-                                                ? "BPE with byte fallback"
-                                                : node_text(model, "type", NULL),
-                                    .template = node_text(settings, "chat_template", NULL),
-                                    .tokens = count_of(model, "vocab"),
-                                    .merges = count_of(model, "merges")};
-}
-
-static void print_facts(const struct tokenizer_facts *facts, FILE *out) {
-    line(out, "tokenizer");
-    if (facts->kind)
-        fprintf(out, "%s, %d tokens, %d merges\n", facts->kind, facts->tokens, facts->merges);
-    else
-        fprintf(out, "none\n");
-    line(out, "template");
-    if (facts->template)
-        fprintf(out, "%zu characters\n", strlen(facts->template));
-    else
-        fprintf(out, "none\n");
-}
-
-static struct node *read_beside(const char *folder, const char *name, struct error *err) {
-    char *path = path_join(folder, name);
-    struct node *root = file_exists(path) ? document_read(path, err) : NULL;
-
-    free(path);
-    return root;
-}
-
-static int print_tokenizer(const char *path, const struct weights *weights, FILE *out, struct error *err) {
-    struct tokenizer_facts facts;
-    struct node *root = NULL, *settings = NULL;
-
-    err->message[0] = 0;
-    if (weights->gguf.metadata) {
-        facts = facts_of_gguf(weights->gguf.metadata);
-    } else {
-        root = read_beside(path, "tokenizer.json", err);
-        settings = read_beside(path, "tokenizer_config.json", err);
-        facts = facts_of_folder(root, settings);
+    line(out, "chat");
+    if (!chat) {
+        fprintf(out, "not usable: %s\n", err.message);
+        return;
     }
-    if (!err->message[0]) print_facts(&facts, out);
-    node_free(root);
-    node_free(settings);
-    return err->message[0] ? -1 : 0;
+    fprintf(out, "format %s, ends with %s\n", chat->format.name,
+            tokenizer_name(tokenizer, tokenizer_end(tokenizer)));
+}
+
+static void print_tokenizer(const char *path, const struct weights *weights, FILE *out) {
+    struct tokenizer *tokenizer;
+    struct error err;
+
+    line(out, "tokenizer");
+    if (!has_tokenizer(path, weights)) {
+        fprintf(out, "none\n");
+    } else if (tokenizer_open(&tokenizer, path, &err)) {
+        fprintf(out, "not usable: %s\n", err.message);
+    } else {
+        fprintf(out, "%s, %d tokens\n", tokenizer_kind(tokenizer), tokenizer_vocab(tokenizer));
+        print_chat(tokenizer, out);
+        tokenizer_free(tokenizer);
+    }
 }
 
 static void print_types(const struct weights *weights, FILE *out) {
@@ -204,15 +172,14 @@ static void print_tensors(const struct weights *weights, FILE *out) {
 static int run(const struct arguments *arguments, struct error *err) {
     const char *path = arguments->words[0];
     struct weights weights;
-    int status;
 
     if (weights_open(&weights, path, err)) return -1;
     print_file(&weights, arguments->out);
     print_model(path, &weights, arguments->out);
-    status = print_tokenizer(path, &weights, arguments->out, err);
-    if (status == 0) print_tensors(&weights, arguments->out);
+    print_tokenizer(path, &weights, arguments->out);
+    print_tensors(&weights, arguments->out);
     weights_close(&weights);
-    return status;
+    return 0;
 }
 
 const struct command command_inspect = {
@@ -221,7 +188,7 @@ const struct command command_inspect = {
     .usage = "PATH",
     .description = "PATH is a folder with safetensors (one file, or shards with an index) or a GGUF file. "
                    "Prints what the "
-                   "model is, its tokenizer and chat template, and every tensor with its type, how many "
+                   "model is, its tokenizer and chat format, and every tensor with its type, how many "
                    "numbers it has and "
                    "their shape. Nothing is loaded: large files are inspected as fast as small ones.",
     .least_words = 1,

@@ -4,6 +4,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "models/model_file.h"
 
 int run_kernels(const struct kernels **out, const struct run *run, struct error *err) {
     const char *device = run->device ? run->device : "cpu";
@@ -52,11 +53,24 @@ int folder_store(const struct model *model, const struct tokenizer *tokenizer, c
     return status;
 }
 
+static int gguf_config(struct config *out, const char *path, struct error *err) {
+    struct weights weights;
+    int status;
+
+    if (weights_open(&weights, path, err)) return -1;
+    status = model_describe(out, path, &weights, err);
+    weights_close(&weights);
+    return status ? -1 : 1;
+}
+
 int folder_config(struct config *out, const char *folder, struct error *err) {
-    char *path = path_join(folder, "config.json");
+    char *path = is_gguf(folder) ? xstrdup(folder) : path_join(folder, "config.json");
     int status = 0;
 
-    if (file_exists(path)) status = config_read(out, path, err) ? -1 : 1;
+    if (file_exists(path) && is_gguf(folder))
+        status = gguf_config(out, folder, err);
+    else if (file_exists(path))
+        status = config_read(out, path, err) ? -1 : 1;
     free(path);
     return status;
 }

@@ -15,7 +15,7 @@ int folder_open(struct model **model, struct tokenizer **tokenizer, const char *
                 const struct kernels *kernels, struct error *err);
 int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
                  struct error *err);
-/* The config of a model folder, if it exists already: 1, 0, or -1 with err set. */
+/* The config of a model folder or .gguf file, if it exists already: 1, 0, or -1 with err set. */
 int folder_config(struct config *out, const char *folder, struct error *err);
 
 #endif

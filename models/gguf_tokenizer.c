@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/pretokenize.h"
+#include "models/tokenizer_parts.h"
 
 #define KEY "tokenizer.ggml."
 
@@ -31,13 +31,13 @@ static const char *name_sequence(const struct node *first, const struct node *la
     }
 }
 
-/* NULL: none that llama.cpp knows. */
+/* NULL: none that llama.cpp knows. Documents are not nested deeply enough for the recursion to matter. */
 static const char *name_words(const struct node *words) {
     const struct node *steps = node_get(words, "pretokenizers");
 
     if (is_type(words, "ByteLevel")) return node_number(words, "use_regex", 1) ? "gpt-2" : NULL;
-    if (!is_type(words, "Sequence") || !steps || steps->count != 2) return NULL;
-    return name_sequence(steps->first, steps->last);
+    if (!is_type(words, "Sequence") || !steps || steps->count < 1 || steps->count > 2) return NULL;
+    return steps->count == 1 ? name_words(steps->first) : name_sequence(steps->first, steps->last);
 }
 
 /* Every id's text and type. */
@@ -152,8 +152,7 @@ static int begins(const struct node *after) {
 
 static void add_roles(struct gguf_out *out, const struct node *root, const struct node *settings,
                       const struct config *config) {
-    const char *end = role_text(settings, "eos_token"),
-               *template = node_text(settings, "chat_template", NULL);
+    const char *end = role_text(settings, "eos_token"), *template = tokenizer_template(settings);
     int fallback = id_of(root, end ? end : "<|end|>");
 
     add_id(out, KEY "bos_token_id", config->begin_token, id_of(root, role_text(settings, "bos_token")));
@@ -183,7 +182,7 @@ static int add_all(struct gguf_out *out, const struct node *root, const struct n
 
 int gguf_tokenizer_write(struct gguf_out *out, const char *folder, const struct config *config,
                          struct error *err) {
-    char *path, *beside;
+    char *path;
     struct node *root, *settings = NULL;
     int status = -1;
 
@@ -192,16 +191,13 @@ int gguf_tokenizer_write(struct gguf_out *out, const char *folder, const struct 
         return 0;
     }
     path = path_join(folder, "tokenizer.json");
-    beside = path_join(folder, "tokenizer_config.json");
     root = document_read(path, err);
-    if (!root) goto out;
-    if (file_exists(beside) && !(settings = document_read(beside, err))) goto out;
+    if (!root || tokenizer_config_read(&settings, folder, err)) goto out;
     status = add_all(out, root, settings, config, err);
     if (status) fail_within(err, "%s", path);
 out:
     node_free(settings);
     node_free(root);
-    free(beside);
     free(path);
     return status;
 }

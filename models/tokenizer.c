@@ -214,6 +214,11 @@ int tokenizer_save(const struct tokenizer *tokenizer, const char *path, struct e
     return status;
 }
 
+const char *tokenizer_kind(const struct tokenizer *tokenizer) {
+    if (tokenizer->byte_level) return "byte-level BPE";
+    return tokenizer->byte_fallback ? "BPE with byte fallback" : "BPE";
+}
+
 int tokenizer_vocab(const struct tokenizer *tokenizer) {
     return tokenizer->vocab;
 }

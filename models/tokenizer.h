@@ -46,6 +46,8 @@ int tokenizer_end(const struct tokenizer *tokenizer);
  * draft. */
 int tokenizer_better(const struct tokenizer *tokenizer);
 
+/* "byte-level BPE", "BPE with byte fallback" or "BPE". */
+const char *tokenizer_kind(const struct tokenizer *tokenizer);
 int tokenizer_vocab(const struct tokenizer *tokenizer);
 int tokenizer_special(const struct tokenizer *tokenizer,
                       const char *content); /* an added token's id, or -1 */

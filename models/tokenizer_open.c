@@ -20,7 +20,7 @@ static const char *role_text(const struct node *config, const char *role) {
 }
 
 /* The template of a tokenizer_config.json: a text, or in a list the one that is named "default". */
-static const char *template_of(const struct node *config) {
+const char *tokenizer_template(const struct node *config) {
     const struct node *template = node_get(config, "chat_template");
 
     if (!template || template->kind != NODE_LIST) return node_text(config, "chat_template", NULL);
@@ -58,15 +58,23 @@ static int read_template(const char *folder, struct node *config, struct error *
     return status;
 }
 
+int tokenizer_config_read(struct node **out, const char *folder, struct error *err) {
+    char *path = path_join(folder, "tokenizer_config.json");
+    int status;
+
+    *out = node_new(NODE_MAP);
+    status = read_optional(path, out, err);
+    if (!status && (*out)->kind != NODE_MAP) status = fail(err, "%s: expected a map", path);
+    if (!status) status = read_template(folder, *out, err);
+    free(path);
+    return status;
+}
+
 static int open_folder(struct tokenizer **out, const char *folder, struct node **config, struct error *err) {
-    char *path = path_join(folder, "tokenizer.json"), *beside = path_join(folder, "tokenizer_config.json");
+    char *path = path_join(folder, "tokenizer.json");
     int status = tokenizer_load(out, path, err);
 
-    *config = node_new(NODE_MAP);
-    if (!status) status = read_optional(beside, config, err);
-    if (!status && (*config)->kind != NODE_MAP) status = fail(err, "%s: expected a map", beside);
-    if (!status) status = read_template(folder, *config, err);
-    free(beside);
+    if (!status) status = tokenizer_config_read(config, folder, err);
     free(path);
     return status;
 }
@@ -101,7 +109,7 @@ static int open_gguf(struct tokenizer **out, const char *path, struct node **con
 
 /* The format that the override, the template or the tokens themselves ask for. */
 static int choose_chat(struct tokenizer *tokenizer, const char *path, struct error *err) {
-    const char *template = template_of(tokenizer->config);
+    const char *template = tokenizer_template(tokenizer->config);
     char *override = override_path(path);
     struct node *description = NULL;
     int status = 0;

@@ -58,6 +58,11 @@ struct tokenizer {
 /* From tokenizer.json's document, which it takes over, also where it fails. ranks of its merges, which
    ascend; NULL: their order. */
 int tokenizer_build(struct tokenizer **out, struct node *document, const int *ranks, struct error *err);
+/* A folder's tokenizer_config.json, an empty map if there is none, with the text of chat_template.jinja. The
+   map is the caller's, also after a failure. */
+int tokenizer_config_read(struct node **out, const char *folder, struct error *err);
+/* Its chat template: a text, or in a list the one that is named "default"; NULL: none. */
+const char *tokenizer_template(const struct node *config);
 /* Finds a token by its name; -1 if there is none. */
 int tokenizer_find(const struct tokenizer *tokenizer, const char *name, size_t length);
 
