@@ -250,17 +250,20 @@ static int preference_take(struct examples *out, const struct convention_how *ho
 
 /* safe-rlhf's two forms: a truth value for `answer`, or the number of the better of two responses. */
 
+static int is_numbered(const struct node *record) {
+    return node_get(record, "response_0") && node_get(record, "response_1") &&
+           (node_get(record, "better_response_id") || node_get(record, "safer_response_id"));
+}
+
 static int safe_knows(const struct convention_how *how, const struct node *record) {
     (void)how;
-    return (node_get(record, "answer") && node_get(record, "other_answer") &&
-            (node_get(record, "better") || node_get(record, "safer"))) ||
-           (node_get(record, "response_0") && node_get(record, "response_1") &&
-            (node_get(record, "better_response_id") || node_get(record, "safer_response_id")));
+    return is_numbered(record) || (node_get(record, "answer") && node_get(record, "other_answer") &&
+                                   (node_get(record, "better") || node_get(record, "safer")));
 }
 
 static int safe_take(struct examples *out, const struct convention_how *how, const struct node *record,
                      const char **reason, struct error *err) {
-    int numbered = node_get(record, "response_0") != NULL;
+    int numbered = is_numbered(record);
     const char *column = numbered     ? how->safer ? "safer_response_id" : "better_response_id"
                          : how->safer ? "safer"
                                       : "better";

@@ -349,6 +349,8 @@ static int is_of_kind(const char *path, const char *ending) {
 
 /* Reads the first bytes, without a byte order mark. */
 static int begin(struct feed *in) {
+    in->room = BLOCK;
+    in->data = xmalloc(in->room);
     in->file = unpack_open(in->path, in->err);
     if (!in->file || feed_more(in)) return -1;
     if (in->end >= 3 && !memcmp(in->data, "\xEF\xBB\xBF", 3)) in->at = 3;

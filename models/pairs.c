@@ -9,9 +9,8 @@
 #include "harness/registry.h"
 #include "harness/rows.h"
 #include "harness/split.h"
+#include "models/overlong.h"
 #include "models/tokenizer.h"
-
-enum overlong { OVERLONG_DROP, OVERLONG_CUT, OVERLONG_ERROR };
 
 struct settings {
     const char *file, *convention, *prompt_key, *chosen_key, *rejected_key, *response_key, *tokenizer,

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "harness/memory.h"
-#include "harness/progress.h"
 #include "harness/rng.h"
 #include "models/dataset.h"
+#include "models/overlong.h"
 
 const struct option fitting_options[] = {
     {"reward", OPTION_TEXT, offsetof(struct fitting_options, name), NULL, 0, 0, NULL,
@@ -33,6 +33,7 @@ const struct option fitting_options[] = {
      "of a stored parameter: 32, or 16 for bf16"},
     {"seed", OPTION_INT, offsetof(struct fitting_options, seed), "1", 0, 2147483647, NULL,
      "of heads, row order and samples"},
+    OVERLONG_OPTION(struct fitting_options, overlong),
     {0}};
 
 static void pair_free(struct pair *pair) {
@@ -56,23 +57,36 @@ static struct pairs *pairs_of_split(struct fitting *fitting, const char *split) 
     return strcmp(split, "ood") == 0 ? &fitting->ood : &fitting->heldout;
 }
 
-static void add_pair(struct fitting *fitting, const struct example *example) {
+static int add_pair(struct fitting *fitting, struct overlong_rows *rows, const struct example *example,
+                    struct error *err) {
     struct pair pair = {.example = example};
-    int longer;
+    int longer, status;
 
     if (!example->prompt || !example->chosen || !example->rejected) {
-        fitting->left_out++;
-        return;
+        overlong_leave(rows, example, "no prompt, or only one response");
+        return 0;
     }
-    prompt_encode(fitting->tokenizer, example->prompt, &pair.prompt);
     response_encode(fitting->tokenizer, example->chosen, 1, &pair.chosen);
     response_encode(fitting->tokenizer, example->rejected, 1, &pair.rejected);
     longer = pair.chosen.count > pair.rejected.count ? pair.chosen.count : pair.rejected.count;
-    if (pair.prompt.count + longer > fitting->base->config.context) {
-        fitting->left_out++;
-        pair_free(&pair);
-    } else
+    status = overlong_encode(rows, fitting->tokenizer, example, longer, &pair.prompt, err);
+    if (status > 0)
         pairs_add(pairs_of_split(fitting, example->split), &pair);
+    else
+        pair_free(&pair);
+    return status < 0 ? -1 : 0;
+}
+
+static int add_pairs(struct fitting *fitting, const struct step *step, struct error *err) {
+    struct overlong_rows rows;
+    int status = overlong_begin(&rows, step, fitting->options->overlong, fitting->base->config.context, err);
+
+    for (int i = 0; i < fitting->examples.count && !status; i++)
+        status = add_pair(fitting, &rows, &fitting->examples.items[i], err);
+    if (!status) status = overlong_end(&rows, fitting->examples.count, "pairs", err);
+    fitting->left_out = rows.dropped;
+    overlong_free(&rows);
+    return status;
 }
 
 int fitting_open(struct fitting *fitting, const struct fitting_options *options, const struct run *run,
@@ -82,12 +96,7 @@ int fitting_open(struct fitting *fitting, const struct fitting_options *options,
     if (run_kernels(&fitting->kernels, run, err)) return -1;
     if (folder_open(&fitting->base, &fitting->tokenizer, options->base, fitting->kernels, err)) return -1;
     if (data_read(options->data, "pairs.jsonl", &fitting->examples, err)) return -1;
-    for (int i = 0; i < fitting->examples.count; i++) add_pair(fitting, &fitting->examples.items[i]);
-    if (fitting->left_out)
-        progress_notice("%s: left out %d of %d pairs: incomplete, or longer than the context of %d",
-                        step->name, fitting->left_out, fitting->examples.count,
-                        fitting->base->config.context);
-    return 0;
+    return add_pairs(fitting, step, err);
 }
 
 void fitting_free(struct fitting *fitting) {

@@ -28,6 +28,7 @@ struct fitting_options {
     struct fit_options fit;
     int normalise, samples, max_new, bits, recompute, seed;
     double length_limit;
+    int overlong; /* see models/overlong.h */
 };
 extern const struct option fitting_options[];
 

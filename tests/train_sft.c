@@ -84,6 +84,68 @@ START_TEST(a_new_model_is_made_to_the_recipe_s_measure)
 }
 END_TEST
 
+/* FOLDER/long: a row that fits the context of 64, one whose prompt does not, one whose response does not. */
+static void write_long_rows(void) {
+    struct examples rows = {0};
+    char *data = path_join(folder, "long"), *path = path_join(data, "demonstrations.jsonl");
+    struct error err;
+
+    for (int i = 0; i < 3; i++) {
+        struct example *row = examples_add(&rows);
+        struct text many = {0};
+
+        for (int j = 0; j < 100; j++) text_printf(&many, "%sqwertz", j ? " " : "");
+        row->id = xprintf("row-%d", i + 1);
+        row->split = xstrdup("train");
+        row->prompt = i == 1 ? xprintf("%s say no", many.data) : xstrdup("say no");
+        row->response = xstrdup(i == 2 ? many.data : "no");
+        free(many.data);
+    }
+    ck_assert_int_eq(folder_make(data, &err), 0);
+    ck_assert_int_eq(examples_write(path, &rows, &err), 0);
+    examples_free(&rows);
+    free(path);
+    free(data);
+}
+
+static void expect_listed(const char *name, const char *expected) {
+    char *path = xprintf("%s/%s/dropped.jsonl", folder, name), *text;
+    struct error err;
+
+    text = file_read(path, NULL, &err);
+    ck_assert_msg(text != NULL, "%s", err.message);
+    ck_assert_str_eq(text, expected);
+    free(text);
+    free(path);
+}
+
+START_TEST(rows_that_do_not_fit_are_left_out_cut_or_an_error)
+{
+    static const char alone[] = "{\"id\":\"row-3\",\"reason\":\"the response alone is longer than the "
+                                "context\"}\n";
+    struct error err;
+    char *both = xprintf(
+        "{\"id\":\"row-2\",\"reason\":\"prompt and response are longer than the context\"}\n%s", alone);
+    char *cut = xprintf(
+        "{\"id\":\"row-2\",\"reason\":\"the prompt was cut to fit the context\",\"kept\":true}\n%s", alone);
+
+    write_long_rows();
+    train("drop", "{base: @base, data: [@long], steps: 2}", 1);
+    expect_listed("drop", both);
+    train("cut", "{base: @base, data: [@long], steps: 2, overlong: cut_prompt}", 1);
+    expect_listed("cut", cut);
+    ck_assert_int_eq(
+        run_step("sft", folder, "error", "{base: @base, data: [@long], steps: 2, overlong: error}", 1, &err),
+        -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "prompt and response of row-2 have"));
+    ck_assert_ptr_nonnull(strstr(err.message, "and the context 64; overlong: drop"));
+    train("all", SFT ", steps: 2}", 1);
+    expect_listed("all", "");
+    free(both);
+    free(cut);
+}
+END_TEST
+
 START_TEST(divergence_is_an_error_with_a_name)
 {
     struct error err;
@@ -149,6 +211,7 @@ int main(void) {
     tcase_add_test(tests, micro_batches_and_threads_change_nothing);
     tcase_add_test(tests, batches_by_tokens_use_every_row);
     tcase_add_test(tests, a_new_model_is_made_to_the_recipe_s_measure);
+    tcase_add_test(tests, rows_that_do_not_fit_are_left_out_cut_or_an_error);
     tcase_add_test(tests, divergence_is_an_error_with_a_name);
     tcase_add_test(tests, the_plan_knows_what_a_base_weighs);
     tcase_add_test(tests, a_model_must_come_from_somewhere);

@@ -4,17 +4,17 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
-#include "harness/progress.h"
 #include "harness/registry.h"
 #include "models/fit.h"
 #include "models/folder.h"
+#include "models/overlong.h"
 #include "models/supervised.h"
 
 struct sft_options {
     const char *base, *tokenizer;
     const struct node *model, *data;
     struct fit_options fit;
-    int heldout, recompute, bits, seed;
+    int heldout, recompute, bits, seed, overlong;
 };
 
 static const struct option sft_options[] = {
@@ -35,6 +35,7 @@ static const struct option sft_options[] = {
      "of a stored parameter: 32, or 16 for bf16"},
     {"seed", OPTION_INT, offsetof(struct sft_options, seed), "1", 0, 2147483647, NULL,
      "of the row order and of a new model's parameters"},
+    OVERLONG_OPTION(struct sft_options, overlong),
     {0}};
 
 struct shape {
@@ -110,16 +111,14 @@ static int open_model(struct sft *sft, struct run *run, const struct step *step,
     return folder_open(&sft->model, &sft->tokenizer, sft->options.base, kernels, err);
 }
 
-static void add_row(struct sft *sft, const struct example *example, int *too_long) {
+static int add_row(struct sft *sft, struct overlong_rows *rows, const struct example *example,
+                   struct error *err) {
     struct tokens prompt = {0}, response = {0};
+    int row = sft->data.count, held = example->split && strcmp(example->split, "train") != 0, fits;
 
-    prompt_encode(sft->tokenizer, example->prompt, &prompt);
     response_encode(sft->tokenizer, example->response, 1, &response);
-    if (prompt.count + response.count > sft->model->config.context)
-        ++*too_long;
-    else {
-        int row = sft->data.count, held = example->split && strcmp(example->split, "train") != 0;
-
+    fits = overlong_encode(rows, sft->tokenizer, example, response.count, &prompt, err);
+    if (fits > 0) {
         dataset_add(&sft->data, prompt.ids, prompt.count, response.ids, response.count, 1);
         if (held)
             sft->heldout[sft->heldout_count++] = row;
@@ -128,6 +127,7 @@ static void add_row(struct sft *sft, const struct example *example, int *too_lon
     }
     free(prompt.ids);
     free(response.ids);
+    return fits < 0 ? -1 : 0;
 }
 
 /* Where the file marks no held-out rows, the last of the training rows are. */
@@ -141,25 +141,32 @@ static void hold_out(struct sft *sft) {
     sft->heldout_count = wanted;
 }
 
+static int add_rows(struct sft *sft, const struct step *step, const struct examples *examples,
+                    struct error *err) {
+    struct overlong_rows rows;
+    int status = overlong_begin(&rows, step, sft->options.overlong, sft->model->config.context, err);
+
+    for (int i = 0; i < examples->count && !status; i++) {
+        const struct example *example = &examples->items[i];
+
+        if (example->prompt && example->response)
+            status = add_row(sft, &rows, example, err);
+        else
+            overlong_leave(&rows, example, "no prompt or no response");
+    }
+    if (!status) status = overlong_end(&rows, examples->count, "demonstrations", err);
+    overlong_free(&rows);
+    return status;
+}
+
 static int load_rows(struct sft *sft, const struct step *step, struct error *err) {
     struct examples examples = {0};
-    int too_long = 0, bare = 0, status = -1;
+    int status = -1;
 
     if (data_read(sft->options.data, "demonstrations.jsonl", &examples, err)) goto out;
     sft->train = xcalloc((size_t)examples.count, sizeof *sft->train);
     sft->heldout = xcalloc((size_t)examples.count, sizeof *sft->heldout);
-    for (int i = 0; i < examples.count; i++) {
-        const struct example *example = &examples.items[i];
-
-        if (example->prompt && example->response)
-            add_row(sft, example, &too_long);
-        else
-            bare++;
-    }
-    if (too_long || bare)
-        progress_notice("%s: left out %d demonstrations longer than the context of %d and %d without a "
-                        "prompt or response, of %d",
-                        step->name, too_long, sft->model->config.context, bare, examples.count);
+    if (add_rows(sft, step, &examples, err)) goto out;
     hold_out(sft);
     status = 0;
 out:
