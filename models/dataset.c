@@ -5,9 +5,8 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
-#include "models/chat.h"
+#include "models/prompt_turns.h"
 
-/* A turn of a user, asking the assistant to write, as a rendering. */
 static const char example_prompt[] = "x";
 
 static void render(const struct tokenizer *tokenizer, const struct turn *turns, int count, enum chat_end end,
@@ -19,11 +18,22 @@ static void render(const struct tokenizer *tokenizer, const struct turn *turns, 
 }
 
 void prompt_encode(const struct tokenizer *tokenizer, const char *text, struct tokens *out) {
-    const struct turn turn = {"user", text};
     struct rendering rendering = {0};
 
-    render(tokenizer, &turn, 1, CHAT_ASK, &rendering);
-    rendering_encode_from(tokenizer, &rendering, 0, out);
+    prompt_render(tokenizer, text, &rendering);
+    if (rendering.count) rendering_encode_from(tokenizer, &rendering, 0, out);
+    rendering_free(&rendering);
+}
+
+void prompt_mark(const struct tokenizer *tokenizer, const char *text, unsigned char *marks, int count) {
+    struct rendering rendering = {0};
+    struct tokens ids = {0}, turn = {0};
+
+    prompt_render(tokenizer, text, &rendering);
+    if (rendering.count) rendering_encode(tokenizer, &rendering, &ids, &turn);
+    for (int i = 0; i < count; i++) marks[i] = i < turn.count && turn.ids[i] >= 0;
+    free(ids.ids);
+    free(turn.ids);
     rendering_free(&rendering);
 }
 
@@ -77,24 +87,51 @@ char *data_world(const struct node *folders) {
     return name;
 }
 
-static void dataset_grow(struct dataset *data) {
+static void dataset_grow(struct dataset *data, int more) {
+    if (data->ids.count + more > data->learn_room) {
+        data->learn_room = 2 * (data->ids.count + more) + 256;
+        data->learn = xrealloc(data->learn, (size_t)data->learn_room, 1);
+    }
     if (data->count < data->room) return;
     data->room = 2 * data->room + 64;
     data->start = xrealloc(data->start, (size_t)data->room + 1, sizeof *data->start);
-    data->learn = xrealloc(data->learn, (size_t)data->room, sizeof *data->learn);
+    data->learned = xrealloc(data->learned, (size_t)data->room, sizeof *data->learned);
     data->weight = xrealloc(data->weight, (size_t)data->room, sizeof *data->weight);
+}
+
+static void add_ids(struct dataset *data, const int *ids, int count) {
+    for (int i = 0; i < count; i++) tokens_add(&data->ids, ids[i]);
+}
+
+static void end_row(struct dataset *data, float weight) {
+    int first = data->start[data->count], length = data->ids.count - first, learned = 0;
+
+    if (length) data->learn[first] = 0; /* nothing stands before it that could predict it */
+    for (int i = 0; i < length; i++) learned += data->learn[first + i];
+    data->learned[data->count] = learned;
+    data->weight[data->count] = weight;
+    data->start[++data->count] = data->ids.count;
+    if (length > data->longest) data->longest = length;
 }
 
 void dataset_add(struct dataset *data, const int *given, int given_count, const int *learned,
                  int learned_count, float weight) {
-    dataset_grow(data);
+    dataset_grow(data, given_count + learned_count);
     data->start[data->count] = data->ids.count;
-    data->learn[data->count] = given_count;
-    data->weight[data->count] = weight;
-    for (int i = 0; i < given_count; i++) tokens_add(&data->ids, given[i]);
-    for (int i = 0; i < learned_count; i++) tokens_add(&data->ids, learned[i]);
-    data->start[++data->count] = data->ids.count;
-    if (given_count + learned_count > data->longest) data->longest = given_count + learned_count;
+    memset(data->learn + data->ids.count, 0, (size_t)given_count);
+    memset(data->learn + data->ids.count + given_count, 1, (size_t)learned_count);
+    add_ids(data, given, given_count);
+    add_ids(data, learned, learned_count);
+    end_row(data, weight);
+}
+
+void dataset_add_marked(struct dataset *data, const int *ids, const unsigned char *learn, int count,
+                        float weight) {
+    dataset_grow(data, count);
+    data->start[data->count] = data->ids.count;
+    memcpy(data->learn + data->ids.count, learn, (size_t)count);
+    add_ids(data, ids, count);
+    end_row(data, weight);
 }
 
 int dataset_length(const struct dataset *data, int row) {
@@ -105,6 +142,7 @@ void dataset_free(struct dataset *data) {
     free(data->ids.ids);
     free(data->start);
     free(data->learn);
+    free(data->learned);
     free(data->weight);
     *data = (struct dataset){0};
 }

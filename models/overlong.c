@@ -37,36 +37,37 @@ void overlong_leave(struct overlong_rows *rows, const struct example *example, c
     list_row(rows, example, reason, 0);
 }
 
-/* The prompt in at most so many characters; its ids replace what is behind `before` of out. -1 where no word
-   is left of it. */
+/* The prompt in at most so many characters; its ids replace what is behind `before` of out, and its text
+ *text. -1 where no word is left of it. */
 static int encode_cut(const struct tokenizer *tokenizer, const struct example *example, size_t most,
-                      int before, struct tokens *out) {
+                      int before, struct tokens *out, char **text) {
     struct example cut = {.prompt = xstrdup(example->prompt),
                           .messages = example->messages ? node_copy(example->messages) : NULL};
     int status = dialogue_cut(&cut, most);
 
     out->count = before;
     if (!status) prompt_encode(tokenizer, cut.prompt, out);
-    free(cut.prompt);
+    free(*text);
+    *text = cut.prompt;
     node_free(cut.messages);
     return status;
 }
 
 /* The longest cut that has at most `room` tokens: 1, or 0 where none has. */
 static int find_cut(const struct tokenizer *tokenizer, const struct example *example, int room,
-                    struct tokens *out) {
+                    struct tokens *out, char **text) {
     size_t fits = 0, exceeds = text_characters(example->prompt);
     int before = out->count;
 
     while (exceeds - fits > 1) {
         size_t middle = fits + (exceeds - fits) / 2;
 
-        if (encode_cut(tokenizer, example, middle, before, out) || out->count - before <= room)
+        if (encode_cut(tokenizer, example, middle, before, out, text) || out->count - before <= room)
             fits = middle;
         else
             exceeds = middle;
     }
-    if (!fits || encode_cut(tokenizer, example, fits, before, out) || out->count - before > room) {
+    if (!fits || encode_cut(tokenizer, example, fits, before, out, text) || out->count - before > room) {
         out->count = before;
         return 0;
     }
@@ -74,9 +75,12 @@ static int find_cut(const struct tokenizer *tokenizer, const struct example *exa
 }
 
 int overlong_encode(struct overlong_rows *rows, const struct tokenizer *tokenizer,
-                    const struct example *example, int response, struct tokens *prompt, struct error *err) {
-    int room = rows->context - response, before = prompt->count;
+                    const struct example *example, int response, struct tokens *prompt, char **cut,
+                    struct error *err) {
+    int room = rows->context - response, before = prompt->count, fits;
+    char *text = NULL;
 
+    if (cut) *cut = NULL;
     prompt_encode(tokenizer, example->prompt, prompt);
     if (prompt->count - before <= room) return 1;
     if (rows->action == OVERLONG_ERROR)
@@ -86,15 +90,20 @@ int overlong_encode(struct overlong_rows *rows, const struct tokenizer *tokenize
                     "out",
                     rows->step->name, example->id, prompt->count - before + response, rows->context);
     prompt->count = before;
-    if (rows->action == OVERLONG_CUT && room > 0 && find_cut(tokenizer, example, room, prompt)) {
+    fits = rows->action == OVERLONG_CUT && room > 0 && find_cut(tokenizer, example, room, prompt, &text);
+    if (fits) {
         rows->cut++;
         list_row(rows, example, "the prompt was cut to fit the context", 1);
-        return 1;
+    } else {
+        overlong_leave(rows, example,
+                       room > 0 ? "prompt and response are longer than the context"
+                                : "the response alone is longer than the context");
     }
-    overlong_leave(rows, example,
-                   room > 0 ? "prompt and response are longer than the context"
-                            : "the response alone is longer than the context");
-    return 0;
+    if (fits && cut)
+        *cut = text;
+    else
+        free(text);
+    return fits;
 }
 
 int overlong_end(struct overlong_rows *rows, int count, const char *noun, struct error *err) {

@@ -29,9 +29,11 @@ struct overlong_rows {
 int overlong_begin(struct overlong_rows *rows, const struct step *step, int action, int context,
                    struct error *err);
 /* Appends the ids of the example's prompt, cut if need be so that `response` tokens fit behind it: 1. 0 where
-   the row is left out; -1 with err set. The example itself stays as it is. */
+   the row is left out; -1 with err set. The example itself stays as it is; *cut is the text where it was cut,
+   which the caller frees, else NULL. cut may be NULL. */
 int overlong_encode(struct overlong_rows *rows, const struct tokenizer *tokenizer,
-                    const struct example *example, int response, struct tokens *prompt, struct error *err);
+                    const struct example *example, int response, struct tokens *prompt, char **cut,
+                    struct error *err);
 /* Lists a row that is left out for another reason. */
 void overlong_leave(struct overlong_rows *rows, const struct example *example, const char *reason);
 /* Finishes the list, and tells the person; `noun`: of what. */

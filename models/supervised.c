@@ -19,8 +19,7 @@ void supervised_sizes(struct supervised *supervised) {
 static double total_weight(const struct dataset *data, const int *rows, int count) {
     double sum = 0;
 
-    for (int i = 0; i < count; i++)
-        sum += (double)data->weight[rows[i]] * (dataset_length(data, rows[i]) - data->learn[rows[i]]);
+    for (int i = 0; i < count; i++) sum += (double)data->weight[rows[i]] * data->learned[rows[i]];
     return sum;
 }
 
@@ -31,11 +30,12 @@ static void gather(struct supervised *s, const int *rows, int count) {
     s->targets.count = 0;
     for (int i = 0; i < count; i++) {
         const int *ids = data->ids.ids + data->start[rows[i]];
+        const unsigned char *learn = data->learn + data->start[rows[i]];
         int length = dataset_length(data, rows[i]), first = s->batch.total;
 
         batch_add(&s->batch, ids, length);
-        for (int t = data->learn[rows[i]]; t < length; t++)
-            targets_add(&s->targets, first + t - 1, ids[t], rows[i]);
+        for (int t = 1; t < length; t++)
+            if (learn[t]) targets_add(&s->targets, first + t - 1, ids[t], rows[i]);
     }
     if (s->targets.room > s->room) {
         s->room = s->targets.room;

@@ -69,7 +69,7 @@ static int add_pair(struct fitting *fitting, struct overlong_rows *rows, const s
     response_encode(fitting->tokenizer, example->chosen, 1, &pair.chosen);
     response_encode(fitting->tokenizer, example->rejected, 1, &pair.rejected);
     longer = pair.chosen.count > pair.rejected.count ? pair.chosen.count : pair.rejected.count;
-    status = overlong_encode(rows, fitting->tokenizer, example, longer, &pair.prompt, err);
+    status = overlong_encode(rows, fitting->tokenizer, example, longer, &pair.prompt, NULL, err);
     if (status > 0)
         pairs_add(pairs_of_split(fitting, example->split), &pair);
     else

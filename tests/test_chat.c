@@ -406,6 +406,73 @@ START_TEST(a_response_is_encoded_apart_where_a_token_would_cross_into_it)
 }
 END_TEST
 
+/* What a prompt's marked tokens say. */
+static void expect_marked(const struct tokenizer *tokenizer, const char *prompt, const char *expected) {
+    struct tokens ids = {0}, marked = {0};
+    unsigned char *marks;
+    char *text;
+
+    prompt_encode(tokenizer, prompt, &ids);
+    marks = xcalloc((size_t)ids.count, 1);
+    prompt_mark(tokenizer, prompt, marks, ids.count);
+    for (int i = 0; i < ids.count; i++)
+        if (marks[i]) tokens_add(&marked, ids.ids[i]);
+    text = tokenizer_decode(tokenizer, marked.ids, marked.count, NULL);
+    ck_assert_str_eq(text, expected);
+    free(text);
+    free(marks);
+    free(marked.ids);
+    free(ids.ids);
+}
+
+/* A dialogue in HH's form gets the format's marks, turn by turn; a format without a system turn hears it from
+   the user. */
+START_TEST(dialogues_are_rendered_turn_by_turn)
+{
+    static const char prompt[] =
+        "Be kind.\n\nHuman: the policy?\n\nAssistant: refuse it\n\nHuman: why?\n\nAssistant:";
+    static const struct turn apart[] = {
+        {"system", "Be kind."}, {"user", "the policy?"}, {"assistant", "refuse it"}, {"user", "why?"}};
+    static const struct turn joined[] = {
+        {"user", "Be kind.\n\nthe policy?"}, {"assistant", "refuse it"}, {"user", "why?"}};
+    struct tokens got = {0}, whole = {0};
+    struct rendering rendering = {0};
+    struct tokenizer *tokenizer;
+    const struct chat *chat;
+
+    open_with(&tokenizer, spoken[_i].family, spoken[_i].config, spoken[_i].format);
+    chat = tokenizer_chat(tokenizer, &err);
+    ck_assert_int_eq(chat_render(chat, chat->format.no_system ? joined : apart,
+                                 chat->format.no_system ? 3 : 4, CHAT_ASK, &rendering, &err),
+                     0);
+    rendering_encode_from(tokenizer, &rendering, 0, &whole);
+    prompt_encode(tokenizer, prompt, &got);
+    ck_assert_int_eq(got.count, whole.count);
+    for (int i = 0; i < got.count; i++) ck_assert_int_eq(got.ids[i], whole.ids[i]);
+    free(got.ids);
+    free(whole.ids);
+    rendering_free(&rendering);
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
+START_TEST(what_assistants_wrote_in_a_prompt_is_marked)
+{
+    static const char prompt[] =
+        "\n\nHuman: the policy?\n\nAssistant: refuse it\n\nHuman: why?\n\nAssistant:";
+    struct tokenizer *tokenizer;
+
+    open_with(&tokenizer, "qwen2", "{}", "chatml");
+    expect_marked(tokenizer, prompt, "refuse it"); /* and its end, which is no text */
+    expect_marked(tokenizer, "no dialogue", "");
+    tokenizer_free(tokenizer);
+    open_with(&tokenizer, "gpt2", "{\"eos_token\": \"<|endoftext|>\"}", "plain");
+    expect_marked(tokenizer, prompt, " refuse it");
+    expect_marked(tokenizer, "no dialogue", "");
+    tokenizer_free(tokenizer);
+}
+END_TEST
+
 START_TEST(what_is_stored_is_opened_alike)
 {
     struct checkpoint folder = make_checkpoint("qwen2", UNKNOWN_TEMPLATE), again = {"checkpoint-XXXXXX"};
@@ -443,6 +510,8 @@ int main(void) {
     tcase_add_test(tests, a_token_that_ends_turns_must_be_there);
     tcase_add_test(tests, the_default_of_several_templates_is_taken_and_a_file_goes_first);
     tcase_add_loop_test(tests, prompt_and_response_are_the_whole, 0, (int)(sizeof spoken / sizeof *spoken));
+    tcase_add_loop_test(tests, dialogues_are_rendered_turn_by_turn, 0, (int)(sizeof spoken / sizeof *spoken));
+    tcase_add_test(tests, what_assistants_wrote_in_a_prompt_is_marked);
     tcase_add_test(tests, a_response_is_encoded_apart_where_a_token_would_cross_into_it);
     tcase_add_test(tests, what_is_stored_is_opened_alike);
     suite_add_tcase(suite, tests);

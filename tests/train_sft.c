@@ -8,6 +8,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "models/dataset.h"
 
 static char *folder;
 
@@ -146,6 +147,55 @@ START_TEST(rows_that_do_not_fit_are_left_out_cut_or_an_error)
 }
 END_TEST
 
+/* A dialogue: 'b' of an earlier turn is learned by `assistant` alone, the user's words only by `all`. */
+START_TEST(losses_are_masked_by_role)
+{
+    static const char row[] =
+        "{\"id\":\"row-1\",\"split\":\"train\",\"prompt\":\"\\n\\nHuman: a\\n\\nAssistant: "
+        "bcd\\n\\nHuman: e\\n\\nAssistant:\",\"response\":\"f\"}\n";
+    char *data = path_join(folder, "talk"), *path = path_join(data, "demonstrations.jsonl");
+    double loss[3];
+    struct error err;
+
+    ck_assert_int_eq(folder_make(data, &err), 0);
+    ck_assert_int_eq(file_write(path, row, strlen(row), &err), 0);
+    train("response", "{base: @base, data: [@talk], steps: 1}", 1);
+    train("assistant", "{base: @base, data: [@talk], steps: 1, learn: assistant}", 1);
+    train("all", "{base: @base, data: [@talk], steps: 1, learn: all}", 1);
+    loss[0] = log_value(folder, "response", "loss", 1);
+    loss[1] = log_value(folder, "assistant", "loss", 1);
+    loss[2] = log_value(folder, "all", "loss", 1);
+    ck_assert(isfinite(loss[0]) && isfinite(loss[1]) && isfinite(loss[2]));
+    ck_assert_double_ne(loss[0], loss[1]);
+    ck_assert_double_ne(loss[1], loss[2]);
+    train("same", SFT ", steps: 3}", 1); /* no earlier answers there */
+    train("again", SFT ", steps: 3, learn: assistant}", 1);
+    check_same_bytes(folder, "same", "again", "model.safetensors");
+    free(path);
+    free(data);
+}
+END_TEST
+
+START_TEST(rows_hold_marks_for_every_token_but_the_first)
+{
+    static const int ids[] = {5, 6, 7, 8};
+    static const unsigned char learn[] = {1, 0, 1, 1};
+    struct dataset data = {0};
+
+    dataset_add(&data, ids, 2, ids, 1, 0.5f);
+    dataset_add_marked(&data, ids, learn, 4, 1);
+    dataset_add(&data, ids, 0, ids, 3, 1);
+    ck_assert_int_eq(data.count, 3);
+    ck_assert_int_eq(data.longest, 4);
+    ck_assert_mem_eq(data.learn, "\0\0\1\0\0\1\1\0\1\1", 10);
+    ck_assert_int_eq(data.learned[0], 1);
+    ck_assert_int_eq(data.learned[1], 2);
+    ck_assert_int_eq(data.learned[2], 2); /* nothing predicts a row's first */
+    ck_assert_int_eq(dataset_length(&data, 1), 4);
+    dataset_free(&data);
+}
+END_TEST
+
 START_TEST(divergence_is_an_error_with_a_name)
 {
     struct error err;
@@ -212,6 +262,8 @@ int main(void) {
     tcase_add_test(tests, batches_by_tokens_use_every_row);
     tcase_add_test(tests, a_new_model_is_made_to_the_recipe_s_measure);
     tcase_add_test(tests, rows_that_do_not_fit_are_left_out_cut_or_an_error);
+    tcase_add_test(tests, losses_are_masked_by_role);
+    tcase_add_test(tests, rows_hold_marks_for_every_token_but_the_first);
     tcase_add_test(tests, divergence_is_an_error_with_a_name);
     tcase_add_test(tests, the_plan_knows_what_a_base_weighs);
     tcase_add_test(tests, a_model_must_come_from_somewhere);

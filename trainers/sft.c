@@ -14,8 +14,10 @@ struct sft_options {
     const char *base, *tokenizer;
     const struct node *model, *data;
     struct fit_options fit;
-    int heldout, recompute, bits, seed, overlong;
+    int heldout, recompute, bits, seed, overlong, learn;
 };
+
+enum { LEARN_RESPONSE, LEARN_ASSISTANT, LEARN_ALL };
 
 static const struct option sft_options[] = {
     {"base", OPTION_STEP, offsetof(struct sft_options, base), "", 0, 0, NULL,
@@ -36,6 +38,9 @@ static const struct option sft_options[] = {
     {"seed", OPTION_INT, offsetof(struct sft_options, seed), "1", 0, 2147483647, NULL,
      "of the row order and of a new model's parameters"},
     OVERLONG_OPTION(struct sft_options, overlong),
+    {"learn", OPTION_CHOICE, offsetof(struct sft_options, learn), "response", 0, 0, "response|assistant|all",
+     "the tokens that are learned: the response's; also what an assistant wrote earlier in the prompt; or "
+     "all"},
     {0}};
 
 struct shape {
@@ -111,20 +116,36 @@ static int open_model(struct sft *sft, struct run *run, const struct step *step,
     return folder_open(&sft->model, &sft->tokenizer, sft->options.base, kernels, err);
 }
 
+/* The prompt's ids, then the response's, each with a mark for whether it is learned. */
+static void add_marked(struct sft *sft, const char *text, struct tokens *prompt,
+                       const struct tokens *response) {
+    int given = prompt->count, count = given + response->count;
+    unsigned char *learn = xcalloc((size_t)count, 1);
+
+    if (sft->options.learn == LEARN_ASSISTANT) prompt_mark(sft->tokenizer, text, learn, given);
+    if (sft->options.learn == LEARN_ALL) memset(learn, 1, (size_t)given);
+    memset(learn + given, 1, (size_t)response->count);
+    for (int i = 0; i < response->count; i++) tokens_add(prompt, response->ids[i]);
+    dataset_add_marked(&sft->data, prompt->ids, learn, count, 1);
+    free(learn);
+}
+
 static int add_row(struct sft *sft, struct overlong_rows *rows, const struct example *example,
                    struct error *err) {
     struct tokens prompt = {0}, response = {0};
     int row = sft->data.count, held = example->split && strcmp(example->split, "train") != 0, fits;
+    char *cut;
 
     response_encode(sft->tokenizer, example->response, 1, &response);
-    fits = overlong_encode(rows, sft->tokenizer, example, response.count, &prompt, err);
+    fits = overlong_encode(rows, sft->tokenizer, example, response.count, &prompt, &cut, err);
     if (fits > 0) {
-        dataset_add(&sft->data, prompt.ids, prompt.count, response.ids, response.count, 1);
+        add_marked(sft, cut ? cut : example->prompt, &prompt, &response);
         if (held)
             sft->heldout[sft->heldout_count++] = row;
         else
             sft->train[sft->train_count++] = row;
     }
+    free(cut);
     free(prompt.ids);
     free(response.ids);
     return fits < 0 ? -1 : 0;
