@@ -103,18 +103,6 @@ static int preference_knows(const struct convention_how *how, const struct node 
            node_get(record, or_usual(how->rejected_key, "rejected"));
 }
 
-/* The end of the last assistant's mark before which, it included, both sides agree; 0 if there is none. */
-static size_t common_turns(const char *a, const char *b) {
-    size_t common = 0;
-
-    for (const char *mark = a; (mark = strstr(mark, DIALOGUE_ASSISTANT)); mark++) {
-        size_t end = (size_t)(mark - a) + strlen(DIALOGUE_ASSISTANT);
-
-        if (!strncmp(a, b, end)) common = end;
-    }
-    return common;
-}
-
 /* The common beginning of two plain texts, up to the last white space in it. */
 static size_t common_words(const char *a, const char *b) {
     size_t common = 0;
@@ -138,7 +126,7 @@ static const char *part_texts(struct example *pair) {
         !strncmp(pair->rejected, pair->prompt, prompt)) {
         common = prompt;
     } else if (!pair->prompt) {
-        common = common_turns(pair->chosen, pair->rejected);
+        common = dialogue_common(pair->chosen, pair->rejected);
         if (!common) common = common_words(pair->chosen, pair->rejected);
         if (!common) return no_prompt;
         pair->prompt = xstrndup(pair->chosen, common);

@@ -137,6 +137,17 @@ int dialogue_equal(const struct node *a, const struct node *b) {
     return !x && !y;
 }
 
+size_t dialogue_common(const char *a, const char *b) {
+    size_t common = 0;
+
+    for (const char *mark = a; (mark = strstr(mark, DIALOGUE_ASSISTANT)); mark++) {
+        size_t end = (size_t)(mark - a) + strlen(DIALOGUE_ASSISTANT);
+
+        if (!strncmp(a, b, end)) common = end;
+    }
+    return common;
+}
+
 struct node *dialogue_messages(const struct example *example) {
     return example->messages ? node_copy(example->messages) : dialogue_split(example->prompt);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "harness/dialogue.h"
 #include "harness/memory.h"
 #include "harness/questions.h"
 
@@ -219,17 +220,6 @@ static int pairs_know(const struct node *record) {
     return record_has(record, "chosen") && record_has(record, "rejected");
 }
 
-/* What both sides of two dialogues share, up to the last assistant's mark. */
-static size_t shared_prompt(const char *a, const char *b) {
-    static const char mark[] = "\n\nAssistant:";
-    size_t common = 0, at = 0;
-
-    while (a[common] && a[common] == b[common]) common++;
-    for (const char *found = strstr(a, mark); found; found = strstr(found + 1, mark))
-        if ((size_t)(found - a) + sizeof mark - 1 <= common) at = found - a + sizeof mark - 1;
-    return at;
-}
-
 static const char *skip_space(const char *text) {
     return text + strspn(text, " \n");
 }
@@ -245,7 +235,7 @@ static int pairs_take(struct outputs_reading *in, const struct node *record, int
         status = fail(err, "a pair has an empty side");
         goto out;
     }
-    if (!prompt && (shared = shared_prompt(chosen, rejected))) prompt = xstrndup(chosen, shared);
+    if (!prompt && (shared = dialogue_common(chosen, rejected))) prompt = xstrndup(chosen, shared);
     if (!prompt) {
         status = fail(
             err, "a pair without \"prompt\" must be two dialogues (\\n\\nHuman: … \\n\\nAssistant: …) that "
