@@ -1,0 +1,176 @@
+/* Speed that may not be lost, in ratios that hold on any machine: matrix products against the peak that is
+   probed beside them, bf16 against single precision, many decoded rows against one. Processor seconds on one
+   thread; medians. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/rng.h"
+#include "models/bench.h"
+
+#include <check.h>
+
+enum { SKIPPED = 77, ROUNDS = 9, PROBE = 400000 };
+static const struct stopwatch watch = {.cpu_time = 1, .threads = 1};
+
+/* A product out[rows][outs] = x[rows][ins] w[outs][ins]^T or one of its gradients, as each precision takes
+ * it. */
+struct product {
+    const struct kernels *kernels;
+    int rows, outs, ins, repeats;
+    float *out, *w;
+    operand *x, *y;
+    void *packed, *turned;
+};
+
+static operand *make_operand(const struct kernels *kernels, size_t count) {
+    struct rng rng = rng_stream(1, "time", count, 0);
+    float *x = kernels->alloc(count * sizeof *x);
+    operand *out = x;
+
+    ck_assert_ptr_nonnull(x);
+    for (size_t i = 0; i < count; i++) x[i] = (float)(rng_uniform(&rng) - 0.5);
+    if (kernels->operand_bytes == sizeof(float)) return out;
+    out = kernels->alloc(count * kernels->operand_bytes);
+    kernels->narrow(out, x, count);
+    kernels->free(x);
+    return out;
+}
+
+static void *make_layout(const struct product *p, int turned) {
+    size_t bytes = p->kernels->pack_size(p->outs, p->ins, turned);
+    void *layout = bytes ? p->kernels->alloc(bytes) : NULL;
+
+    if (layout) p->kernels->pack(layout, p->w, p->outs, p->ins, turned);
+    return layout;
+}
+
+static struct product product(const char *device, int rows, int outs, int ins) {
+    struct product p = {.kernels = kernels_find(device), .rows = rows, .outs = outs, .ins = ins};
+    double operations = 2.0 * rows * outs * ins;
+
+    p.out = p.kernels->alloc((size_t)rows * (size_t)(outs > ins ? outs : ins) * sizeof(float));
+    p.w = kernels_find("cpu")->alloc((size_t)outs * (size_t)ins * sizeof(float));
+    for (int i = 0; i < outs * ins; i++) p.w[i] = 1.0f / (float)(1 + i % 7);
+    p.x = make_operand(p.kernels, (size_t)rows * (size_t)ins);
+    p.y = make_operand(p.kernels, (size_t)rows * (size_t)outs);
+    p.packed = make_layout(&p, 0);
+    p.turned = make_layout(&p, 1);
+    p.repeats = 1 + (int)(4e8 / operations);
+    return p;
+}
+
+static void product_free(struct product *p) {
+    void *const all[] = {p->out, p->w, p->x, p->y, p->packed, p->turned};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) p->kernels->free(all[i]);
+}
+
+static void run(const struct product *p, int which) {
+    const struct kernels *k = p->kernels;
+
+    if (which == 0) k->matmul(p->out, p->x, p->w, p->packed, NULL, NULL, p->rows, p->outs, p->ins);
+    if (which == 1) k->matmul_dx(p->out, p->y, p->w, p->turned, p->rows, p->outs, p->ins);
+    if (which == 2) k->matmul_dw(p->w, p->y, p->x, p->rows, p->outs, p->ins);
+}
+
+/* GFLOP/s. */
+static double rate(const struct product *p, int which) {
+    double from = stopwatch_seconds(&watch);
+
+    for (int i = 0; i < p->repeats; i++) run(p, which);
+    return 2e-9 * p->rows * p->outs * p->ins * p->repeats / (stopwatch_seconds(&watch) - from);
+}
+
+static double median(double *samples) {
+    return rate_of(samples, ROUNDS).median;
+}
+
+/* Of forward and both gradients at width 512: over the probed peak, the geometric mean of medians. */
+static double share_of_peak(const char *device) {
+    double shares[3][ROUNDS], mean = 1;
+    struct product p = product(device, 512, 1536, 512);
+
+    for (int which = 0; which < 3; which++) run(&p, which);
+    for (int r = 0; r < ROUNDS; r++)
+        for (int which = 0; which < 3; which++)
+            shares[which][r] = rate(&p, which) / probe_peak(p.kernels, &watch, PROBE);
+    for (int which = 0; which < 3; which++) mean *= median(shares[which]);
+    product_free(&p);
+    return cbrt(mean);
+}
+
+/* The same product on one device over the other. */
+static double gain(const char *device, int rows, const char *other, int other_rows) {
+    struct product p = product(device, rows, 3072, 768), q = product(other, other_rows, 3072, 768);
+    double ratios[ROUNDS];
+
+    run(&p, 0);
+    run(&q, 0);
+    for (int r = 0; r < ROUNDS; r++) ratios[r] = rate(&p, 0) / rate(&q, 0);
+    product_free(&p);
+    product_free(&q);
+    return median(ratios);
+}
+
+START_TEST(products_reach_most_of_the_peak)
+{
+    static const char *const devices[] = {"cpu-avx512", "cpu-avx2"};
+
+    for (int i = 0; i < 2; i++) {
+        double share;
+
+        if (!kernels_find(devices[i])) continue;
+        share = share_of_peak(devices[i]);
+        printf("%s: %.2f of the peak\n", devices[i], share);
+        ck_assert_double_gt(share, 0.65);
+    }
+}
+END_TEST
+
+START_TEST(bf16_is_faster_where_the_processor_has_it)
+{
+    double ratio;
+
+    if (strcmp(kernels_find("cpu-bf16")->name, "cpu-avx512bf16")) return;
+    ratio = gain("cpu-bf16", 512, "cpu", 512);
+    printf("bf16: %.2f times single precision\n", ratio);
+    ck_assert_double_gt(ratio, 1.3);
+}
+END_TEST
+
+START_TEST(many_rows_decode_faster_than_one)
+{
+    static const char *const devices[] = {"cpu", "cpu-bf16"};
+
+    for (int i = 0; i < 2; i++) {
+        double ratio = gain(devices[i], 64, devices[i], 1);
+
+        printf("%s: 64 rows at %.1f times the rate of one\n", devices[i], ratio);
+        ck_assert_double_gt(ratio, 2);
+    }
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("time");
+    TCase *cases = tcase_create("time");
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__)
+    return SKIPPED;
+#endif
+    if (!strcmp(kernels_find("cpu")->name, "cpu-portable")) return SKIPPED;
+    kernels_threads(1);
+    tcase_add_test(cases, products_reach_most_of_the_peak);
+    tcase_add_test(cases, bf16_is_faster_where_the_processor_has_it);
+    tcase_add_test(cases, many_rows_decode_faster_than_one);
+    suite_add_tcase(suite, cases);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
