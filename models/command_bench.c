@@ -7,10 +7,12 @@
 #include "harness/document.h"
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "harness/section.h"
 #include "kernels/kernels.h"
 #include "models/bench.h"
 #include "models/bench_operations.h"
 #include "models/bench_serve.h"
+#include "models/growth.h"
 #include "models/race.h"
 #include "models/training.h"
 
@@ -293,9 +295,8 @@ static void print_part(const struct bench *bench, FILE *out, const char *part, d
 static void print_table(const struct bench *bench, FILE *out) {
     struct rate peak = rate_of(bench->peaks, bench->peak_count);
 
-    fprintf(out,
-            "%s, %d thread%s; GFLOP/s, peak of single precision, geometric means of %d rounds' medians\n",
-            bench->kernels->name, bench->watch.threads, bench->watch.threads > 1 ? "s" : "", bench->rounds);
+    fprintf(out, "%s, %d thread%s; GFLOP/s, geometric means of %d rounds' medians\n", bench->kernels->name,
+            bench->watch.threads, bench->watch.threads > 1 ? "s" : "", bench->rounds);
     fprintf(out, "%-8s %-11s %9s %9s %9s %8s\n", "", "", "median", "low", "high", "of peak");
     fprintf(out, "%-8s %-11s %9.1f %9.1f %9.1f\n", "peak", "probe", peak.median, peak.low, peak.high);
     print_part(bench, out, "matmul", peak.median);
@@ -400,6 +401,7 @@ static int compare(const struct arguments *arguments, const struct stopwatch *wa
     struct race_options options = {.python = argument_value(arguments, "python", "python3"),
                                    .only = argument_value(arguments, "only", NULL),
                                    .folder = argument_value(arguments, "folder", NULL),
+                                   .compile = argument_given(arguments, "compile"),
                                    .out_path = argument_value(arguments, "out", NULL),
                                    .document = argument_value(arguments, "write", NULL),
                                    .watch = *watch,
@@ -407,6 +409,7 @@ static int compare(const struct arguments *arguments, const struct stopwatch *wa
     struct node *results = node_new(NODE_MAP);
     int status = argument_int(arguments, "rounds", 0, 0, ROUNDS_MOST, &options.rounds, err);
 
+    if (!status) status = argument_number(arguments, "minutes", 14, 0, 1e6, &options.minutes, err);
     if (!status) status = race_run(&options, results, err);
     if (argument_given(arguments, "json"))
         print_node(results, arguments->out);
@@ -417,9 +420,50 @@ static int compare(const struct arguments *arguments, const struct stopwatch *wa
     return status;
 }
 
-static int measure_kernels(const struct arguments *arguments, const struct stopwatch *watch,
+static int grow(const struct arguments *arguments, const struct stopwatch *watch, struct error *err) {
+    char *line = command_line(arguments);
+    struct growth_options options = {.device = argument_value(arguments, "device", "cpu"),
+                                     .folder = argument_value(arguments, "folder", NULL),
+                                     .only = argument_value(arguments, "only", NULL),
+                                     .out_path = argument_value(arguments, "out", NULL),
+                                     .document = argument_value(arguments, "write", NULL),
+                                     .watch = *watch,
+                                     .command = line};
+    struct node *results = node_new(NODE_MAP);
+    int status = argument_int(arguments, "rounds", 3, 1, ROUNDS_MOST, &options.rounds, err);
+
+    if (!status) status = growth_run(&options, results, err);
+    if (!status && argument_given(arguments, "json"))
+        print_node(results, arguments->out);
+    else if (!status)
+        growth_markdown(results, arguments->out);
+    node_free(results);
+    free(line);
+    return status;
+}
+
+/* The table into the section of a Markdown file that is called after what was measured and where. */
+static int write_table(const struct bench *bench, const char *what, const char *device, const char *path,
+                       struct error *err) {
+    char *name = xprintf("%s %s", what, device), *table = NULL;
+    size_t room = 0;
+    FILE *out = open_memstream(&table, &room);
+    int status;
+
+    fprintf(out, "```\n");
+    print_table(bench, out);
+    fprintf(out, "```\n");
+    fclose(out);
+    status = section_write(path, name, table, err);
+    free(table);
+    free(name);
+    return status;
+}
+
+static int measure_kernels(const struct arguments *arguments, const char *what, const struct stopwatch *watch,
                            struct error *err) {
-    const char *device = argument_value(arguments, "device", "cpu");
+    const char *device = argument_value(arguments, "device", "cpu"),
+               *document = argument_value(arguments, "write", NULL);
     struct bench bench = {.kernels = kernels_find(device), .watch = *watch};
     int status;
 
@@ -429,7 +473,8 @@ static int measure_kernels(const struct arguments *arguments, const struct stopw
     bench.repeats_most = is_device(bench.kernels) ? 500 : 1000;
     bench.least = is_device(bench.kernels) ? 2e11 : 5e7;
     kernels_threads(bench.watch.threads);
-    status = bench_parts(&bench, arguments->count ? arguments->words[0] : "all", err);
+    status = bench_parts(&bench, what, err);
+    if (!status && document) status = write_table(&bench, what, device, document, err);
     if (!status && argument_given(arguments, "json"))
         print_json(&bench, arguments->out);
     else if (!status)
@@ -447,31 +492,35 @@ static int run(const struct arguments *arguments, struct error *err) {
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &watch.threads, err))
         return -1;
     if (!strcmp(what, "compare")) return compare(arguments, &watch, err);
-    if (strcmp(what, "serve")) return measure_kernels(arguments, &watch, err);
+    if (!strcmp(what, "growth")) return grow(arguments, &watch, err);
+    if (strcmp(what, "serve")) return measure_kernels(arguments, what, &watch, err);
     bench_serve(stdin, arguments->out, &watch);
     return 0;
 }
 
 static const struct flag flags[] = {
     {"threads", 'j', "N", "threads to use (default: all processors)"},
-    {"rounds", 0, "N", "timed rounds of each measurement (default: 5; of compare: as many as it takes)"},
+    {"rounds", 0, "N",
+     "timed rounds of each measurement (default: 5; of compare: as many as it takes; of growth: 3)"},
     {"device", 0, "NAME",
      "cpu, cpu-bf16, or pinned: cpu-avx512, cpu-avx2, cpu-portable, cpu-avx512bf16, cpu-avx512-bf16, "
      "cpu-avx2-bf16, cpu-portable-bf16; cuda, cuda-bf16 (default: cpu)"},
     {"cpu-time", 0, NULL, "time by processor seconds, for a machine that others use too"},
     {"json", 0, NULL, "print everything measured as JSON"},
     {"python", 0, "FILE", "compare: the interpreter that has the other programs (default: python3)"},
-    {"only", 0, "TEXT", "compare: only work whose name has this in it"},
-    {"out", 0, "FILE", "compare: everything measured as JSON, written after each piece of work"},
-    {"write", 0, "FILE", "compare: put the tables into this Markdown file, between its marks"},
-    {"folder", 0, "FOLDER", "compare: keep the weights there for the next time (default: none is kept)"},
+    {"only", 0, "TEXT", "compare, growth: only work, or what grows, whose name has this in it"},
+    {"compile", 0, NULL, "compare: race PyTorch's compiler too, which takes some minutes to compile"},
+    {"minutes", 0, "N", "compare: leave out what is not reached in so many (default: 14)"},
+    {"out", 0, "FILE", "compare, growth: everything measured as JSON, kept up to date"},
+    {"write", 0, "FILE", "put the tables into their section of this Markdown file"},
+    {"folder", 0, "FOLDER", "compare, growth: keep the weights there for the next time (default: they go)"},
     {0},
 };
 
 const struct command command_bench = {
     .name = "bench",
     .summary = "measure this machine, and race other programs on it",
-    .usage = "[matmul|decode|train|gpt2|operations|all|compare|serve]",
+    .usage = "[matmul|decode|train|gpt2|operations|all|compare|growth|serve]",
     .description =
         "Measures the kernels' speed and compares it with the machine's peak, which is probed in the same "
         "run "
@@ -491,7 +540,10 @@ const struct command command_bench = {
         "training "
         "steps, rollouts, a PPO iteration, memory. Prints tables in Markdown with ratios, shares of the "
         "probed peaks "
-        "and spreads; about 12 minutes, less with --rounds or --only. serve: takes part in such a race, a "
+        "and spreads; about 12 minutes, less with --rounds or --only. growth: time and memory against linear "
+        "as "
+        "batch, model, context, decoded rows and threads grow; some 3 minutes. serve: takes part in such a "
+        "race, a "
         "line of "
         "JSON in and a line of JSON out.",
     .flags = flags,

@@ -1,21 +1,16 @@
-#define _GNU_SOURCE /* mkdtemp */
 #include "models/race.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "harness/companion.h"
 #include "harness/file.h"
 #include "harness/progress.h"
-#include "harness/version.h"
+#include "harness/section.h"
 #include "harness/worker.h"
+#include "models/bench_ask.h"
 #include "models/peer_script.h"
 #include "models/work.h"
-
-enum { HELLO = 120, OPEN = 300, TURN = 300 }; /* seconds after which a peer is given up */
 
 /* A contender's process. */
 struct peer {
@@ -31,55 +26,17 @@ struct race {
     struct peer peers[PEERS];
     double *peaks[2], *bandwidths; /* f32, bf16: GFLOP/s; bytes a second; one of every round */
     int peak_count[2], bandwidth_count;
+    double deadline;
 };
 
 static const char *const peer_words[PEERS] = {"", "pytorch", "pytorch-as-installed", "llama.cpp"};
 static const char *const precisions[2] = {"f32", "bf16"}, *const devices[2] = {"cpu", "cpu-bf16"};
 
-/* Asks a peer and reads its answer; NULL with err set also when the answer is an error. */
-static struct node *ask(struct companion *companion, const struct node *request, double seconds,
-                        struct error *err) {
-    char *line = node_json(request, 0), *reply = companion_ask(companion, line, seconds, err);
-    struct node *answer = reply ? document_parse_json(reply, strlen(reply), companion->name, 1, err) : NULL;
-    const char *error = node_text(answer, "error", NULL);
-
-    free(line);
-    free(reply);
-    if (!error) return answer;
-    fail(err, "%s", error);
-    node_free(answer);
-    return NULL;
-}
-
-static struct node *request(const char *what, const char *key) {
-    struct node *map = node_new(NODE_MAP);
-
-    node_add_text(map, "do", what);
-    if (key) node_add_text(map, "key", key);
-    return map;
-}
-
 static int start(const struct race *race, enum race_peer peer, struct companion *companion,
                  struct error *err) {
-    const struct race_options *options = race->options;
-    char threads[32], self[4096] = "";
-    const char *const ours[] = {
-        self, "bench", "serve", threads, options->watch.cpu_time ? "--cpu-time" : NULL, NULL};
-    const char *const theirs[] = {options->python,
-                                  race->script,
-                                  peer_words[peer],
-                                  threads,
-                                  options->watch.cpu_time ? "--cpu-time" : NULL,
-                                  NULL};
-    struct child child = {.words = peer == PEER_PYRITE ? ours : theirs, .complaints = fopen(race->log, "ae")};
-    int status;
+    const char *const theirs[] = {race->options->python, race->script, peer_words[peer], NULL};
 
-    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
-        return fail(err, "cannot find this program's file");
-    snprintf(threads, sizeof threads, "--threads=%d", options->watch.threads);
-    status = companion_open(companion, &child, err);
-    if (child.complaints) fclose(child.complaints);
-    return status;
+    return bench_start(companion, peer == PEER_PYRITE ? NULL : theirs, &race->options->watch, race->log, err);
 }
 
 /* The peer's process, running; NULL if it cannot, and then peer->trouble says why. */
@@ -90,8 +47,10 @@ static struct peer *ready(struct race *race, enum race_peer which) {
 
     if (peer->started) return peer->trouble[0] ? NULL : peer;
     peer->started = 1;
-    hello = request("hello", NULL);
-    answer = start(race, which, &peer->companion, &err) ? NULL : ask(&peer->companion, hello, HELLO, &err);
+    hello = bench_request("hello", NULL);
+    answer = start(race, which, &peer->companion, &err)
+                 ? NULL
+                 : bench_ask(&peer->companion, hello, HELLO_SECONDS, &err);
     programs = (struct node *)node_get(race->results, "programs");
     if (answer) node_add_copy(programs, NULL, answer);
     if (!answer) {
@@ -143,7 +102,7 @@ static void add_order(struct node *request, const struct race *race, const struc
 
 static struct node *opening(const struct race *race, const struct heat *heat, const struct entry *entry) {
     const struct contender *contender = &contenders[entry->contender];
-    struct node *open = request("open", entry->key);
+    struct node *open = bench_request("open", entry->key);
 
     node_add_text(open, "work", heat->work);
     node_add_text(open, "mode", contender->mode);
@@ -167,7 +126,7 @@ static void open_entry(struct race *race, const struct heat *heat, struct entry 
         return;
     }
     open = opening(race, heat, entry);
-    told = ask(&peer->companion, open, OPEN, &err);
+    told = bench_ask(&peer->companion, open, OPEN_SECONDS, &err);
     node_free(open);
     if (!told) {
         lose(entry, err.message);
@@ -180,11 +139,11 @@ static void open_entry(struct race *race, const struct heat *heat, struct entry 
 
 static void take_turn(struct race *race, const struct heat *heat, struct entry *entry) {
     struct peer *peer = &race->peers[contenders[entry->contender].peer];
-    struct node *turn = request("turn", entry->key), *told;
+    struct node *turn = bench_request("turn", entry->key), *told;
     struct error err = {0};
 
     node_add_number(turn, "repeats", contenders[entry->contender].peer == PEER_INSTALLED ? 1 : heat->repeats);
-    told = ask(&peer->companion, turn, TURN, &err);
+    told = bench_ask(&peer->companion, turn, TURN_SECONDS, &err);
     if (told)
         node_add_copy(entry->turns, NULL, told);
     else
@@ -195,10 +154,11 @@ static void take_turn(struct race *race, const struct heat *heat, struct entry *
 
 static void close_entry(struct race *race, const struct entry *entry) {
     struct peer *peer = &race->peers[contenders[entry->contender].peer];
-    struct node *close = request("close", entry->key);
+    struct node *close = bench_request("close", entry->key);
     struct error err;
 
-    if (peer->companion.pid && entry->turns) node_free(ask(&peer->companion, close, OPEN, &err));
+    if (peer->companion.pid && entry->turns)
+        node_free(bench_ask(&peer->companion, close, OPEN_SECONDS, &err));
     node_free(close);
 }
 
@@ -242,13 +202,26 @@ static void set_rate(struct node *results, const char *key, const double *sample
     map->last->number = count;
 }
 
+static int write_document(const struct node *results, const char *path, struct error *err) {
+    char *tables = NULL;
+    size_t room = 0;
+    FILE *out = open_memstream(&tables, &room);
+    int status;
+
+    race_markdown(results, out);
+    fclose(out);
+    status = section_write(path, "race", tables, err);
+    free(tables);
+    return status;
+}
+
 static int save(struct race *race, struct error *err) {
     const struct race_options *options = race->options;
 
     for (int i = 0; i < 2; i++) set_rate(race->results, precisions[i], race->peaks[i], race->peak_count[i]);
     set_rate(race->results, "bandwidth", race->bandwidths, race->bandwidth_count);
     if (options->out_path && document_write(options->out_path, race->results, err)) return -1;
-    return options->document ? race_document(race->results, options->document, err) : 0;
+    return options->document ? write_document(race->results, options->document, err) : 0;
 }
 
 static void run_rounds(struct race *race, const struct heat *heat, struct entry *entries, int count) {
@@ -256,7 +229,9 @@ static void run_rounds(struct race *race, const struct heat *heat, struct entry 
     double began = monotonic_seconds();
 
     for (int round = 0; round < most; round++) {
-        if (round >= 3 && monotonic_seconds() - began > heat->seconds) break;
+        double now = monotonic_seconds();
+
+        if ((round >= 3 && now - began > heat->seconds) || (round && now > race->deadline)) break;
         probe(race);
         for (int i = 0; i < count; i++) {
             struct entry *entry = &entries[(i + round) % count];
@@ -267,6 +242,12 @@ static void run_rounds(struct race *race, const struct heat *heat, struct entry 
     }
 }
 
+static int takes_part(const struct race *race, const struct heat *heat, int contender) {
+    int compiled = contender == COMPILED_F32 || contender == COMPILED_BF16;
+
+    return (heat->who >> contender & 1) && (!compiled || race->options->compile);
+}
+
 /* A process for each, which does the work once or twice and ends; its peak memory. */
 static void measure_memory(struct race *race, const struct heat *heat, struct node *list) {
     for (int c = 0; c < CONTENDERS; c++) {
@@ -275,11 +256,12 @@ static void measure_memory(struct race *race, const struct heat *heat, struct no
         struct node *open, *told = NULL;
         struct error err = {0};
 
-        if (!(heat->who >> c & 1)) continue;
+        if (!takes_part(race, heat, c)) continue;
         entry.node = node_add(list, NULL, NODE_MAP);
         node_add_text(entry.node, "name", contenders[c].name);
         open = opening(race, heat, &entry);
-        if (!start(race, contenders[c].peer, &companion, &err)) told = ask(&companion, open, OPEN, &err);
+        if (!start(race, contenders[c].peer, &companion, &err))
+            told = bench_ask(&companion, open, OPEN_SECONDS, &err);
         companion_close(&companion);
         if (told)
             node_add_number(entry.node, "peak_bytes", companion.peak_bytes);
@@ -290,25 +272,6 @@ static void measure_memory(struct race *race, const struct heat *heat, struct no
     }
 }
 
-/* Random weights, as every contender reads them. */
-static int write_weights(const struct race *race, const struct race_model *shape, struct error *err) {
-    char *folder = weights_of(race, shape), *file = path_join(folder, "model.safetensors");
-    struct model *model = NULL;
-    int status = -1;
-
-    if (file_exists(file)) {
-        status = 0;
-        goto out;
-    }
-    if (race_model_create(&model, shape, kernels_find("cpu"), err)) goto out;
-    status = folder_make(folder, err) ? -1 : model_save(model, folder, 32, err);
-out:
-    model_free(model);
-    free(file);
-    free(folder);
-    return status;
-}
-
 static int run_heat(struct race *race, const struct heat *heat, struct error *err) {
     struct node *map = node_add((struct node *)node_get(race->results, "heats"), NULL, NODE_MAP), *list;
     struct entry entries[CONTENDERS];
@@ -316,43 +279,20 @@ static int run_heat(struct race *race, const struct heat *heat, struct error *er
 
     node_add_text(map, "name", heat->name);
     list = node_add(map, "entries", NODE_LIST);
-    if (write_weights(race, heat->model, err)) return -1;
+    if (race_weights(race->folder, heat->model, err)) return -1;
     progress_begin(heat->name, race->options->rounds ? race->options->rounds : heat->rounds, "rounds");
     if (heat->memory) measure_memory(race, heat, list);
     for (int c = 0; c < CONTENDERS && !heat->memory; c++)
-        if (heat->who >> c & 1) open_entry(race, heat, &entries[count++], c, list);
+        if (takes_part(race, heat, c)) open_entry(race, heat, &entries[count++], c, list);
     run_rounds(race, heat, entries, count);
     for (int i = 0; i < count; i++) close_entry(race, &entries[i]);
     progress_end();
     return save(race, err);
 }
 
-static void describe(struct race *race) {
-    time_t now = time(NULL);
-    char date[64];
-
-    strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", gmtime(&now));
-    node_add_text(race->results, "date", date);
-    node_add_text(race->results, "command", race->options->command);
-    node_add_number(race->results, "threads", race->options->watch.threads);
-    node_add_bool(race->results, "cpu_time", race->options->watch.cpu_time);
-    version_processor(node_add(race->results, "machine", NODE_MAP));
-    node_add(race->results, "ceilings", NODE_MAP);
-    node_add(race->results, "programs", NODE_LIST);
-    node_add(race->results, "heats", NODE_LIST);
-}
-
 static int prepare(struct race *race, struct error *err) {
-    char template[] = "/tmp/pyrite-race-XXXXXX";
-
-    if (race->options->folder) {
-        race->folder = xstrdup(race->options->folder);
-        if (folder_make(race->folder, err)) return -1;
-    } else if (!mkdtemp(template)) {
-        return fail(err, "cannot make a folder in /tmp; --folder names one");
-    } else {
-        race->folder = xstrdup(template);
-    }
+    race->folder = bench_folder(race->options->folder, err);
+    if (!race->folder) return -1;
     race->script = path_join(race->folder, "peers.py");
     race->log = path_join(race->folder, "peers.log");
     return file_write(race->script, peers_py, strlen(peers_py), err);
@@ -374,12 +314,19 @@ int race_run(const struct race_options *options, struct node *results, struct er
     struct race race = {.options = options, .results = results};
     int status, ran = 0;
 
-    describe(&race);
-    status = prepare(&race, err);
+    bench_describe(results, options->command, &options->watch);
+    node_add(results, "ceilings", NODE_MAP);
+    node_add(results, "programs", NODE_LIST);
+    node_add(results, "heats", NODE_LIST);
+    race.deadline = monotonic_seconds() + 60 * options->minutes;
+    status = options->document ? section_check(options->document, "race", err) : 0;
+    if (!status) status = prepare(&race, err);
     for (const struct heat *heat = heats; heat->name && !status; heat++) {
         if (options->only && !strstr(heat->name, options->only)) continue;
-        status = run_heat(&race, heat, err);
-        ran++;
+        if (ran++ && monotonic_seconds() > race.deadline)
+            progress_notice("%s: left out, the %g minutes are over", heat->name, options->minutes);
+        else
+            status = run_heat(&race, heat, err);
     }
     if (!status && !ran) status = fail(err, "no work has \"%s\" in its name", options->only);
     race_free(&race);

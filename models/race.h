@@ -26,6 +26,8 @@ enum {
     PYRITE_BF16,
     PYTORCH_F32,
     PYTORCH_BF16,
+    COMPILED_F32,
+    COMPILED_BF16,
     INSTALLED_F32,
     LLAMA_F32,
     LLAMA_F16,
@@ -48,6 +50,8 @@ extern const struct race_model race_small, race_gpt2;
 int race_model_create(struct model **out, const struct race_model *shape, const struct kernels *kernels,
                       struct error *err);
 double race_parameters(const struct race_model *model);
+/* FOLDER/NAME with such a model, as every contender reads it, unless it is there. */
+int race_weights(const char *folder, const struct race_model *shape, struct error *err);
 
 /* One kind of work at one size. */
 struct heat {
@@ -81,13 +85,15 @@ extern const struct bar bars[]; /* ends with {0} */
 struct race_options {
     const char *python; /* the interpreter that has the peers */
     const char *only;   /* heats whose name has this in it; NULL: all */
+    int compile;        /* race what torch.compile makes of training steps, too */
     const char *folder; /* where weights go, and stay; NULL: a temporary one */
     struct stopwatch watch;
     int rounds;           /* at most; 0: each heat's own */
+    double minutes;       /* after which no round begins, and what was not reached is left out */
     const char *command;  /* the command line, for the record */
     const char *out_path; /* the results as JSON, written after every heat; NULL: nowhere */
-    const char
-        *document; /* a Markdown file with a place for the tables, written after every heat; NULL: none */
+    const char *document; /* a Markdown file with a section "race" for the tables, written after every heat;
+                             NULL: none */
 };
 
 /* The results as a map, also when it fails half-way. A peer that is missing or fails is in the results with
@@ -96,7 +102,5 @@ int race_run(const struct race_options *options, struct node *results, struct er
 
 /* The tables, in Markdown. */
 void race_markdown(const struct node *results, FILE *out);
-/* Puts the tables between the lines "<!-- NAME -->" and "<!-- end of NAME -->" of a file, name being race. */
-int race_document(const struct node *results, const char *path, struct error *err);
 
 #endif

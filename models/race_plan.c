@@ -1,6 +1,9 @@
+#include "models/race.h"
+
+#include <stdlib.h>
 #include <string.h>
 
-#include "models/race.h"
+#include "harness/file.h"
 #include "models/training.h"
 
 const struct contender contenders[CONTENDERS] = {
@@ -8,6 +11,8 @@ const struct contender contenders[CONTENDERS] = {
     [PYRITE_BF16] = {"pyrite bf16", PEER_PYRITE, "cpu-bf16", "bf16", 0},
     [PYTORCH_F32] = {"PyTorch f32", PEER_PYTORCH, "f32", "f32", 0},
     [PYTORCH_BF16] = {"PyTorch bf16", PEER_PYTORCH, "bf16", "bf16", 0},
+    [COMPILED_F32] = {"PyTorch f32, compiled", PEER_PYTORCH, "f32 compiled", "f32", 0},
+    [COMPILED_BF16] = {"PyTorch bf16, compiled", PEER_PYTORCH, "bf16 compiled", "bf16", 0},
     [INSTALLED_F32] = {"PyTorch f32, as installed", PEER_INSTALLED, "f32", "f32", 0},
     [LLAMA_F32] = {"llama.cpp F32", PEER_LLAMA, "F32", "f32", 0},
     [LLAMA_F16] = {"llama.cpp F16", PEER_LLAMA, "F16", NULL, 0},
@@ -23,145 +28,37 @@ const struct race_model race_small = {"S10M", 6, 384, 8192, 256}, race_gpt2 = {"
 #define OURS           (BIT(PYRITE_F32) | BIT(PYRITE_BF16))
 #define PYTORCH        (BIT(PYTORCH_F32) | BIT(PYTORCH_BF16))
 #define LLAMA          (BIT(LLAMA_F32) | BIT(LLAMA_F16) | BIT(LLAMA_BF16) | BIT(LLAMA_Q8))
-#define TRAINERS       (OURS | PYTORCH | BIT(INSTALLED_F32))
+#define FASTEST_F32    (BIT(PYTORCH_F32) | BIT(COMPILED_F32))
+#define FASTEST_BF16   (BIT(PYTORCH_BF16) | BIT(COMPILED_BF16))
+#define TRAINERS       (OURS | FASTEST_F32 | FASTEST_BF16 | BIT(INSTALLED_F32))
 #define EQUAL          (BIT(EQUAL_F32) | BIT(EQUAL_BF16))
 
-const struct heat heats[] = {{.name = "train S10M 4 x 64",
-                              .work = "train",
-                              .model = &race_small,
-                              .rows = 4,
-                              .length = 64,
-                              .who = TRAINERS,
-                              .repeats = 6,
-                              .rounds = 7,
-                              .seconds = 20},
-                             {.name = "train S10M 8 x 128",
-                              .work = "train",
-                              .model = &race_small,
-                              .rows = 8,
-                              .length = 128,
-                              .who = TRAINERS,
-                              .repeats = 2,
-                              .rounds = 7,
-                              .seconds = 30},
-                             {.name = "train S10M 16 x 256",
-                              .work = "train",
-                              .model = &race_small,
-                              .rows = 16,
-                              .length = 256,
-                              .who = TRAINERS,
-                              .repeats = 1,
-                              .rounds = 5,
-                              .seconds = 35},
-                             {.name = "train GPT-2 4 x 64",
-                              .work = "train",
-                              .model = &race_gpt2,
-                              .rows = 4,
-                              .length = 64,
-                              .who = TRAINERS,
-                              .repeats = 1,
-                              .rounds = 7,
-                              .seconds = 40},
-                             {.name = "train GPT-2 8 x 128",
-                              .work = "train",
-                              .model = &race_gpt2,
-                              .rows = 8,
-                              .length = 128,
-                              .who = TRAINERS,
-                              .repeats = 1,
-                              .rounds = 5,
-                              .seconds = 75},
-                             {.name = "generate S10M x 1",
-                              .work = "generate",
-                              .model = &race_small,
-                              .rows = 1,
-                              .prompt = 64,
-                              .fresh = 64,
-                              .who = OURS | PYTORCH | LLAMA,
-                              .repeats = 3,
-                              .rounds = 7,
-                              .seconds = 15},
-                             {.name = "generate S10M x 16",
-                              .work = "generate",
-                              .model = &race_small,
-                              .rows = 16,
-                              .prompt = 64,
-                              .fresh = 64,
-                              .who = OURS | PYTORCH | LLAMA,
-                              .repeats = 2,
-                              .rounds = 7,
-                              .seconds = 25},
-                             {.name = "generate S10M x 64",
-                              .work = "generate",
-                              .model = &race_small,
-                              .rows = 64,
-                              .prompt = 64,
-                              .fresh = 64,
-                              .who = OURS | PYTORCH | LLAMA,
-                              .repeats = 1,
-                              .rounds = 5,
-                              .seconds = 40},
-                             {.name = "generate GPT-2 x 1",
-                              .work = "generate",
-                              .model = &race_gpt2,
-                              .rows = 1,
-                              .prompt = 64,
-                              .fresh = 64,
-                              .who = OURS | PYTORCH | LLAMA,
-                              .repeats = 1,
-                              .rounds = 7,
-                              .seconds = 35},
-                             {.name = "generate GPT-2 x 16",
-                              .work = "generate",
-                              .model = &race_gpt2,
-                              .rows = 16,
-                              .prompt = 64,
-                              .fresh = 64,
-                              .who = OURS | PYTORCH | LLAMA,
-                              .repeats = 1,
-                              .rounds = 5,
-                              .seconds = 70},
-                             {.name = "generate GPT-2 x 64",
-                              .work = "generate",
-                              .model = &race_gpt2,
-                              .rows = 64,
-                              .prompt = 64,
-                              .fresh = 64,
-                              .who = OURS | PYTORCH | LLAMA,
-                              .repeats = 1,
-                              .rounds = 3,
-                              .seconds = 150},
-                             {.name = "lengths of 16 to 128, S10M x 192 in 64 places",
-                              .work = "generate",
-                              .model = &race_small,
-                              .rows = 192,
-                              .prompt = 64,
-                              .fresh = 128,
-                              .shortest = 16,
-                              .slots = 64,
-                              .who = OURS | EQUAL,
-                              .repeats = 1,
-                              .rounds = 5,
-                              .seconds = 50},
-                             {.name = "PPO S10M 64 x (64 + 64), 4 epochs",
-                              .work = "ppo",
-                              .model = &race_small,
-                              .rows = 64,
-                              .prompt = 64,
-                              .fresh = 64,
-                              .epochs = 4,
-                              .minibatch = 16,
-                              .who = OURS | PYTORCH,
-                              .repeats = 1,
-                              .rounds = 3,
-                              .seconds = 110},
-                             {.name = "memory of training GPT-2 8 x 128",
-                              .work = "train",
-                              .model = &race_gpt2,
-                              .rows = 8,
-                              .length = 128,
-                              .who = TRAINERS,
-                              .memory = 1},
+/* Batches of rows x length; rollouts of so many sequences, 64 tokens from prompts of 64. */
+#define TRAIN(shape, batch, tokens)                                                                          \
+    .work = "train", .model = &(shape), .rows = (batch), .length = (tokens), .who = TRAINERS
+#define GENERATE(shape, sequences)                                                                           \
+    .work = "generate", .model = &(shape), .rows = (sequences), .prompt = 64, .fresh = 64,                   \
+    .who = OURS | PYTORCH | LLAMA
+#define TURNS(times, most, limit) .repeats = (times), .rounds = (most), .seconds = (limit)
+#define LENGTHS                   "lengths of 16 to 128, S10M x 192 in 64 places"
+#define ITERATION                 "PPO S10M 64 x (64 + 64), 4 epochs"
+
+const struct heat heats[] = {{"train S10M 4 x 64", TRAIN(race_small, 4, 64), TURNS(6, 7, 20)},
+                             {"train S10M 8 x 128", TRAIN(race_small, 8, 128), TURNS(2, 7, 30)},
+                             {"train GPT-2 4 x 64", TRAIN(race_gpt2, 4, 64), TURNS(1, 7, 40)},
+                             {"train GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), TURNS(1, 5, 75)},
+                             {"generate S10M x 1", GENERATE(race_small, 1), TURNS(3, 7, 15)},
+                             {"generate S10M x 16", GENERATE(race_small, 16), TURNS(2, 7, 25)},
+                             {"generate S10M x 64", GENERATE(race_small, 64), TURNS(1, 5, 40)},
+                             {"generate GPT-2 x 1", GENERATE(race_gpt2, 1), TURNS(1, 7, 35)},
+                             {"generate GPT-2 x 16", GENERATE(race_gpt2, 16), TURNS(1, 5, 60)},
+                             {"generate GPT-2 x 64", GENERATE(race_gpt2, 64), TURNS(1, 3, 130)},
+                             {ITERATION, "ppo", &race_small, .rows = 64, .prompt = 64, .fresh = 64,
+                              .epochs = 4, .minibatch = 16, .who = OURS | PYTORCH, TURNS(1, 3, 110)},
+                             {LENGTHS, "generate", &race_small, .rows = 192, .prompt = 64, .fresh = 128,
+                              .shortest = 16, .slots = 64, .who = OURS | EQUAL, TURNS(1, 5, 40)},
+                             {"memory of training GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), .memory = 1},
+                             {"train S10M 16 x 256", TRAIN(race_small, 16, 256), TURNS(1, 5, 35)},
                              {0}};
 
 int race_model_create(struct model **out, const struct race_model *shape, const struct kernels *kernels,
@@ -179,6 +76,22 @@ int race_model_create(struct model **out, const struct race_model *shape, const 
     if (config_check(&config, err) || model_create(out, &config, kernels, err)) return -1;
     model_init(*out, 1);
     return 0;
+}
+
+int race_weights(const char *folder, const struct race_model *shape, struct error *err) {
+    char *mine = path_join(folder, shape->name), *file = path_join(mine, "model.safetensors");
+    struct model *model = NULL;
+    int status = 0;
+
+    if (!file_exists(file)) {
+        status = race_model_create(&model, shape, kernels_find("cpu"), err);
+        if (!status) status = folder_make(mine, err);
+        if (!status) status = model_save(model, mine, 32, err);
+        model_free(model);
+    }
+    free(file);
+    free(mine);
+    return status;
 }
 
 /* Of a forward pass for one token, the head not counted; causal attention over `length` tokens. */
@@ -225,34 +138,33 @@ double heat_decode_bytes(const struct heat *heat, double bytes) {
            (12 * width * width * layers + m->vocab * width + 2 * heat->rows * length * width * layers);
 }
 
-const struct bar bars[] = {
-    {"train S10M 4 x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 1.7},
-    {"train S10M 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.4, 1.65},
-    {"train S10M 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.0, 0},
-    {"train S10M 8 x 128", BAR_PEAK, PYRITE_BF16, 0, 0.60, 0.72},
-    {"train S10M 8 x 128", BAR_RATIO, PYRITE_F32, BIT(PYTORCH_F32), 1.25, 0},
-    {"train S10M 8 x 128", BAR_PEAK, PYRITE_F32, 0, 0.78, 0.86},
-    {"train GPT-2 4 x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 1.7},
-    {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.3, 1.5},
-    {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.0, 0},
-    {"train GPT-2 8 x 128", BAR_PEAK, PYRITE_BF16, 0, 0.68, 0.78},
-    {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_F32, BIT(PYTORCH_F32), 1.25, 0},
-    {"train GPT-2 8 x 128", BAR_PEAK, PYRITE_F32, 0, 0.83, 0.86},
-    {"generate S10M x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.1, 0},
-    {"generate S10M x 16", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
-    {"generate S10M x 16", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
-    {"generate S10M x 64", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
-    {"generate S10M x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
-    {"generate GPT-2 x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.1, 0},
-    {"generate GPT-2 x 1", BAR_MEMORY, PYRITE_BF16, 0, 0.85, 0.92},
-    {"generate GPT-2 x 16", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
-    {"generate GPT-2 x 16", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
-    {"generate GPT-2 x 64", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
-    {"generate GPT-2 x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
-    {"generate GPT-2 x 64", BAR_PEAK, PYRITE_BF16, 0, 0, 0.65},
-    {"lengths of 16 to 128, S10M x 192 in 64 places", BAR_RATIO, PYRITE_F32, BIT(EQUAL_F32), 0.8, 0.9},
-    {"lengths of 16 to 128, S10M x 192 in 64 places", BAR_RATIO, PYRITE_BF16, BIT(EQUAL_BF16), 0.8, 0.9},
-    {"PPO S10M 64 x (64 + 64), 4 epochs", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 2.0},
-    {"PPO S10M 64 x (64 + 64), 4 epochs", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.5, 0},
-    {"PPO S10M 64 x (64 + 64), 4 epochs", BAR_PEAK, PYRITE_BF16, 0, 0.55, 0.70},
-    {0}};
+const struct bar bars[] = {{"train S10M 4 x 64", BAR_RATIO, PYRITE_BF16, FASTEST_BF16, 1.5, 1.7},
+                           {"train S10M 8 x 128", BAR_RATIO, PYRITE_BF16, FASTEST_BF16, 1.4, 1.65},
+                           {"train S10M 8 x 128", BAR_RATIO, PYRITE_BF16, FASTEST_F32, 2.0, 0},
+                           {"train S10M 8 x 128", BAR_PEAK, PYRITE_BF16, 0, 0.60, 0.72},
+                           {"train S10M 8 x 128", BAR_RATIO, PYRITE_F32, FASTEST_F32, 1.25, 0},
+                           {"train S10M 8 x 128", BAR_PEAK, PYRITE_F32, 0, 0.78, 0.86},
+                           {"train GPT-2 4 x 64", BAR_RATIO, PYRITE_BF16, FASTEST_BF16, 1.5, 1.7},
+                           {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_BF16, FASTEST_BF16, 1.3, 1.5},
+                           {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_BF16, FASTEST_F32, 2.0, 0},
+                           {"train GPT-2 8 x 128", BAR_PEAK, PYRITE_BF16, 0, 0.68, 0.78},
+                           {"train GPT-2 8 x 128", BAR_RATIO, PYRITE_F32, FASTEST_F32, 1.25, 0},
+                           {"train GPT-2 8 x 128", BAR_PEAK, PYRITE_F32, 0, 0.83, 0.86},
+                           {"generate S10M x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.1, 0},
+                           {"generate S10M x 16", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+                           {"generate S10M x 16", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+                           {"generate S10M x 64", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+                           {"generate S10M x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+                           {"generate GPT-2 x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.1, 0},
+                           {"generate GPT-2 x 1", BAR_MEMORY, PYRITE_BF16, 0, 0.85, 0.92},
+                           {"generate GPT-2 x 16", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+                           {"generate GPT-2 x 16", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+                           {"generate GPT-2 x 64", BAR_RATIO, PYRITE_BF16, LLAMA, 2.0, 2.6},
+                           {"generate GPT-2 x 64", BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 3.0, 0},
+                           {"generate GPT-2 x 64", BAR_PEAK, PYRITE_BF16, 0, 0, 0.65},
+                           {LENGTHS, BAR_RATIO, PYRITE_F32, BIT(EQUAL_F32), 0.8, 0.9},
+                           {LENGTHS, BAR_RATIO, PYRITE_BF16, BIT(EQUAL_BF16), 0.8, 0.9},
+                           {ITERATION, BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 2.0},
+                           {ITERATION, BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.5, 0},
+                           {ITERATION, BAR_PEAK, PYRITE_BF16, 0, 0.55, 0.70},
+                           {0}};

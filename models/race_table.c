@@ -2,13 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/tabular.h"
 #include "models/race.h"
-
-#define BEGINS "<!-- race -->\n"
-#define ENDS   "<!-- end of race -->\n"
 
 /* A contender's turns in a heat: tokens a second, of all or of decoding alone. */
 struct turns {
@@ -280,33 +276,4 @@ void race_markdown(const struct node *results, FILE *out) {
         else
             write_heat(results, heat, out);
     }
-}
-
-int race_document(const struct node *results, const char *path, struct error *err) {
-    size_t length, room = 0;
-    char *text = file_read(path, &length, err), *tables = NULL, *begins, *ends;
-    struct text whole = {0};
-    FILE *out;
-    int status = -1;
-
-    if (!text) return -1;
-    begins = strstr(text, BEGINS);
-    ends = begins ? strstr(begins, ENDS) : NULL;
-    if (!ends) {
-        fail(err, "%s has no place for the tables: a line %.*s and below it a line %.*s", path,
-             (int)strlen(BEGINS) - 1, BEGINS, (int)strlen(ENDS) - 1, ENDS);
-        goto out;
-    }
-    out = open_memstream(&tables, &room);
-    race_markdown(results, out);
-    fclose(out);
-    text_add(&whole, text, (size_t)(begins - text) + strlen(BEGINS));
-    text_printf(&whole, "\n%s", tables);
-    text_add(&whole, ends, strlen(ends));
-    status = file_write(path, whole.data, whole.length, err);
-out:
-    free(tables);
-    free(whole.data);
-    free(text);
-    return status;
 }

@@ -19,33 +19,39 @@ END
 chmod +x peer
 race() { runs "$1" bench compare --only "train S10M 4 x 64" --rounds 1 --threads 1 --cpu-time --folder weights "${@:2}"; }
 
-# A peer that dies is said, and the others' figures are there.
-race 0 --python ./peer --out race.json
+# A peer that dies is said, and the others' figures are there; the document's section is filled, the rest of it stays.
+printf 'before\n<!-- race -->\nold\n<!-- end of race -->\nafter\n' >page.md
+race 0 --python ./peer --out race.json --write page.md
 says out 'PyTorch f32 | 2 [2, 2] | 1 '
 says out 'PyTorch f32, as installed: ./peer ended with code 3 instead of answering.'
 says out 'PyTorch f32 9.25'
 grep -qE '^\| pyrite f32 \| [0-9]+ \[' out || complain "no figure of its own in"$'\n'"$(cat out)"
 says race.json '"name": "fake pytorch"'
-
-# A document's place for the tables is filled, again and again, and the rest of it stays.
-printf 'before\n<!-- race -->\n<!-- end of race -->\nafter\n' >page.md
-race 0 --python ./peer --write page.md
-race 0 --python ./peer --write page.md
-[ "$(grep -c '^### train S10M 4 x 64' page.md)" -eq 1 ] || complain "one table expected in"$'\n'"$(cat page.md)"
+says page.md '### train S10M 4 x 64'
 [ "$(head -2 page.md)" = $'before\n<!-- race -->' ] && [ "$(tail -2 page.md)" = $'<!-- end of race -->\nafter' ] ||
     complain "what stands around the tables changed:"$'\n'"$(cat page.md)"
-echo 'no place' >page.md
-race 2 --python ./peer --write page.md
-says out 'page.md has no place for the tables: a line <!-- race -->'
+! grep -q '^old$' page.md || complain "the section's old text is still there"
 
 # Without the interpreter its own figures are there.
 race 0 --python ./no-such-python
 says out 'PyTorch f32: cannot start ./no-such-python (No such file or directory).'
 grep -qE '^\| pyrite f32 \| [0-9]+ \[' out || complain "no figure of its own in"$'\n'"$(cat out)"
+
+# What cannot be done is said before anything is measured.
+echo 'no place' >bare.md
+race 2 --python ./peer --write bare.md
+says out 'bare.md has no section "race": a line <!-- race -->'
 runs 2 bench compare --only "no such work"
 says out 'no work has "no such work" in its name'
 runs 2 bench compute
 says out "cannot bench 'compute'"
+
+# What grows: two points of it.
+runs 0 bench growth --only threads --rounds 1 --folder weights --out growth.json
+grep -qE '^\| threads \| 1 threads \| 1\.0 \| 1\.00 \| 1\.00 ' out || complain "no table of growth in"$'\n'"$(cat out)"
+says growth.json '"unit": "threads"'
+runs 2 bench growth --only age
+says out 'nothing that grows has "age" in its name'
 
 # What serve answers to requests that make no sense.
 printf '%s\n' '{"do": "hello"}' '{"do": "jump"}' 'no JSON' '{"do": "turn", "key": "x"}' \

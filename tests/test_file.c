@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "harness/section.h"
 
 #define FOLDER "test_file.tmp"
 
@@ -148,6 +149,28 @@ START_TEST(paths_join_with_one_slash)
 }
 END_TEST
 
+START_TEST(a_section_is_written_again_and_the_rest_stays)
+{
+    const char before[] = "a\n<!-- one -->\n<!-- end of one -->\nb\n<!-- two -->\nx\n<!-- end of two -->\n";
+    const char *path = FOLDER "/page.md";
+    size_t length;
+    char *after;
+
+    ck_assert_int_eq(file_write(path, before, strlen(before), &err), 0);
+    for (int i = 0; i < 2; i++) ck_assert_int_eq(section_write(path, "one", "new\n", &err), 0);
+    after = file_read(path, &length, &err);
+    ck_assert_str_eq(
+        after, "a\n<!-- one -->\n\nnew\n\n<!-- end of one -->\nb\n<!-- two -->\nx\n<!-- end of two -->\n");
+    free(after);
+    ck_assert_int_eq(section_check(path, "two", &err), 0);
+    ck_assert_int_eq(section_check(path, "three", &err), -1);
+    ck_assert_str_eq(err.message,
+                     FOLDER "/page.md has no section \"three\": a line <!-- three --> and below it a line "
+                            "<!-- end of three -->");
+    ck_assert_int_eq(section_write(FOLDER "/none.md", "one", "x", &err), -1);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("file");
     TCase *cases = tcase_create("file");
@@ -163,6 +186,7 @@ int main(void) {
     tcase_add_test(cases, reading_what_is_no_file_says_so);
     tcase_add_test(cases, folders_are_made_with_parents_and_removed_with_children);
     tcase_add_test(cases, paths_join_with_one_slash);
+    tcase_add_test(cases, a_section_is_written_again_and_the_rest_stays);
     suite_add_tcase(suite, cases);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);

@@ -8,7 +8,8 @@ Needs numpy and torch, or numpy, gguf and llama-cpp-python (built with -DGGML_NA
 
 "pytorch" is tuned: huge pages for its memory and no return of freed memory, flash attention, fused AdamW, bf16 by
 autocast, and MKL, whose AVX-512 kernels are for Intel's processors only, told that this is one (needs a C compiler).
-"pytorch-as-installed" has none of this, and AdamW as it is by default. --compile in an order's mode adds torch.compile.
+"pytorch-as-installed" has none of this, and AdamW as it is by default. Modes of PyTorch are f32 and bf16, for training
+also "f32 compiled" and "bf16 compiled" (torch.compile); of llama.cpp the formats F32, F16, BF16 and Q8_0.
 
 Lines: {"do": "hello"}; {"do": "open", "key": K, "work": "train|generate|ppo", "mode": M, "order": {...}};
 {"do": "turn", "key": K, "repeats": N}; {"do": "close", "key": K}. Answers hold what was asked for, or "error"."""
@@ -251,7 +252,7 @@ class PPO:
         self.peer, self.half, self.order = peer, "bf16" in mode, order
         self.policy, self.reference, self.reward = (gpt2(torch, order["weights"]) for _ in range(3))
         for model in (self.reference, self.reward):
-            model.requires_grad_(False)
+            model.requires_grad_(False).to(torch.bfloat16 if self.half else torch.float32)
         vocab = self.policy.wte.num_embeddings
         tokens = noise(0, order["rows"] * order["prompt"], vocab)
         self.prompts = torch.from_numpy(tokens).view(order["rows"], order["prompt"])
@@ -266,11 +267,10 @@ class PPO:
     def autocast(self):
         return self.peer.torch.autocast("cpu", self.peer.torch.bfloat16, enabled=self.half)
 
-    def logprobs(self, model, hidden, responses, entropy=False):
+    def logprobs(self, model, hidden, responses):
         """Of the responses' tokens, the head on their positions alone."""
         logprob = model.logits(hidden).float().log_softmax(-1)
-        taken = logprob.gather(2, responses[:, :, None])[:, :, 0]
-        return taken
+        return logprob.gather(2, responses[:, :, None])[:, :, 0]
 
     def rollout(self):
         torch = self.peer.torch
