@@ -39,6 +39,10 @@ typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t ivec __attribute__((vector_size(LANES * sizeof(int32_t))));
 typedef float loose __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
+INLINE int smaller(int a, int b) {
+    return a < b ? a : b;
+}
+
 INLINE vec vec_load(const float *x) {
     return *(const loose *)x;
 }
