@@ -1,253 +1,151 @@
-#include "kernels/cpu/gemm.h"
-#include "kernels/cpu/softmax.h"
+#include "kernels/cpu/heads.h"
 
-#define QUERIES 48 /* whose scores exist at a time */
+#include <omp.h>
 
-/* One head of one row: where its queries, keys and values lie, and the sizes. */
-struct head {
-    const element *q, *k, *v;
-    size_t stride; /* elements from a token to the next in qkv */
-    int length, size;
-    float scale;
+#define QUERIES     64        /* whose scores exist at a time, at most, */
+#define SCORES      (1 << 16) /* and about how many scores */
+#define DEPTH       128       /* cells of values that stay near while all those queries pass */
+#define PART_LENGTH 128       /* queries that are worth packing their keys again */
+
+/* Some queries of a head, a multiple of TALL from the row's first on, and what they meet. */
+struct span {
+    const struct head *head;
+    const float *keys, *values; /* packed by channels and by tokens */
+    int from, count;
+    int room; /* floats from a query's scores to the next's */
 };
 
-static void scale_to(element *out, const float *x, float factor, int count) {
-    for (int i = 0; i < count; i++) out[i] = element_of(x[i] * factor);
+/* Keys that are seen by the TALL queries from t on, or by the last of them. */
+static int seen_by(const struct span *span, int t) {
+    return span->from + t + TALL;
 }
 
-/* Weights [queries][room] as one side of a product, rounded in place; by queries if step is 1, else by keys.
- */
-static struct view weights_of(float *weights, size_t count, size_t row, size_t step) {
-    round_weights(weights, count);
-    return (struct view){weights, row, step, 0};
+static void score_span(float *scores, const float *queries, const struct span *span) {
+    const int cells = CELLS(span->head->size), blocks = span->room / WIDTH;
+
+    for (int b = 0; b < blocks; b += BROAD)
+        for (int t = 0; t < span->count; t += TALL) {
+            int seen = ROUND16(seen_by(span, t)) / WIDTH - b;
+            struct cells product = {.out = scores + (size_t)t * span->room + b * WIDTH,
+                                    .stride = span->room,
+                                    .left = queries + (size_t)t * cells,
+                                    .row = cells,
+                                    .step = 1,
+                                    .right = span->keys + (size_t)b * WIDTH * cells,
+                                    .next = WIDTH,
+                                    .block = (size_t)WIDTH * cells,
+                                    .depth = cells};
+
+            if (seen > 0) cells_multiply(&product, smaller(seen, BROAD));
+        }
 }
 
-/* rows[count][keys] = left(count, depth) right, which is packed for packed_depth. */
-static void product(float *out, size_t stride, int rows, int cols, int depth, struct view left,
-                    const float *packed, int packed_depth) {
-    CPU(gemm_serial)
-    (&(struct gemm){.out = out,
-                    .stride = stride,
-                    .rows = rows,
-                    .cols = cols,
-                    .depth = depth,
-                    .left = left,
-                    .packed = packed,
-                    .packed_depth = packed_depth});
+/* mixed[count][channels] = weights values */
+static void mix_span(float *mixed, const float *weights, const struct span *span) {
+    const int channels = ROUND16(span->head->size);
+
+    for (int from = 0; from < span->from + span->count; from += DEPTH * PAIR)
+        for (int t = 0; t < span->count; t += TALL) {
+            int keys = seen_by(span, t) - from;
+            struct cells product = {.out = mixed + (size_t)t * channels,
+                                    .stride = channels,
+                                    .left = weights + (size_t)t * span->room + from / PAIR,
+                                    .row = span->room,
+                                    .step = 1,
+                                    .right = span->values + (size_t)from / PAIR * channels,
+                                    .next = channels,
+                                    .block = WIDTH,
+                                    .depth = smaller(CELLS(keys), DEPTH),
+                                    .add = from > 0};
+
+            if (keys > 0) cells_multiply(&product, channels / WIDTH);
+        }
 }
 
-/* The head's keys or values packed so that head_size is the depth, one column a token. */
-static float *pack_tokens(enum scratch kind, const struct head *head, const element *data) {
-    float *packed = scratch_floats(kind, CPU(gemm_pack_size)(head->length, head->size));
+/* Outputs [count][stride], logsums [count][heads]. */
+static void attend(element *out, size_t stride, float *logsum, int heads, const struct span *span) {
+    const struct head *head = span->head;
+    int rows = ROUND_TALL(span->count), size = head->size, channels = ROUND16(size);
+    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)rows * span->room), sum[QUERIES], max;
+    float *queries = scratch_floats(SCRATCH_QUERIES, (size_t)rows * (CELLS(size) + channels));
+    float *mixed = queries + (size_t)rows * CELLS(size);
 
-    CPU(gemm_pack)(packed, &(struct view){data, head->stride, 1, 0}, head->length, head->size);
-    return packed;
-}
-
-/* The same with the tokens as depth. */
-static float *pack_channels(enum scratch kind, const struct head *head, const element *data) {
-    float *packed = scratch_floats(kind, CPU(gemm_pack_size)(head->size, head->length));
-
-    CPU(gemm_pack)(packed, &(struct view){data, 1, head->stride, 0}, head->size, head->length);
-    return packed;
-}
-
-static int block_of(int length, int from) {
-    return length - from < QUERIES ? length - from : QUERIES;
-}
-
-/* What the operations over whole rows have in common. */
-struct shape {
-    const int *start;
-    int heads, kv_heads, head_size;
-};
-
-static int shape_width(const struct shape *shape) {
-    return (shape->heads + 2 * shape->kv_heads) * shape->head_size;
-}
-
-/* Head h of row r. */
-static struct head head_of(const element *qkv, const struct shape *shape, int r, int h) {
-    size_t width = shape_width(shape);
-    const element *row = qkv + shape->start[r] * width;
-    int kv = h / (shape->heads / shape->kv_heads);
-
-    return (struct head){.q = row + (size_t)h * shape->head_size,
-                         .k = row + (size_t)(shape->heads + kv) * shape->head_size,
-                         .v = row + (size_t)(shape->heads + shape->kv_heads + kv) * shape->head_size,
-                         .stride = width,
-                         .length = shape->start[r + 1] - shape->start[r],
-                         .size = shape->head_size,
-                         .scale = 1.0f / sqrtf((float)shape->head_size)};
-}
-
-/* Queries from … from + count - 1 of a head: outputs [count][stride], logsums [count][heads]. */
-static void attend(element *out, size_t stride, float *logsum, int heads, const struct head *head,
-                   const float *keys, const float *values, int from, int count) {
-    int seen = from + count, room = ROUND16(seen), size = head->size;
-    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)count * (room + size)), sum[QUERIES], max;
-    float *mixed = scores + (size_t)count * room;
-
-    product(scores, room, count, seen, size, (struct view){head->q + from * head->stride, head->stride, 1, 0},
-            keys, size);
-    for (int i = 0; i < count; i++) {
-        sum[i] = softmax(scores + (size_t)i * room, from + i + 1, room, head->scale, &max);
+    pack_rows(queries, head->q + span->from * head->stride, head->stride, span->count, rows, size);
+    score_span(scores, queries, span);
+    for (int i = 0; i < span->count; i++) {
+        sum[i] = softmax(scores + (size_t)i * span->room, span->from + i + 1, head->scale, &max);
         logsum[(size_t)i * heads] = max + logf(sum[i]);
     }
-    product(mixed, size, count, size, seen, weights_of(scores, (size_t)count * room, room, 1), values,
-            head->length);
-    for (int i = 0; i < count; i++) scale_to(out + i * stride, mixed + (size_t)i * size, 1.0f / sum[i], size);
+    mix_span(mixed, scores, span);
+    for (int i = 0; i < span->count; i++)
+        narrow_row(out + i * stride, mixed + (size_t)i * channels, 1.0f / sum[i], size);
 }
 
-/* All query heads that share key head kv of row r. */
-static void attend_group(element *out, float *logsum, const element *qkv, const struct shape *shape, int r,
-                         int kv) {
+/* Queries of a row. */
+struct part {
+    int row, from, end;
+};
+
+/* How many queries from one on are attended to together. */
+static int span_count(const struct part *part, int from) {
+    int room = ROUND16(part->end), fit = smaller(QUERIES, SCORES / room / TALL * TALL);
+
+    return smaller(fit > TALL ? fit : TALL, part->end - from);
+}
+
+/* All query heads that share key head kv. */
+static void attend_group(element *out, float *logsum, const element *qkv, const struct shape *shape,
+                         const struct part *part, int kv) {
     int group = shape->heads / shape->kv_heads, stride = shape->heads * shape->head_size;
-    struct head head = head_of(qkv, shape, r, kv * group);
-    float *keys = pack_tokens(SCRATCH_KEYS, &head, head.k);
-    float *values = pack_channels(SCRATCH_VALUES, &head, head.v);
+    struct head head = head_of(qkv, shape, part->row, kv * group);
+    float *keys = scratch_floats(SCRATCH_KEYS, (size_t)ROUND16(part->end) * CELLS(head.size));
+    float *values = scratch_floats(SCRATCH_VALUES, (size_t)ROUND16(part->end) / PAIR * ROUND16(head.size));
+    struct span span = {.head = &head, .keys = keys, .values = values};
 
+    pack_channels(keys, head.k, head.stride, part->end, head.size);
+    pack_tokens(values, head.v, head.stride, part->end, ROUND16(part->end), head.size);
     for (int h = kv * group; h < (kv + 1) * group; h++) {
-        head = head_of(qkv, shape, r, h);
-        for (int from = 0; from < head.length; from += QUERIES) {
-            size_t token = shape->start[r] + from;
+        head = head_of(qkv, shape, part->row, h);
+        for (span.from = part->from; span.from < part->end; span.from += span.count) {
+            size_t token = shape->start[part->row] + span.from;
 
+            span.count = span_count(part, span.from);
+            span.room = ROUND16(span.from + span.count);
             attend(out + token * stride + (size_t)h * head.size, stride, logsum + token * shape->heads + h,
-                   shape->heads, &head, keys, values, from, block_of(head.length, from));
+                   shape->heads, &span);
         }
     }
 }
 
+/* Part i of `parts` of a row, which cost about the same. */
+static struct part part_of(const struct shape *shape, int row, int i, int parts) {
+    int length = shape->start[row + 1] - shape->start[row];
+    int from = (int)(length * sqrt((double)i / parts)) / TALL * TALL;
+    int end = i + 1 < parts ? (int)(length * sqrt((double)(i + 1) / parts)) / TALL * TALL : length;
+
+    return (struct part){row, from, end};
+}
+
+/* Few long rows are cut, so that all threads have work. */
+static int parts_of(const struct shape *shape) {
+    int tasks = shape->rows * shape->kv_heads, threads = omp_get_max_threads();
+    int longest = shape->rows ? shape->start[shape->rows] / shape->rows : 0;
+
+    if (tasks == 0 || threads == 1 || tasks >= 4 * threads) return 1;
+    return smaller((4 * threads + tasks - 1) / tasks, longest / PART_LENGTH + 1);
+}
+
 void CPU(attention)(operand *out, float *logsum, const operand *qkv, const int *start, int rows, int heads,
                     int kv_heads, int head_size) {
-    struct shape shape = {start, heads, kv_heads, head_size};
+    struct shape shape = {start, rows, heads, kv_heads, head_size};
+    int parts = parts_of(&shape);
+    const struct turn *turns = turns_of(&shape);
 
 #pragma omp parallel for schedule(dynamic) if (worth_threads((size_t)start[rows] * heads * head_size))
-    for (int task = 0; task < rows * kv_heads; task++)
-        attend_group(out, logsum, qkv, &shape, task / kv_heads, task % kv_heads);
-}
+    for (int task = 0; task < rows * parts * kv_heads; task++) {
+        struct part part =
+            part_of(&shape, turns[task / kv_heads / parts].row, parts - 1 - task / kv_heads % parts, parts);
 
-/* Where a head's gradients go and come from; the strides are those of qkv and out. */
-struct head_slopes {
-    element *dq;
-    float *dk, *dv; /* [length][size] */
-    const element *dout, *out;
-    const float *logsum;
-    size_t stride; /* of dout and out */
-    int heads;     /* stride of logsum */
-};
-
-/* The scores of one query become probabilities, and the slopes of the probabilities those of the scores. */
-static void softmax_backward(float *scores, float *slopes, int count, int room, float scale, float logsum,
-                             float dot) {
-    for (int i = 0; i < count; i++) scores[i] = exp_of(scores[i] * scale - logsum);
-    for (int i = count; i < room; i++) scores[i] = 0;
-    for (int i = 0; i < count; i++) slopes[i] = scores[i] * (slopes[i] - dot) * scale;
-    for (int i = count; i < room; i++) slopes[i] = 0;
-}
-
-/* out[keys][size] += sum over the block's queries of weights[query][key] rows[query]. */
-static void add_to_keys(float *out, struct view weights, const element *rows, size_t row_stride, int keys,
-                        int size, int count) {
-    CPU(gemm_serial)
-    (&(struct gemm){.out = out,
-                    .stride = (size_t)size,
-                    .rows = keys,
-                    .cols = size,
-                    .depth = count,
-                    .base = out,
-                    .left = weights,
-                    .right = {rows, 1, row_stride, 0}});
-}
-
-/* The sum over d of x[d] y[d]. */
-static float dot_elements(const element *x, const element *y, int count) {
-#ifdef BF16
-    float *wide = scratch_floats(SCRATCH_ROW, 2 * (size_t)count);
-
-    for (int d = 0; d < count; d++) wide[d] = float_of(x[d]);
-    for (int d = 0; d < count; d++) wide[count + d] = float_of(y[d]);
-    return dot_of(wide, wide + count, count);
-#else
-    return dot_of(x, y, count);
-#endif
-}
-
-/* The head's packed sides: keys and values by token, keys by channel. */
-struct packed_head {
-    const float *keys, *values, *channels;
-};
-
-static void attend_backward(const struct head_slopes *slopes, const struct head *head,
-                            const struct packed_head *packed, int from, int count) {
-    int seen = from + count, room = ROUND16(seen), size = head->size;
-    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)count * (room + size));
-    float *dscores = scratch_floats(SCRATCH_SLOPES, (size_t)count * room),
-          *dq = scores + (size_t)count * room;
-    const element *q = head->q + from * head->stride, *dout = slopes->dout + from * slopes->stride;
-    const element *out = slopes->out + from * slopes->stride;
-    struct view weights, dweights;
-
-    product(scores, room, count, seen, size, (struct view){q, head->stride, 1, 0}, packed->keys, size);
-    product(dscores, room, count, seen, size, (struct view){dout, slopes->stride, 1, 0}, packed->values,
-            size);
-    for (int i = 0; i < count; i++)
-        softmax_backward(scores + (size_t)i * room, dscores + (size_t)i * room, from + i + 1, room,
-                         head->scale, slopes->logsum[(size_t)(from + i) * slopes->heads],
-                         dot_elements(dout + i * slopes->stride, out + i * slopes->stride, size));
-    dweights = weights_of(dscores, (size_t)count * room, room, 1);
-    product(dq, size, count, size, seen, dweights, packed->channels, head->length);
-    for (int i = 0; i < count; i++)
-        scale_to(slopes->dq + (from + i) * head->stride, dq + (size_t)i * size, 1, size);
-    dweights.row = 1;
-    dweights.step = room;
-    weights = weights_of(scores, (size_t)count * room, 1, room);
-    add_to_keys(slopes->dk, dweights, q, head->stride, seen, size, count);
-    add_to_keys(slopes->dv, weights, dout, slopes->stride, seen, size, count);
-}
-
-static void store_rows(element *out, size_t stride, const float *rows, int count, int size) {
-    for (int i = 0; i < count; i++) scale_to(out + i * stride, rows + (size_t)i * size, 1, size);
-}
-
-/* All query heads that share key head kv of row r; `of` points at the whole arrays. */
-static void attend_group_backward(element *dqkv, const struct head_slopes *of, const element *qkv,
-                                  const struct shape *shape, int r, int kv) {
-    int group = shape->heads / shape->kv_heads;
-    struct head head = head_of(qkv, shape, r, kv * group);
-    struct packed_head packed = {.keys = pack_tokens(SCRATCH_KEYS, &head, head.k),
-                                 .values = pack_tokens(SCRATCH_VALUES, &head, head.v),
-                                 .channels = pack_channels(SCRATCH_OUTS, &head, head.k)};
-    size_t sums = (size_t)head.length * head.size;
-    float *dk = scratch_floats(SCRATCH_SUMS, 2 * sums), *dv = dk + sums;
-
-    memset(dk, 0, 2 * sums * sizeof *dk);
-    for (int h = kv * group; h < (kv + 1) * group; h++) {
-        size_t token = shape->start[r], at = token * of->stride + (size_t)h * head.size;
-        struct head_slopes slopes = *of;
-
-        head = head_of(qkv, shape, r, h);
-        slopes.dq = dqkv + (head.q - qkv);
-        slopes.dk = dk;
-        slopes.dv = dv;
-        slopes.dout += at;
-        slopes.out += at;
-        slopes.logsum += token * shape->heads + h;
-        for (int from = 0; from < head.length; from += QUERIES)
-            attend_backward(&slopes, &head, &packed, from, block_of(head.length, from));
+        attend_group(out, logsum, qkv, &shape, &part, task % kv_heads);
     }
-    store_rows(dqkv + (head.k - qkv), head.stride, dk, head.length, head.size);
-    store_rows(dqkv + (head.v - qkv), head.stride, dv, head.length, head.size);
-}
-
-void CPU(attention_backward)(operand *dqkv, const operand *dout, const operand *qkv, const operand *out,
-                             const float *logsum, const int *start, int rows, int heads, int kv_heads,
-                             int head_size) {
-    struct shape shape = {start, heads, kv_heads, head_size};
-    struct head_slopes slopes = {
-        .dout = dout, .out = out, .logsum = logsum, .stride = (size_t)heads * head_size, .heads = heads};
-
-#pragma omp parallel for schedule(dynamic) if (worth_threads((size_t)start[rows] * heads * head_size))
-    for (int task = 0; task < rows * kv_heads; task++)
-        attend_group_backward(dqkv, &slopes, qkv, &shape, task / kv_heads, task % kv_heads);
 }

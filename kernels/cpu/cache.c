@@ -117,8 +117,7 @@ static void decode_head(element *out, const element *q, const float *head, const
     float max, sum;
 
     score_keys(scores, q, head, cache->size, room / WIDTH);
-    sum = softmax(scores, keys, room, 1.0f / sqrtf((float)cache->size), &max);
-    round_weights(scores, room);
+    sum = softmax(scores, keys, 1.0f / sqrtf((float)cache->size), &max);
     mix_values(mixed, scores, head + cache_keys(cache), cache->channels, keys);
     for (int d = 0; d < cache->size; d++) out[d] = element_of(mixed[d] * (1.0f / sum));
 }
