@@ -1,8 +1,9 @@
-#include "kernels/cpu/softmax.h"
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/heads.h"
 
-#define BLOCKS 4 /* of 16 keys, whose scores are under way together */
-#define CHUNK  8 /* vectors of a value, likewise */
+#include <omp.h>
+
+#define STEP 32 /* cells of values between looks ahead */
+#define RUNS 8  /* of neighbouring heads that each thread takes, about, so that it can look ahead */
 
 /* A slot's cache in cells, per key head: keys in blocks of 16 tokens [block][head_size][16], then values by
    tokens [token][channels], where channels is head_size rounded up to 16. A cell holds as many neighbours of
@@ -29,12 +30,19 @@ size_t CPU(cache_size)(int slots, int context, int kv_heads, int head_size) {
     return sizeof(float) * cache_head(&cache) * slots * kv_heads;
 }
 
+/* Key head kv of a slot: its keys, and cache_keys() behind its values. */
+static float *head_at(const void *cache, const struct cache *shape, int slot, int kv_heads, int kv) {
+    return (float *)cache + ((size_t)slot * kv_heads + kv) * cache_head(shape);
+}
+
 static void write_entry(float *head, const struct cache *cache, const element *k, const element *v,
                         int position) {
+    const int whole = cache->size / PAIR, rest = cache->size % PAIR;
     float *key = head + (size_t)(position / WIDTH) * CELLS(cache->size) * WIDTH + position % WIDTH;
     element *value = (element *)(head + cache_keys(cache) + (size_t)(position / PAIR) * cache->channels);
 
-    for (int d = 0; d < cache->size; d++) ((element *)(key + d / PAIR * WIDTH))[d % PAIR] = k[d];
+    for (int c = 0; c < whole; c++) memcpy(key + (size_t)c * WIDTH, k + c * PAIR, sizeof *key);
+    if (rest) key[(size_t)whole * WIDTH] = cell_of(k + whole * PAIR, rest);
     for (int d = 0; d < cache->size; d++) value[d * PAIR + position % PAIR] = v[d];
 }
 
@@ -48,85 +56,84 @@ void CPU(cache_write)(void *cache, const operand *qkv, const int *slot, const in
         int i = task / kv_heads, kv = task % kv_heads;
         const element *k = (const element *)qkv + i * width + (size_t)(heads + kv) * head_size;
 
-        write_entry((float *)cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(&shape), &shape, k,
+        write_entry(head_at(cache, &shape, slot[i], kv_heads, kv), &shape, k,
                     k + (size_t)kv_heads * head_size, position[i]);
     }
 }
 
-/* scores[16 blocks] of one query: chains over head_size, lanes over keys. */
-INLINE void score_blocks(float *scores, const element *q, const float *keys, int size, const int blocks) {
-    const int cells = CELLS(size);
-    vec sum[BLOCKS * PARTS];
+/* Query heads of one entry that share a key head, and what they see of it. */
+struct seekers {
+    const struct cache *cache;
+    const float *keys, *values, *next; /* next: the keys of the entry after this */
+    int rows, few, seen;               /* few: rows rounded up to 1, 2 or 4 */
+};
 
-    for (int p = 0; p < blocks * PARTS; p++) sum[p] = vec_set(0);
-    for (int d = 0; d < cells; d++) {
-        vec query = vec_set(cell_of(q + d * PAIR, size - d * PAIR));
+/* scores[few][room] */
+static void score_keys(float *scores, size_t room, const float *queries, const struct seekers *of) {
+    const int cells = CELLS(of->cache->size), blocks = ROUND16(of->seen) / WIDTH;
 
-#pragma GCC unroll 16
-        for (int p = 0; p < blocks * PARTS; p++)
-            sum[p] = vec_step(
-                query, vec_load(keys + (size_t)(p / PARTS * cells + d) * WIDTH + p % PARTS * LANES), sum[p]);
+    for (int b = 0; b < blocks; b += WIDE) {
+        const float *keys = of->keys + (size_t)b * WIDTH * cells;
+        struct cells product = {.out = scores + (size_t)b * WIDTH,
+                                .stride = room,
+                                .left = queries,
+                                .row = cells,
+                                .step = 1,
+                                .right = keys,
+                                .next = WIDTH,
+                                .block = (size_t)WIDTH * cells,
+                                .depth = cells,
+                                .ahead =
+                                    b + WIDE < blocks ? keys + (size_t)WIDE * WIDTH * cells : of->values};
+
+        cells_multiply_few(&product, of->few, smaller(WIDE, blocks - b));
     }
-    for (int p = 0; p < blocks * PARTS; p++) vec_store(scores + p * LANES, sum[p]);
 }
 
-static void score_keys(float *scores, const element *q, const float *keys, int size, int blocks) {
-    for (; blocks >= BLOCKS; blocks -= BLOCKS) {
-        score_blocks(scores, q, keys, size, BLOCKS);
-        scores += BLOCKS * WIDTH;
-        keys += (size_t)BLOCKS * WIDTH * CELLS(size);
+/* mixed[few][channels] = weights values */
+static void mix_cached(float *mixed, const float *weights, size_t room, const struct seekers *of) {
+    const int channels = of->cache->channels, cells = CELLS(of->seen);
+
+    for (int c = 0; c < cells; c += STEP) {
+        const float *values = of->values + (size_t)c * channels;
+        struct cells product = {.out = mixed,
+                                .stride = channels,
+                                .left = weights + c,
+                                .row = room,
+                                .step = 1,
+                                .right = values,
+                                .next = channels,
+                                .block = WIDTH,
+                                .depth = smaller(STEP, cells - c),
+                                .add = c > 0,
+                                .ahead = c + STEP < cells ? values + (size_t)STEP * channels : of->next};
+
+        cells_multiply_few(&product, of->few, channels / WIDTH);
     }
-    for (; blocks > 0; blocks--) {
-        score_blocks(scores, q, keys, size, 1);
-        scores += WIDTH;
-        keys += (size_t)WIDTH * CELLS(size);
+}
+
+static void decode_rows(element *out, const element *q, const struct seekers *of) {
+    const struct cache *cache = of->cache;
+    size_t room = ROUND16(of->seen), cells = CELLS(cache->size);
+    float *scores = scratch_floats(SCRATCH_SCORES, of->few * (room + cells + cache->channels));
+    float *queries = scores + of->few * room, *mixed = queries + of->few * cells, sum[FEW], max;
+
+    pack_rows(queries, q, cache->size, of->rows, of->few, cache->size);
+    score_keys(scores, room, queries, of);
+    for (int i = 0; i < of->rows; i++)
+        sum[i] = softmax(scores + i * room, of->seen, 1.0f / sqrtf((float)cache->size), &max);
+    mix_cached(mixed, scores, room, of);
+    for (int i = 0; i < of->rows; i++)
+        narrow_row(out + i * cache->size, mixed + i * cache->channels, 1.0f / sum[i], cache->size);
+}
+
+/* All query heads that share a key head, so few at a time that sums stay in registers. */
+static void decode_group(element *out, const element *q, struct seekers seekers, int group) {
+    for (int h = 0; h < group; h += seekers.rows) {
+        seekers.rows = smaller(FEW, group - h);
+        seekers.few = seekers.rows == 3 ? 4 : seekers.rows;
+        decode_rows(out + h * seekers.cache->size, q + h * seekers.cache->size, &seekers);
     }
-}
-
-/* out[vecs LANES] = sum over keys of weights[key] values[key], both in cells: chains over keys, lanes over
- * channels. */
-INLINE void value_chunk(float *out, const float *weights, const float *values, int channels, int keys,
-                        const int vecs) {
-    vec sum[CHUNK];
-
-    for (int v = 0; v < vecs; v++) sum[v] = vec_set(0);
-    for (int k = 0; k < CELLS(keys); k++) {
-        vec weight = vec_set(weights[k]);
-
-#pragma GCC unroll 8
-        for (int v = 0; v < vecs; v++)
-            sum[v] = vec_step(weight, vec_load(values + (size_t)k * channels + v * LANES), sum[v]);
-    }
-    for (int v = 0; v < vecs; v++) vec_store(out + v * LANES, sum[v]);
-}
-
-static void mix_values(float *out, const float *weights, const float *values, int channels, int keys) {
-    int c = 0;
-
-    for (; c + CHUNK * LANES <= channels; c += CHUNK * LANES)
-        value_chunk(out + c, weights, values + c, channels, keys, CHUNK);
-    for (; c + 4 * LANES <= channels; c += 4 * LANES)
-        value_chunk(out + c, weights, values + c, channels, keys, 4);
-    for (; c < channels; c += LANES) value_chunk(out + c, weights, values + c, channels, keys, 1);
-}
-
-static void decode_head(element *out, const element *q, const float *head, const struct cache *cache,
-                        int position) {
-    int keys = position + 1, room = ROUND16(keys);
-    float *scores = scratch_floats(SCRATCH_SCORES, (size_t)room + cache->channels), *mixed = scores + room;
-    float max, sum;
-
-    score_keys(scores, q, head, cache->size, room / WIDTH);
-    sum = softmax(scores, keys, 1.0f / sqrtf((float)cache->size), &max);
-    mix_values(mixed, scores, head + cache_keys(cache), cache->channels, keys);
-    for (int d = 0; d < cache->size; d++) out[d] = element_of(mixed[d] * (1.0f / sum));
-}
-
-/* All query heads that share key head kv of one entry. */
-static void decode_group(element *out, const element *q, const float *head, const struct cache *cache,
-                         int group, int position) {
-    for (int h = 0; h < group; h++)
-        decode_head(out + h * cache->size, q + h * cache->size, head, cache, position);
 }
 
 void CPU(attention_decode)(operand *out, const operand *qkv, const void *cache, const int *slot,
@@ -134,17 +141,22 @@ void CPU(attention_decode)(operand *out, const operand *qkv, const void *cache, 
                            int head_size) {
     struct cache shape = cache_shape(context, head_size);
     size_t width = (size_t)(heads + 2 * kv_heads) * head_size, seen = 0;
-    int group = heads / kv_heads;
+    int group = heads / kv_heads, tasks = count * kv_heads, run = tasks / (RUNS * omp_get_max_threads());
 
     for (int i = 0; i < count; i++) seen += (size_t)position[i] + 1;
-#pragma omp parallel for schedule(dynamic) if (worth_threads(seen * heads * head_size / 4))
-    for (int task = 0; task < count * kv_heads; task++) {
-        int i = task / kv_heads, kv = task % kv_heads;
+#pragma omp parallel for schedule(dynamic, run > 1 ? run : 1) if (worth_threads(seen * heads * head_size / 4))
+    for (int task = 0; task < tasks; task++) {
+        int i = task / kv_heads, kv = task % kv_heads, next = smaller(task + 1, tasks - 1);
         size_t first = (size_t)kv * group * head_size;
+        const float *keys = head_at(cache, &shape, slot[i], kv_heads, kv);
 
-        decode_group((element *)out + (size_t)i * heads * head_size + first,
-                     (const element *)qkv + i * width + first,
-                     (const float *)cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(&shape), &shape,
-                     group, position[i]);
+        decode_group(
+            (element *)out + (size_t)i * heads * head_size + first, (const element *)qkv + i * width + first,
+            (struct seekers){.cache = &shape,
+                             .keys = keys,
+                             .values = keys + cache_keys(&shape),
+                             .next = head_at(cache, &shape, slot[next / kv_heads], kv_heads, next % kv_heads),
+                             .seen = position[i] + 1},
+            group);
     }
 }
