@@ -9,6 +9,7 @@
 #include "harness/memory.h"
 #include "harness/registry.h"
 #include "models/fit.h"
+#include "trainers/practice.h"
 #include "trainers/rollout.h"
 
 static struct ppo_options resolve(const char *preset) {
@@ -169,6 +170,64 @@ START_TEST(micro_batches_are_as_few_as_fit_and_nearly_equal)
 }
 END_TEST
 
+static int read_tokens;
+
+static void count_embed(float *out, const float *table, const float *positions, const int *token,
+                        const int *position, int count, int width, float scale) {
+    read_tokens += count;
+    kernels_find("cpu")->embed(out, table, positions, token, position, count, width, scale);
+}
+
+/* Tokens that go through a trunk in an iteration of 4 x (5 + 3) tokens, 2 epochs in minibatches of 2. */
+static int count_iteration(enum value_model value) {
+    const struct practice_shape shape = {4, 5, 3, 2, 2, value};
+    const struct stopwatch watch = {.threads = 1};
+    struct kernels counting = *kernels_find("cpu");
+    struct phases spent = {0};
+    struct practice practice;
+    struct config config;
+    struct model *policy;
+    struct error err;
+
+    counting.embed = count_embed;
+    ck_assert_int_eq(config_family(&config, "gpt2", &err), 0);
+    config.vocab = 50;
+    config.context = 8;
+    config.layers = 1;
+    config.width = config.head_size = 16;
+    config.heads = config.kv_heads = 1;
+    config.ffn = 64;
+    ck_assert_int_eq(model_create(&policy, &config, &counting, &err), 0);
+    model_init(policy, 1);
+    ck_assert_msg(practice_create(&practice, policy, &shape, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(practice_iterate(&practice, &watch, &spent, &err), 0);
+    read_tokens = 0;
+    ck_assert_msg(practice_iterate(&practice, &watch, &spent, &err) == 0, "%s", err.message);
+    ck_assert_double_gt(spent.rollout, 0);
+    ck_assert_double_gt(spent.update, 0);
+    practice_free(&practice);
+    return read_tokens;
+}
+
+START_TEST(no_pass_is_made_that_another_has_made)
+{
+    int rollout = 4 * (5 + 2), read = 4 * 7, reward = 4 * 8;
+
+    ck_assert_int_eq(count_iteration(VALUE_SHARED), rollout + read + reward + 2 * read);
+    ck_assert_int_eq(count_iteration(VALUE_SEPARATE), rollout + 2 * read + reward + 4 * read);
+}
+END_TEST
+
+/* 3.24 TFLOP for 64 x (64 + 64) tokens of 6 layers of width 384. */
+START_TEST(an_iteration_s_arithmetic_is_counted_as_for_others)
+{
+    const struct config config = {.vocab = 8192, .layers = 6, .width = 384};
+    const struct practice_shape shape = {64, 64, 64, 4, 16, VALUE_SHARED};
+
+    ck_assert_double_eq_tol(practice_operations(&config, &shape) / 1e12, 3.246, 1e-3);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("ppo");
     TCase *tests = tcase_create("ppo");
@@ -181,6 +240,8 @@ int main(void) {
     tcase_add_test(tests, each_prompt_comes_once_an_epoch_in_an_order_of_its_own);
     tcase_add_test(tests, a_rollout_is_measured_in_means_over_responses);
     tcase_add_test(tests, a_batch_reads_all_but_each_response_s_last_token);
+    tcase_add_test(tests, no_pass_is_made_that_another_has_made);
+    tcase_add_test(tests, an_iteration_s_arithmetic_is_counted_as_for_others);
     tcase_add_test(tests, micro_batches_are_as_few_as_fit_and_nearly_equal);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);
