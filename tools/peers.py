@@ -18,6 +18,7 @@ import argparse
 import ctypes
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,8 +38,8 @@ INTEL = "int mkl_serv_intel_cpu_true(void) { return 1; }\n"
 
 def tune(threads):
     """Starts this program again in the environment that must be there when it starts."""
-    environment = dict(os.environ, GLIBC_TUNABLES=TUNABLES, OMP_NUM_THREADS=str(threads), PEERS_TUNED="yes")
     folder = tempfile.mkdtemp()
+    environment = dict(os.environ, GLIBC_TUNABLES=TUNABLES, OMP_NUM_THREADS=str(threads), PEERS_TUNED=folder)
     library = os.path.join(folder, "intel.so")
     try:
         command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library]
@@ -358,7 +359,7 @@ class PyTorch:
         self.torch, self.clock, self.tuned = torch, Clock(options), options.peer == "pytorch"
         torch.set_num_threads(options.threads)
         torch.manual_seed(1)
-        fixed = "LD_PRELOAD" in os.environ
+        fixed = os.environ.pop("LD_PRELOAD", None) is not None  # it is loaded; children need it not
         self.about = {
             "name": "PyTorch " + torch.__version__.split("+")[0],
             "setting": f"tuned{'' if fixed else ' (no C compiler: MKL as it is)'}" if self.tuned else "as installed",
@@ -546,6 +547,8 @@ def main():
     options = parser.parse_args()
     if options.peer == "pytorch" and "PEERS_TUNED" not in os.environ:
         tune(options.threads)
+    if "PEERS_TUNED" in os.environ:
+        shutil.rmtree(os.environ["PEERS_TUNED"], ignore_errors=True)
     answers = os.dup(1)  # libraries may print; answers stand alone on what was standard output
     os.dup2(2, 1)
     answer_to = os.fdopen(answers, "w")
