@@ -74,12 +74,22 @@ static int close_work(struct server *server, const char *key, struct error *err)
     return 0;
 }
 
+static void say_hello(struct node *told) {
+    char *name = xprintf("pyrite %s", version_program());
+    char *setting = xprintf("%s, %s", kernels_find("cpu")->name, kernels_find("cpu-bf16")->name);
+
+    node_add_text(told, "name", name);
+    node_add_text(told, "setting", setting);
+    free(setting);
+    free(name);
+}
+
 static int obey(struct server *server, const struct node *ask, struct node *told, struct error *err) {
     const char *what = node_text(ask, "do", ""), *key = node_text(ask, "key", "");
     struct opened *one;
 
     if (!strcmp(what, "hello")) {
-        node_add_text(told, "name", "pyrite " PYRITE_VERSION);
+        say_hello(told);
         return 0;
     }
     if (!strcmp(what, "open")) return open_work(server, ask, told, err);

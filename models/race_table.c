@@ -138,6 +138,20 @@ static void note_sameness(struct tabular *table, const struct node *results, con
     free(text.data);
 }
 
+/* Seconds of a PPO iteration's phases, in the last turn. */
+static void note_parts(struct tabular *table, const struct node *results, const struct heat *heat) {
+    for (int c = 0; c < CONTENDERS; c++) {
+        const struct node *turns = node_get(entry_of(results, heat->name, c), "turns");
+        const struct node *parts = turns && turns->last ? node_get(turns->last, "parts") : NULL;
+        struct text text = {0};
+
+        for (const struct node *part = parts ? parts->first : NULL; part; part = part->next)
+            text_printf(&text, "%s%s %.2f s", text.length ? ", " : "", part->key, part->number);
+        if (text.length) tabular_note(table, "%s, last turn: %s.", contenders[c].name, text.data);
+        free(text.data);
+    }
+}
+
 static void write_heat(const struct node *results, const struct heat *heat, FILE *out) {
     static const char *const plain[] = {"",        "tokens/s",         "turns",
                                         "of peak", "pyrite bf16 / it", "pyrite f32 / it",
@@ -149,6 +163,7 @@ static void write_heat(const struct node *results, const struct heat *heat, FILE
     for (int c = 0; c < CONTENDERS; c++)
         if (heat->who >> c & 1) add_entry(&table, results, heat, c);
     note_sameness(&table, results, heat);
+    note_parts(&table, results, heat);
     tabular_write(&table, TABULAR_MARKDOWN, out);
     tabular_free(&table);
 }
