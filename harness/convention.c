@@ -366,14 +366,29 @@ static int find_response(const struct node **out, const struct convention_how *h
     return *out ? 0 : fail(err, "there is no column with the response; name it with response_key");
 }
 
+/* What completes a prompt: of its beginning only the one space goes that parts it from the prompt, since code
+   begins with white space that counts. */
+static char *completion_text(const char *text) {
+    size_t length = strlen(text);
+
+    while (length && strchr(" \t\r\n", text[length - 1])) length--;
+    if (length > 1 && text[0] == ' ' && !strchr(" \t\r\n", text[1])) {
+        text++;
+        length--;
+    }
+    return xstrndup(text, length);
+}
+
 static int read_response(struct example *example, const struct convention_how *how, const struct node *field,
                          const char **reason, struct error *err) {
     struct node *messages;
 
     if (field->kind != NODE_LIST || is_ids(field)) {
-        example->response = text_of(how, field, err);
-        if (!example->response) return -1;
-        replace_text(&example->response, without_mark(example->response));
+        char *text = text_of(how, field, err);
+
+        if (!text) return -1;
+        example->response = completion_text(without_mark(text));
+        free(text);
         return 0;
     }
     messages = dialogue_normal(field, err);

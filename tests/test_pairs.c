@@ -259,6 +259,8 @@ START_TEST(demonstrations_come_in_every_convention)
          "\"completion\":[{\"role\":\"assistant\",\"content\":\"So.\"}]}",
          "\n\nHuman: Why?\n\nAssistant:", "So.", "prompts and completions"},
         {"e.jsonl", "{\"input\":\"Why?\",\"output\":\"So.\"}", "Why?", "So.", "OpenRLHF"},
+        {"k.jsonl", "{\"prompt\":\"def f():\\n\",\"completion\":\"    return 1\\n\"}", "def f():\n",
+         "    return 1", "completions"},
         {"f.jsonl", "{\"instruction\":\"Add.\",\"input\":\"1, 2\",\"output\":\"3\"}", "Add.\n\n1, 2", "3",
          "Alpaca"},
         {"g.jsonl", "{\"dialogue\":[\"a?\",\"b\",\"c?\"],\"answer\":\"d\"}",
