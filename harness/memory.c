@@ -77,7 +77,7 @@ void text_add(struct text *text, const char *bytes, size_t length) {
         text->room = 2 * (text->length + length) + 64;
         text->data = xrealloc(text->data, text->room, 1);
     }
-    memcpy(text->data + text->length, bytes, length);
+    if (length) memcpy(text->data + text->length, bytes, length);
     text->length += length;
     text->data[text->length] = 0;
 }
