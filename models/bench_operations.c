@@ -1,7 +1,9 @@
 #include "models/bench_operations.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "harness/memory.h"
@@ -185,10 +187,10 @@ static double units_of(const struct arrays *x, int unit) {
         return (double)x->size;
     case BY_LAID_OUT: /* four arrays to and fro, and two layouts */
         return (double)x->size / 2 * (8 + 2 * (double)x->k->operand_bytes / sizeof(float));
-    case BY_KEY:
-        return (double)SLOTS * LENGTH;
+    case BY_KEY: /* which the cache holds as operands */
+        return (double)SLOTS * LENGTH * (double)x->k->operand_bytes / sizeof(float);
     case BY_SLOT:
-        return SLOTS;
+        return (double)SLOTS * (double)x->k->operand_bytes / sizeof(float);
     default:
         return (double)x->rows * LENGTH * LENGTH / 2 * WIDTH; /* multiply-adds count two in .floats */
     }
@@ -230,13 +232,21 @@ static double time_of(const struct arrays *x, task *run, int rounds) {
     return median;
 }
 
+/* Numbers in [0, 1), as floats and, in either half of each, as bf16. */
 static float *noise(const struct kernels *k, size_t count, uint64_t index) {
     struct rng rng = rng_stream(1, "bench", index, 1);
     float *memory = k->alloc(count * sizeof *memory), *view;
 
     if (!memory) return NULL;
     view = k->map(memory, count * sizeof *view, 0);
-    for (size_t i = 0; i < count; i++) view[i] = (float)(rng_u32(&rng) >> 8) * 0x1p-24f;
+    for (size_t i = 0; i < count; i++) {
+        float number = (float)(rng_u32(&rng) >> 8) * 0x1p-24f;
+        uint32_t bits;
+
+        memcpy(&bits, &number, sizeof bits);
+        bits = (bits & 0xffff0000) | bits >> 16;
+        memcpy(&view[i], &bits, sizeof bits);
+    }
     k->unmap(memory, view, count * sizeof *view, 1);
     return memory;
 }
