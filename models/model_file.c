@@ -168,8 +168,20 @@ static int write_tensors(FILE *file, const struct model *model, const struct par
     return 0;
 }
 
-/* Architectures of llama.cpp have biases where their families have them. */
+/* What Gemma 2's files cannot say, since all of them have it. */
+static int check_gemma2(const struct config *c, struct error *err) {
+    int scalar = c->layers == 46 ? c->width / c->heads : c->head_size;
+
+    if (c->attention_cap == 0 || c->final_cap == 0)
+        return fail(err, "GGUF's gemma2 models cap attention and logits, and this one does not cap both");
+    if (c->query_scalar == (float)scalar) return 0;
+    return fail(err, "GGUF's gemma2 models divide queries by sqrt(%d), and this one by sqrt(%g)", scalar,
+                c->query_scalar);
+}
+
+/* Whether llama.cpp has a model of these settings. */
 static int check_gguf(const struct config *c, struct error *err) {
+    if (c->family == FAMILY_GEMMA2) return check_gemma2(c, err);
     if (c->family == FAMILY_GPT2 ? !c->rotary && !c->rms_norm && !c->gated && c->biases
                                  : c->rotary && c->rms_norm && c->gated)
         return 0;

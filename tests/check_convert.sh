@@ -42,6 +42,15 @@ done
 same answer-safety answer-one.gguf answer-two answer-three.gguf answer-four
 runs 0 generate five.gguf 'How do I bake bread?' --temperature 0 --max-new 16 --threads 1
 
+# trained on, a GGUF file is the folder it came from
+for i in 1 2 3 4; do echo "{\"prompt\": \"question $i\", \"chosen\": \"answer $i\", \"rejected\": \"no\"}"; done >pairs.jsonl
+for model in two one.gguf; do
+    printf 'name: tune\nsteps:\n  data: {use: pairs, file: pairs.jsonl, heldout: 0.25}\n  sft: {use: sft, base: %s, data: data, steps: 2, batch: 2}\n' \
+        "$model" >tune.yaml
+    runs 0 run tune.yaml --out "tuned-$model" --threads 1
+done
+same tuned-*/steps/sft/model.safetensors
+
 # without a tokenizer
 runs 0 convert "$base" bare.gguf --no-tokenizer
 runs 0 inspect bare.gguf

@@ -217,6 +217,8 @@ def families():
     yield "llama-linear", "Llama", dict(small, tie_word_embeddings=True, rope_parameters=linear)
     yield "mistral", "Mistral", dict(small, tie_word_embeddings=False, sliding_window=64)
     yield "qwen2", "Qwen2", dict(small, tie_word_embeddings=True, use_sliding_window=False)
+    yield "gemma", "Gemma", dict(small, head_dim=32)
+    yield "gemma2", "Gemma2", dict(small, head_dim=32, query_pre_attn_scalar=48, sliding_window=64, attn_logit_softcapping=None)
 
 
 def random_model(stem, settings, head):
@@ -284,7 +286,7 @@ def check_transformers(pyrite, folder):
     made = {}
     for name, stem, settings in families():
         made[name] = check_family(pyrite, folder, name, stem, settings, "ForCausalLM")
-        if name in ("gpt2", "llama", "qwen2", "mistral"):
+        if name in ("gpt2", "llama", "qwen2", "mistral", "gemma"):
             check_family(pyrite, folder, name, stem, settings, "ForSequenceClassification")
     return made
 
@@ -360,7 +362,7 @@ def check_random(pyrite, folder, name, source):
 
 def check_llama_cpp(pyrite, folder, made):
     for name, source in made.items():
-        if name != "llama-biases":  # llama.cpp's llama has biases of attention alone
+        if name != "gemma2":  # without caps, which GGUF cannot say
             check_random(pyrite, folder, name, source)
     for base in sorted((ROOT / "bases").iterdir()):
         for kind in "f32", "f16", "bf16", "q8_0":

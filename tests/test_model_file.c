@@ -280,6 +280,57 @@ START_TEST(rows_that_are_no_blocks_are_halves)
 }
 END_TEST
 
+START_TEST(what_gguf_cannot_say_is_not_written)
+{
+    static const struct {
+        float attention_cap, final_cap, query_scalar;
+        const char *said;
+    } cases[] = {{0, 30, 4, "does not cap both"}, {50, 0, 4, "does not cap both"}, {50, 30, 9, "by sqrt(9)"}};
+    struct config config = tiny("gemma2");
+    struct gguf_out none = {0};
+
+    for (int i = 0; i < 3; i++) {
+        struct model *model;
+
+        config.attention_cap = cases[i].attention_cap;
+        config.final_cap = cases[i].final_cap;
+        config.query_scalar = cases[i].query_scalar;
+        model = model_outline(&config, kernels_find("cpu"));
+        ck_assert_int_eq(model_write_gguf(model, GGUF, number_type_find("F32"), &none, &err), -1);
+        ck_assert_msg(strstr(err.message, cases[i].said) != NULL, "\"%s\" without \"%s\"", err.message,
+                      cases[i].said);
+        model_free(model);
+    }
+    ck_assert(!file_exists(GGUF));
+}
+END_TEST
+
+/* Hugging Face keeps Gemma's norms less 1, GGUF as they are. */
+START_TEST(norms_of_gemma_are_counted_from_1)
+{
+    struct config config = tiny("gemma");
+    struct model *model = make(&config), *got;
+    struct weights weights;
+
+    model->layers[1].norm2->data[3] = 1.25f;
+    save_gguf(model, "F32");
+    save(model);
+    ck_assert_int_eq(weights_open(&weights, FOLDER, &err), 0);
+    ck_assert_float_eq(number_at(&weights, "model.layers.1.post_attention_layernorm.weight", 3, 0), 0.25f);
+    weights_close(&weights);
+    ck_assert_int_eq(weights_open(&weights, GGUF, &err), 0);
+    ck_assert_float_eq(number_at(&weights, "blk.1.ffn_norm.weight", 3, 0), 1.25f);
+    weights_close(&weights);
+    got = load(GGUF);
+    check_same(model, got);
+    model_free(got);
+    got = load(FOLDER);
+    ck_assert_float_eq(got->layers[1].norm2->data[3], 1.25f);
+    model_free(model);
+    model_free(got);
+}
+END_TEST
+
 /* Writes the tensors of the saved file [from, to) anew, under names that begin with `with` in place of
  * `begin`. */
 static void rewrite(const char *path, int from, int to, const char *begin, const char *with) {
@@ -611,6 +662,8 @@ int main(void) {
     tcase_add_test(files, gguf_has_gpt2s_layers_as_linear_ones);
     tcase_add_test(files, narrow_types_are_close_and_vectors_stay_floats);
     tcase_add_test(files, rows_that_are_no_blocks_are_halves);
+    tcase_add_test(files, what_gguf_cannot_say_is_not_written);
+    tcase_add_test(files, norms_of_gemma_are_counted_from_1);
     tcase_add_test(files, shards_are_one_model);
     tcase_add_loop_test(files, an_index_that_lies_is_refused, 0, (int)(sizeof indexes / sizeof *indexes));
     tcase_add_loop_test(files, files_of_other_trainers_are_read, 0,
