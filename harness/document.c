@@ -625,6 +625,16 @@ static void write_number(struct text *out, double number) {
     text_add(out, digits, strlen(digits));
 }
 
+struct node *node_add_real(struct node *parent, const char *key, double number) {
+    struct node *child = node_add_number(parent, key, number);
+    struct text spelling = {0};
+
+    write_number(&spelling, number);
+    if (isfinite(number) && !strpbrk(spelling.data, ".e")) text_add(&spelling, ".0", 2);
+    child->text = spelling.data;
+    return child;
+}
+
 static void new_line(struct text *out, int indent, int depth) {
     if (indent > 0) text_printf(out, "\n%*s", indent * depth, "");
 }
@@ -655,7 +665,10 @@ static void write_node(struct text *out, const struct node *node, int indent, in
         text_printf(out, "%s", node->number != 0 ? "true" : "false");
         break;
     case NODE_NUMBER:
-        write_number(out, node->number);
+        if (node->text && !node->line)
+            text_add(out, node->text, strlen(node->text));
+        else
+            write_number(out, node->number);
         break;
     case NODE_STRING:
         write_string(out, node->text);

@@ -11,8 +11,9 @@ enum node_kind { NODE_NULL, NODE_BOOL, NODE_NUMBER, NODE_STRING, NODE_LIST, NODE
 
 struct node {
     enum node_kind kind;
-    char *key;     /* in a map; else NULL */
-    char *text;    /* of a string; of a number or YAML boolean that was read also its spelling */
+    char *key; /* in a map; else NULL */
+    char *
+        text; /* of a string; of a number or YAML boolean that was read, or a built real, also its spelling */
     double number; /* of a number; 0 or 1 of a boolean */
     int line;      /* in the file it came from, from 1; 0 if built */
     int count;     /* of children */
@@ -41,6 +42,8 @@ struct node *node_new(enum node_kind kind);
 struct node *node_add(struct node *parent, const char *key, enum node_kind kind);
 struct node *node_add_text(struct node *parent, const char *key, const char *text); /* NULL text adds null */
 struct node *node_add_number(struct node *parent, const char *key, double number);
+/* The same with a decimal point or exponent, for readers that tell 30 from 30.0. */
+struct node *node_add_real(struct node *parent, const char *key, double number);
 struct node *node_add_bool(struct node *parent, const char *key, int truth);
 struct node *node_add_copy(struct node *parent, const char *key, const struct node *value);
 struct node *node_set_text(struct node *map, const char *key, const char *text); /* replaces or adds */

@@ -35,10 +35,10 @@ int config_runs(const struct config *c, struct error *err) {
     const char *lacking = NULL;
 
     if (c->attention_cap != 0) lacking = "capped attention";
+    if (c->query_scalar != 0 && c->query_scalar != (float)c->head_size)
+        lacking = "queries that are not scaled by their heads' size";
     if (!lacking) return 0;
-    return fail(err,
-                "a model of the family %s has %s, which this program's transformer has not: expected "
-                "a gpt2, llama, mistral or qwen2 model",
+    return fail(err, "a model of the family %s has %s, which this program's transformer has not",
                 names[c->family], lacking);
 }
 

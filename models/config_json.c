@@ -250,10 +250,18 @@ static void write_scaling(struct node *map, const struct config *c) {
     node_add_number(scaling, "original_max_position_embeddings", c->rope_original);
 }
 
+/* transformers wants caps to be reals or null. */
+static void write_cap(struct node *map, const char *name, float cap) {
+    if (cap != 0)
+        node_add_real(map, name, as_spelt(cap));
+    else
+        node_add_text(map, name, NULL);
+}
+
 static void write_gemma2(struct node *map, const struct config *c) {
     node_add_number(map, "query_pre_attn_scalar", as_spelt(c->query_scalar));
-    node_add_number(map, "attn_logit_softcapping", as_spelt(c->attention_cap));
-    node_add_number(map, "final_logit_softcapping", as_spelt(c->final_cap));
+    write_cap(map, "attn_logit_softcapping", c->attention_cap);
+    write_cap(map, "final_logit_softcapping", c->final_cap);
 }
 
 /* Newer transformers rename the activation; both names are written. */

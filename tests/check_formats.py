@@ -218,7 +218,7 @@ def families():
     yield "mistral", "Mistral", dict(small, tie_word_embeddings=False, sliding_window=64)
     yield "qwen2", "Qwen2", dict(small, tie_word_embeddings=True, use_sliding_window=False)
     yield "gemma", "Gemma", dict(small, head_dim=32)
-    yield "gemma2", "Gemma2", dict(small, head_dim=32, query_pre_attn_scalar=48, sliding_window=64, attn_logit_softcapping=None)
+    yield "gemma2", "Gemma2", dict(small, head_dim=32, query_pre_attn_scalar=32, sliding_window=64, attn_logit_softcapping=None)
 
 
 def random_model(stem, settings, head):

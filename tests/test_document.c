@@ -192,6 +192,25 @@ START_TEST(numbers_read_back_the_same)
 }
 END_TEST
 
+START_TEST(reals_are_told_from_whole_numbers)
+{
+    struct node *list = node_new(NODE_LIST), *copy;
+    char *text;
+
+    node_add_real(list, NULL, 30);
+    node_add_real(list, NULL, -0.5);
+    node_add_real(list, NULL, 1e22);
+    node_add_real(list, NULL, NAN);
+    node_add_number(list, NULL, 30);
+    copy = node_copy(list);
+    text = node_json(copy, 0);
+    ck_assert_str_eq(text, "[30.0,-0.5,1e+22,null,30]");
+    free(text);
+    node_free(copy);
+    node_free(list);
+}
+END_TEST
+
 START_TEST(strings_survive_the_round_trip)
 {
     const char *text = "quote \" back \\ line\n tab\t bell\a é € 😀";
@@ -518,6 +537,7 @@ int main(void) {
     tcase_add_test(cases, depth_has_a_limit);
     tcase_add_test(cases, a_bomb_of_aliases_is_stopped);
     tcase_add_test(cases, numbers_read_back_the_same);
+    tcase_add_test(cases, reals_are_told_from_whole_numbers);
     tcase_add_test(cases, strings_survive_the_round_trip);
     tcase_add_test(cases, trees_are_built_looked_up_and_changed);
     tcase_add_test(cases, whole_numbers_fit_an_int_or_fall_back);
