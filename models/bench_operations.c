@@ -131,13 +131,17 @@ static void adamw(const struct arrays *x) {
                 1);
 }
 
-/* The layouts go where the logits were: on a device that has none, nowhere. */
+/* Room for that layout, if this backend has it. */
+static void *layout(const struct arrays *x, int turned) {
+    if (!x->k->pack_size(FFN, WIDTH, turned)) return NULL;
+    return turned ? x->dlogits : x->logits;
+}
+
 static void adamw_with_layouts(const struct arrays *x) {
     size_t part = x->size / 2;
-    int layouts = x->k->pack_size(FFN, WIDTH, 0) > 0;
 
-    x->k->adamw(x->a, x->b, x->b + part, x->c, layouts ? x->logits : NULL, layouts ? x->dlogits : NULL,
-                (int)(part / WIDTH), WIDTH, 1, 1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1, 1);
+    x->k->adamw(x->a, x->b, x->b + part, x->c, layout(x, 0), layout(x, 1), (int)(part / WIDTH), WIDTH, 1,
+                1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1, 1);
 }
 
 /* bytes: floats that go to or from memory for each token (or each logit, element or key); 0: arithmetic
@@ -185,8 +189,9 @@ static double units_of(const struct arrays *x, int unit) {
         return (double)CHUNK * VOCAB;
     case BY_ELEMENT:
         return (double)x->size;
-    case BY_LAID_OUT: /* four arrays to and fro, and two layouts */
-        return (double)x->size / 2 * (8 + 2 * (double)x->k->operand_bytes / sizeof(float));
+    case BY_LAID_OUT: /* four arrays to and fro, and the layouts */
+        return (double)x->size / 2 *
+               (8 + (!!layout(x, 0) + !!layout(x, 1)) * (double)x->k->operand_bytes / sizeof(float));
     case BY_KEY: /* which the cache holds as operands */
         return (double)SLOTS * LENGTH * (double)x->k->operand_bytes / sizeof(float);
     case BY_SLOT:

@@ -15,6 +15,12 @@ int run_kernels(const struct kernels **out, const struct run *run, struct error 
     return 0;
 }
 
+const struct kernels *plan_kernels(const struct run *run) {
+    const struct kernels *kernels = run->device ? kernels_find(run->device) : NULL;
+
+    return kernels ? kernels : kernels_find("cpu");
+}
+
 /* The model may have room for more tokens than the tokenizer has. */
 static int open_tokenizer(struct tokenizer **out, const char *path, const struct config *config,
                           struct error *err) {

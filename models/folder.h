@@ -9,6 +9,9 @@
 /* The backend of the run's device, with the run's number of threads. */
 int run_kernels(const struct kernels **out, const struct run *run, struct error *err);
 
+/* The backend that a plan is for: the run's, or the CPU's where this machine has not got it. */
+const struct kernels *plan_kernels(const struct run *run);
+
 /* A folder or a .gguf file. tokenizer may be NULL: not wanted. Checks that the two belong together, and that
    the tokenizer knows how conversations are written. */
 int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,

@@ -267,17 +267,18 @@ out:
 
 static int generate_plan(const struct run *run, const struct step *step, struct plan *out,
                          struct error *err) {
+    const struct kernels *kernels = plan_kernels(run);
     struct generate_options o;
     struct config config;
     int known;
 
-    (void)run;
     if (options_read(options, NULL, step->options, step->name, &o, err)) return -1;
     known = folder_config(&config, o.policy, err);
     if (known < 0) return -1;
     if (known) {
         out->parameters = config_parameters(&config) * (o.reference ? 2 : 1);
-        out->bytes = 4 * out->parameters + (double)trunk_bytes(&config, REFERENCE_BUDGET, 0, 0);
+        out->bytes = (o.reference ? 2 : 1) * (double)model_bytes(&config, kernels, 0) +
+                     (double)trunk_bytes(&config, kernels, REFERENCE_BUDGET, 0, 0);
         out->flops =
             (double)o.limit * o.per_prompt * 2 * o.max_new * config_flops(&config, config.context / 2);
     }

@@ -284,8 +284,8 @@ static void draw(struct generator *g, int count) {
     const struct kernels *kernels = g->model->kernels;
     const struct sampling *sampling = &g->options->sampling;
 
-    for (int first = 0; first < count; first += HEAD_CHUNK) {
-        int chunk = least(HEAD_CHUNK, count - first);
+    for (int first = 0; first < count; first += g->trunk->chunk) {
+        int chunk = least(g->trunk->chunk, count - first);
 
         if (g->options->values) head_scores(g->trunk, g->index + first, chunk, g->value + first);
         head_logits(g->trunk, g->index + first, chunk);

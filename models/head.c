@@ -91,11 +91,11 @@ static const int *score_chunk(struct trunk *trunk, const int *position, const in
 
 void head_logprob(struct trunk *trunk, const int *position, const int *target, int count,
                   const struct sampling *sampling, float *logprob, float *entropy, int *best) {
-    for (int first = 0; first < count; first += HEAD_CHUNK) {
+    for (int first = 0; first < count; first += trunk->chunk) {
         struct head_results results = {logprob ? logprob + first : trunk->logprob,
                                        entropy ? entropy + first : NULL, best ? best + first : NULL};
 
-        score_chunk(trunk, position + first, target + first, least(HEAD_CHUNK, count - first), sampling,
+        score_chunk(trunk, position + first, target + first, least(trunk->chunk, count - first), sampling,
                     &results, NULL);
     }
     trunk->model->kernels->sync();
@@ -121,8 +121,8 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
     float temperature = head_temperature(sampling);
     int vocab = trunk->model->config.vocab;
 
-    for (int first = 0; first < count; first += HEAD_CHUNK) {
-        int chunk = least(HEAD_CHUNK, count - first);
+    for (int first = 0; first < count; first += trunk->chunk) {
+        int chunk = least(trunk->chunk, count - first);
         struct head_results results = {logprob ? logprob + first : trunk->logprob,
                                        entropy        ? entropy + first
                                        : with_entropy ? trunk->entropy
@@ -157,8 +157,8 @@ void head_scores(struct trunk *trunk, const int *position, int count, float *out
 }
 
 void head_score(struct trunk *trunk, const int *position, int count, float *out) {
-    for (int first = 0; first < count; first += HEAD_CHUNK)
-        head_scores(trunk, position + first, least(HEAD_CHUNK, count - first),
+    for (int first = 0; first < count; first += trunk->chunk)
+        head_scores(trunk, position + first, least(trunk->chunk, count - first),
                     out + (size_t)first * trunk->model->config.score_heads);
     trunk->model->kernels->sync();
 }
@@ -177,8 +177,8 @@ void head_score_backward(struct trunk *trunk, const int *position, int count, co
     const struct kernels *kernels = trunk->model->kernels;
     const struct tensor *score = trunk->model->score;
 
-    for (int first = 0; first < count; first += HEAD_CHUNK) {
-        int chunk = least(HEAD_CHUNK, count - first);
+    for (int first = 0; first < count; first += trunk->chunk) {
+        int chunk = least(trunk->chunk, count - first);
         const operand *slope =
             send_slope(trunk, dout + (size_t)first * c->score_heads, chunk * c->score_heads);
         const int *at = gather_hidden(trunk, position + first, chunk);

@@ -128,6 +128,22 @@ static size_t layout_bytes(const struct model *model, const struct tensor *tenso
     return (bytes + 63) / 64 * 64;
 }
 
+size_t model_bytes(const struct config *config, const struct kernels *kernels, int training) {
+    struct model *model = model_outline(config, kernels);
+    size_t bytes = 0;
+
+    for (int i = 0; i < model->count; i++) {
+        const struct tensor *tensor = &model->tensors[i];
+
+        bytes += tensor_room(tensor) * sizeof(float) * (training ? 4 : 1) + layout_bytes(model, tensor, 0);
+        if (training) bytes += layout_bytes(model, tensor, 1);
+    }
+    if (training && config->tied) bytes += tensor_size(model->head) * sizeof(float);
+    if (config->rotary) bytes += (size_t)config->context * (size_t)config->head_size * sizeof(float);
+    model_free(model);
+    return bytes;
+}
+
 /* One layout of all weights; what it needs on this backend may be nothing. */
 static int make_layout(struct model *model, void **memory, int turned, struct error *err) {
     size_t bytes = 0;

@@ -59,6 +59,10 @@ int model_clone(struct model **out, const struct model *model, int heads, int ze
                 struct error *err);
 void model_free(struct model *model);
 
+/* The memory plan: of parameters and their layouts; training: of gradients, those of the layouts that they
+ * need and an optimizer's moments too. */
+size_t model_bytes(const struct config *config, const struct kernels *kernels, int training);
+
 /* Makes the layouts that products read, unless they are there and data has not changed since; training: those
  * of gradients too. Every pass of a trunk begins with it. */
 int model_ready(struct model *model, int training, struct error *err);

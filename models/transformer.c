@@ -120,24 +120,28 @@ static void take_selection(struct arena *arena, struct trunk *trunk, const struc
     selection->dattention = keep ? take_operands(arena, trunk, count * heads) : NULL;
 }
 
-static void take_head(struct arena *arena, struct trunk *trunk, const struct config *config) {
-    size_t logits = (size_t)HEAD_CHUNK * larger(config->vocab, config->score_heads);
+/* Of a pass over `count` tokens. */
+static void take_head(struct arena *arena, struct trunk *trunk, const struct config *config, size_t count,
+                      int keep) {
+    size_t chunk = count < HEAD_CHUNK ? larger(count, 1) : HEAD_CHUNK;
+    size_t logits = chunk * larger(config->vocab, config->score_heads);
+    int apart = keep && (narrows(trunk) || config->final_cap > 0);
 
-    trunk->head_x = take_operands(arena, trunk, (size_t)HEAD_CHUNK * config->width);
-    trunk->head_dx = take(arena, (size_t)HEAD_CHUNK * config->width);
+    trunk->chunk = (int)chunk;
+    trunk->head_x = take_operands(arena, trunk, chunk * config->width);
+    trunk->head_dx = keep ? take(arena, chunk * config->width) : NULL;
     trunk->logits = take(arena, logits);
-    trunk->norm = take(arena, (size_t)HEAD_CHUNK * 4);
-    trunk->dlogits =
-        narrows(trunk) || config->final_cap > 0 ? take_operands(arena, trunk, logits) : trunk->logits;
-    trunk->room = (struct head_room){.position = take_ints(arena, HEAD_CHUNK),
-                                     .target = take_ints(arena, HEAD_CHUNK),
-                                     .best = take_ints(arena, HEAD_CHUNK),
-                                     .token = take_ints(arena, HEAD_CHUNK),
-                                     .logprob = take(arena, HEAD_CHUNK),
-                                     .entropy = take(arena, HEAD_CHUNK),
-                                     .slope = take(arena, HEAD_CHUNK),
-                                     .entropy_slope = take(arena, HEAD_CHUNK),
-                                     .uniform = take(arena, HEAD_CHUNK)};
+    trunk->norm = take(arena, chunk * 4);
+    trunk->dlogits = apart ? take_operands(arena, trunk, logits) : trunk->logits;
+    trunk->room = (struct head_room){.position = take_ints(arena, chunk),
+                                     .target = take_ints(arena, chunk),
+                                     .best = take_ints(arena, chunk),
+                                     .token = take_ints(arena, chunk),
+                                     .logprob = take(arena, chunk),
+                                     .entropy = take(arena, chunk),
+                                     .slope = take(arena, chunk),
+                                     .entropy_slope = take(arena, chunk),
+                                     .uniform = take(arena, chunk)};
 }
 
 /* Places every array of a pass over `count` tokens in the arena. */
@@ -155,7 +159,7 @@ static void take_all(struct arena *arena, struct trunk *trunk, const struct conf
     trunk->rstd = take(arena, count);
     if (keep) take_gradients(arena, trunk, config, count);
     take_selection(arena, trunk, config, count, keep);
-    take_head(arena, trunk, config);
+    take_head(arena, trunk, config, count, keep);
 }
 
 int trunk_create(struct trunk **out, struct model *model, int recompute, struct error *err) {
@@ -183,9 +187,10 @@ void trunk_use(struct trunk *trunk, struct model *model) {
     trunk->layers = xrealloc(trunk->layers, (size_t)model->config.layers, sizeof *trunk->layers);
 }
 
-size_t trunk_bytes(const struct config *config, int tokens, int training, int recompute) {
+size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
+                   int recompute) {
     struct trunk trunk = {.recompute = recompute,
-                          .operand_bytes = sizeof(float),
+                          .operand_bytes = kernels->operand_bytes,
                           .selection = {.count = tokens},
                           .layers = xcalloc((size_t)config->layers, sizeof *trunk.layers)};
     struct arena arena = {0};

@@ -23,8 +23,9 @@ void trunk_free(struct trunk *trunk);
 /* Another model of the same kernels takes the trunk's memory over: models that are read in turn need it once.
  */
 void trunk_use(struct trunk *trunk, struct model *model);
-size_t trunk_bytes(const struct config *config, int tokens, int training,
-                   int recompute); /* the memory plan */
+/* The memory plan of a pass over so many tokens. */
+size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
+                   int recompute);
 
 /* The hidden states that the head functions below read. keep: activations stay for trunk_backward(). */
 int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err);

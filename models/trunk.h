@@ -4,7 +4,7 @@
 
 #include "models/transformer.h"
 
-#define HEAD_CHUNK 256 /* positions whose logits exist at a time */
+#define HEAD_CHUNK 512 /* positions whose logits exist at a time, at most */
 
 /* What one layer leaves for its backward; T = tokens. */
 struct activations {
@@ -47,7 +47,7 @@ struct selection {
     operand *attention, *dattention; /* the last layer's: [count][…]; its gradient, of all tokens */
 };
 
-/* Room for a chunk's arrays on the way from or to the host, [HEAD_CHUNK]. */
+/* Room for a chunk's arrays on the way from or to the host, [trunk->chunk]. */
 struct head_room {
     int *position, *target, *best, *token;
     float *logprob, *entropy, *slope, *entropy_slope, *uniform;
@@ -74,8 +74,10 @@ struct trunk {
     operand *rounded;    /* dx, where operands are no floats */
     operand *wide;       /* gradients of qkv and up */
     void *narrow;        /* of attention, an operand, and of a gated layer's act, float */
-    float *dnorm, *dafter;     /* dafter: of attended and fed */
-    operand *head_x, *dlogits; /* [HEAD_CHUNK][…] */
+    float *dnorm, *dafter; /* dafter: of attended and fed */
+    int chunk;             /* positions whose logits there is room for: HEAD_CHUNK, or fewer tokens */
+    operand *head_x,
+        *dlogits; /* [chunk][…]; dlogits, if that has a place of its own: of a pass that is kept */
     float *head_dx, *logits;
     float *norm; /* of logprob() */
     struct head_room room;
@@ -93,12 +95,12 @@ struct pass {
 };
 int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err);
 
-/* Logits of count <= HEAD_CHUNK hidden states, and what sampling leaves of them; keep: targets, where
+/* Logits of count <= trunk->chunk hidden states, and what sampling leaves of them; keep: targets, where
    operations read them, or NULL. */
 void head_logits(struct trunk *trunk, const int *position, int count);
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling);
 float head_temperature(const struct sampling *sampling);
-/* Queues the score head at count <= HEAD_CHUNK hidden states: out[count][score_heads] on the host, there
+/* Queues the score head at count <= trunk->chunk hidden states: out[count][score_heads] on the host, there
    after sync(). Its room is the logits'. */
 void head_scores(struct trunk *trunk, const int *position, int count, float *out);
 

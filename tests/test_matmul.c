@@ -122,26 +122,19 @@ START_TEST(packed_weights_give_the_same_bits)
         struct problem p = problem_of(sizes[s]);
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         size_t count = (size_t)rows * outs;
-        void *packed = k->alloc(k->pack_size(outs, ins, 0)), *turned = k->alloc(k->pack_size(outs, ins, 1));
+        void *packed = k->alloc(k->pack_size(outs, ins, 0));
         float *out = noise(count, 5), *other = noise(count, 5);
-        float *dx = poison((size_t)rows * ins), *dx_other = poison((size_t)rows * ins);
 
+        ck_assert_uint_eq(k->pack_size(outs, ins, 1), 0); /* gradients read floats as they are */
         k->pack(packed, p.w, outs, ins, 0);
-        k->pack(turned, p.w, outs, ins, 1);
         for (int add = 0; add < 2; add++) {
             k->matmul(out, p.x, p.w, NULL, p.bias, add ? out : NULL, rows, outs, ins);
             k->matmul(other, p.x, NULL, packed, p.bias, add ? other : NULL, rows, outs, ins);
             ck_assert(same_bits(out, other, count));
         }
-        k->matmul_dx(dx, p.dy, p.w, NULL, rows, outs, ins);
-        k->matmul_dx(dx_other, p.dy, NULL, turned, rows, outs, ins);
-        ck_assert(same_bits(dx, dx_other, (size_t)rows * ins));
         k->free(packed);
-        k->free(turned);
         free(out);
         free(other);
-        free(dx);
-        free(dx_other);
         problem_free(&p);
     }
 }

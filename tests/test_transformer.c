@@ -673,13 +673,65 @@ END_TEST
 
 START_TEST(the_memory_plan_orders_scoring_recomputing_and_keeping)
 {
+    const struct kernels *k = kernels_find("cpu");
     struct config config = odd_config(0);
-    size_t scoring = trunk_bytes(&config, 1024, 0, 0), recomputing = trunk_bytes(&config, 1024, 1, 1);
-    size_t keeping = trunk_bytes(&config, 1024, 1, 0);
+    size_t scoring = trunk_bytes(&config, k, 1024, 0, 0), recomputing = trunk_bytes(&config, k, 1024, 1, 1);
+    size_t keeping = trunk_bytes(&config, k, 1024, 1, 0);
 
     ck_assert_uint_lt(scoring, recomputing);
     ck_assert_uint_lt(recomputing, keeping);
     ck_assert_uint_ge(scoring, 1024 * sizeof(float) * (48 * 4 + 144 + 48 + 200));
+}
+END_TEST
+
+START_TEST(the_memory_plan_counts_operands_and_layouts_at_their_size)
+{
+    const struct kernels *wide = kernels_find("cpu"), *narrow = kernels_find("cpu-bf16");
+    struct config config = odd_config(0);
+    double parameters = config_parameters(&config);
+
+    ck_assert_uint_gt(trunk_bytes(&config, wide, 1024, 0, 0), trunk_bytes(&config, narrow, 1024, 0, 0));
+    ck_assert_uint_gt(model_bytes(&config, wide, 0), model_bytes(&config, narrow, 0));
+    ck_assert_double_ge((double)model_bytes(&config, narrow, 0), 4 * parameters);
+    ck_assert_double_ge((double)model_bytes(&config, narrow, 1), 16 * parameters);
+}
+END_TEST
+
+/* Where the memory that a backend hands out is counted. */
+static size_t handed_out;
+static const struct kernels *counted;
+
+static void *count_alloc(size_t bytes) {
+    handed_out += bytes;
+    return counted->alloc(bytes);
+}
+
+START_TEST(a_training_step_takes_the_memory_that_the_plan_says)
+{
+    struct kernels kernels = *(counted = kernels_find(_i ? "cpu-bf16" : "cpu"));
+    struct config config = odd_config(0);
+    int tokens[] = {5, 6, 7, 8, 9};
+    struct batch batch = {0};
+    struct optimizer optimizer;
+    struct model *model;
+    struct trunk *trunk;
+    size_t plan = model_bytes(&config, counted, 1) + trunk_bytes(&config, counted, 40, 1, 0);
+
+    kernels.alloc = count_alloc;
+    handed_out = 0;
+    ck_assert_int_eq(model_create(&model, &config, &kernels, &err), 0);
+    model_init(model, 1);
+    ck_assert_int_eq(model_train(model, &err), 0);
+    ck_assert_int_eq(optimizer_create(&optimizer, model, &err), 0);
+    ck_assert_int_eq(trunk_create(&trunk, model, 0, &err), 0);
+    for (int i = 0; i < 8; i++) batch_add(&batch, tokens, 5);
+    ck_assert_int_eq(trunk_forward(trunk, &batch, 1, &err), 0);
+    ck_assert_uint_ge(handed_out, plan * 9 / 10);
+    ck_assert_uint_le(handed_out, plan * 9 / 8 + 1024);
+    batch_free(&batch);
+    trunk_free(trunk);
+    optimizer_free(&optimizer, model);
+    model_free(model);
 }
 END_TEST
 
@@ -706,6 +758,8 @@ int main(void) {
     tcase_add_test(itself, what_does_not_fit_is_an_error);
     tcase_add_test(itself, batches_hold_rows_end_to_end);
     tcase_add_test(itself, the_memory_plan_orders_scoring_recomputing_and_keeping);
+    tcase_add_test(itself, the_memory_plan_counts_operands_and_layouts_at_their_size);
+    tcase_add_loop_test(itself, a_training_step_takes_the_memory_that_the_plan_says, 0, 2);
     suite_add_tcase(suite, pytorch);
     suite_add_tcase(suite, itself);
     srunner_run_all(runner, CK_NORMAL);

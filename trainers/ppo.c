@@ -365,12 +365,12 @@ static double passes(const struct ppo_options *o) {
 }
 
 static int ppo_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
+    const struct kernels *kernels = plan_kernels(run);
     struct ppo_options o;
     struct config config;
     double parameters, tokens;
     int known;
 
-    (void)run;
     if (ppo_options_read(step->options, step->name, &o, err)) return -1;
     known = folder_config(&config, o.policy, err);
     if (known < 0) return -1;
@@ -381,9 +381,10 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     parameters = config_parameters(&config);
     tokens = (double)o.episodes * (2 * o.max_new < config.context ? 2 * o.max_new : config.context);
     out->parameters = parameters * (pupils(&o) + 1 + uses_reference(&o));
-    out->bytes = 4 * parameters * (pupils(&o) * 4 + 1 + uses_reference(&o)) +
-                 pupils(&o) * (double)trunk_bytes(&config, o.micro_tokens, 1, o.recompute) +
-                 2.0 * (double)trunk_bytes(&config, o.micro_tokens, 0, 0);
+    out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1) +
+                 (1 + uses_reference(&o)) * (double)model_bytes(&config, kernels, 0) +
+                 pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute) +
+                 2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0);
     out->flops = o.iterations * passes(&o) * tokens * config_flops(&config, config.context / 2);
     return 0;
 }

@@ -130,12 +130,12 @@ out:
 
 static int reward_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct fitting_options options;
+    const struct kernels *kernels = plan_kernels(run);
     const struct reward *reward;
     struct config config;
     void *settings = NULL;
     int known, status = -1;
 
-    (void)run;
     if (options_read(fitting_options, NULL, step->options, step->name, &options, err)) return -1;
     if (find(&reward, options.name, err)) return -1;
     if (read_settings(&settings, reward, options.settings, step->name, err)) goto out;
@@ -143,8 +143,8 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     if (known < 0) goto out;
     if (known) {
         out->parameters = 2 * config_parameters(&config);
-        out->bytes = 20 * config_parameters(&config) +
-                     (double)trunk_bytes(&config, options.fit.micro_tokens, 1, options.recompute);
+        out->bytes = (double)model_bytes(&config, kernels, 1) + (double)model_bytes(&config, kernels, 0) +
+                     (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute);
     }
     snprintf(out->note, sizeof out->note, "%s",
              known ? reward->summary : "sizes are known once the base is there");

@@ -269,10 +269,10 @@ out:
 
 static int sft_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct sft_options options;
+    const struct kernels *kernels = plan_kernels(run);
     struct config config;
     int known = 0;
 
-    (void)run;
     if (options_read(sft_options, NULL, step->options, step->name, &options, err)) return -1;
     if (options.base) known = folder_config(&config, options.base, err);
     if (known < 0) return -1;
@@ -282,8 +282,8 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
         return 0;
     }
     out->parameters = config_parameters(&config);
-    out->bytes =
-        16 * out->parameters + (double)trunk_bytes(&config, options.fit.micro_tokens, 1, options.recompute);
+    out->bytes = (double)model_bytes(&config, kernels, 1) +
+                 (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute);
     if (options.fit.steps && options.fit.batch_tokens)
         out->flops =
             3.0 * options.fit.steps * options.fit.batch_tokens * config_flops(&config, config.context);

@@ -432,8 +432,11 @@ void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned) {
     }
 }
 
+/* Floats are in the order that products of dy read already: copying them costs less than a layout's memory.
+ */
 size_t CPU(pack_size)(int outs, int ins, int turned) {
-    return sizeof(float) * (turned ? CPU(gemm_pack_size)(ins, outs) : CPU(gemm_pack_size)(outs, ins));
+    if (turned) return PAIR == 1 ? 0 : sizeof(float) * CPU(gemm_pack_size)(ins, outs);
+    return sizeof(float) * CPU(gemm_pack_size)(outs, ins);
 }
 
 /* dbias[o] += dy[r][o], r ascending, for the columns from … to. */
