@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,15 +31,12 @@ int companion_open(struct companion *companion, const struct child *child, struc
 }
 
 /* 1: it has ended, and was reaped. */
-static int reaped(struct companion *companion, int *status, int options) {
-    struct rusage usage = {0};
+static int reaped(const struct companion *companion, int *status, int options) {
     pid_t got;
 
-    do got = wait4(companion->pid, status, options, &usage);
+    do got = waitpid(companion->pid, status, options);
     while (got < 0 && errno == EINTR);
-    if (got == 0) return 0;
-    companion->peak_bytes = 1024.0 * (double)usage.ru_maxrss;
-    return 1;
+    return got != 0;
 }
 
 /* Its exit status; it is killed if it does not end by itself. */

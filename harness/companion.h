@@ -11,7 +11,6 @@ struct companion {
     int socket;
     const char *name;    /* of the program, for errors */
     struct text pending; /* bytes of an answer that has not ended */
-    double peak_bytes;   /* of its resident memory, once closed */
 };
 
 /* Starts the child; its `in` and `out` are the companion's, the rest is as child_run() takes it. */

@@ -24,5 +24,7 @@ int is_device(const struct kernels *kernels);
 double probe_peak(const struct kernels *kernels, const struct stopwatch *watch, int rounds);
 /* Bytes a second that all threads together read from memory, once through so many bytes; 0 without memory. */
 double probe_bandwidth(const struct stopwatch *watch, size_t bytes);
+/* Bytes of memory that this program has had at most at a time; 0 if unknown. */
+double peak_memory(void);
 
 #endif

@@ -64,13 +64,14 @@ out:
     return -1;
 }
 
-static int close_work(struct server *server, const char *key, struct error *err) {
+static int close_work(struct server *server, const char *key, struct node *told, struct error *err) {
     struct opened *one = find(server, key, err), **at = &server->first;
 
     if (!one) return -1;
     while (*at != one) at = &(*at)->next;
     *at = one->next;
     discard(one);
+    node_add_number(told, "peak_bytes", peak_memory());
     return 0;
 }
 
@@ -93,7 +94,7 @@ static int obey(struct server *server, const struct node *ask, struct node *told
         return 0;
     }
     if (!strcmp(what, "open")) return open_work(server, ask, told, err);
-    if (!strcmp(what, "close")) return close_work(server, key, err);
+    if (!strcmp(what, "close")) return close_work(server, key, told, err);
     if (strcmp(what, "turn")) return fail(err, "cannot do \"%s\": it is hello, open, turn or close", what);
     one = find(server, key, err);
     return one ? one->work->turn(one->state, node_int(ask, "repeats", 1), told, err) : -1;

@@ -82,7 +82,7 @@ static const struct axis axes[] = {
 struct runner {
     const struct point *point;
     struct companion companion;
-    double seconds[ROUNDS_MOST];
+    double seconds[ROUNDS_MOST], peak_bytes;
     int count, repeats;
 };
 
@@ -157,7 +157,18 @@ static void add_point(struct node *list, const struct runner *runner, const stru
     node_add_number(point, "seconds", rate.median);
     node_add_number(point, "low", rate.low);
     node_add_number(point, "high", rate.high);
-    node_add_number(point, "peak_bytes", runner->companion.peak_bytes);
+    node_add_number(point, "peak_bytes", runner->peak_bytes);
+}
+
+static int close_runner(struct runner *runner, struct error *err) {
+    struct node *close = bench_request("close", "0");
+    struct node *told = bench_ask(&runner->companion, close, TURN_SECONDS, err);
+
+    node_free(close);
+    if (!told) return -1;
+    runner->peak_bytes = node_number(told, "peak_bytes", NAN);
+    node_free(told);
+    return 0;
 }
 
 /* All of an axis's points take turns. */
@@ -173,6 +184,8 @@ static int run_axis(const struct growth *growth, const struct axis *axis, struct
     for (int round = 0; round < growth->options->rounds; round++)
         for (int i = 0; i < count; i++)
             if (take_turn(&runners[i], axis, &runners[i].seconds[runners[i].count++], err)) goto out;
+    for (int i = 0; i < count; i++)
+        if (close_runner(&runners[i], err)) goto out;
     status = 0;
 out:
     for (int i = 0; i < POINTS_MOST; i++) companion_close(&runners[i].companion);

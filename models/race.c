@@ -248,27 +248,41 @@ static int takes_part(const struct race *race, const struct heat *heat, int cont
     return (heat->who >> contender & 1) && (!compiled || race->options->compile);
 }
 
-/* A process for each, which does the work once or twice and ends; its peak memory. */
+/* The peak memory of a process that opens this and nothing else; NAN with err set. */
+static double memory_of(const struct race *race, enum race_peer peer, const struct node *open,
+                        struct error *err) {
+    struct node *close = bench_request("close", "0"), *opened = NULL, *closed = NULL;
+    struct companion companion = {0};
+    double bytes;
+
+    if (!start(race, peer, &companion, err)) opened = bench_ask(&companion, open, OPEN_SECONDS, err);
+    if (opened) closed = bench_ask(&companion, close, TURN_SECONDS, err);
+    bytes = node_number(closed, "peak_bytes", NAN);
+    companion_close(&companion);
+    node_free(opened);
+    node_free(closed);
+    node_free(close);
+    return bytes;
+}
+
+/* A process for each, which does the work once or twice and ends. */
 static void measure_memory(struct race *race, const struct heat *heat, struct node *list) {
     for (int c = 0; c < CONTENDERS; c++) {
         struct entry entry = {.contender = c, .key = "0"};
-        struct companion companion = {0};
-        struct node *open, *told = NULL;
         struct error err = {0};
+        struct node *open;
+        double bytes;
 
         if (!takes_part(race, heat, c)) continue;
         entry.node = node_add(list, NULL, NODE_MAP);
         node_add_text(entry.node, "name", contenders[c].name);
         open = opening(race, heat, &entry);
-        if (!start(race, contenders[c].peer, &companion, &err))
-            told = bench_ask(&companion, open, OPEN_SECONDS, &err);
-        companion_close(&companion);
-        if (told)
-            node_add_number(entry.node, "peak_bytes", companion.peak_bytes);
+        bytes = memory_of(race, contenders[c].peer, open, &err);
+        if (isfinite(bytes))
+            node_add_number(entry.node, "peak_bytes", bytes);
         else
             lose(&entry, err.message);
         node_free(open);
-        node_free(told);
     }
 }
 

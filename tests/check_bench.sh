@@ -12,6 +12,7 @@ while read -r line; do
     *,*open*) echo '{"loss": 9.25}' ;;
     pytorch-as-installed,*turn*) exit 3 ;;
     *,*turn*) echo '{"seconds": 1000, "tokens": 2000}' ;;
+    *,*close*) echo '{"peak_bytes": 3e9}' ;;
     *) echo '{}' ;;
     esac
 done
@@ -50,6 +51,7 @@ says out "cannot bench 'compute'"
 runs 0 bench growth --only threads --rounds 1 --folder weights --out growth.json
 grep -qE '^\| threads \| 1 threads \| 1\.0 \| 1\.00 \| 1\.00 ' out || complain "no table of growth in"$'\n'"$(cat out)"
 says growth.json '"unit": "threads"'
+grep -qE '"peak_bytes": [1-9][0-9]{7}' growth.json || complain "no memory in"$'\n'"$(cat growth.json)"
 runs 2 bench growth --only age
 says out 'nothing that grows has "age" in its name'
 
