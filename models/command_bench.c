@@ -12,6 +12,7 @@
 #include "models/bench.h"
 #include "models/bench_operations.h"
 #include "models/bench_serve.h"
+#include "models/bench_tokenize.h"
 #include "models/growth.h"
 #include "models/race.h"
 #include "models/training.h"
@@ -368,7 +369,8 @@ static int bench_parts(struct bench *bench, const char *what, struct error *err)
     if (!all && strcmp(what, "matmul") && strcmp(what, "decode") && strcmp(what, "train") &&
         strcmp(what, "gpt2") && strcmp(what, "operations"))
         return fail(err,
-                    "cannot bench '%s': it is matmul, decode, train, gpt2, operations, all, compare or serve",
+                    "cannot bench '%s': it is matmul, decode, train, gpt2, operations, all, tokenize, "
+                    "compare, growth or serve",
                     what);
     if ((all || !strcmp(what, "matmul")) && bench_matmul(bench, err)) return -1;
     if ((all || !strcmp(what, "decode")) && bench_decode(bench, err)) return -1;
@@ -485,6 +487,15 @@ static int measure_kernels(const struct arguments *arguments, const char *what, 
     return status;
 }
 
+static int tokenize(const struct arguments *arguments, const struct stopwatch *watch, struct error *err) {
+    struct tokenize_options options = {.text = argument_value(arguments, "text", NULL),
+                                       .tokenizer = argument_value(arguments, "tokenizer", NULL),
+                                       .json = argument_given(arguments, "json")};
+
+    if (argument_int(arguments, "rounds", 5, 1, ROUNDS_MOST, &options.rounds, err)) return -1;
+    return bench_tokenize(&options, watch, arguments->out, err);
+}
+
 static int run(const struct arguments *arguments, struct error *err) {
     const char *what = arguments->count ? arguments->words[0] : "all";
     struct stopwatch watch = {.cpu_time = argument_given(arguments, "cpu-time")};
@@ -492,6 +503,7 @@ static int run(const struct arguments *arguments, struct error *err) {
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &watch.threads, err))
         return -1;
     if (!strcmp(what, "compare")) return compare(arguments, &watch, err);
+    if (!strcmp(what, "tokenize")) return tokenize(arguments, &watch, err);
     if (!strcmp(what, "growth")) return grow(arguments, &watch, err);
     if (strcmp(what, "serve")) return measure_kernels(arguments, what, &watch, err);
     bench_serve(stdin, arguments->out, &watch);
@@ -507,6 +519,9 @@ static const struct flag flags[] = {
      "cpu-avx2-bf16, cpu-portable-bf16; cuda, cuda-bf16 (default: cpu)"},
     {"cpu-time", 0, NULL, "time by processor seconds, for a machine that others use too"},
     {"json", 0, NULL, "print everything measured as JSON"},
+    {"text", 0, "FILE", "tokenize: the text"},
+    {"tokenizer", 0, "PATH",
+     "tokenize: a checkpoint's folder or .gguf file (default: learns 8192 tokens from the text)"},
     {"python", 0, "FILE", "compare: the interpreter that has the other programs (default: python3)"},
     {"only", 0, "TEXT", "compare, growth: only work, or what grows, whose name has this in it"},
     {"compile", 0, NULL, "compare: race PyTorch's compiler too, which takes some minutes to compile"},
@@ -520,7 +535,7 @@ static const struct flag flags[] = {
 const struct command command_bench = {
     .name = "bench",
     .summary = "measure this machine, and race other programs on it",
-    .usage = "[matmul|decode|train|gpt2|operations|all|compare|growth|serve]",
+    .usage = "[matmul|decode|train|gpt2|operations|all|compare|growth|tokenize|serve]",
     .description =
         "Measures the kernels' speed and compares it with the machine's peak, which is probed in the same "
         "run "
@@ -534,6 +549,7 @@ const struct command command_bench = {
         "rows of 1024; operations, every other operation beside its floor, which is its bytes at the "
         "bandwidth or "
         "its arithmetic at the peak that the same run measured, whichever takes longer.\n\n"
+        "tokenize: encodes and decodes a text on one thread.\n\n"
         "compare: a race in turns against PyTorch and llama.cpp, which the interpreter named by --python "
         "must have "
         "(pip install torch llama-cpp-python gguf numpy; what is missing is said, and the others run): "

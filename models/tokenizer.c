@@ -254,9 +254,9 @@ static void strip(struct decoding *decoding, struct span *bytes) {
 /* What an id adds to the text; empty for special tokens and ids that do not exist. */
 static struct span bytes_of(struct decoding *decoding, int id) {
     const struct tokenizer *tokenizer = decoding->tokenizer;
-    struct span bytes = {0};
+    struct span bytes = {"", 0};
 
-    if (id < 0 || id >= tokenizer->vocab || tokenizer->special[id]) return bytes;
+    if (id < 0 || id >= tokenizer->vocab || !tokenizer->names[id] || tokenizer->special[id]) return bytes;
     bytes = tokenizer->decoded[id];
     strip(decoding, &bytes);
     return bytes;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The race of `pyrite bench compare` with other programs that answer as tools/peers.py does, or do not.
+source=$(realpath "$(dirname "$0")/..")
 . "$(dirname "$0")/program.sh"
 
 cat >peer <<'END'
@@ -54,6 +55,16 @@ says growth.json '"unit": "threads"'
 grep -qE '"peak_bytes": [1-9][0-9]{7}' growth.json || complain "no memory in"$'\n'"$(cat growth.json)"
 runs 2 bench growth --only age
 says out 'nothing that grows has "age" in its name'
+
+# Text to tokens and back, with a tokenizer that is learned from it and with one that is there.
+runs 0 bench tokenize --cpu-time --rounds 1 --text "$source/README.md"
+grep -qE '^encode +[0-9]+\.[0-9]' out || complain "no speed in"$'\n'"$(cat out)"
+runs 0 bench tokenize --cpu-time --rounds 1 --json --text "$source/README.md" --tokenizer "$source/bases/safety"
+says out "\"bytes\": $(wc -c <"$source/README.md")"
+runs 2 bench tokenize
+says out "--text FILE"
+runs 2 bench tokenize --text no-such-file
+says out "no-such-file"
 
 # What serve answers to requests that make no sense.
 printf '%s\n' '{"do": "hello"}' '{"do": "jump"}' 'no JSON' '{"do": "turn", "key": "x"}' \

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "harness/file.h"
+#include "models/chat.h"
 #include "models/gguf_config.h"
+#include "models/gguf_tokenizer.h"
 #include "models/model_file.h"
 #include "models/tokenizer.h"
 
@@ -63,6 +65,48 @@ static void fuzz_safetensors(const uint8_t *bytes, size_t length) {
     safetensors_close(&file);
 }
 
+/* Streamed, the ids give the same bytes as at once. */
+static void decode_twice(const struct tokenizer *tokenizer, const struct tokens *ids) {
+    struct decoding decoding = {.tokenizer = tokenizer};
+    struct text streamed = {0};
+    size_t size;
+    char *back = tokenizer_decode(tokenizer, ids->ids, ids->count, &size);
+
+    for (int i = 0; i < ids->count; i++) decoding_add(&decoding, ids->ids[i], &streamed);
+    decoding_end(&decoding, &streamed);
+    REQUIRE(streamed.length == size && (size == 0 || memcmp(streamed.data, back, size) == 0));
+    free(streamed.data);
+    free(back);
+}
+
+static void encode_back(const struct tokenizer *tokenizer, const uint8_t *bytes, size_t length) {
+    const struct stretch plain = {length / 4, length / 2};
+    struct tokens ids = {0}, ends = {0};
+
+    tokenizer_encode(tokenizer, (const char *)bytes, length, &ids);
+    for (int i = 0; i < ids.count; i++) REQUIRE(ids.ids[i] >= 0 && ids.ids[i] < tokenizer_vocab(tokenizer));
+    decode_twice(tokenizer, &ids);
+    ids.count = 0;
+    tokenizer_encode_mixed(tokenizer, (const char *)bytes, length, &plain, 1, &ids, &ends);
+    REQUIRE(ids.count == ends.count);
+    for (int i = 0; i < ends.count; i++) REQUIRE(ends.ids[i] >= 0 && (size_t)ends.ids[i] <= length);
+    decode_twice(tokenizer, &ids);
+    tokenizer_encode_framed(tokenizer, (const char *)bytes, length, &ids);
+    free(ids.ids);
+    free(ends.ids);
+}
+
+static void read_tokenizer(const struct node *metadata, const uint8_t *bytes, size_t length) {
+    struct tokenizer *tokenizer;
+    struct error err;
+
+    if (gguf_tokenizer_read(&tokenizer, metadata, &err) == 0)
+        encode_back(tokenizer, bytes, length);
+    else
+        REQUIRE(strlen(err.message) > 0);
+    tokenizer_free(tokenizer);
+}
+
 static void fuzz_gguf(const uint8_t *bytes, size_t length) {
     struct weights weights = {0};
     struct error err;
@@ -73,21 +117,8 @@ static void fuzz_gguf(const uint8_t *bytes, size_t length) {
     }
     read_tensors(weights.gguf.items, weights.gguf.count, bytes, length);
     read_model("fuzz", &weights, weights.gguf.items, weights.gguf.count);
+    read_tokenizer(weights.gguf.metadata, bytes, length);
     gguf_close(&weights.gguf);
-}
-
-static void encode_back(const struct tokenizer *tokenizer, const uint8_t *bytes, size_t length) {
-    struct tokens ids = {0};
-    size_t size;
-    char *back;
-
-    tokenizer_encode(tokenizer, (const char *)bytes, length, &ids);
-    back = tokenizer_decode(tokenizer, ids.ids, ids.count, &size);
-    for (int i = 0; i < ids.count; i++) REQUIRE(ids.ids[i] >= 0 && ids.ids[i] < tokenizer_vocab(tokenizer));
-    free(back);
-    ids.count = 0;
-    tokenizer_encode_added(tokenizer, (const char *)bytes, length, &ids);
-    free(ids.ids);
 }
 
 static void write_bytes(const char *path, const uint8_t *bytes, size_t length) {
@@ -164,6 +195,26 @@ static void fuzz_tokenizer(const uint8_t *bytes, size_t length) {
     unlink(path);
 }
 
+/* A chat template, or with a line "format:" a description of one; rendered with itself as content. */
+static void fuzz_chat(const uint8_t *bytes, size_t length) {
+    char *text = xstrndup((const char *)bytes, length);
+    const struct turn turns[] = {{"user", text}, {"assistant", text}, {"user", "x"}};
+    struct node *description = NULL;
+    struct rendering rendering = {0};
+    struct chat chat = {0};
+    struct error err;
+    int status;
+
+    if (strstr(text, "format:")) description = document_parse_yaml(text, strlen(text), "fuzz", &err);
+    status = description ? chat_described(&chat, description, &err) : chat_recognize(&chat, text, &err);
+    if (status == 0 && chat_render(&chat, turns, 3, CHAT_ASK, &rendering, &err) == 0)
+        REQUIRE(rendering.learned[1].begin <= rendering.learned[1].end &&
+                rendering.learned[1].end <= rendering.text.length);
+    rendering_free(&rendering);
+    chat_free(&chat);
+    free(text);
+}
+
 static void fuzz_config(const uint8_t *bytes, size_t length) {
     const char *path = write_input(bytes, length);
     struct config config;
@@ -193,6 +244,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         break;
     case 't':
         fuzz_tokenizer(bytes + 1, length - 1);
+        break;
+    case 'h':
+        fuzz_chat(bytes + 1, length - 1);
         break;
     case 'c':
         fuzz_config(bytes + 1, length - 1);
