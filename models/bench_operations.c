@@ -85,11 +85,12 @@ static void swiglu_backward(const struct arrays *x) {
 }
 
 static void attention(const struct arrays *x) {
-    x->k->attention(x->a, x->tokenwise, x->b, x->start, x->rows, HEADS, HEADS, SIZE);
+    x->k->attention(x->a, x->tokenwise, x->b, x->start, x->rows, HEADS, HEADS, SIZE, 0.125f, 0);
 }
 
 static void attention_backward(const struct arrays *x) {
-    x->k->attention_backward(x->c, x->a, x->b, x->a, x->tokenwise, x->start, x->rows, HEADS, HEADS, SIZE);
+    x->k->attention_backward(x->c, x->a, x->b, x->a, x->tokenwise, x->start, x->rows, HEADS, HEADS, SIZE,
+                             0.125f, 0);
 }
 
 static void cache_write(const struct arrays *x) {
@@ -97,7 +98,8 @@ static void cache_write(const struct arrays *x) {
 }
 
 static void attention_decode(const struct arrays *x) {
-    x->k->attention_decode(x->a, x->b, x->cache, x->slot, x->last, SLOTS, LENGTH, HEADS, HEADS, SIZE);
+    x->k->attention_decode(x->a, x->b, x->cache, x->slot, x->last, SLOTS, LENGTH, HEADS, HEADS, SIZE, 0.125f,
+                           0);
 }
 
 static void logprob(const struct arrays *x) {

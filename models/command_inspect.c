@@ -85,9 +85,6 @@ static void print_model(const char *path, const struct weights *weights, FILE *o
     print_layers(&config, out);
     print_attention(&config, out);
     print_head(&config, out);
-    if (config_runs(&config, &err) == 0) return;
-    line(out, "");
-    fprintf(out, "not usable: %s\n", err.message);
 }
 
 /* Whether there is a tokenizer at all, sound or not. */

@@ -31,17 +31,6 @@ int config_family(struct config *config, const char *family, struct error *err) 
     return 0;
 }
 
-int config_runs(const struct config *c, struct error *err) {
-    const char *lacking = NULL;
-
-    if (c->attention_cap != 0) lacking = "capped attention";
-    if (c->query_scalar != 0 && c->query_scalar != (float)c->head_size)
-        lacking = "queries that are not scaled by their heads' size";
-    if (!lacking) return 0;
-    return fail(err, "a model of the family %s has %s, which this program's transformer has not",
-                names[c->family], lacking);
-}
-
 static int check_size(const char *name, int value, int low, int high, struct error *err) {
     if (value >= low && value <= high) return 0;
     return fail(err, "the model's %s is %d: expected %d to %d", name, value, low, high);

@@ -42,8 +42,6 @@ int config_family(struct config *config, const char *family, struct error *err);
 const char *config_family_name(enum family family);
 /* Checks that sizes fit together; the sentence says which do not. */
 int config_check(const struct config *config, struct error *err);
-/* Whether the transformer has all that the model needs; the sentence names what it lacks. */
-int config_runs(const struct config *config, struct error *err);
 /* Hugging Face's config.json of the families above, of both generations of its fields ("score_heads" as
  * "num_labels" of a …ForSequenceClassification). A setting that is not supported is refused by name. */
 int config_read(struct config *config, const char *path, struct error *err);

@@ -221,7 +221,7 @@ int model_allocate(struct model *model, struct error *err) {
 int model_create(struct model **out, const struct config *config, const struct kernels *kernels,
                  struct error *err) {
     *out = NULL;
-    if (config_check(config, err) || config_runs(config, err)) return -1;
+    if (config_check(config, err)) return -1;
     *out = model_outline(config, kernels);
     if (model_allocate(*out, err) == 0) return 0;
     model_free(*out);

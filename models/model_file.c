@@ -47,7 +47,6 @@ int model_read(struct model **out, const char *path, const struct weights *weigh
 
     *out = NULL;
     if (model_describe(&config, path, weights, err)) return -1;
-    if (config_runs(&config, err)) return fail_within(err, "%s", path);
     if (init_head && !config.score_heads) config.score_heads = 1;
     *out = model_outline(&config, kernels);
     if (read_parts(*out, weights, init_head, err) == 0) return 0;

@@ -332,6 +332,10 @@ static void fill_cache(struct trunk *trunk, void *cache, const operand *qkv) {
     }
 }
 
+static float attention_scale(const struct config *config) {
+    return 1 / sqrtf(config->query_scalar > 0 ? config->query_scalar : (float)config->head_size);
+}
+
 static void attend(struct trunk *trunk, const struct activations *a, void *cache) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
@@ -342,11 +346,12 @@ static void attend(struct trunk *trunk, const struct activations *a, void *cache
 
         write_cache(trunk, cache, a->qkv, slot, 0, trunk->total);
         kernels->attention_decode(a->attention, a->qkv, cache, slot, trunk->position, trunk->total,
-                                  decoder->context, c->heads, c->kv_heads, c->head_size);
+                                  decoder->context, c->heads, c->kv_heads, c->head_size, attention_scale(c),
+                                  c->attention_cap);
         return;
     }
     kernels->attention(a->attention, a->logsum, a->qkv, trunk->start, trunk->rows, c->heads, c->kv_heads,
-                       c->head_size);
+                       c->head_size, attention_scale(c), c->attention_cap);
     if (decoder) fill_cache(trunk, cache, a->qkv);
 }
 
@@ -419,7 +424,9 @@ static void hidden_half(struct trunk *trunk, int index) {
     }
 }
 
-static void add_hidden(struct trunk *trunk, int index, float *out) {
+static void add_hidden(struct trunk *trunk, int index) {
+    int is_last = index + 1 == trunk->model->config.layers;
+    float *out = is_last ? trunk->x : trunk->layers[index + 1].x;
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
 
@@ -440,7 +447,7 @@ static void run_layers(struct trunk *trunk) {
     for (int i = 0; i < layers; i++) {
         attention_half(trunk, i);
         hidden_half(trunk, i);
-        add_hidden(trunk, i, i + 1 < layers ? trunk->layers[i + 1].x : trunk->x);
+        add_hidden(trunk, i);
     }
     norm(trunk, trunk->hidden, trunk->mean, trunk->rstd, trunk->x, model->norm, model->norm_bias);
 }
@@ -595,7 +602,7 @@ static void attention_half_backward(struct trunk *trunk, int index) {
     if (some) take_in_others(trunk);
     kernels->attention_backward(trunk->wide, some ? trunk->selection.dattention : trunk->narrow, a->qkv,
                                 a->attention, a->logsum, trunk->start, trunk->rows, c->heads, c->kv_heads,
-                                c->head_size);
+                                c->head_size, attention_scale(c), c->attention_cap);
     rotate(trunk, trunk->wide, 1);
     kernels->matmul_dx(trunk->dnorm, trunk->wide, qkv->data, qkv->turned, trunk->total, qkv->rows, qkv->cols);
     weight_backward(trunk, trunk->wide, a->norm1, layer->qkv, layer->qkv_bias);
@@ -612,6 +619,7 @@ void trunk_backward(struct trunk *trunk) {
         if (trunk->recompute) {
             attention_half(trunk, i);
             hidden_half(trunk, i);
+            if (model->config.post_norms) add_hidden(trunk, i); /* for what is normed on its way */
         }
         hidden_backward(trunk, i);
         attention_half_backward(trunk, i);

@@ -355,11 +355,16 @@ START_TEST(attention_has_the_bits_of_the_cpu_and_its_gradients_agree)
 
             for (int j = 0; j < width; j++) qkv[j] *= 100;
             qkv_ = up(qkv, n);
-            cpu->attention(out, sum, qkv, starts, ROWS, heads, kv_heads, size);
-            cuda->attention(out_, sum_, qkv_, start_, ROWS, heads, kv_heads, size);
-            cpu->attention_backward(dqkv, dout, qkv, out, sum, starts, ROWS, heads, kv_heads, size);
-            cuda->attention_backward(dqkv_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size);
-            cuda->attention_backward(again_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size);
+            cpu->attention(out, sum, qkv, starts, ROWS, heads, kv_heads, size, 1 / sqrtf((float)size),
+                           heads == kv_heads ? 0 : 0.5f);
+            cuda->attention(out_, sum_, qkv_, start_, ROWS, heads, kv_heads, size, 1 / sqrtf((float)size),
+                            heads == kv_heads ? 0 : 0.5f);
+            cpu->attention_backward(dqkv, dout, qkv, out, sum, starts, ROWS, heads, kv_heads, size,
+                                    1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
+            cuda->attention_backward(dqkv_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size,
+                                     1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
+            cuda->attention_backward(again_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size,
+                                     1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
             ck_assert_msg(!cuda->sync(), "%s", cuda->sync());
             ck_assert_double_lt(distance(sum, sum_, TOKENS * heads), 1e-7);
             ck_assert_double_lt(distance(dqkv, dqkv_, n), 3e-6);
@@ -398,9 +403,10 @@ START_TEST(decoding_has_the_bits_of_the_cpu)
 
                 cpu->cache_write(cache, qkv, slot, last, 3, context, heads, kv_heads, size);
                 cuda->cache_write(cache_, qkv_, slot_, position_, 3, context, heads, kv_heads, size);
-                cpu->attention_decode(out, qkv, cache, slot, last, 3, context, heads, kv_heads, size);
+                cpu->attention_decode(out, qkv, cache, slot, last, 3, context, heads, kv_heads, size,
+                                      1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
                 cuda->attention_decode(out_, qkv_, cache_, slot_, position_, 3, context, heads, kv_heads,
-                                       size);
+                                       size, 1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
                 expect_bits("attention_decode", out, out_, (size_t)3 * outs);
                 release(qkv_, position_, NULL, NULL);
                 free(qkv);

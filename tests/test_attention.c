@@ -148,7 +148,8 @@ static struct pass forward_run(const struct kernels *k, const struct sizes *s, f
                         .out = poison_operands(k, outs_of(s)),
                         .logsum = poison(sums_of(s))};
 
-    k->attention(pass.out, pass.logsum, pass.qkv, s->start, s->rows, s->heads, s->kv_heads, s->head_size);
+    k->attention(pass.out, pass.logsum, pass.qkv, s->start, s->rows, s->heads, s->kv_heads, s->head_size,
+                 1 / sqrtf((float)s->head_size), 0);
     return pass;
 }
 
@@ -158,7 +159,7 @@ static struct pass pass_run(const struct kernels *k, const struct sizes *s, floa
     pass.dout = operands_of(k, dout, outs_of(s));
     pass.dqkv = poison_operands(k, ins_of(s));
     k->attention_backward(pass.dqkv, pass.dout, pass.qkv, pass.out, pass.logsum, s->start, s->rows, s->heads,
-                          s->kv_heads, s->head_size);
+                          s->kv_heads, s->head_size, 1 / sqrtf((float)s->head_size), 0);
     return pass;
 }
 
@@ -372,7 +373,8 @@ static void *decode_rows(const struct kernels *k, const void *qkv, const struct 
             memcpy(both + r * width, (const char *)qkv + (s->start[r] + t) * width, width);
         k->cache_write(cache, both, slot, position, 2, length, s->heads, s->kv_heads, s->head_size);
         if (t % skip && t != length - 1) continue;
-        k->attention_decode(got, both, cache, slot, position, 2, length, s->heads, s->kv_heads, s->head_size);
+        k->attention_decode(got, both, cache, slot, position, 2, length, s->heads, s->kv_heads, s->head_size,
+                            1 / sqrtf((float)s->head_size), 0);
         for (int r = 0; r < 2; r++) memcpy(out + (s->start[r] + t) * outs, got + r * outs, outs);
     }
     k->free(cache);
@@ -428,9 +430,9 @@ START_TEST(a_prefix_gives_the_bits_of_the_whole)
     qkv = operands_of(k, wide, 130 * 3 * 16);
     whole = poison_operands(k, 130 * 16);
     part = poison_operands(k, 130 * 16);
-    k->attention(whole, sum, qkv, (const int[]){0, 130}, 1, 1, 1, 16);
+    k->attention(whole, sum, qkv, (const int[]){0, 130}, 1, 1, 1, 16, 1 / sqrtf((float)16), 0);
     for (int length = 1; length <= 130; length++) {
-        k->attention(part, sum, qkv, (const int[]){0, length}, 1, 1, 1, 16);
+        k->attention(part, sum, qkv, (const int[]){0, length}, 1, 1, 1, 16, 1 / sqrtf((float)16), 0);
         ck_assert(same_operands(k, whole, part, (size_t)length * 16));
     }
     free(wide);
@@ -455,7 +457,7 @@ START_TEST(huge_scores_pick_one_key)
     qkv[8] = 9;
     operands = operands_of(k, qkv, COUNT(qkv));
     rounded = poison_operands(k, 3);
-    k->attention(rounded, sum, operands, (const int[]){0, 3}, 1, 1, 1, 1);
+    k->attention(rounded, sum, operands, (const int[]){0, 3}, 1, 1, 1, 1, 1 / sqrtf((float)1), 0);
     out = values_of(k, rounded, 3);
     ck_assert_float_eq(out[0], 5);
     ck_assert_float_eq(out[1], 1.5f);

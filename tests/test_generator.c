@@ -15,15 +15,19 @@
 
 static struct error err;
 
-/* Kinds 0 and 1 are GPT-2 and Llama in single precision, 2 and 3 the same in bf16. */
-#define KINDS 4
+/* Kinds 0 to 2 are GPT-2, Llama and Gemma 2 in single precision, 3 to 5 the same in bf16. */
+#define KINDS 6
 
 static struct model *new_model(int kind) {
-    int llama = kind % 2;
+    static const char *const families[] = {"gpt2", "llama", "gemma2"};
+    int llama = kind % 3 > 0;
     struct config config;
     struct model *model;
 
-    ck_assert_int_eq(config_family(&config, llama ? "llama" : "gpt2", &err), 0);
+    ck_assert_int_eq(config_family(&config, families[kind % 3], &err), 0);
+    config.attention_cap = kind % 3 == 2 ? 2 : 0;
+    config.final_cap = kind % 3 == 2 ? 9 : 0;
+    config.query_scalar = kind % 3 == 2 ? 7 : 0;
     config.vocab = VOCAB;
     config.context = CONTEXT;
     config.layers = 3;
@@ -32,7 +36,7 @@ static struct model *new_model(int kind) {
     config.kv_heads = llama ? 2 : 3;
     config.head_size = llama ? 10 : 16;
     config.ffn = 100;
-    ck_assert_msg(model_create(&model, &config, kernels_find(kind < 2 ? "cpu" : "cpu-bf16"), &err) == 0, "%s",
+    ck_assert_msg(model_create(&model, &config, kernels_find(kind < 3 ? "cpu" : "cpu-bf16"), &err) == 0, "%s",
                   err.message);
     model_init(model, 3);
     for (int i = 0; i < model->count; i++)

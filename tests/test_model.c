@@ -536,20 +536,6 @@ START_TEST(a_configuration_that_cannot_be_is_refused)
 }
 END_TEST
 
-START_TEST(what_the_transformer_lacks_is_named)
-{
-    struct config config;
-
-    ck_assert_int_eq(config_family(&config, "gemma2", &err), 0);
-    config.head_size = 256;
-    config.query_scalar = 256;
-    ck_assert_int_eq(config_runs(&config, &err), 0);
-    config.query_scalar = 144; /* of the 27B model */
-    ck_assert_int_eq(config_runs(&config, &err), -1);
-    ck_assert_ptr_nonnull(strstr(err.message, "gemma2 has queries that are not scaled by their heads' size"));
-}
-END_TEST
-
 /* transformers refuses a cap of 30 where it wants 30.0. */
 START_TEST(caps_are_written_as_reals)
 {
@@ -611,7 +597,6 @@ int main(void) {
     tcase_add_test(configs, defaults_are_those_of_hugging_face);
     tcase_add_loop_test(configs, a_configuration_that_cannot_be_is_refused, 0,
                         (int)(sizeof refused / sizeof *refused));
-    tcase_add_test(configs, what_the_transformer_lacks_is_named);
     tcase_add_test(configs, caps_are_written_as_reals);
     tcase_add_test(configs, mixtures_run_but_have_no_name_to_be_saved_under);
     tcase_add_checked_fixture(files, prepare, clean);

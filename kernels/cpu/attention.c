@@ -73,7 +73,7 @@ static void attend(element *out, size_t stride, float *logsum, int heads, const 
     pack_rows(queries, head->q + span->from * head->stride, head->stride, span->count, rows, size);
     score_span(scores, queries, span);
     for (int i = 0; i < span->count; i++) {
-        sum[i] = softmax(scores + (size_t)i * span->room, span->from + i + 1, head->scale, &max);
+        sum[i] = softmax(scores + (size_t)i * span->room, span->from + i + 1, head->scale, head->cap, &max);
         logsum[(size_t)i * heads] = max + logf(sum[i]);
     }
     mix_span(mixed, scores, span);
@@ -136,8 +136,8 @@ static int parts_of(const struct shape *shape) {
 }
 
 void CPU(attention)(operand *out, float *logsum, const operand *qkv, const int *start, int rows, int heads,
-                    int kv_heads, int head_size) {
-    struct shape shape = {start, rows, heads, kv_heads, head_size};
+                    int kv_heads, int head_size, float scale, float cap) {
+    struct shape shape = {start, rows, heads, kv_heads, head_size, scale, cap};
     int parts = parts_of(&shape);
     const struct turn *turns = turns_of(&shape);
 

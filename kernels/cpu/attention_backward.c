@@ -64,17 +64,24 @@ static void tile_product(float *out, const float *left, const float *right, cons
 #define KEY_VECS (TOGETHER / PAIR) /* whose weights are under way at a time */
 
 /* Keys from `key` on of PAIR queries from t on, the first of which sees `seen` of the tile's: their weights
-   are exp(scale score - logsum), and the slopes of the scores weight (dscore - dot) scale. */
-INLINE void tile_slopes(const struct tile_scores *tile, const struct queries *queries, float scale, int t,
-                        int key, const int vecs, const int masked, int seen) {
-    vec weight[KEY_VECS][PAIR], slope[KEY_VECS][PAIR];
+   are exp(scale score - logsum), and the slopes of the scores weight (dscore - dot) scale; with a cap of
+   y = cap tanh(scale score / cap), exp(y - logsum) and that times 1 - (y / cap)². */
+INLINE void tile_slopes(const struct tile_scores *tile, const struct queries *queries, float scale, float cap,
+                        int t, int key, const int vecs, const int masked, int seen) {
+    vec weight[KEY_VECS][PAIR], slope[KEY_VECS][PAIR], score[KEY_VECS][PAIR];
 
 #pragma GCC unroll 4
     for (int v = 0; v < vecs; v++)
 #pragma GCC unroll 2
         for (int i = 0; i < PAIR; i++)
-            weight[v][i] = vec_load(tile->scores + (size_t)(t + i) * KEYS_BACK + key + v * LANES) * scale -
-                           queries->logsum[t + i];
+            score[v][i] = vec_load(tile->scores + (size_t)(t + i) * KEYS_BACK + key + v * LANES);
+#pragma GCC unroll 4
+    for (int v = 0; v < vecs; v++)
+#pragma GCC unroll 2
+        for (int i = 0; i < PAIR; i++) {
+            score[v][i] = cap > 0 ? capped_lanes(score[v][i], scale, cap) : score[v][i] * scale;
+            weight[v][i] = score[v][i] - queries->logsum[t + i];
+        }
 #pragma GCC unroll 4
     for (int v = 0; v < vecs; v++)
 #pragma GCC unroll 2
@@ -88,6 +95,7 @@ INLINE void tile_slopes(const struct tile_scores *tile, const struct queries *qu
             ivec lane = lanes_from(at);
 
             slope[v][i] = weight[v][i] * (dscore - queries->dot[t + i]) * scale;
+            if (cap > 0) slope[v][i] *= vec_set(1) - score[v][i] / cap * (score[v][i] / cap);
             if (masked) weight[v][i] = keep_lanes(weight[v][i], lane, seen + i, vec_set(0));
             if (masked) slope[v][i] = keep_lanes(slope[v][i], lane, seen + i, vec_set(0));
             if (PAIR > 1)
@@ -103,14 +111,15 @@ INLINE void tile_slopes(const struct tile_scores *tile, const struct queries *qu
 }
 
 static void tile_softmax(const struct tile_scores *tile, const struct queries *queries,
-                         const struct keys *keys, float scale) {
+                         const struct keys *keys, const struct head *head) {
     for (int t = 0; t < queries->rows; t += PAIR) {
         int seen = queries->from + t + 1 - keys->from, room = tile_seen(queries, keys, t / TALL * TALL),
             key = 0;
 
         for (; key + KEY_VECS * LANES <= smaller(seen, room); key += KEY_VECS * LANES)
-            tile_slopes(tile, queries, scale, t, key, KEY_VECS, 0, seen);
-        for (; key < room; key += LANES) tile_slopes(tile, queries, scale, t, key, 1, 1, seen);
+            tile_slopes(tile, queries, head->scale, head->cap, t, key, KEY_VECS, 0, seen);
+        for (; key < room; key += LANES)
+            tile_slopes(tile, queries, head->scale, head->cap, t, key, 1, 1, seen);
     }
 }
 
@@ -212,7 +221,7 @@ static void attend_backward(const struct queries *queries, const struct head *he
         keys.fresh = first_head && from == queries->from;
         tile_product(tile->scores, queries->q, packed->keys, queries, &keys);
         tile_product(tile->dscores, queries->dout, packed->values, queries, &keys);
-        tile_softmax(tile, queries, &keys, head->scale);
+        tile_softmax(tile, queries, &keys, head);
         gather_queries(queries, &keys, tile->rows, packed->tokens);
         gather_keys(keys.dk, queries, &keys, tile->slopes, queries->q_tokens);
         gather_keys(keys.dv, queries, &keys, tile->weights, queries->dout_tokens);
@@ -291,8 +300,8 @@ static void attend_group_backward(element *dqkv, const struct head_slopes *of, c
 
 void CPU(attention_backward)(operand *dqkv, const operand *dout, const operand *qkv, const operand *out,
                              const float *logsum, const int *start, int rows, int heads, int kv_heads,
-                             int head_size) {
-    struct shape shape = {start, rows, heads, kv_heads, head_size};
+                             int head_size, float scale, float cap) {
+    struct shape shape = {start, rows, heads, kv_heads, head_size, scale, cap};
     struct head_slopes slopes = {dout, out, logsum, (size_t)heads * head_size, heads};
     const struct turn *turns = turns_of(&shape);
 

@@ -66,6 +66,7 @@ struct seekers {
     const struct cache *cache;
     const float *keys, *values, *next; /* next: the keys of the entry after this */
     int rows, few, seen;               /* few: rows rounded up to 1, 2 or 4 */
+    float scale, cap;
 };
 
 /* scores[few][room] */
@@ -121,7 +122,7 @@ static void decode_rows(element *out, const element *q, const struct seekers *of
     pack_rows(queries, q, cache->size, of->rows, of->few, cache->size);
     score_keys(scores, room, queries, of);
     for (int i = 0; i < of->rows; i++)
-        sum[i] = softmax(scores + i * room, of->seen, 1.0f / sqrtf((float)cache->size), &max);
+        sum[i] = softmax(scores + i * room, of->seen, of->scale, of->cap, &max);
     mix_cached(mixed, scores, room, of);
     for (int i = 0; i < of->rows; i++)
         narrow_row(out + i * cache->size, mixed + i * cache->channels, 1.0f / sum[i], cache->size);
@@ -138,7 +139,7 @@ static void decode_group(element *out, const element *q, struct seekers seekers,
 
 void CPU(attention_decode)(operand *out, const operand *qkv, const void *cache, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
-                           int head_size) {
+                           int head_size, float scale, float cap) {
     struct cache shape = cache_shape(context, head_size);
     size_t width = (size_t)(heads + 2 * kv_heads) * head_size, seen = 0;
     int group = heads / kv_heads, tasks = count * kv_heads, run = tasks / (RUNS * omp_get_max_threads());
@@ -156,7 +157,9 @@ void CPU(attention_decode)(operand *out, const operand *qkv, const void *cache, 
                              .keys = keys,
                              .values = keys + cache_keys(&shape),
                              .next = head_at(cache, &shape, slot[next / kv_heads], kv_heads, next % kv_heads),
-                             .seen = position[i] + 1},
+                             .seen = position[i] + 1,
+                             .scale = scale,
+                             .cap = cap},
             group);
     }
 }

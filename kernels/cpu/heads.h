@@ -14,6 +14,7 @@
 struct shape {
     const int *start;
     int rows, heads, kv_heads, head_size;
+    float scale, cap; /* cap 0: none */
 };
 
 /* One head of one row: where its queries, keys and values lie, and the sizes. */
@@ -21,7 +22,7 @@ struct head {
     const element *q, *k, *v;
     size_t stride; /* elements from a token to the next in qkv */
     int length, size;
-    float scale;
+    float scale, cap;
 };
 
 INLINE int shape_width(const struct shape *shape) {
@@ -40,7 +41,8 @@ static inline struct head head_of(const element *qkv, const struct shape *shape,
                          .stride = width,
                          .length = shape->start[r + 1] - shape->start[r],
                          .size = shape->head_size,
-                         .scale = 1.0f / sqrtf((float)shape->head_size)};
+                         .scale = shape->scale,
+                         .cap = shape->cap};
 }
 
 /* A row in the order in which threads take them. */

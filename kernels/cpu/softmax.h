@@ -187,14 +187,30 @@ INLINE void weigh_scores(element *weights, vec part[PARTS], const float *scores,
     for (int v = 0; v < vecs; v++) narrow_store(weights + v * LANES, weight[v]);
 }
 
+/* cap tanh(scale score / cap) of each lane; tanh(x) is 2 / (1 + exp(-2 x)) - 1. */
+INLINE vec capped_lanes(vec score, float scale, float cap) {
+    vec turned = vec_exp(score * (-2 * scale / cap));
+
+    return (vec_set(2) / (vec_set(1) + turned) - vec_set(1)) * cap;
+}
+
+/* Scores of one query become what a cap leaves of them. */
+static inline void cap_scores(float *scores, int count, float scale, float cap) {
+    for (int i = 0; i < ROUND16(count); i += LANES)
+        vec_store(scores + i, capped_lanes(vec_load(scores + i), scale, cap));
+}
+
 /* Scores of one query become elements of exp(scale score - max), at the front of the array; what is beyond
    `count` keys becomes 0 up to the next multiple of 16, so far can be read. Returns their sum before
    rounding. */
-static inline float softmax(float *scores, int count, float scale, float *max) {
+static inline float softmax(float *scores, int count, float scale, float cap, float *max) {
     int room = ROUND16(count), last = room - WIDTH, i = 0;
     element *weights = (element *)scores;
-    vec part[PARTS] = {0}, factor = vec_set(scale), largest;
+    vec part[PARTS] = {0}, factor, largest;
 
+    if (cap > 0) cap_scores(scores, count, scale, cap);
+    scale = cap > 0 ? 1 : scale;
+    factor = vec_set(scale);
     for (int p = 0; p < PARTS; p++)
         vec_store(scores + last + p * LANES,
                   keep_lanes(vec_load(scores + last + p * LANES), lanes_from(last + p * LANES), count,

@@ -8,7 +8,17 @@
 struct shape {
     const int *start;
     int rows, heads, kv_heads, head_size;
+    float scale, cap;
 };
+
+/* The slope of a product of query and key, given its weight and that of its score. */
+static __device__ __forceinline__ float score_slope(float weight, float off, float score,
+                                                    const struct shape &shape) {
+    float slope = weight * off * shape.scale;
+
+    if (shape.cap > 0) slope *= 1 - score / shape.cap * (score / shape.cap);
+    return slope;
+}
 
 static __host__ __device__ __forceinline__ int shape_width(const struct shape &shape) {
     return (shape.heads + 2 * shape.kv_heads) * shape.head_size;
@@ -145,7 +155,7 @@ template <class T> static __device__ __forceinline__ bool seen(int key, int quer
 
 template <class T>
 static __device__ void largest_scores(float max[T::EACH], const struct task &task, const struct shape &shape,
-                                      const float *keys, const float *queries, float *far, float scale) {
+                                      const float *keys, const float *queries, float *far) {
     int ty = threadIdx.x / ACROSS, tx = threadIdx.x % ACROSS;
 
     for (int i = 0; i < T::EACH; i++) max[i] = -INFINITY;
@@ -160,7 +170,7 @@ static __device__ void largest_scores(float max[T::EACH], const struct task &tas
         for (int i = 0; i < T::EACH; i++)
 #pragma unroll
             for (int j = 0; j < T::EACH; j++) {
-                float score = scores[i][j] * scale;
+                float score = score_of(scores[i][j], shape.scale, shape.cap);
 
                 if (seen<T>(from + tx + ACROSS * j, task.from + ty * T::EACH + i, task.length))
                     max[i] = score > max[i] ? score : max[i];
@@ -175,7 +185,7 @@ template <class T>
 static __device__ void mix_values(float sum[T::EACH], float mixed[T::EACH][T::CHANNELS],
                                   const float max[T::EACH], const struct task &task,
                                   const struct shape &shape, const float *keys, const float *queries,
-                                  float *far, float *weights, float scale) {
+                                  float *far, float *weights) {
     int ty = threadIdx.x / ACROSS, tx = threadIdx.x % ACROSS;
 
     clear<T>(mixed);
@@ -193,7 +203,7 @@ static __device__ void mix_values(float sum[T::EACH], float mixed[T::EACH][T::CH
             for (int j = 0; j < T::EACH; j++) {
                 bool in = seen<T>(from + tx + ACROSS * j, task.from + ty * T::EACH + i, task.length);
 
-                scores[i][j] = in ? exp_of(scores[i][j] * scale - max[i]) : 0;
+                scores[i][j] = in ? exp_of(score_of(scores[i][j], shape.scale, shape.cap) - max[i]) : 0;
                 sum[i] += scores[i][j];
             }
         __syncthreads();
@@ -213,7 +223,6 @@ static __global__ void __launch_bounds__(THREADS)
     extern __shared__ __align__(16) float shared[];
     float *queries = shared, *far = queries + T::SIZE * T::NEAR, *weights = far + T::SIZE * T::FAR;
     int ty = threadIdx.x / ACROSS, tx = threadIdx.x % ACROSS, group = shape.heads / shape.kv_heads;
-    float scale = 1.0f / sqrtf((float)shape.head_size);
     struct task task;
 
     for (int number = blockIdx.x; next_task(&task, &number, qkv, shape, shape.heads, T::TILE);
@@ -224,8 +233,8 @@ static __global__ void __launch_bounds__(THREADS)
         __syncthreads();
         bring<T>(queries, T::NEAR, task.tokens + (size_t)task.head * shape.head_size, shape_width(shape),
                  task.from, task.length, shape.head_size);
-        largest_scores<T>(max, task, shape, keys, queries, far, scale);
-        mix_values<T>(sum, mixed, max, task, shape, keys, queries, far, weights, scale);
+        largest_scores<T>(max, task, shape, keys, queries, far);
+        mix_values<T>(sum, mixed, max, task, shape, keys, queries, far, weights);
 #pragma unroll
         for (int i = 0; i < T::EACH; i++) {
             int query = task.from + ty * T::EACH + i;
@@ -280,7 +289,6 @@ static __global__ void __launch_bounds__(THREADS)
     float *values = far + T::SIZE * T::FAR, *weights = values + T::SIZE * T::FAR;
     int ty = threadIdx.x / ACROSS, tx = threadIdx.x % ACROSS, group = shape.heads / shape.kv_heads;
     int width = shape_width(shape), size = shape.head_size, out_width = shape.heads * size;
-    float scale = 1.0f / sqrtf((float)size);
     struct task task;
 
     for (int number = blockIdx.x; next_task(&task, &number, qkv, shape, shape.heads, T::TILE);
@@ -310,9 +318,10 @@ static __global__ void __launch_bounds__(THREADS)
                 for (int j = 0; j < T::EACH; j++) {
                     int t = ty * T::EACH + i;
                     bool in = seen<T>(from + tx + ACROSS * j, task.from + t, task.length);
-                    float p = in ? exp_of(scores[i][j] * scale - logsums[t]) : 0;
+                    float score = score_of(scores[i][j], shape.scale, shape.cap);
+                    float p = in ? exp_of(score - logsums[t]) : 0;
 
-                    slopes[i][j] = in ? p * (slopes[i][j] - dots[t]) * scale : 0;
+                    slopes[i][j] = in ? score_slope(p, slopes[i][j] - dots[t], score, shape) : 0;
                 }
             put<T>(weights, slopes, ty, tx);
             __syncthreads();
@@ -343,7 +352,6 @@ static __global__ void __launch_bounds__(THREADS)
     float *douts = queries + T::SIZE * T::FAR, *weights = douts + T::SIZE * T::FAR;
     int ty = threadIdx.x / ACROSS, tx = threadIdx.x % ACROSS, group = shape.heads / shape.kv_heads;
     int width = shape_width(shape), size = shape.head_size, out_width = shape.heads * size;
-    float scale = 1.0f / sqrtf((float)size);
     struct task task;
 
     for (int number = blockIdx.x; next_task(&task, &number, qkv, shape, shape.kv_heads, T::TILE);
@@ -374,8 +382,11 @@ static __global__ void __launch_bounds__(THREADS)
                         int t = tx + ACROSS * j;
                         bool in = seen<T>(task.from + ty * T::EACH + i, from + t, task.length);
 
-                        scores[i][j] = in ? exp_of(scores[i][j] * scale - logsums[t]) : 0;
-                        slopes[i][j] = in ? scores[i][j] * (slopes[i][j] - dots[t]) * scale : 0;
+                        float score = score_of(scores[i][j], shape.scale, shape.cap);
+
+                        scores[i][j] = in ? exp_of(score - logsums[t]) : 0;
+                        slopes[i][j] =
+                            in ? score_slope(scores[i][j], slopes[i][j] - dots[t], score, shape) : 0;
                     }
                 put<T>(weights, slopes, ty, tx);
                 __syncthreads();
@@ -446,8 +457,8 @@ static void refuse_size(const char *operation) {
 }
 
 void attention_cuda(float *out, float *logsum, const float *qkv, const int *start, int rows, int heads,
-                    int kv_heads, int head_size) {
-    struct shape shape = {start, rows, heads, kv_heads, head_size};
+                    int kv_heads, int head_size, float scale, float cap) {
+    struct shape shape = {start, rows, heads, kv_heads, head_size, scale, cap};
 
     if (rows == 0) return;
     if (head_size <= 32)
@@ -464,8 +475,8 @@ void attention_cuda(float *out, float *logsum, const float *qkv, const int *star
 
 void attention_backward_cuda(float *dqkv, const float *dout, const float *qkv, const float *out,
                              const float *logsum, const int *start, int rows, int heads, int kv_heads,
-                             int head_size) {
-    struct shape shape = {start, rows, heads, kv_heads, head_size};
+                             int head_size, float scale, float cap) {
+    struct shape shape = {start, rows, heads, kv_heads, head_size, scale, cap};
 
     if (rows == 0) return;
     if (head_size <= 32)

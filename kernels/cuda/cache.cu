@@ -51,8 +51,9 @@ void cache_write_cuda(void *cache, const float *qkv, const int *slot, const int 
 }
 
 /* Scores of all keys, scaled; returns the thread's largest. */
-static __device__ float score_keys(float *scores, const float *q, const float *keys, int count, int size) {
-    float max = -INFINITY, scale = 1.0f / sqrtf((float)size);
+static __device__ float score_keys(float *scores, const float *q, const float *keys, int count, int size,
+                                   float scale, float cap) {
+    float max = -INFINITY;
 
     for (int j = threadIdx.x; j < count; j += THREADS) {
         const float *key = keys + (size_t)(j / WIDTH) * size * WIDTH + j % WIDTH;
@@ -60,7 +61,7 @@ static __device__ float score_keys(float *scores, const float *q, const float *k
 
 #pragma unroll 8
         for (int d = 0; d < size; d++) sum = fmaf(q[d], key[(size_t)d * WIDTH], sum);
-        scores[j] = sum * scale;
+        scores[j] = score_of(sum, scale, cap);
         max = scores[j] > max ? scores[j] : max;
     }
     return max;
@@ -100,7 +101,8 @@ static inline __host__ __device__ int query_room(int size) {
 
 /* One query head of one entry a block. */
 static __global__ void decode_kernel(float *out, const float *qkv, const float *cache, const int *slot,
-                                     const int *position, struct cache shape, int heads, int kv_heads) {
+                                     const int *position, struct cache shape, int heads, int kv_heads,
+                                     float scale, float cap) {
     extern __shared__ float shared[];
     int h = blockIdx.x, i = blockIdx.y, size = shape.size, count = position[i] + 1;
     float *q = shared, *scores = shared + query_room(size), max, sum;
@@ -110,7 +112,7 @@ static __global__ void decode_kernel(float *out, const float *qkv, const float *
     for (int d = threadIdx.x; d < size; d += THREADS)
         q[d] = qkv[(size_t)i * (heads + 2 * kv_heads) * size + (size_t)h * size + d];
     __syncthreads();
-    max = block_max(score_keys(scores, q, head, count, size));
+    max = block_max(score_keys(scores, q, head, count, size, scale, cap));
     for (int j = threadIdx.x; j < count; j += THREADS) scores[j] = exp_of(scores[j] - max);
     __syncthreads();
     sum = weight_sum(scores, count);
@@ -125,11 +127,12 @@ static __global__ void decode_kernel(float *out, const float *qkv, const float *
 
 void attention_decode_cuda(float *out, const float *qkv, const void *cache, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
-                           int head_size) {
+                           int head_size, float scale, float cap) {
     size_t bytes = ((size_t)context + query_room(head_size)) * sizeof(float);
 
     if (count == 0 || !allow_shared((const void *)decode_kernel, bytes, "attention_decode")) return;
     decode_kernel<<<dim3(heads, count), THREADS, bytes>>>(out, qkv, (const float *)cache, slot, position,
-                                                          cache_shape(context, head_size), heads, kv_heads);
+                                                          cache_shape(context, head_size), heads, kv_heads,
+                                                          scale, cap);
     launched("attention_decode");
 }

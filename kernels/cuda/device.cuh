@@ -48,6 +48,11 @@ static __device__ __forceinline__ float exp_of(float x) {
     return p * __int_as_float((half + 127) << 23) * __int_as_float((exponent - half + 127) << 23);
 }
 
+/* What a product of query and key scores, as on the CPU. */
+static __device__ __forceinline__ float score_of(float product, float scale, float cap) {
+    return cap > 0 ? (2 / (1 + exp_of(product * (-2 * scale / cap))) - 1) * cap : product * scale;
+}
+
 /* N neighbouring floats of shared memory, aligned to as many. */
 template <int N> static __device__ __forceinline__ void load(float *out, const float *in) {
     if (N == 4) {
