@@ -341,12 +341,14 @@ def check_greedy(pyrite, name, path, prompts, count, ours=None):
 
 
 def check_rounded(pyrite, name, path):
+    """llama.cpp looks GELU up in a table of halves, whose error is 2^-11 of a number."""
     exact = path.with_suffix(".exact.gguf")
     pyrite.convert(path, exact, "--type", "f32")
     ours = pyrite.show(path, IDS)["outputs"]
     distance = gap(ours, LlamaCpp(exact).logprobs(IDS).tolist())
     rounded = gap(ours, LlamaCpp(path).logprobs(IDS).tolist())
-    report(f"{name} in llama.cpp", distance < 2e-3,
+    most = 1e-3 * max(map(abs, ours)) if name.startswith(("gpt2", "gemma")) else 1e-4
+    report(f"{name} in llama.cpp", distance < most,
            f"log-probabilities differ by {distance:.1e} with its numbers as F32, by {rounded:.1e} with activations rounded")
 
 
