@@ -9,17 +9,18 @@ import subprocess
 import sys
 
 COLOURS = {"batch": "#0072b2", "model": "#d55e00", "context": "#009e73", "decoding": "#cc79a7", "threads": "#e69f00"}
-SETTINGS = """set terminal svg size 760,430 dynamic font 'Helvetica,13' background 'white'
+SETTINGS = """set terminal svg size 760,520 dynamic font 'Helvetica,13' background 'white'
 set encoding utf8
 set border 3 lc rgb '#444444'
 set tics nomirror out scale 0.4
 set grid lc rgb '#dddddd' lt 1 lw 0.6
-set key outside right center vertical Left reverse samplen 1.8 spacing 1.15 noenhanced
+set key bmargin center vertical maxrows 3 Left reverse samplen 2 spacing 1.2 noenhanced
 set logscale x 2
 set logscale y 2
 set xrange [0.93:*]
 set format x '×%g'
-set format y '%g'
+set yrange [0.03:4.5]
+set ytics ('1/32' 0.03125, '1/16' 0.0625, '1/8' 0.125, '1/4' 0.25, '1/2' 0.5, '1' 1, '2' 2, '4' 4)
 set xlabel 'how many times larger (threads: how many)'
 set title 'Time (solid) and memory (dashed) over linear growth: 1 is linear, below is cheaper'
 """
@@ -36,13 +37,13 @@ def points(axis):
 
 
 def script(results):
-    data, plots = [], ["1 with lines lc rgb '#444444' dt 3 lw 1.2 title 'linear'"]
+    data, plots = [], ["1 with lines lc rgb '#444444' lw 1 title 'linear'"]
     for axis in results["axes"]:
         name, colour = axis["name"], COLOURS.get(axis["name"], "#888888")
         rows = list(points(axis))
         data.append(f"${name} << END\n" + "\n".join(f"{x} {t} {'NaN' if m is None else m}" for x, t, m in rows) + "\nEND")
         sizes = f"{axis['points'][0]['size']:.0f} to {axis['points'][-1]['size']:.0f} {axis['unit']}"
-        style = f"lc rgb '{colour}' lw 1.8 pt 7 ps 0.4"
+        style = f"lc rgb '{colour}' lw 1.8 pt 7 ps 0.5"
         plots.append(f"${name} using 1:2 with linespoints {style} title '{name}: {sizes}'")
         if not axis["inverse"]:
             plots.append(f"${name} using 1:3 with linespoints {style} dt 2 notitle")
