@@ -6,13 +6,8 @@
 #include "kernels/cpu/tile.h"
 #include "kernels/cpu/transpose.h"
 
-#define STRIP 8  /* k per transposed block of a panel */
-#define DEEP  16 /* cells of k that panels made from columns take in turn */
-
-/* From 0 to 16. */
-INLINE int clipped(int count) {
-    return count < 0 ? 0 : smaller(count, 16);
-}
+#define STRIP 8 /* k per transposed block of a panel */
+#define DEEP  8 /* cells of k that panels made from columns take in turn */
 
 /* STRIP cells of eight rows, from `first` on, into a panel; rows that are not there give 0. */
 INLINE void pack_strip(float *panel, int width, const char *data, size_t row, int first, int count, int k) {
@@ -52,53 +47,45 @@ INLINE float cell_from(element first, element second, int ascending) {
 #endif
 }
 
-#if LANES == 16
-/* The same of up to 16 columns. */
-#ifdef BF16
-INLINE __m512i wide_elements(const element *x, __mmask16 there) {
-    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, x));
+/* The same of 16 columns. */
+#if LANES == 16 && defined(BF16)
+INLINE __m512i wide_elements(const element *x) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)x));
 }
 
-INLINE void cells_from(float *out, const element *first, const element *second, int width, int count,
-                       int ascending) {
-    __mmask16 there = (__mmask16)((1u << count) - 1);
-    __m512i upper = wide_elements(ascending ? first : second, there);
-    __m512i lower = wide_elements(ascending ? second : first, there);
+INLINE void sixteen_cells(float *out, const element *first, const element *second, int ascending) {
+    __m512i upper = wide_elements(ascending ? first : second),
+            lower = wide_elements(ascending ? second : first);
 
-    _mm512_mask_storeu_epi32(out, (__mmask16)((1u << width) - 1),
-                             _mm512_or_si512(_mm512_slli_epi32(upper, 16), lower));
+    _mm512_storeu_si512(out, _mm512_or_si512(_mm512_slli_epi32(upper, 16), lower));
 }
 #else
-INLINE void cells_from(float *out, const element *first, const element *second, int width, int count,
-                       int ascending) {
-    (void)second;
-    (void)ascending;
-    _mm512_mask_storeu_ps(out, (__mmask16)((1u << width) - 1),
-                          _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), first));
-}
-#endif
-#else
-INLINE void cells_from(float *out, const element *first, const element *second, int width, int count,
-                       int ascending) {
-    for (int i = 0; i < count; i++) out[i] = cell_from(first[i], second[i], ascending);
-    for (int i = count; i < width; i++) out[i] = 0;
+INLINE void sixteen_cells(float *out, const element *first, const element *second, int ascending) {
+    for (int i = 0; i < 16; i++) out[i] = cell_from(first[i], second[i], ascending);
 }
 #endif
 
-/* A panel from columns: the elements of one k lie together. */
+INLINE void fetch_elements(const element *x, int count) {
+    for (int i = 0; i < count; i += (int)(64 / sizeof *x)) __builtin_prefetch(x + i);
+}
+
+/* A panel from columns: the elements of one k lie together. Where another k follows, 16 columns are read and
+   written at once, of which those beyond the panel's width are overwritten. */
 static void pack_along(float *panel, int width, const element *data, size_t step, int count, int depth,
                        int ascending) {
     static const element zeros[TILE_COLS];
+    int wide = count == width && width >= 8 && step >= 16;
 
     for (int k = 0; k < depth; k += PAIR, panel += width, data += PAIR * step) {
         const element *second = k + 1 < depth ? data + step : zeros;
 
-        for (int p = 0; p < PAIR; p++)
-            for (int i = 0; i < count; i += (int)(64 / sizeof *data))
-                __builtin_prefetch(data + (DEEP * PAIR + p) * step + i);
-        for (int i = 0; i < width; i += 16)
-            cells_from(panel + i, data + i, second + i, smaller(width - i, 16), clipped(count - i),
-                       ascending);
+        for (int p = 0; p < PAIR; p++) fetch_elements(data + (DEEP * PAIR + p) * step, count);
+        if (wide && k + PAIR < depth) {
+            for (int i = 0; i < width; i += 16) sixteen_cells(panel + i, data + i, second + i, ascending);
+        } else {
+            for (int i = 0; i < count; i++) panel[i] = cell_from(data[i], second[i], ascending);
+            for (int i = count; i < width; i++) panel[i] = 0;
+        }
     }
 }
 
