@@ -37,6 +37,13 @@ static int is_last(const struct gemm *gemm, const struct block *block) {
     return block->depth_from + block->depth == gemm->depth;
 }
 
+/* Whether tiles read left as it lies: its cells together, and its rows not at the same place of a page, which
+   would make them displace one another in the first cache. */
+static int is_apart(const struct gemm *gemm, const struct block *block) {
+    return APART && gemm->left.step == 1 && block->rows >= TILE_ROWS && block->depth % (STEPS * PAIR) == 0 &&
+           gemm->left.row * sizeof(element) % 4096 != 0;
+}
+
 /* A tile that reaches over the right edge of out, or whose sums are to be finished, is made beside it. */
 static void tile_aside(const struct gemm *gemm, const struct tile *tile, int panels, struct patch patch) {
     float sums[2 * TILE_ROWS * TILE_COLS], bias[4 * TILE_COLS];
@@ -82,6 +89,7 @@ static void block_panels(const struct gemm *gemm, const struct block *block, int
                         .right = block->right + panel * block->panel,
                         .bias = gemm->bias && is_last(gemm, block) ? gemm->bias + col : NULL,
                         .depth = CELLS(block->depth),
+                        .apart = is_apart(gemm, block) ? gemm->left.row * sizeof(element) : 0,
                         .fetch_stride = gemm->stride * (gemm->finish ? sizeof(element) : sizeof(float))};
     const float *base = block->depth_from ? gemm->out : gemm->base;
 
@@ -91,7 +99,10 @@ static void block_panels(const struct gemm *gemm, const struct block *block, int
 
         tile.out = gemm->finish ? NULL : gemm->out + row * gemm->stride + col;
         tile.base = base ? base + row * gemm->stride + col : NULL;
-        tile.left = block->left + (size_t)from * CELLS(block->depth);
+        if (tile.apart)
+            tile.left = (const element *)gemm->left.data + row * gemm->left.row + block->depth_from;
+        else
+            tile.left = block->left + (size_t)from * CELLS(block->depth);
         tile.fetch = next_memory(gemm, row, rows, col);
         if (gemm->finish || cols < panels * TILE_COLS)
             tile_aside(gemm, &tile, panels,
@@ -121,10 +132,11 @@ static void pack_left(float *packed, const struct gemm *gemm, const struct block
     for (int k = 0; k < block->depth; k += turn)
         for (int t = 0; t < tiles; t++) {
             int row = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - row;
+            int count = smaller(turn, block->depth - k);
 
             pack_panel(packed + (size_t)row * CELLS(block->depth) + (size_t)CELLS(k) * rows, rows,
-                       &gemm->left, block->row + row, rows, block->depth_from + k,
-                       smaller(turn, block->depth - k), gemm->ascending);
+                       &gemm->left, block->row + row, rows, block->depth_from + k, count,
+                       block->depth - k - count, gemm->ascending);
         }
 }
 
@@ -133,10 +145,13 @@ static void pack_right(float *packed, const struct view *right, int col, int col
     int turn = turn_of(right, depth);
 
     for (int k = 0; k < depth; k += turn)
-        for (int p = 0; p < panel_count(cols); p++)
+        for (int p = 0; p < panel_count(cols); p++) {
+            int count = smaller(turn, depth - k);
+
             pack_panel(packed + ((size_t)p * CELLS(depth) + CELLS(k)) * TILE_COLS, TILE_COLS, right,
-                       col + p * TILE_COLS, smaller(TILE_COLS, cols - p * TILE_COLS), depth_from + k,
-                       smaller(turn, depth - k), ascending);
+                       col + p * TILE_COLS, smaller(TILE_COLS, cols - p * TILE_COLS), depth_from + k, count,
+                       depth - k - count, ascending);
+        }
 }
 
 /* All rows from `row` to `end` for a block of columns and depth whose right side is packed. */
@@ -149,7 +164,7 @@ static void run_rows(const struct gemm *gemm, struct block *block, int row, int 
     for (int b = 0; b < blocks; b++) {
         block->row = row + part_start(end - row, blocks, b);
         block->rows = row + part_start(end - row, blocks, b + 1) - block->row;
-        pack_left(left, gemm, block);
+        if (!is_apart(gemm, block)) pack_left(left, gemm, block);
         block_run(gemm, block);
     }
 }
@@ -402,10 +417,10 @@ void CPU(pack_band)(void *packed, void *turned, const element *band, int outs, i
 
     for (int r = 0; packed && r < rows; r += TILE_COLS)
         pack_elements((float *)packed + (size_t)(row + r) * CELLS(ins), TILE_COLS, &along, r,
-                      smaller(TILE_COLS, rows - r), 0, ins, 0);
+                      smaller(TILE_COLS, rows - r), 0, ins, 0, 0);
     for (int c = 0; turned && c < ins; c += TILE_COLS)
         pack_elements((float *)turned + (size_t)c * CELLS(outs) + (size_t)row / PAIR * TILE_COLS, TILE_COLS,
-                      &across, c, smaller(TILE_COLS, ins - c), 0, rows, 0);
+                      &across, c, smaller(TILE_COLS, ins - c), 0, rows, 0, 0);
 }
 
 /* A band of w as elements. */

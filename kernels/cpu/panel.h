@@ -69,10 +69,10 @@ INLINE void fetch_elements(const element *x, int count) {
     for (int i = 0; i < count; i += (int)(64 / sizeof *x)) __builtin_prefetch(x + i);
 }
 
-/* A panel from columns: the elements of one k lie together. Where another k follows, 16 columns are read and
-   written at once, of which those beyond the panel's width are overwritten. */
+/* A panel from columns: the elements of one k lie together. Where another k follows, in depth or after it, 16
+   columns are read and written at once, of which those beyond the panel's width are overwritten. */
 static void pack_along(float *panel, int width, const element *data, size_t step, int count, int depth,
-                       int ascending) {
+                       int after, int ascending) {
     static const element zeros[TILE_COLS];
     int wide = count == width && width >= 8 && step >= 16;
 
@@ -80,7 +80,7 @@ static void pack_along(float *panel, int width, const element *data, size_t step
         const element *second = k + 1 < depth ? data + step : zeros;
 
         for (int p = 0; p < PAIR; p++) fetch_elements(data + (DEEP * PAIR + p) * step, count);
-        if (wide && k + PAIR < depth) {
+        if (wide && k + PAIR < depth + after) {
             for (int i = 0; i < width; i += 16) sixteen_cells(panel + i, data + i, second + i, ascending);
         } else {
             for (int i = 0; i < count; i++) panel[i] = cell_from(data[i], second[i], ascending);
@@ -89,17 +89,17 @@ static void pack_along(float *panel, int width, const element *data, size_t step
     }
 }
 
-/* panel[k][i] = view(first + i, k + depth_from), 0 where i >= count; depths count elements. Writes up to 8
-   cells beyond its end. */
+/* panel[k][i] = view(first + i, k + depth_from), 0 where i >= count; depths count elements, of which `after`
+   more are to follow. Writes up to 8 cells beyond its end. */
 static void pack_elements(float *panel, int width, const struct view *view, int first, int count,
-                          int depth_from, int depth, int ascending) {
+                          int depth_from, int depth, int after, int ascending) {
     const element *data =
         (const element *)view->data + (size_t)first * view->row + (size_t)depth_from * view->step;
 
     if (view->step == 1)
         pack_across(panel, width, data, view->row, count, depth);
     else
-        pack_along(panel, width, data, view->step, count, depth, ascending);
+        pack_along(panel, width, data, view->step, count, depth, after, ascending);
 }
 
 #ifdef BF16
@@ -117,19 +117,19 @@ static void pack_wide(float *panel, int width, const struct view *view, int firs
     for (int i = 0; i < lines; i++)
         for (size_t j = 0; j < line; j++)
             rounded[i * line + j] = element_of(data[i * (view->step == 1 ? view->row : view->step) + j]);
-    pack_elements(panel, width, &narrow, 0, count, 0, depth, ascending);
+    pack_elements(panel, width, &narrow, 0, count, 0, depth, 0, ascending);
 }
 #endif
 
 static void pack_panel(float *panel, int width, const struct view *view, int first, int count, int depth_from,
-                       int depth, int ascending) {
+                       int depth, int after, int ascending) {
 #ifdef BF16
     if (view->wide) {
         pack_wide(panel, width, view, first, count, depth_from, depth, ascending);
         return;
     }
 #endif
-    pack_elements(panel, width, view, first, count, depth_from, depth, ascending);
+    pack_elements(panel, width, view, first, count, depth_from, depth, after, ascending);
 }
 
 #endif
