@@ -157,12 +157,13 @@ static int product_create(struct product *product, const struct kernels *kernels
     return 0;
 }
 
+/* context: the task's, which is the product or has it. */
 static void measure_product(struct bench *bench, const char *part, const char *kind, timed *task,
-                            struct product *product) {
+                            void *context, const struct product *product) {
     double operations = 2.0 * product->rows * product->outs * product->ins;
 
     add_result(bench, (struct result){part, kind, product->rows, product->outs, product->ins,
-                                      measure(bench, task, product, operations), 0});
+                                      measure(bench, task, context, operations), 0});
 }
 
 /* The four products of a layer of that width: qkv, proj, up and down. */
@@ -187,29 +188,75 @@ static int bench_matmul(struct bench *bench, struct error *err) {
             for (int which = 0; which < 4; which++) {
                 product.rows = tokens[t];
                 set_layer_shape(&product, which, widths[w]);
-                measure_product(bench, "matmul", "forward", run_forward, &product);
-                measure_product(bench, "matmul", "dx", run_dx, &product);
-                measure_product(bench, "matmul", "dw", run_dw, &product);
+                measure_product(bench, "matmul", "forward", run_forward, &product, &product);
+                measure_product(bench, "matmul", "dx", run_dx, &product, &product);
+                measure_product(bench, "matmul", "dw", run_dw, &product, &product);
             }
     product_free(&product);
     return 0;
 }
 
-/* Rows decoded together against packed weights of width 768: proj, up and down. */
-static int bench_decode(struct bench *bench, struct error *err) {
+enum { COLD_BYTES = 200 << 20 }; /* more weights than caches hold */
+
+/* A product whose weights were last read that many bytes ago. */
+struct cold {
+    struct product product;
+    char *layouts;
+    size_t each; /* bytes of a layout */
+    int count, turn;
+};
+
+static void run_cold(void *context) {
+    struct cold *cold = context;
+
+    cold->product.packed = cold->layouts + cold->turn * cold->each;
+    cold->turn = (cold->turn + 1) % cold->count;
+    run_forward(&cold->product);
+}
+
+/* The product's layout again and again, all within COLD_BYTES. */
+static struct cold cold_of(const struct product *p, char *layouts) {
+    size_t each = p->kernels->pack_size(p->outs, p->ins, 0);
+    int count = (int)(COLD_BYTES / each);
+
+    for (int i = 0; i < count; i++) p->kernels->pack(layouts + i * each, p->w, p->outs, p->ins, 0);
+    return (struct cold){*p, layouts, each, count, 0};
+}
+
+/* Rows decoded together against packed weights of width 768, proj, up and down; with room for layouts also
+   against cold ones. */
+static void measure_decode(struct bench *bench, struct product *product, char *layouts) {
     static const struct {
         const char *kind;
         int rows;
     } cases[] = {{"1 row", 1}, {"8 rows", 8}, {"16 rows", 16}, {"32 rows", 32}, {"64 rows", 64}};
-    struct product product;
 
-    if (product_create(&product, bench->kernels, 64, 4 * 768, 768, err)) return -1;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int which = 1; which < 4; which++) {
-            product.rows = cases[i].rows;
-            set_layer_shape(&product, which, 768);
-            measure_product(bench, "decode", cases[i].kind, run_forward, &product);
+            struct cold cold;
+
+            product->rows = cases[i].rows;
+            set_layer_shape(product, which, 768);
+            measure_product(bench, "decode", cases[i].kind, run_forward, product, product);
+            if (!layouts) continue;
+            cold = cold_of(product, layouts);
+            measure_product(bench, "cold", cases[i].kind, run_cold, &cold, product);
         }
+}
+
+static int bench_decode(struct bench *bench, struct error *err) {
+    const struct kernels *kernels = bench->kernels;
+    struct product product;
+    char *layouts;
+
+    if (product_create(&product, kernels, 64, 4 * 768, 768, err)) return -1;
+    layouts = product.packed ? kernels->alloc(COLD_BYTES) : NULL;
+    if (product.packed && !layouts) {
+        product_free(&product);
+        return fail(err, "no memory for %d MiB of cold weights", COLD_BYTES >> 20);
+    }
+    measure_decode(bench, &product, layouts);
+    if (layouts) kernels->free(layouts);
     product_free(&product);
     return 0;
 }
@@ -302,6 +349,7 @@ static void print_table(const struct bench *bench, FILE *out) {
     fprintf(out, "%-8s %-11s %9.1f %9.1f %9.1f\n", "peak", "probe", peak.median, peak.low, peak.high);
     print_part(bench, out, "matmul", peak.median);
     print_part(bench, out, "decode", peak.median);
+    print_part(bench, out, "cold", peak.median);
     print_part(bench, out, "train", peak.median);
     for (int i = 0; i < bench->count; i++)
         if (bench->results[i].per_second > 0)
@@ -318,9 +366,9 @@ static void add_rate(struct node *map, struct rate rate, double peak) {
 }
 
 static void add_means(const struct bench *bench, struct node *root, double peak) {
-    const char *const parts[] = {"matmul", "decode", "train"};
+    const char *const parts[] = {"matmul", "decode", "cold", "train"};
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         struct rate rate = mean_rate(bench, parts[i], NULL);
 
         if (rate.median > 0) add_rate(node_add(root, parts[i], NODE_MAP), rate, peak);
@@ -541,7 +589,8 @@ const struct command command_bench = {
         "run "
         "by multiply-adds that stay in registers.\n\n"
         "matmul: the products of transformer layers of width 256, 512 and 768 for 512, 2048 and 4096 tokens, "
-        "forward and both gradients. decode: products of few rows with packed weights of width 768. train: a "
+        "forward and both gradients. decode: products of few rows with packed weights of width 768, in "
+        "caches and, cold, from 200 MB in turn. train: a "
         "training step of a model of 14 million parameters (6 layers, width 384, vocabulary 8192) on 8 rows "
         "of 128 "
         "tokens, on a device also of 64. Only when named: gpt2, a step of GPT-2's 124 million parameters on "
