@@ -11,6 +11,7 @@
 #define LEFT_CELLS    (86 << 10)
 #define RIGHT_CELLS   (2 << 20)
 #define DEPTH_MOST    1024
+#define FEW_ROWS      64 /* for which multiply-adds take no longer than reading the right side from memory */
 #define THREADED_WORK ((size_t)1 << 18) /* multiply-adds worth a second thread */
 
 INLINE int panel_count(int cols) {
@@ -89,6 +90,7 @@ static void block_panels(const struct gemm *gemm, const struct block *block, int
                         .right = block->right + panel * block->panel,
                         .bias = gemm->bias && is_last(gemm, block) ? gemm->bias + col : NULL,
                         .depth = CELLS(block->depth),
+                        .streams = block->rows <= FEW_ROWS,
                         .apart = is_apart(gemm, block) ? gemm->left.row * sizeof(element) : 0,
                         .fetch_stride = gemm->stride * (gemm->finish ? sizeof(element) : sizeof(float))};
     const float *base = block->depth_from ? gemm->out : gemm->base;

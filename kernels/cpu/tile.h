@@ -13,9 +13,10 @@
 #endif
 #define TILE_VECS 2
 #define TILE_COLS (TILE_VECS * LANES)
-#define AHEAD     8  /* k by which left is fetched before its use */
-#define LINE      16 /* floats of a cache line */
-#define STEPS     4  /* k at once where left's rows lie apart */
+#define AHEAD     8   /* k by which left is fetched before its use */
+#define STREAM    128 /* and right where it comes from memory */
+#define LINE      16  /* floats of a cache line */
+#define STEPS     4   /* k at once where left's rows lie apart */
 #define GROUPS    ((TILE_ROWS + 2) / 3)
 
 /* Whether there are registers enough for that. */
@@ -36,6 +37,7 @@ struct tile {
     int depth;
     const char *fetch; /* memory that is needed next: so many lines of each row */
     size_t fetch_stride;
+    int streams; /* whether right, of one panel, comes from memory for these rows alone */
 };
 
 typedef float cell __attribute__((aligned(sizeof(element)), may_alias));
@@ -56,9 +58,10 @@ INLINE float left_cell(const struct lefts *left, const int apart, const int rows
 
 /* One k: both sides' cells into all sums. */
 INLINE void tile_step(vec sum[TILE_ROWS][4 * TILE_VECS], const int apart, const int rows, const int vecs,
-                      const struct lefts *left, int k, const float *right, size_t panel) {
+                      const struct lefts *left, int k, const float *right, size_t panel, int streams) {
     vec b[4 * TILE_VECS];
 
+    for (int v = 0; streams && v < TILE_COLS; v += LINE) __builtin_prefetch(right + STREAM * TILE_COLS + v);
     if (!apart) __builtin_prefetch(left->group[0] + AHEAD * rows * sizeof(float));
 #pragma GCC unroll 16
     for (int v = 0; v < vecs; v++) b[v] = vec_load(right + v / TILE_VECS * panel + v % TILE_VECS * LANES);
@@ -73,11 +76,13 @@ INLINE void tile_step(vec sum[TILE_ROWS][4 * TILE_VECS], const int apart, const 
 
 /* One k, or STEPS of them; returns where right goes on. */
 INLINE const float *tile_steps(vec sum[TILE_ROWS][4 * TILE_VECS], const int apart, const int rows,
-                               const int vecs, struct lefts *left, const float *right, size_t panel) {
+                               const int vecs, struct lefts *left, const float *right, size_t panel,
+                               int streams) {
     const int steps = apart ? STEPS : 1;
 
 #pragma GCC unroll 4
-    for (int k = 0; k < steps; k++) tile_step(sum, apart, rows, vecs, left, k, right + k * TILE_COLS, panel);
+    for (int k = 0; k < steps; k++)
+        tile_step(sum, apart, rows, vecs, left, k, right + k * TILE_COLS, panel, streams);
 #pragma GCC unroll 5
     for (int g = 0; g < GROUPS; g++) left->group[g] += (apart ? STEPS : rows) * sizeof(float);
     return right + steps * TILE_COLS;
@@ -87,7 +92,8 @@ INLINE void tile_run(const int apart, const int rows, const int panels, const st
     const int vecs = panels * TILE_VECS, steps = apart ? STEPS : 1;
     const float *right = tile->right, *const bias = tile->bias, *const base = tile->base;
     const size_t stride = tile->stride, panel = tile->panel;
-    const int depth = tile->depth, first = depth < rows * steps ? depth : rows * steps;
+    const int streams = panels == 1 && tile->streams, depth = tile->depth,
+              first = depth < rows * steps ? depth : rows * steps;
     const char *fetch = tile->fetch;
     struct lefts left = {.apart = tile->apart};
     float *const out = tile->out;
@@ -102,10 +108,10 @@ INLINE void tile_run(const int apart, const int rows, const int panels, const st
             sum[i][v] = base ? vec_load(base + i * stride + v * LANES) : vec_set(0);
     for (int k = 0; k < first; k += steps, fetch += tile->fetch_stride) {
         for (int v = 0; v < TILE_COLS; v += LINE) __builtin_prefetch(fetch + v * sizeof(float), 1);
-        right = tile_steps(sum, apart, rows, vecs, &left, right, panel);
+        right = tile_steps(sum, apart, rows, vecs, &left, right, panel, streams);
     }
     for (int k = first; k < depth; k += steps)
-        right = tile_steps(sum, apart, rows, vecs, &left, right, panel);
+        right = tile_steps(sum, apart, rows, vecs, &left, right, panel, streams);
     if (bias)
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++)
