@@ -54,7 +54,7 @@ double probe_bandwidth(const struct stopwatch *watch, size_t bytes) {
 #pragma omp parallel for num_threads(watch->threads)
     for (size_t i = 0; i < count; i++) words[i] = i;
     from = stopwatch_seconds(watch);
-#pragma omp parallel for simd num_threads(watch->threads) reduction(+ : sum)
+#pragma omp parallel for num_threads(watch->threads) reduction(+ : sum)
     for (size_t i = 0; i < count; i++) sum += words[i];
     from = stopwatch_seconds(watch) - from;
     kernels_find("cpu")->free(words);
