@@ -312,25 +312,46 @@ static void finish_operand(const struct gemm *gemm, const struct patch *patch) {
     }
 }
 
+static void gelu_row(element *act, element *up, const float *sum, int count) {
+    int j = 0;
+
+    for (; j + LANES <= count; j += LANES) {
+        vec x = vec_load(sum + j);
+
+        narrow_store(act + j, vec_gelu(x));
+        if (up) narrow_store(up + j, x);
+    }
+    for (; j < count; j++) {
+        float x = sum[j];
+
+        act[j] = element_of(gelu_of(x));
+        if (up) up[j] = element_of(x);
+    }
+}
+
 static void finish_gelu(const struct gemm *gemm, const struct patch *patch) {
     for (int i = 0; i < patch->rows; i++) {
-        element *out = (element *)gemm->result + patch_at(gemm, patch, i);
-        const float *sum = patch_row(patch, i);
+        size_t at = patch_at(gemm, patch, i);
 
-        for (int j = 0; j < patch->cols; j++) out[j] = element_of(gelu_of(sum[j]));
-        if (!gemm->kept) continue;
-        out = (element *)gemm->kept + patch_at(gemm, patch, i);
-        for (int j = 0; j < patch->cols; j++) out[j] = element_of(sum[j]);
+        gelu_row((element *)gemm->result + at, gemm->kept ? (element *)gemm->kept + at : NULL,
+                 patch_row(patch, i), patch->cols);
     }
+}
+
+static void slope_row(element *out, const element *before, const float *sum, int count) {
+    int j = 0;
+
+    for (; j + LANES <= count; j += LANES)
+        narrow_store(out + j, vec_load(sum + j) * vec_gelu_slope(wide_load(before + j)));
+    for (; j < count; j++) out[j] = element_of(sum[j] * gelu_slope(float_of(before[j])));
 }
 
 static void finish_slope(const struct gemm *gemm, const struct patch *patch) {
     for (int i = 0; i < patch->rows; i++) {
-        element *out = (element *)gemm->result + patch_at(gemm, patch, i);
-        const element *before = (const element *)gemm->before + patch_at(gemm, patch, i);
-        const float *sum = patch_row(patch, i);
+        size_t at = patch_at(gemm, patch, i);
 
-        for (int j = 0; j < patch->cols; j++) out[j] = element_of(sum[j] * gelu_slope(float_of(before[j])));
+        slope_row((element *)gemm->result + at, (const element *)gemm->before + at, patch_row(patch, i),
+                  patch->cols);
     }
 }
 
