@@ -169,15 +169,17 @@ static double *append(double *samples, int *count, double value) {
 }
 
 /* The ceilings, beside every round: some 50 ms of each. */
+
 static void probe(struct race *race) {
     const struct stopwatch *watch = &race->options->watch;
 
     for (int i = 0; i < 2; i++) {
         const struct kernels *kernels = kernels_find(devices[i]);
 
-        if (kernels)
-            race->peaks[i] =
-                append(race->peaks[i], &race->peak_count[i], probe_peak(kernels, watch, PROBE_ROUNDS));
+        if (!kernels) continue;
+        probe_peak(kernels, watch, PROBE_ROUNDS); /* wakes the threads, and the clock of wide registers */
+        race->peaks[i] =
+            append(race->peaks[i], &race->peak_count[i], probe_peak(kernels, watch, PROBE_ROUNDS));
     }
     race->bandwidths =
         append(race->bandwidths, &race->bandwidth_count, probe_bandwidth(watch, (size_t)256 << 20));

@@ -2,7 +2,7 @@
 # Measures everything that docs/performance.md shows and writes it there: the race, how cost grows, the kernels' shares
 # of the peak. Wants a machine that does nothing else; some 20 minutes.
 #   tools/performance.sh [FOLDER]       FOLDER (default: performance) keeps the JSON and the environment of the peers
-# PYRITE names the program (default: build/pyrite), PYTHON the interpreter that has the peers, or that a virtual
+# MINUTES (14) bounds the race. PYRITE names the program (default: build/pyrite), PYTHON the interpreter that has the peers, or that a virtual
 # environment for them is made with (default: python3).
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,7 +17,7 @@ if ! "$python" -c 'import torch, llama_cpp, gguf, numpy' 2>/dev/null; then
     CMAKE_ARGS=-DGGML_NATIVE=ON "$python" -m pip install -q torch llama-cpp-python gguf numpy >"$folder/install.log" 2>&1 ||
         tail -3 "$folder/install.log" >&2
 fi
-"$pyrite" bench compare --python "$python" --out "$folder/race.json" --write "$top/docs/performance.md" >"$folder/race.md"
+"$pyrite" bench compare ${MINUTES:+--minutes "$MINUTES"} --python "$python" --out "$folder/race.json" --write "$top/docs/performance.md" >"$folder/race.md"
 for device in cpu cpu-bf16; do
     for what in matmul decode; do
         "$pyrite" bench $what --device $device --write "$top/docs/performance.md" --json >"$folder/$what-$device.json"
