@@ -245,6 +245,7 @@ static void write_bars(const struct node *results, FILE *out) {
         add_number(row, "%.2f", bar->hard > 0 ? bar->hard : NAN);
         tabular_cell(row, "%s",
                      bar->hard > 0 && rate.median >= bar->hard ? "hard"
+                     : !(bar->must > 0)                        ? "short"
                      : rate.median >= bar->must                ? "met"
                                                                : "missed");
     }
