@@ -32,24 +32,19 @@ struct gemm {
     const float *base; /* strided as out, which it may be, or NULL: 0 */
     struct view left, right;
     int ascending;
-    const float *packed; /* cells: right as gemm_pack() left it, or NULL */
-    int packed_depth;    /* the depth it was packed with, of which the first `depth` count */
-    const float *bias;   /* or NULL */
+    const float *packed;                                       /* cells: right as pack() left it, or NULL */
+    const float *bias;                                         /* or NULL */
     void (*finish)(const struct gemm *, const struct patch *); /* makes of the sums what is wanted; or NULL */
     operand *result, *kept;                                    /* what finish() writes, NULL: not wanted */
     const operand *before;                                     /* what it reads */
 };
 
-/* In cells. */
-size_t CPU(gemm_pack_size)(int cols, int depth);
 size_t CPU(pack_size)(int outs, int ins, int turned);
 void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned);
 /* What rows row … row + rows of w[outs][ins], here as elements, are in its layouts, either of which may be
  * NULL: bands of at most BAND rows, which begin at its multiples, make whole tiles of both. */
 void CPU(pack_band)(void *packed, void *turned, const element *band, int outs, int ins, int row, int rows);
-void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth);
-/* In the calling thread, and with as many threads as it is worth. */
-void CPU(gemm_serial)(const struct gemm *gemm);
+/* With as many threads as it is worth. */
 void CPU(gemm)(const struct gemm *gemm);
 
 #endif

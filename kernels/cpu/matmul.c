@@ -176,7 +176,7 @@ static void set_right(const struct gemm *gemm, struct block *block) {
     float *right;
 
     if (gemm->packed) {
-        block->panel = (size_t)CELLS(gemm->packed_depth) * TILE_COLS;
+        block->panel = (size_t)CELLS(gemm->depth) * TILE_COLS;
         block->right = gemm->packed + block->col / TILE_COLS * block->panel +
                        (size_t)CELLS(block->depth_from) * TILE_COLS;
         return;
@@ -221,16 +221,9 @@ static void run_part(const struct gemm *gemm, int row, int row_end, int col, int
     }
 }
 
-size_t CPU(gemm_pack_size)(int cols, int depth) {
+/* In cells. */
+static size_t packed_size(int cols, int depth) {
     return (size_t)panel_count(cols) * TILE_COLS * CELLS(depth) + STRIP;
-}
-
-void CPU(gemm_pack)(float *packed, const struct view *right, int cols, int depth) {
-    pack_right(packed, right, 0, cols, 0, depth, 0);
-}
-
-void CPU(gemm_serial)(const struct gemm *gemm) {
-    run_part(gemm, 0, gemm->rows, 0, gemm->cols);
 }
 
 /* How many parts the rows are cut into, of `threads` parts in all: the cut that copies the least. */
@@ -264,7 +257,7 @@ void CPU(gemm)(const struct gemm *gemm) {
     int threads = work < THREADED_WORK ? 1 : omp_get_max_threads(), rows_in = row_parts(gemm, threads);
 
     if (threads == 1) {
-        CPU(gemm_serial)(gemm);
+        run_part(gemm, 0, gemm->rows, 0, gemm->cols);
         return;
     }
 #pragma omp parallel for schedule(static, 1)
@@ -283,7 +276,6 @@ static struct gemm forward(float *out, const operand *x, const float *w, const v
                          .left = {x, ins, 1, 0},
                          .right = {w, ins, 1, 1},
                          .packed = packed,
-                         .packed_depth = ins,
                          .bias = bias};
 }
 
@@ -393,8 +385,7 @@ static struct gemm backward(float *dx, const operand *dy, const float *w, const 
                          .depth = outs,
                          .left = {dy, outs, 1, 0},
                          .right = {w, 1, ins, 1},
-                         .packed = turned,
-                         .packed_depth = outs};
+                         .packed = turned};
 }
 
 void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *turned, int rows, int outs,
@@ -473,8 +464,8 @@ void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned) {
 /* Floats are in the order that products of dy read already: copying them costs less than a layout's memory.
  */
 size_t CPU(pack_size)(int outs, int ins, int turned) {
-    if (turned) return PAIR == 1 ? 0 : sizeof(float) * CPU(gemm_pack_size)(ins, outs);
-    return sizeof(float) * CPU(gemm_pack_size)(outs, ins);
+    if (turned) return PAIR == 1 ? 0 : sizeof(float) * packed_size(ins, outs);
+    return sizeof(float) * packed_size(outs, ins);
 }
 
 /* dbias[o] += dy[r][o], r ascending, for the columns from … to. */
