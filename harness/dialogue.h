@@ -23,7 +23,6 @@ struct node *dialogue_normal(const struct node *list, struct error *err);
 struct node *dialogue_split(const char *text);
 /* Messages as text; a prompt's ends in the assistant's mark. The caller frees. */
 char *dialogue_join(const struct node *messages, int is_prompt);
-int dialogue_equal(const struct node *a, const struct node *b); /* role by role, word for word */
 /* The end of the last assistant's mark before which, it included, both texts agree; 0 if there is none. */
 size_t dialogue_common(const char *a, const char *b);
 /* An example's prompt as messages: its own, else those of its text. The caller frees. */

@@ -9,6 +9,13 @@
    to where no clock is given to it. */
 #define LLAMA31_DATES "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 
+#define LLAMA3_TURNS                                                                                         \
+    .begin = "{bos}", .system_before = "<|start_header_id|>system<|end_header_id|>\n\n",                     \
+    .system_after = "<|eot_id|>", .user_before = "<|start_header_id|>user<|end_header_id|>\n\n",             \
+    .user_after = "<|eot_id|>", .assistant_before = "<|start_header_id|>assistant<|end_header_id|>\n\n",     \
+    .assistant_end = "<|eot_id|>", .ask = "<|start_header_id|>assistant<|end_header_id|>\n\n",               \
+    .stop = "<|eot_id|>", .trim = 1
+
 static const struct chat_format formats[] = {
     {.name = "chatml",
      .system_before = "<|im_start|>system\n",
@@ -31,29 +38,8 @@ static const struct chat_format formats[] = {
      .trim = 1,
      .alternates = 1,
      .system_in_user = 1},
-    {.name = "llama3",
-     .begin = "{bos}",
-     .system_before = "<|start_header_id|>system<|end_header_id|>\n\n",
-     .system_after = "<|eot_id|>",
-     .user_before = "<|start_header_id|>user<|end_header_id|>\n\n",
-     .user_after = "<|eot_id|>",
-     .assistant_before = "<|start_header_id|>assistant<|end_header_id|>\n\n",
-     .assistant_end = "<|eot_id|>",
-     .ask = "<|start_header_id|>assistant<|end_header_id|>\n\n",
-     .stop = "<|eot_id|>",
-     .trim = 1},
-    {.name = "llama3.1",
-     .begin = "{bos}",
-     .system_before = "<|start_header_id|>system<|end_header_id|>\n\n",
-     .first_system = LLAMA31_DATES,
-     .system_after = "<|eot_id|>",
-     .user_before = "<|start_header_id|>user<|end_header_id|>\n\n",
-     .user_after = "<|eot_id|>",
-     .assistant_before = "<|start_header_id|>assistant<|end_header_id|>\n\n",
-     .assistant_end = "<|eot_id|>",
-     .ask = "<|start_header_id|>assistant<|end_header_id|>\n\n",
-     .stop = "<|eot_id|>",
-     .trim = 1},
+    {.name = "llama3", LLAMA3_TURNS},
+    {.name = "llama3.1", LLAMA3_TURNS, .first_system = LLAMA31_DATES},
     {.name = "gemma",
      .begin = "{bos}",
      .user_before = "<start_of_turn>user\n",

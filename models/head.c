@@ -5,7 +5,7 @@ static int least(int a, int b) {
 }
 
 /* Greedy choices are scored by the whole distribution. */
-float head_temperature(const struct sampling *sampling) {
+static float head_temperature(const struct sampling *sampling) {
     return sampling->temperature > 0 ? sampling->temperature : 1;
 }
 

@@ -19,14 +19,10 @@ static const struct names {
           "attn.c_attn",     "attn.c_proj",     "ln_2",          "mlp.c_fc",         "mlp.c_proj"},
   llama = {"model.embed_tokens", "model.embed_positions", "model.layers",     "model.norm",
            "input_layernorm",    "self_attn.qkv_proj",    "self_attn.o_proj", "post_attention_layernorm",
-           "mlp.gate_up_proj",   "mlp.down_proj"},
-  gemma2 = {"model.embed_tokens", "model.embed_positions", "model.layers",     "model.norm",
-            "input_layernorm",    "self_attn.qkv_proj",    "self_attn.o_proj", "pre_feedforward_layernorm",
-            "mlp.gate_up_proj",   "mlp.down_proj"};
+           "mlp.gate_up_proj",   "mlp.down_proj"};
 
 static const struct names *names_of(const struct config *config) {
-    if (config->family == FAMILY_GPT2) return &gpt2;
-    return config->post_norms ? &gemma2 : &llama;
+    return config->family == FAMILY_GPT2 ? &gpt2 : &llama;
 }
 
 /* cols 0: a vector of `rows`. */
@@ -70,7 +66,8 @@ static void add_layer(struct model *model, int index) {
     add_linear(model, &layer->proj, c->biases ? &layer->proj_bias : NULL, c->width, c->heads * c->head_size,
                where, names->proj);
     if (c->post_norms) add_norm(model, &layer->after_attention, NULL, where, "post_attention_layernorm");
-    add_norm(model, &layer->norm2, &layer->norm2_bias, where, names->norm2);
+    add_norm(model, &layer->norm2, &layer->norm2_bias, where,
+             c->post_norms ? "pre_feedforward_layernorm" : names->norm2);
     add_linear(model, &layer->up, c->biases ? &layer->up_bias : NULL, c->gated ? 2 * c->ffn : c->ffn,
                c->width, where, names->up);
     add_linear(model, &layer->down, c->biases ? &layer->down_bias : NULL, c->width, c->ffn, where,

@@ -99,7 +99,6 @@ int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err);
    operations read them, or NULL. */
 void head_logits(struct trunk *trunk, const int *position, int count);
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling);
-float head_temperature(const struct sampling *sampling);
 /* Queues the score head at count <= trunk->chunk hidden states: out[count][score_heads] on the host, there
    after sync(). Its room is the logits'. */
 void head_scores(struct trunk *trunk, const int *position, int count, float *out);
