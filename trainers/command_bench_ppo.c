@@ -5,16 +5,16 @@
 #include "harness/command.h"
 #include "harness/document.h"
 #include "harness/memory.h"
+#include "models/race.h"
 #include "trainers/practice.h"
 
-enum { THREADS_MOST = 1024, ROUNDS_MOST = 1000 };
+enum { THREADS_MOST = 1024 };
 
 static const struct size {
-    const char *name;
-    int layers, width, vocab;
+    struct race_model model;
     struct practice_shape shape;
-} sizes[] = {{"14M", 6, 384, 8192, {64, 64, 64, 4, 16, VALUE_SHARED}},
-             {"124M", 12, 768, 50257, {16, 64, 64, 1, 8, VALUE_SHARED}}};
+} sizes[] = {{{"14M", 6, 384, 8192, 128}, {64, 64, 64, 4, 16, VALUE_SHARED}},
+             {{"124M", 12, 768, 50257, 128}, {16, 64, 64, 1, 8, VALUE_SHARED}}};
 
 enum { ROLLOUT, SCORING, UPDATE, WHOLE, PHASES };
 static const char *const phase_names[] = {"rollout", "scoring", "update", "whole"};
@@ -24,23 +24,6 @@ struct timing {
     struct rate phases[PHASES], peak;
     double operations; /* of an iteration */
 };
-
-static int make_policy(struct model **out, const struct size *size, const struct kernels *kernels,
-                       struct error *err) {
-    struct config config;
-
-    if (config_family(&config, "gpt2", err)) return -1;
-    config.vocab = size->vocab;
-    config.context = size->shape.prompt + size->shape.fresh;
-    config.layers = size->layers;
-    config.width = size->width;
-    config.head_size = 64;
-    config.heads = config.kv_heads = size->width / 64;
-    config.ffn = 4 * size->width;
-    if (model_create(out, &config, kernels, err)) return -1;
-    model_init(*out, 1);
-    return 0;
-}
 
 /* A round more than is kept, to be warm. */
 static int time_rounds(struct practice *practice, const struct stopwatch *watch, int rounds,
@@ -76,7 +59,7 @@ static int measure(struct timing *out, const struct size *size, enum value_model
     int status;
 
     shape.value = value;
-    if (make_policy(&policy, size, kernels, err)) return -1;
+    if (race_model_create(&policy, &size->model, kernels, err)) return -1;
     if (practice_create(&practice, policy, &shape, err)) return -1;
     out->operations = practice_operations(&policy->config, &shape);
     status = time_rounds(&practice, watch, rounds, out, err);
@@ -93,8 +76,8 @@ static void print_table(const struct timing *timing, const struct size *size, co
     const struct practice_shape *s = &size->shape;
 
     fprintf(out, "%s, %d thread%s; %s, %d x (%d + %d) tokens, %d epochs, minibatches of %d, value: %s\n",
-            kernels->name, watch->threads, watch->threads > 1 ? "s" : "", size->name, s->rows, s->prompt,
-            s->fresh, s->epochs, s->minibatch, value);
+            kernels->name, watch->threads, watch->threads > 1 ? "s" : "", size->model.name, s->rows,
+            s->prompt, s->fresh, s->epochs, s->minibatch, value);
     fprintf(out, "%-8s %9s %9s %9s   seconds\n", "", "median", "low", "high");
     for (int p = 0; p < PHASES; p++)
         fprintf(out, "%-8s %9.3f %9.3f %9.3f\n", phase_names[p], timing->phases[p].median,
@@ -110,7 +93,7 @@ static void print_json(const struct timing *timing, const struct size *size, con
 
     node_add_text(root, "backend", kernels->name);
     node_add_number(root, "threads", watch->threads);
-    node_add_text(root, "model", size->name);
+    node_add_text(root, "model", size->model.name);
     node_add_text(root, "value", value);
     seconds = node_add(root, "seconds", NODE_MAP);
     for (int p = 0; p < PHASES; p++) {
@@ -131,7 +114,7 @@ static void print_json(const struct timing *timing, const struct size *size, con
 
 static const struct size *find_size(const char *name) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (!strcmp(sizes[i].name, name)) return &sizes[i];
+        if (!strcmp(sizes[i].model.name, name)) return &sizes[i];
     return NULL;
 }
 
