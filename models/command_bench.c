@@ -6,11 +6,11 @@
 #include "harness/command.h"
 #include "harness/document.h"
 #include "harness/memory.h"
-#include "harness/rng.h"
 #include "harness/section.h"
 #include "kernels/kernels.h"
 #include "models/bench.h"
 #include "models/bench_operations.h"
+#include "models/bench_product.h"
 #include "models/bench_serve.h"
 #include "models/bench_tokenize.h"
 #include "models/growth.h"
@@ -74,93 +74,10 @@ static void add_result(struct bench *bench, struct result result) {
     bench->results[bench->count++] = result;
 }
 
-/* One matrix product, out[rows][outs] = x[rows][ins] w[outs][ins]^T, or one of its gradients. */
-struct product {
-    const struct kernels *kernels;
-    operand *y, *x; /* of the two sides */
-    float *out, *w;
-    void *packed, *turned;
-    int rows, outs, ins;
-};
-
-static void run_forward(void *context) {
-    struct product *p = context;
-
-    p->kernels->matmul(p->out, p->x, p->w, p->packed, NULL, NULL, p->rows, p->outs, p->ins);
-}
-
-static void run_dx(void *context) {
-    struct product *p = context;
-
-    p->kernels->matmul_dx(p->out, p->y, p->w, p->turned, p->rows, p->outs, p->ins);
-}
-
-static void run_dw(void *context) {
-    struct product *p = context;
-
-    p->kernels->matmul_dw(p->w, p->y, p->x, p->rows, p->outs, p->ins);
-}
-
-static void fill(const struct kernels *kernels, float *memory, size_t count, uint64_t index) {
-    struct rng rng = rng_stream(1, "bench", index, 0);
-    float *x = kernels->map(memory, count * sizeof *x, 0);
-
-    for (size_t i = 0; i < count; i++) x[i] = (float)(rng_uniform(&rng) - 0.5);
-    kernels->unmap(memory, x, count * sizeof *x, 1);
-}
-
-/* An operand of noise, NULL when there is no memory. */
-static operand *make_operand(const struct kernels *kernels, size_t count, uint64_t index) {
-    float *x = kernels->alloc(count * sizeof *x);
-    operand *out;
-
-    if (x) fill(kernels, x, count, index);
-    if (!x || kernels->operand_bytes == sizeof(float)) return x;
-    out = kernels->alloc(count * kernels->operand_bytes);
-    if (out) kernels->narrow(out, x, count);
-    kernels->free(x);
-    return out;
-}
-
-static void product_free(struct product *product) {
-    void *const all[] = {product->out, product->x, product->y, product->w, product->packed, product->turned};
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i]) product->kernels->free(all[i]);
-}
-
-/* Memory for one layout of the widest weights; NULL also where none is needed. */
-static void *make_layout(const struct kernels *kernels, int widest, int narrowest, int turned) {
-    size_t bytes =
-        kernels->pack_size(widest, narrowest, turned) + kernels->pack_size(narrowest, widest, turned);
-
-    return bytes ? kernels->alloc(bytes) : NULL;
-}
-
-/* Room for the largest product of `rows` rows, outs and ins up to `widest`. */
-static int product_create(struct product *product, const struct kernels *kernels, int rows, int widest,
-                          int narrowest, struct error *err) {
-    size_t activations = (size_t)rows * widest, weights = (size_t)widest * narrowest;
-
-    *product = (struct product){.kernels = kernels,
-                                .out = kernels->alloc(activations * sizeof(float)),
-                                .x = make_operand(kernels, activations, 1),
-                                .y = make_operand(kernels, activations, 0),
-                                .w = kernels->alloc(weights * sizeof(float)),
-                                .packed = make_layout(kernels, widest, narrowest, 0),
-                                .turned = make_layout(kernels, widest, narrowest, 1)};
-    if (!product->out || !product->x || !product->y || !product->w) {
-        product_free(product);
-        return fail(err, "no memory for products of %d x %d", rows, widest);
-    }
-    fill(kernels, product->w, weights, 2);
-    return 0;
-}
-
 /* context: the task's, which is the product or has it. */
 static void measure_product(struct bench *bench, const char *part, const char *kind, timed *task,
                             void *context, const struct product *product) {
-    double operations = 2.0 * product->rows * product->outs * product->ins;
+    double operations = product_operations(product);
 
     add_result(bench, (struct result){part, kind, product->rows, product->outs, product->ins,
                                       measure(bench, task, context, operations), 0});
@@ -169,12 +86,8 @@ static void measure_product(struct bench *bench, const char *part, const char *k
 /* The four products of a layer of that width: qkv, proj, up and down. */
 static void set_layer_shape(struct product *product, int which, int width) {
     const int outs[] = {3, 1, 4, 1}, ins[] = {1, 1, 1, 4};
-    const struct kernels *kernels = product->kernels;
 
-    product->outs = outs[which] * width;
-    product->ins = ins[which] * width;
-    if (product->packed) kernels->pack(product->packed, product->w, product->outs, product->ins, 0);
-    if (product->turned) kernels->pack(product->turned, product->w, product->outs, product->ins, 1);
+    product_shape(product, outs[which] * width, ins[which] * width);
 }
 
 /* 3 widths x 3 batches x 4 products x forward and both gradients. */
@@ -188,9 +101,9 @@ static int bench_matmul(struct bench *bench, struct error *err) {
             for (int which = 0; which < 4; which++) {
                 product.rows = tokens[t];
                 set_layer_shape(&product, which, widths[w]);
-                measure_product(bench, "matmul", "forward", run_forward, &product, &product);
-                measure_product(bench, "matmul", "dx", run_dx, &product, &product);
-                measure_product(bench, "matmul", "dw", run_dw, &product, &product);
+                measure_product(bench, "matmul", "forward", product_forward, &product, &product);
+                measure_product(bench, "matmul", "dx", product_dx, &product, &product);
+                measure_product(bench, "matmul", "dw", product_dw, &product, &product);
             }
     product_free(&product);
     return 0;
@@ -211,7 +124,7 @@ static void run_cold(void *context) {
 
     cold->product.packed = cold->layouts + cold->turn * cold->each;
     cold->turn = (cold->turn + 1) % cold->count;
-    run_forward(&cold->product);
+    product_forward(&cold->product);
 }
 
 /* The product's layout again and again, all within COLD_BYTES. */
@@ -237,7 +150,7 @@ static void measure_decode(struct bench *bench, struct product *product, char *l
 
             product->rows = cases[i].rows;
             set_layer_shape(product, which, 768);
-            measure_product(bench, "decode", cases[i].kind, run_forward, product, product);
+            measure_product(bench, "decode", cases[i].kind, product_forward, product, product);
             if (!layouts) continue;
             cold = cold_of(product, layouts);
             measure_product(bench, "cold", cases[i].kind, run_cold, &cold, product);

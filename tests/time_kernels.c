@@ -6,82 +6,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/rng.h"
 #include "models/bench.h"
+#include "models/bench_product.h"
 
 #include <check.h>
 
 enum { SKIPPED = 77, ROUNDS = 9, PROBE = 400000 };
 static const struct stopwatch watch = {.cpu_time = 1, .threads = 1};
 
-/* A product out[rows][outs] = x[rows][ins] w[outs][ins]^T or one of its gradients, as each precision takes
- * it. */
-struct product {
-    const struct kernels *kernels;
-    int rows, outs, ins, repeats;
-    float *out, *w;
-    operand *x, *y;
-    void *packed, *turned;
-};
-
-static operand *make_operand(const struct kernels *kernels, size_t count) {
-    struct rng rng = rng_stream(1, "time", count, 0);
-    float *x = kernels->alloc(count * sizeof *x);
-    operand *out = x;
-
-    ck_assert_ptr_nonnull(x);
-    for (size_t i = 0; i < count; i++) x[i] = (float)(rng_uniform(&rng) - 0.5);
-    if (kernels->operand_bytes == sizeof(float)) return out;
-    out = kernels->alloc(count * kernels->operand_bytes);
-    kernels->narrow(out, x, count);
-    kernels->free(x);
-    return out;
-}
-
-static void *make_layout(const struct product *p, int turned) {
-    size_t bytes = p->kernels->pack_size(p->outs, p->ins, turned);
-    void *layout = bytes ? p->kernels->alloc(bytes) : NULL;
-
-    if (layout) p->kernels->pack(layout, p->w, p->outs, p->ins, turned);
-    return layout;
-}
+static void (*const runs[])(void *) = {product_forward, product_dx, product_dw};
 
 static struct product product(const char *device, int rows, int outs, int ins) {
-    struct product p = {.kernels = kernels_find(device), .rows = rows, .outs = outs, .ins = ins};
-    double operations = 2.0 * rows * outs * ins;
+    struct product p;
+    struct error err;
 
-    p.out = p.kernels->alloc((size_t)rows * (size_t)(outs > ins ? outs : ins) * sizeof(float));
-    p.w = kernels_find("cpu")->alloc((size_t)outs * (size_t)ins * sizeof(float));
-    for (int i = 0; i < outs * ins; i++) p.w[i] = 1.0f / (float)(1 + i % 7);
-    p.x = make_operand(p.kernels, (size_t)rows * (size_t)ins);
-    p.y = make_operand(p.kernels, (size_t)rows * (size_t)outs);
-    p.packed = make_layout(&p, 0);
-    p.turned = make_layout(&p, 1);
-    p.repeats = 1 + (int)(4e8 / operations);
+    ck_assert_msg(!product_create(&p, kernels_find(device), rows, outs, ins, &err), "%s", err.message);
+    p.rows = rows;
+    product_shape(&p, outs, ins);
     return p;
 }
 
-static void product_free(struct product *p) {
-    void *const all[] = {p->out, p->w, p->x, p->y, p->packed, p->turned};
-
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i]) p->kernels->free(all[i]);
-}
-
-static void run(const struct product *p, int which) {
-    const struct kernels *k = p->kernels;
-
-    if (which == 0) k->matmul(p->out, p->x, p->w, p->packed, NULL, NULL, p->rows, p->outs, p->ins);
-    if (which == 1) k->matmul_dx(p->out, p->y, p->w, p->turned, p->rows, p->outs, p->ins);
-    if (which == 2) k->matmul_dw(p->w, p->y, p->x, p->rows, p->outs, p->ins);
-}
-
 /* GFLOP/s. */
-static double rate(const struct product *p, int which) {
+static double rate(struct product *p, int which) {
+    int repeats = 1 + (int)(4e8 / product_operations(p));
     double from = stopwatch_seconds(&watch);
 
-    for (int i = 0; i < p->repeats; i++) run(p, which);
-    return 2e-9 * p->rows * p->outs * p->ins * p->repeats / (stopwatch_seconds(&watch) - from);
+    for (int i = 0; i < repeats; i++) runs[which](p);
+    return 1e-9 * product_operations(p) * repeats / (stopwatch_seconds(&watch) - from);
 }
 
 static double median(double *samples) {
@@ -93,7 +44,7 @@ static double share_of_peak(const char *device) {
     double shares[3][ROUNDS], mean = 1;
     struct product p = product(device, 512, 1536, 512);
 
-    for (int which = 0; which < 3; which++) run(&p, which);
+    for (int which = 0; which < 3; which++) runs[which](&p);
     for (int r = 0; r < ROUNDS; r++)
         for (int which = 0; which < 3; which++)
             shares[which][r] = rate(&p, which) / probe_peak(p.kernels, &watch, PROBE);
@@ -107,8 +58,8 @@ static double gain(const char *device, int rows, const char *other, int other_ro
     struct product p = product(device, rows, 3072, 768), q = product(other, other_rows, 3072, 768);
     double ratios[ROUNDS];
 
-    run(&p, 0);
-    run(&q, 0);
+    product_forward(&p);
+    product_forward(&q);
     for (int r = 0; r < ROUNDS; r++) ratios[r] = rate(&p, 0) / rate(&q, 0);
     product_free(&p);
     product_free(&q);

@@ -1,0 +1,89 @@
+#include "models/bench_product.h"
+
+#include "harness/rng.h"
+
+void product_forward(void *context) {
+    struct product *p = context;
+
+    p->kernels->matmul(p->out, p->x, p->w, p->packed, NULL, NULL, p->rows, p->outs, p->ins);
+}
+
+void product_dx(void *context) {
+    struct product *p = context;
+
+    p->kernels->matmul_dx(p->out, p->y, p->w, p->turned, p->rows, p->outs, p->ins);
+}
+
+void product_dw(void *context) {
+    struct product *p = context;
+
+    p->kernels->matmul_dw(p->w, p->y, p->x, p->rows, p->outs, p->ins);
+}
+
+static void fill(const struct kernels *kernels, float *memory, size_t count, uint64_t index) {
+    struct rng rng = rng_stream(1, "bench", index, 0);
+    float *x = kernels->map(memory, count * sizeof *x, 0);
+
+    for (size_t i = 0; i < count; i++) x[i] = (float)(rng_uniform(&rng) - 0.5);
+    kernels->unmap(memory, x, count * sizeof *x, 1);
+}
+
+/* An operand of noise, NULL when there is no memory. */
+static operand *make_operand(const struct kernels *kernels, size_t count, uint64_t index) {
+    float *x = kernels->alloc(count * sizeof *x);
+    operand *out;
+
+    if (x) fill(kernels, x, count, index);
+    if (!x || kernels->operand_bytes == sizeof(float)) return x;
+    out = kernels->alloc(count * kernels->operand_bytes);
+    if (out) kernels->narrow(out, x, count);
+    kernels->free(x);
+    return out;
+}
+
+void product_free(struct product *product) {
+    void *const all[] = {product->out, product->x, product->y, product->w, product->packed, product->turned};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) product->kernels->free(all[i]);
+}
+
+/* Memory for one layout of the widest weights; NULL also where none is needed. */
+static void *make_layout(const struct kernels *kernels, int widest, int narrowest, int turned) {
+    size_t bytes =
+        kernels->pack_size(widest, narrowest, turned) + kernels->pack_size(narrowest, widest, turned);
+
+    return bytes ? kernels->alloc(bytes) : NULL;
+}
+
+int product_create(struct product *product, const struct kernels *kernels, int rows, int widest,
+                   int narrowest, struct error *err) {
+    size_t activations = (size_t)rows * widest, weights = (size_t)widest * narrowest;
+
+    *product = (struct product){.kernels = kernels,
+                                .out = kernels->alloc(activations * sizeof(float)),
+                                .x = make_operand(kernels, activations, 1),
+                                .y = make_operand(kernels, activations, 0),
+                                .w = kernels->alloc(weights * sizeof(float)),
+                                .packed = make_layout(kernels, widest, narrowest, 0),
+                                .turned = make_layout(kernels, widest, narrowest, 1)};
+    if (!product->out || !product->x || !product->y || !product->w) {
+        product_free(product);
+        return fail(err, "no memory for products of %d x %d", rows, widest);
+    }
+    fill(kernels, product->w, weights, 2);
+    return 0;
+}
+
+void product_shape(struct product *product, int outs, int ins) {
+    const struct kernels *kernels = product->kernels;
+
+    product->outs = outs;
+    product->ins = ins;
+    if (product->packed) kernels->pack(product->packed, product->w, outs, ins, 0);
+    if (product->turned) kernels->pack(product->turned, product->w, outs, ins, 1);
+}
+
+double product_operations(const struct product *product) {
+    return 2.0 * product->rows * product->outs * product->ins;
+}
