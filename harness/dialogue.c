@@ -127,7 +127,8 @@ char *dialogue_join(const struct node *messages, int is_prompt) {
     return out.data;
 }
 
-int dialogue_equal(const struct node *a, const struct node *b) {
+/* Role by role, word for word. */
+static int dialogue_equal(const struct node *a, const struct node *b) {
     const struct node *x = a->first, *y = b->first;
 
     for (; x && y; x = x->next, y = y->next)
@@ -163,18 +164,12 @@ void dialogue_set(struct example *example, const struct node *messages) {
     node_free(told);
 }
 
-static int ends_in(const char *text, const char *ending) {
-    size_t length = strlen(text), tail = strlen(ending);
-
-    return length >= tail && !strcmp(text + length - tail, ending);
-}
-
 /* " Human: … Assistant: … Human: … Assistant:", where every mark follows a white space or begins the text. */
 static char *from_one_line(const char *text) {
     struct text out = {0};
     const char *begin = text + strspn(text, white);
 
-    if (strncmp(begin, "Human:", 6) || !ends_in(begin, "Assistant:")) return NULL;
+    if (strncmp(begin, "Human:", 6) || !text_ends(begin, "Assistant:")) return NULL;
     for (const char *at = begin; *at; at++) {
         int starts = at == begin || strchr(white, at[-1]) != NULL;
 
@@ -191,7 +186,7 @@ static char *from_one_line(const char *text) {
 static char *read_text(const char *text, enum dialogue_template template) {
     char *flat;
 
-    if (ends_in(text, DIALOGUE_ASSISTANT)) return xstrdup(text);
+    if (text_ends(text, DIALOGUE_ASSISTANT)) return xstrdup(text);
     if (strstr(text, DIALOGUE_HUMAN)) return xprintf("%s" DIALOGUE_ASSISTANT, text);
     flat = from_one_line(text);
     if (flat) return flat;

@@ -566,19 +566,13 @@ struct node *document_parse_yaml(const char *text, size_t length, const char *na
     return node;
 }
 
-static int ends_in(const char *path, const char *ending) {
-    size_t length = strlen(path), tail = strlen(ending);
-
-    return length >= tail && !strcmp(path + length - tail, ending);
-}
-
 struct node *document_read(const char *path, struct error *err) {
     size_t length;
     char *text = file_read(path, &length, err);
     struct node *node;
 
     if (!text) return NULL;
-    if (ends_in(path, ".json"))
+    if (text_ends(path, ".json"))
         node = document_parse_json(text, length, path, 1, err);
     else
         node = document_parse_yaml(text, length, path, err);

@@ -24,12 +24,6 @@ int is_hub_name(const char *word) {
     return !strncmp(word, "hf:", 3);
 }
 
-static int ends_in(const char *name, const char *end) {
-    size_t length = strlen(name), tail = strlen(end);
-
-    return length >= tail && !strcmp(name + length - tail, end);
-}
-
 /* A path that stays where it is put: no empty part, none of dots alone. */
 static int is_safe_path(const char *path) {
     while (*path) {
@@ -154,12 +148,12 @@ static struct node *read_listing(const struct wanted *wanted, const struct hub *
 
 static int is_any(const char *name, const char *const *endings) {
     for (; *endings; endings++)
-        if (ends_in(name, *endings)) return 1;
+        if (text_ends(name, *endings)) return 1;
     return 0;
 }
 
 static int is_weights(const char *name) {
-    return !strchr(name, '/') && ends_in(name, ".safetensors") && strncmp(name, "consolidated", 12);
+    return !strchr(name, '/') && text_ends(name, ".safetensors") && strncmp(name, "consolidated", 12);
 }
 
 static int count_of(const struct node *siblings, const char *ending) {
@@ -168,8 +162,8 @@ static int count_of(const struct node *siblings, const char *ending) {
     for (const struct node *file = siblings->first; file; file = file->next) {
         const char *name = node_text(file, "rfilename", "");
 
-        count +=
-            !strcmp(ending, ".safetensors") ? is_weights(name) : !strchr(name, '/') && ends_in(name, ending);
+        count += !strcmp(ending, ".safetensors") ? is_weights(name)
+                                                 : !strchr(name, '/') && text_ends(name, ending);
     }
     return count;
 }
@@ -183,7 +177,7 @@ static int is_wanted(const struct wanted *wanted, const char *name, int gguf) {
     if (wanted->file) return !strcmp(name, wanted->file);
     if (wanted->is_data) return is_any(name, data);
     if (strchr(name, '/')) return 0;
-    return is_any(name, beside) || (gguf ? ends_in(name, ".gguf") : is_weights(name));
+    return is_any(name, beside) || (gguf ? text_ends(name, ".gguf") : is_weights(name));
 }
 
 static int add_file(struct hub *hub, const struct wanted *wanted, const struct node *sibling,
@@ -239,7 +233,7 @@ static int choose_files(struct hub *hub, const struct wanted *wanted, const stru
         const char *name = node_text(file, "rfilename", "");
 
         if (!is_wanted(wanted, name, gguf)) continue;
-        found += !ends_in(name, ".md") && !ends_in(name, "LICENSE");
+        found += !text_ends(name, ".md") && !text_ends(name, "LICENSE");
         if (add_file(hub, wanted, file, err)) return -1;
     }
     return found || (wanted->file && hub->count) ? 0 : fail_empty(wanted, gguf, err);

@@ -93,3 +93,16 @@ void text_printf(struct text *text, const char *format, ...) {
     text_add(text, piece, length);
     free(piece);
 }
+
+int text_ends(const char *text, const char *end) {
+    size_t length = strlen(text), tail = strlen(end);
+
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+uint64_t text_hash(const char *bytes, size_t length) {
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3;
+    return hash;
+}

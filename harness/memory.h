@@ -3,6 +3,7 @@
 #define HARNESS_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 void *xmalloc(size_t bytes);
 void *xcalloc(size_t count, size_t bytes); /* zeroed; the product is checked */
@@ -18,5 +19,10 @@ struct text {
 };
 void text_add(struct text *text, const char *bytes, size_t length);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether a text ends in that. */
+int text_ends(const char *text, const char *end);
+/* FNV-1a of so many bytes. */
+uint64_t text_hash(const char *bytes, size_t length);
 
 #endif

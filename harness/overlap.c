@@ -48,10 +48,10 @@ static void numbers_sort(struct numbers *numbers) {
 static void read_words(struct numbers *words, const char *text) {
     words->count = 0;
     while (*text) {
-        uint64_t hash = 0xcbf29ce484222325;
+        size_t length = strcspn(text, " ");
 
-        for (; *text && *text != ' '; text++) hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
-        numbers_add(words, mixed(hash));
+        numbers_add(words, mixed(text_hash(text, length)));
+        text += length;
         text += *text == ' ';
     }
 }
@@ -258,10 +258,7 @@ static int by_hash(const void *a, const void *b) {
 }
 
 static uint64_t hash_whole(const char *text) {
-    uint64_t hash = 0xcbf29ce484222325;
-
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
-    return mixed(hash);
+    return mixed(text_hash(text, strlen(text)));
 }
 
 static void add_item(struct search_items *search, const char *text, int item) {

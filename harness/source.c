@@ -46,16 +46,10 @@ static int walk(const char *folder, const char *prefix,
     return status;
 }
 
-static int ends_in(const char *name, const char *end) {
-    size_t length = strlen(name), tail = strlen(end);
-
-    return length >= tail && !strcmp(name + length - tail, end);
-}
-
 static int list_file(void *context, const char *path, const char *name, struct error *err) {
     char hex[65];
 
-    if (ends_in(name, "timing.jsonl") || ends_in(name, "step.json")) return 0;
+    if (text_ends(name, "timing.jsonl") || text_ends(name, "step.json")) return 0;
     if (hash_file(hex, path, err)) return -1;
     text_printf(context, "%s %s\n", hex, name);
     return 0;
@@ -75,7 +69,7 @@ int source_read(char hex[65], const char *path, struct error *err) {
 
 static int remove_temporary(void *context, const char *path, const char *name, struct error *err) {
     (void)context;
-    if (ends_in(name, ".tmp") && unlink(path))
+    if (text_ends(name, ".tmp") && unlink(path))
         return fail(err, "cannot remove %s: %s", path, strerror(errno));
     return 0;
 }

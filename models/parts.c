@@ -164,18 +164,12 @@ static const struct stored *find_part(const struct weights *weights, const char 
     return found ? found : find_prefixed(weights, "rwtransformer.", bare + 1);
 }
 
-static int ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), size = strlen(end);
-
-    return length >= size && strcmp(text + length - size, end) == 0;
-}
-
 /* Masks, frequencies and a second copy of a tied head, which files may hold and nothing needs. */
 static int is_spare(const char *name, const struct config *config) {
-    if (config->tied && (ends_with(name, "lm_head.weight") || strcmp(name, "output.weight") == 0)) return 1;
+    if (config->tied && (text_ends(name, "lm_head.weight") || strcmp(name, "output.weight") == 0)) return 1;
     if (config->rope_scaling == ROPE_LLAMA3 && strcmp(name, "rope_freqs.weight") == 0) return 1;
-    return ends_with(name, ".attn.bias") || ends_with(name, ".attn.masked_bias") ||
-           ends_with(name, ".rotary_emb.inv_freq");
+    return text_ends(name, ".attn.bias") || text_ends(name, ".attn.masked_bias") ||
+           text_ends(name, ".rotary_emb.inv_freq");
 }
 
 /* Heads of some trainers have an offset; ours have none, and need none where it is 0. */
@@ -197,8 +191,8 @@ static int check_offset(const struct stored *tensor, struct error *err) {
 static int check_left_over(const struct stored *tensor, const struct config *config, struct error *err) {
     if (is_spare(tensor->name, config)) return 0;
     if (config->score_heads &&
-        (ends_with(tensor->name, "v_head.summary.bias") || ends_with(tensor->name, "score_head.bias") ||
-         ends_with(tensor->name, "v_head.bias")))
+        (text_ends(tensor->name, "v_head.summary.bias") || text_ends(tensor->name, "score_head.bias") ||
+         text_ends(tensor->name, "v_head.bias")))
         return check_offset(tensor, err);
     return fail(err, "tensor \"%s\" belongs to no part of the model that is described", tensor->name);
 }

@@ -6,9 +6,7 @@
 #define MOST_SHARDS 4096
 
 int is_gguf(const char *path) {
-    size_t length = strlen(path);
-
-    return length > 5 && strcmp(path + length - 5, ".gguf") == 0;
+    return strlen(path) > strlen(".gguf") && text_ends(path, ".gguf");
 }
 
 static int by_name(const void *a, const void *b) {

@@ -29,15 +29,8 @@ struct lists {
     struct pool texts;
 };
 
-static uint64_t hash_of(const char *text) {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-
-    for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    return hash;
-}
-
 static int *slot_of(const struct pool *pool, const char *text) {
-    uint64_t at = hash_of(text);
+    uint64_t at = text_hash(text, strlen(text));
 
     for (;; at++) {
         int *slot = &pool->slots[at & (uint64_t)(pool->room - 1)];
