@@ -82,7 +82,7 @@ struct model *model_outline(const struct config *config, const struct kernels *k
     model->config = *config;
     model->kernels = kernels;
     model->layers = xcalloc((size_t)config->layers, sizeof *model->layers);
-    model->tensors = xcalloc((size_t)config->layers * 14 + 6, sizeof *model->tensors);
+    model->tensors = xcalloc((size_t)config->layers * (14 + 8) + 6, sizeof *model->tensors);
     model->embedding = add_tensor(model, config->vocab, config->width, "%s.weight", names->embedding);
     if (!config->rotary)
         model->positions = add_tensor(model, config->context, config->width, "%s.weight", names->positions);
@@ -101,6 +101,11 @@ static size_t tensor_size(const struct tensor *tensor) {
 
 static size_t tensor_room(const struct tensor *tensor) {
     return (tensor_size(tensor) + ALIGNED - 1) / ALIGNED * ALIGNED;
+}
+
+/* Adapters' tensors among them. */
+static int all_tensors(const struct model *model) {
+    return model->count + model->added;
 }
 
 static void place_data(struct model *model) {
@@ -125,32 +130,38 @@ static size_t layout_bytes(const struct model *model, const struct tensor *tenso
     return (bytes + 63) / 64 * 64;
 }
 
-size_t model_bytes(const struct config *config, const struct kernels *kernels, int training) {
+/* The parameters of one tensor, and what training it takes. */
+static size_t tensor_bytes(const struct model *model, const struct tensor *tensor, int training) {
+    size_t copies = training && !tensor->frozen ? 4 : 1;
+
+    return tensor_room(tensor) * sizeof(float) * copies + layout_bytes(model, tensor, 0) +
+           (training ? layout_bytes(model, tensor, 1) : 0);
+}
+
+size_t model_bytes(const struct config *config, const struct kernels *kernels, int training,
+                   const struct adapter_options *adapters) {
     struct model *model = model_outline(config, kernels);
     size_t bytes = 0;
 
-    for (int i = 0; i < model->count; i++) {
-        const struct tensor *tensor = &model->tensors[i];
-
-        bytes += tensor_room(tensor) * sizeof(float) * (training ? 4 : 1) + layout_bytes(model, tensor, 0);
-        if (training) bytes += layout_bytes(model, tensor, 1);
-    }
-    if (training && config->tied) bytes += tensor_size(model->head) * sizeof(float);
+    if (adapters) model_outline_adapters(model, adapters);
+    for (int i = 0; i < all_tensors(model); i++) bytes += tensor_bytes(model, &model->tensors[i], training);
+    if (adapters && model->score) bytes += tensor_room(model->score) * sizeof(float);
+    if (training && config->tied && !model->head->frozen) bytes += tensor_size(model->head) * sizeof(float);
     if (config->rotary) bytes += (size_t)config->context * (size_t)config->head_size * sizeof(float);
     model_free(model);
     return bytes;
 }
 
-/* One layout of all weights; what it needs on this backend may be nothing. */
-static int make_layout(struct model *model, void **memory, int turned, struct error *err) {
+/* One layout of the weights among these tensors; what it needs on this backend may be nothing. */
+static int make_layout(struct model *model, void **memory, int from, int to, int turned, struct error *err) {
     size_t bytes = 0;
     char *next;
 
-    for (int i = 0; i < model->count; i++) bytes += layout_bytes(model, &model->tensors[i], turned);
+    for (int i = from; i < to; i++) bytes += layout_bytes(model, &model->tensors[i], turned);
     if (*memory || bytes == 0) return 0;
     next = *memory = model->kernels->alloc(bytes);
     if (!next) return fail(err, "no memory for the weights as products read them (%zu MiB)", bytes >> 20);
-    for (int i = 0; i < model->count; i++) {
+    for (int i = from; i < to; i++) {
         struct tensor *tensor = &model->tensors[i];
         size_t room = layout_bytes(model, tensor, turned);
 
@@ -158,28 +169,31 @@ static int make_layout(struct model *model, void **memory, int turned, struct er
         if (room && !turned) tensor->packed = next;
         next += room;
     }
-    model->stale = 1;
+    if (model->stale != STALE) model->stale = from == 0 ? STALE : STALE_LEARNED;
     return 0;
 }
 
 int model_ready(struct model *model, int training, struct error *err) {
     const struct kernels *kernels = model->kernels;
+    int count = model->count, all = all_tensors(model);
 
-    if (make_layout(model, &model->packed, 0, err)) return -1;
-    if (training && make_layout(model, &model->turned, 1, err)) return -1;
-    if (!model->stale) return 0;
-    for (int i = 0; i < model->count; i++) {
+    if (make_layout(model, &model->packed, 0, count, 0, err)) return -1;
+    if (make_layout(model, &model->packed_added, count, all, 0, err)) return -1;
+    if (training && make_layout(model, &model->turned, 0, count, 1, err)) return -1;
+    if (training && make_layout(model, &model->turned_added, count, all, 1, err)) return -1;
+    for (int i = 0; i < all && model->stale; i++) {
         const struct tensor *tensor = &model->tensors[i];
 
+        if (model->stale == STALE_LEARNED && tensor->frozen) continue;
         if (tensor->packed) kernels->pack(tensor->packed, tensor->data, tensor->rows, tensor->cols, 0);
         if (tensor->turned) kernels->pack(tensor->turned, tensor->data, tensor->rows, tensor->cols, 1);
     }
-    model->stale = 0;
+    model->stale = FRESH;
     return 0;
 }
 
 void model_changed(struct model *model) {
-    model->stale = 1;
+    model->stale = STALE;
 }
 
 static int make_rotary(struct model *model, struct error *err) {
@@ -212,7 +226,76 @@ int model_allocate(struct model *model, struct error *err) {
     model->data = model->kernels->alloc(model->size * sizeof(float));
     if (!model->data) return fail(err, "no memory for the model's parameters (%zu MiB)", model->size >> 18);
     place_data(model);
+    model->learned = model->data;
+    model->learned_size = model->size;
     return make_rotary(model, err);
+}
+
+int model_place_learned(struct model *model, struct error *err) {
+    size_t size = 0;
+    float *next;
+
+    for (int i = 0; i < all_tensors(model); i++)
+        if (!model->tensors[i].frozen) size += tensor_room(&model->tensors[i]);
+    next = model->kernels->alloc(size * sizeof *next);
+    if (!next) return fail(err, "no memory for the adapters (%zu MiB)", size >> 18);
+    model->learned = next;
+    model->learned_size = size;
+    for (int i = model->count; i < all_tensors(model); i++) {
+        model->tensors[i].data = next;
+        next += tensor_room(&model->tensors[i]);
+    }
+    if (model->score) {
+        model->kernels->copy(next, model->score->data, tensor_size(model->score) * sizeof *next);
+        model->score->data = next;
+    }
+    return 0;
+}
+
+static void free_adapters(struct model *model) {
+    const struct kernels *kernels = model->kernels;
+
+    if (model->learned && model->learned != model->data) kernels->free(model->learned);
+    if (model->packed_added) kernels->free(model->packed_added);
+    if (model->turned_added) kernels->free(model->turned_added);
+    free(model->adapters);
+}
+
+void model_drop_adapters(struct model *model) {
+    const float *score = model->score ? model->score->data : NULL;
+
+    place_data(model);
+    if (score) model->kernels->copy(model->score->data, score, tensor_size(model->score) * sizeof *score);
+    free_adapters(model);
+    for (int i = 0; i < all_tensors(model); i++) {
+        model->tensors[i].frozen = 0;
+        model->tensors[i].adapter = NULL;
+    }
+    memset(model->tensors + model->count, 0, (size_t)model->added * sizeof *model->tensors);
+    model->learned = model->data;
+    model->learned_size = model->size;
+    model->packed_added = model->turned_added = NULL;
+    model->adapters = NULL;
+    model->added = model->adapter_count = 0;
+    model_changed(model);
+}
+
+float *model_learned_copy(const struct model *model) {
+    size_t bytes = model->learned_size * sizeof(float);
+    float *out = xmalloc(bytes), *view = model->kernels->map(model->learned, bytes, 1);
+
+    memcpy(out, view, bytes);
+    model->kernels->unmap(model->learned, view, bytes, 0);
+    return out;
+}
+
+void model_learned_set(struct model *model, const float *numbers) {
+    size_t bytes = model->learned_size * sizeof(float);
+    float *view = model->kernels->map(model->learned, bytes, 0);
+
+    memcpy(view, numbers, bytes);
+    model->kernels->unmap(model->learned, view, bytes, 1);
+    if (model->stale == FRESH) model->stale = STALE_LEARNED;
 }
 
 int model_create(struct model **out, const struct config *config, const struct kernels *kernels,
@@ -279,19 +362,21 @@ void model_init(struct model *model, uint64_t seed) {
 static int make_head_grad(struct model *model, struct error *err) {
     size_t bytes = tensor_size(model->head) * sizeof(float);
 
+    if (model->head->frozen) return 0;
     model->head_grad = model->config.tied ? model->kernels->alloc(bytes) : model->head->grad;
     if (model->head_grad) return 0;
     return fail(err, "no memory for the head's gradient (%zu MiB)", bytes >> 20);
 }
 
 int model_train(struct model *model, struct error *err) {
-    size_t bytes = model->size * sizeof(float);
+    size_t bytes = model->learned_size * sizeof(float);
 
     if (model->grad) return 0;
     model->grad = model->kernels->alloc(bytes);
     if (!model->grad) return fail(err, "no memory for the model's gradients (%zu MiB)", bytes >> 20);
-    for (int i = 0; i < model->count; i++)
-        model->tensors[i].grad = model->grad + (model->tensors[i].data - model->data);
+    for (int i = 0; i < all_tensors(model); i++)
+        if (!model->tensors[i].frozen)
+            model->tensors[i].grad = model->grad + (model->tensors[i].data - model->learned);
     return make_head_grad(model, err);
 }
 
@@ -300,12 +385,31 @@ static void zero_head_grad(struct model *model) {
 }
 
 void model_zero_grad(struct model *model) {
-    model->kernels->zero(model->grad, model->size * sizeof(float));
-    if (model->config.tied) zero_head_grad(model);
+    model->kernels->zero(model->grad, model->learned_size * sizeof(float));
+    if (model->config.tied && model->head_grad) zero_head_grad(model);
+}
+
+/* Of each part's rows the columns of the others become 0, and all of rows without a part. */
+static void keep_blocks(const struct model *model, const struct adapter *adapter) {
+    const struct tensor *b = adapter->b;
+    int row = 0;
+
+    for (int p = 0; p <= adapter->part_count; p++) {
+        const struct adapter_part *part = &adapter->parts[p];
+        int next = p < adapter->part_count ? part->row : b->rows;
+
+        model->kernels->zero(b->grad + (size_t)row * b->cols,
+                             (size_t)(next - row) * (size_t)b->cols * sizeof(float));
+        if (p == adapter->part_count) return;
+        model->kernels->keep_columns(b->grad + (size_t)part->row * b->cols, part->rows, b->cols,
+                                     part->rank_from, part->rank_from + adapter->rank);
+        row = part->row + part->rows;
+    }
 }
 
 void model_join_grad(struct model *model) {
-    if (!model->config.tied) return;
+    for (int i = 0; i < model->adapter_count; i++) keep_blocks(model, &model->adapters[i]);
+    if (!model->config.tied || !model->head_grad) return;
     model->kernels->add(model->embedding->grad, model->head_grad, tensor_size(model->head));
     zero_head_grad(model);
 }
@@ -326,6 +430,7 @@ int model_clone(struct model **out, const struct model *model, int heads, int ze
 
 void model_free(struct model *model) {
     if (!model) return;
+    free_adapters(model);
     if (model->data) model->kernels->free(model->data);
     if (model->grad) model->kernels->free(model->grad);
     if (model->config.tied && model->head_grad) model->kernels->free(model->head_grad);

@@ -7,15 +7,18 @@
 
 #include "harness/error.h"
 #include "kernels/kernels.h"
+#include "models/adapter.h"
 #include "models/config.h"
 
 struct tensor {
     char name[96];
     int rows, cols; /* cols 1 and rank 1 for vectors */
     int rank;
-    float *data, *grad;    /* into the model's buffers, kernel memory; grad NULL when not training */
-    int decays;            /* weight decay applies (matrices) */
-    void *packed, *turned; /* data laid out for products and for those of gradients; NULL: they read data */
+    float *data, *grad;      /* into the model's buffers, kernel memory; grad NULL when it is not trained */
+    int decays;              /* weight decay applies (matrices) */
+    void *packed, *turned;   /* data laid out for products and for those of gradients; NULL: they read data */
+    int frozen;              /* training leaves it as it is: of a model with adapters */
+    struct adapter *adapter; /* what products add to it; NULL: nothing */
 };
 
 /* Where one layer's tensors are; NULL where the architecture has none. qkv is one matrix [(heads + 2
@@ -30,15 +33,21 @@ struct model {
     struct config config;
     const struct kernels *kernels;
     struct tensor *tensors;
-    int count;
-    size_t size;        /* floats in data */
-    float *data, *grad; /* grad: NULL until model_train() */
-    float *head_grad;   /* head->grad; or, tied, apart until model_join_grad() */
+    int count, added;    /* tensors; those of adapters, behind them */
+    size_t size;         /* floats in data */
+    float *data;         /* of the tensors */
+    float *learned;      /* data of what training changes: all, or the adapters and the score head */
+    size_t learned_size; /* floats in it, in grad, and in each of an optimizer's moments */
+    float *grad;         /* in the order of learned; NULL until model_train() */
+    float *head_grad;    /* head->grad; or, tied, apart until model_join_grad(); NULL: frozen */
     struct tensor *embedding, *positions, *norm, *norm_bias, *head, *score; /* head == embedding when tied */
     struct layer *layers;
-    float *cosine, *sine;  /* rotary tables [context][head_size / 2] */
-    void *packed, *turned; /* memory of the tensors' layouts, NULL until model_ready() */
-    int stale;             /* the layouts are not those of data */
+    float *cosine, *sine;              /* rotary tables [context][head_size / 2] */
+    void *packed, *turned;             /* memory of the tensors' layouts, NULL until model_ready() */
+    void *packed_added, *turned_added; /* the same of the adapters' */
+    enum stale { FRESH, STALE_LEARNED, STALE } stale; /* whose layouts are not those of data */
+    struct adapter *adapters;
+    int adapter_count;
 };
 
 int model_create(struct model **out, const struct config *config, const struct kernels *kernels,
@@ -48,20 +57,27 @@ int model_create(struct model **out, const struct config *config, const struct k
    1/sqrt(2 layers), the score head is N(0, 1/sqrt(width + 1)). */
 void model_init(struct model *model, uint64_t seed);
 void model_init_score(struct model *model, uint64_t seed); /* the score head alone, if there is one */
-int model_train(struct model *model, struct error *err);   /* allocates zeroed gradients */
+int model_train(struct model *model, struct error *err);   /* allocates zeroed gradients of what learns */
 void model_zero_grad(struct model *model);
 /* Adds a tied head's gradient to the embedding's. Until then they are apart, so that micro-batches add up to
- * the bits of one batch; optimizer_update() does it first. */
+ * the bits of one batch; optimizer_update() does it first. What adapters' b has outside its blocks becomes 0.
+ */
 void model_join_grad(struct model *model);
-/* Another model of `heads` score outputs with this one's parameters; the score head is new, N(0,
- * 1/sqrt(width+1)), or 0 if zero_score. */
+/* Another model of `heads` score outputs with this one's parameters, without its adapters; the score head is
+ * new, N(0, 1/sqrt(width+1)), or 0 if zero_score. */
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
                 struct error *err);
 void model_free(struct model *model);
 
+/* The numbers that training changes, in the order of `learned`: a copy on the host, learned_size floats, the
+ * caller's; and back, which lays out no frozen tensor again. One frozen base so serves many adapters. */
+float *model_learned_copy(const struct model *model);
+void model_learned_set(struct model *model, const float *numbers);
+
 /* The memory plan: of parameters and their layouts; training: of gradients, those of the layouts that they
- * need and an optimizer's moments too. */
-size_t model_bytes(const struct config *config, const struct kernels *kernels, int training);
+ * need and an optimizer's moments too. adapters: what is put on the model; NULL: nothing, all learns. */
+size_t model_bytes(const struct config *config, const struct kernels *kernels, int training,
+                   const struct adapter_options *adapters);
 
 /* Makes the layouts that products read, unless they are there and data has not changed since; training: those
  * of gradients too. Every pass of a trunk begins with it. */
@@ -73,6 +89,11 @@ void model_changed(struct model *model);
  * any; and that memory, whose numbers are then undefined. */
 struct model *model_outline(const struct config *config, const struct kernels *kernels);
 int model_allocate(struct model *model, struct error *err);
+
+/* model_adapt()'s and model_merge()'s: memory for what learns, where the score head moves; and back to a
+ * model without adapters. */
+int model_place_learned(struct model *model, struct error *err);
+void model_drop_adapters(struct model *model);
 
 /* A folder with model.safetensors and config.json. bits: 32, or 16 for bf16 storage (rounded to nearest
  * even). */

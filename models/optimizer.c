@@ -3,7 +3,7 @@
 #include <math.h>
 
 int optimizer_create(struct optimizer *optimizer, const struct model *model, struct error *err) {
-    size_t bytes = model->size * sizeof(float);
+    size_t bytes = model->learned_size * sizeof(float);
 
     *optimizer = (struct optimizer){.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .clip = 1};
     optimizer->m = model->kernels->alloc(bytes);
@@ -22,13 +22,21 @@ void optimizer_free(struct optimizer *optimizer, const struct model *model) {
     optimizer->squares = NULL;
 }
 
+void optimizer_reset(struct optimizer *optimizer, const struct model *model) {
+    size_t bytes = model->learned_size * sizeof(float);
+
+    model->kernels->zero(optimizer->m, bytes);
+    model->kernels->zero(optimizer->v, bytes);
+    optimizer->step = 0;
+}
+
 double optimizer_update(struct optimizer *optimizer, struct model *model, float lr) {
     const struct kernels *kernels = model->kernels;
     double squares, *sum = kernels->place(optimizer->squares, &squares), norm, correction1, correction2;
     float scale;
 
     model_join_grad(model);
-    kernels->sum_squares(sum, model->grad, model->size);
+    kernels->sum_squares(sum, model->grad, model->learned_size);
     kernels->fetch(&squares, sum, sizeof squares);
     if (kernels->sync()) return NAN;
     norm = sqrt(squares);
@@ -40,10 +48,12 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
     optimizer->step++;
     correction1 = 1 - pow(optimizer->beta1, optimizer->step);
     correction2 = 1 - pow(optimizer->beta2, optimizer->step);
-    for (int i = 0; i < model->count; i++) {
+    for (int i = 0; i < model->count + model->added; i++) {
         const struct tensor *tensor = &model->tensors[i];
-        size_t first = (size_t)(tensor->data - model->data);
+        size_t first;
 
+        if (tensor->frozen) continue;
+        first = (size_t)(tensor->grad - model->grad);
         kernels->adamw(tensor->data, optimizer->m + first, optimizer->v + first, tensor->grad, tensor->packed,
                        tensor->turned, tensor->rows, tensor->cols, scale, lr, optimizer->beta1,
                        optimizer->beta2, optimizer->eps, tensor->decays ? optimizer->decay : 0,

@@ -1,11 +1,11 @@
-/* AdamW over a model's one buffer, global-norm clipping, learning-rate schedules. */
+/* AdamW over what a model learns, global-norm clipping, learning-rate schedules. */
 #ifndef MODELS_OPTIMIZER_H
 #define MODELS_OPTIMIZER_H
 
 #include "models/model.h"
 
 struct optimizer {
-    float *m, *v;
+    float *m, *v;    /* in the order of the model's `learned` */
     double *squares; /* room for a sum, kernel memory */
     int step;        /* updates done */
     float beta1, beta2, eps, decay;
@@ -15,6 +15,7 @@ struct optimizer {
 int optimizer_create(struct optimizer *optimizer, const struct model *model,
                      struct error *err); /* 0.9, 0.999, 1e-8, 0, 1 */
 void optimizer_free(struct optimizer *optimizer, const struct model *model);
+void optimizer_reset(struct optimizer *optimizer, const struct model *model); /* as if no update was done */
 /* One update from the model's gradients, which become 0; returns their norm before clipping. A norm that is
  * not finite leaves the parameters as they are; so does a device that fails, which is NAN. */
 double optimizer_update(struct optimizer *optimizer, struct model *model, float lr);

@@ -20,9 +20,9 @@ static void keep_array(struct session *session, char *name, float *data, size_t 
 void session_keep(struct session *session, const char *name, struct model *model,
                   struct optimizer *optimizer) {
     session->kernels = model->kernels;
-    keep_array(session, xprintf("%s", name), model->data, model->size);
-    keep_array(session, xprintf("%s.m", name), optimizer->m, model->size);
-    keep_array(session, xprintf("%s.v", name), optimizer->v, model->size);
+    keep_array(session, xprintf("%s", name), model->learned, model->learned_size);
+    keep_array(session, xprintf("%s.m", name), optimizer->m, model->learned_size);
+    keep_array(session, xprintf("%s.v", name), optimizer->v, model->learned_size);
     session->optimizers =
         xrealloc(session->optimizers, (size_t)session->optimizer_count + 1, sizeof *session->optimizers);
     session->optimizers[session->optimizer_count++] =

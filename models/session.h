@@ -25,7 +25,8 @@ struct session {
 };
 
 void session_begin(struct session *session, const struct step *step);
-/* What a checkpoint holds; the arrays must stay where they are. */
+/* What a checkpoint holds: what the model learns and the optimizer's moments; the arrays must stay where they
+ * are. */
 void session_keep(struct session *session, const char *name, struct model *model,
                   struct optimizer *optimizer);
 /* Fills what is kept from the last checkpoint, if there is one, and opens the log there. 1 resumed, 0 fresh.

@@ -131,14 +131,10 @@ static char *member_folder(const struct step *step, int members, int member) {
 static int reset(struct job *job, int member, struct error *err) {
     uint64_t seed = job->fitting->step->seed + 1000003 * (uint64_t)member;
     struct model *fresh = NULL;
-    size_t bytes;
 
     if (model_clone(&fresh, job->fitting->base, job->heads, 0, seed, err)) return -1;
-    bytes = fresh->size * sizeof *fresh->data;
-    fresh->kernels->copy(job->model->data, fresh->data, bytes);
-    fresh->kernels->zero(job->optimizer.m, bytes);
-    fresh->kernels->zero(job->optimizer.v, bytes);
-    job->optimizer.step = 0;
+    fresh->kernels->copy(job->model->data, fresh->data, fresh->size * sizeof *fresh->data);
+    optimizer_reset(&job->optimizer, job->model);
     model_free(fresh);
     return 0;
 }

@@ -381,8 +381,8 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     parameters = config_parameters(&config);
     tokens = (double)o.episodes * (2 * o.max_new < config.context ? 2 * o.max_new : config.context);
     out->parameters = parameters * (pupils(&o) + 1 + uses_reference(&o));
-    out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1) +
-                 (1 + uses_reference(&o)) * (double)model_bytes(&config, kernels, 0) +
+    out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1, NULL) +
+                 (1 + uses_reference(&o)) * (double)model_bytes(&config, kernels, 0, NULL) +
                  pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute) +
                  2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0);
     out->flops = o.iterations * passes(&o) * tokens * config_flops(&config, config.context / 2);

@@ -282,7 +282,7 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
         return 0;
     }
     out->parameters = config_parameters(&config);
-    out->bytes = (double)model_bytes(&config, kernels, 1) +
+    out->bytes = (double)model_bytes(&config, kernels, 1, NULL) +
                  (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute);
     if (options.fit.steps && options.fit.batch_tokens)
         out->flops =
