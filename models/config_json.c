@@ -182,6 +182,12 @@ static int read_score_head(struct config *c, const struct node *map, struct erro
                 node_number(map, "mean", 0), node_number(map, "std", 1));
 }
 
+/* Hugging Face reads a score off the last token that is no padding, this program off the last token: the same
+ * wherever a text does not end in padding. */
+static int read_pooling(const struct node *map, struct error *err) {
+    return refuse_text(map, "pooling", "last", err);
+}
+
 static int scores(const struct node *map) {
     const struct node *names = node_get(map, "architectures");
     const char *name = names && names->first ? names->first->text : NULL;
@@ -199,7 +205,7 @@ static int read_any(struct config *c, const struct node *map, struct error *err)
     c->begin_token = read_token(map, "bos_token_id");
     c->end_token = read_token(map, "eos_token_id");
     c->pad_token = read_token(map, "pad_token_id");
-    if (read_score_head(c, map, err)) return -1;
+    if (read_score_head(c, map, err) || read_pooling(map, err)) return -1;
     if (scores(map) && read_size(map, "num_labels", NULL, labels ? labels->count : 2, &c->score_heads, err))
         return -1;
     return config_check(c, err);
@@ -309,6 +315,12 @@ static void write_architecture(struct node *map, const struct config *c) {
     free(name);
 }
 
+/* Padding that texts end in would move the token that Hugging Face reads scores off; without any it reads the
+ * last one, of one text at a time. */
+static int pad_token(const struct config *c) {
+    return c->score_heads && c->pad_token == c->end_token ? -1 : c->pad_token;
+}
+
 static struct node *describe(const struct config *c) {
     struct node *map = node_new(NODE_MAP);
 
@@ -320,9 +332,10 @@ static struct node *describe(const struct config *c) {
     node_add_number(map, "vocab_size", c->vocab);
     node_add_bool(map, "tie_word_embeddings", c->tied);
     if (c->score_heads) node_add_number(map, "num_labels", c->score_heads);
+    if (c->score_heads) node_add_text(map, "pooling", "last");
     write_token(map, "bos_token_id", c->begin_token);
     write_token(map, "eos_token_id", c->end_token);
-    if (c->pad_token >= 0) node_add_number(map, "pad_token_id", c->pad_token);
+    if (pad_token(c) >= 0) node_add_number(map, "pad_token_id", c->pad_token);
     return map;
 }
 

@@ -175,6 +175,7 @@ static int read_all(struct config *c, const struct gguf *file, struct error *err
     const struct keys keys = {file->metadata, node_text(file->metadata, "general.architecture", "")};
     const struct keys ours = {file->metadata, "pyrite"};
     const char *kind = node_text(file->metadata, "general.type", "model");
+    const char *pooling = node_text(file->metadata, "pyrite.pooling", "last");
 
     if (strcmp(kind, "model")) return fail(err, "it holds no model but a %s", kind);
     if (config_family(c, keys.architecture, err))
@@ -186,6 +187,8 @@ static int read_all(struct config *c, const struct gguf *file, struct error *err
         return -1;
     }
     if (read_size(&ours, "score_heads", 0, &c->score_heads, err)) return -1;
+    if (strcmp(pooling, "last"))
+        return fail(err, "pyrite.pooling is \"%s\": only \"last\" is supported", pooling);
     c->begin_token = read_token(file->metadata, "tokenizer.ggml.bos_token_id");
     c->end_token = read_token(file->metadata, "tokenizer.ggml.eos_token_id");
     c->pad_token = read_token(file->metadata, "tokenizer.ggml.padding_token_id");
@@ -258,5 +261,7 @@ void gguf_config_write(struct gguf_out *out, const struct config *c, const struc
         add_real(out, architecture, "attention.layer_norm_epsilon", c->norm_eps);
     else
         add_rotary(out, architecture, c);
-    if (c->score_heads) gguf_add_count(out, "pyrite.score_heads", (uint32_t)c->score_heads);
+    if (!c->score_heads) return;
+    gguf_add_count(out, "pyrite.score_heads", (uint32_t)c->score_heads);
+    gguf_add_text(out, "pyrite.pooling", "last");
 }

@@ -488,6 +488,27 @@ START_TEST(defaults_are_those_of_hugging_face)
 }
 END_TEST
 
+/* Hugging Face reads scores off the last token that is no padding: padding must be none that texts end in. */
+START_TEST(a_reward_model_says_where_its_score_is_read)
+{
+    struct config config = tiny("llama"), got;
+    struct node *map;
+
+    config.score_heads = 1;
+    config.end_token = config.pad_token = 3;
+    for (int apart = 0; apart < 2; apart++) {
+        config.pad_token += apart;
+        ck_assert_msg(config_write(&config, CONFIG, &err) == 0, "%s", err.message);
+        map = document_read(CONFIG, &err);
+        ck_assert_str_eq(node_text(map, "pooling", ""), "last");
+        node_free(map);
+        ck_assert_int_eq(config_read(&got, CONFIG, &err), 0);
+        ck_assert_int_eq(got.pad_token, apart ? 4 : -1);
+        ck_assert_int_eq(got.end_token, 3);
+    }
+}
+END_TEST
+
 static const struct {
     const char *text, *said;
 } refused[] = {
@@ -505,6 +526,8 @@ static const struct {
     {GPT2 ",\"scale_attn_by_inverse_layer_idx\":true}", "1/sqrt"},
     {GPT2 ",\"layer_norm_epsilon\":0}", "epsilon"},
     {GPT2 ",\"architectures\":[\"GPT2ForSequenceClassification\"],\"num_labels\":5000}", "score heads"},
+    {LLAMA ",\"architectures\":[\"LlamaForSequenceClassification\"],\"pooling\":\"mean\"}",
+     "\"pooling\" is \"mean\": only \"last\""},
     {LLAMA ",\"num_key_value_heads\":2}", "divisor"},
     {LLAMA ",\"num_key_value_heads\":4}", "key-value"},
     {LLAMA ",\"head_dim\":3}", "even"},
@@ -594,6 +617,7 @@ int main(void) {
     tcase_add_test(files, a_giant_configuration_takes_no_memory);
     tcase_add_test(files, names_of_base_models_and_spare_buffers_are_accepted);
     tcase_add_loop_test(configs, a_configuration_comes_back, 0, 4);
+    tcase_add_test(configs, a_reward_model_says_where_its_score_is_read);
     tcase_add_test(configs, defaults_are_those_of_hugging_face);
     tcase_add_loop_test(configs, a_configuration_that_cannot_be_is_refused, 0,
                         (int)(sizeof refused / sizeof *refused));
