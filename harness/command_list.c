@@ -11,7 +11,7 @@ static const char *type_name(const struct option *option) {
         [OPTION_INT] = "whole number", [OPTION_REAL] = "number",   [OPTION_BOOL] = "true or false",
         [OPTION_TEXT] = "text",        [OPTION_CHOICE] = "choice", [OPTION_STEP] = "step",
         [OPTION_STEPS] = "steps",      [OPTION_FILE] = "file",     [OPTION_MAP] = "map",
-        [OPTION_JUDGES] = "judges"};
+        [OPTION_WORDS] = "words",      [OPTION_JUDGES] = "judges"};
 
     return names[option->kind];
 }

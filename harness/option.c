@@ -155,6 +155,11 @@ static int read_value(const struct option *option, const struct node *value, con
             return fail_kind(option, value, where, "a map or a list", err);
         *(const struct node **)at = value;
         return 0;
+    case OPTION_WORDS:
+        if (value->kind != NODE_STRING && !all_strings(value))
+            return fail_kind(option, value, where, "a text or a list of texts", err);
+        *(const struct node **)at = value;
+        return 0;
     case OPTION_JUDGES:
         if (value->kind != NODE_LIST) return fail_kind(option, value, where, "a list of judges", err);
         *(const struct node **)at = value;
@@ -181,6 +186,7 @@ static int read_spelling(const struct option *option, const char *spelling, cons
         return 0;
     case OPTION_STEPS:
     case OPTION_MAP:
+    case OPTION_WORDS:
     case OPTION_JUDGES:
         *(const struct node **)at = NULL;
         return 0;
@@ -307,6 +313,7 @@ struct node *options_describe(const struct option *table, const void *settings) 
             break;
         case OPTION_STEPS:
         case OPTION_MAP:
+        case OPTION_WORDS:
         case OPTION_JUDGES:
             if (*(const struct node *const *)at)
                 node_add_copy(map, table->name, *(const struct node *const *)at);

@@ -19,6 +19,7 @@ enum option_kind {
     OPTION_STEPS,  /* const struct node *: list of such */
     OPTION_FILE,   /* const char *: a path, relative to the recipe; its content enters the step's hash */
     OPTION_MAP,    /* const struct node *: read by the plug-in with a table of its own */
+    OPTION_WORDS,  /* const struct node *: one text, or a list of them */
     OPTION_JUDGES  /* const struct node *: list of judges and their options, which harness/judge_list.h checks
                     */
 };
@@ -28,7 +29,7 @@ struct option {
     enum option_kind kind;
     size_t offset;        /* of the field in the settings struct */
     const char *fallback; /* as it would be written in a recipe; NULL: required; "" for TEXT, STEP, FILE, MAP,
-                             JUDGES: absent */
+                             WORDS, JUDGES: absent */
     double low, high;     /* inclusive range of a number; both 0: any */
     const char *choices;
     const char *help; /* one line; units */

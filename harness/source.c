@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/adapter_base.h"
 #include "harness/file.h"
 #include "harness/memory.h"
 
@@ -55,16 +56,33 @@ static int list_file(void *context, const char *path, const char *name, struct e
     return 0;
 }
 
-int source_read(char hex[65], const char *path, struct error *err) {
+static int read_source(char hex[65], const char *path, int adapters, struct error *err);
+
+/* An adapter is what it is only on its base. */
+static int list_base(struct text *list, const char *folder, int adapters, struct error *err) {
+    char *base = adapter_base_of(folder), hex[65];
+    int status = base && adapters < MOST_ADAPTERS ? read_source(hex, base, adapters + 1, err) : 1;
+
+    if (status == 0) text_printf(list, "%s base\n", hex);
+    free(base);
+    return status < 0 ? -1 : 0;
+}
+
+static int read_source(char hex[65], const char *path, int adapters, struct error *err) {
     struct text list = {0};
     int status;
 
     if (!folder_exists(path)) return hash_file(hex, path, err);
     text_add(&list, "", 0);
     status = walk(path, "", list_file, &list, err);
+    if (!status) status = list_base(&list, path, adapters, err);
     if (!status) hash_bytes(hex, list.data, list.length);
     free(list.data);
     return status;
+}
+
+int source_read(char hex[65], const char *path, struct error *err) {
+    return read_source(hex, path, 0, err);
 }
 
 static int remove_temporary(void *context, const char *path, const char *name, struct error *err) {

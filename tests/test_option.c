@@ -9,7 +9,7 @@ struct settings {
     int steps, fixed, kind;
     double rate;
     const char *title, *base, *data;
-    const struct node *answers, *dials;
+    const struct node *answers, *dials, *parts;
 };
 
 static const struct option table[] = {
@@ -22,6 +22,7 @@ static const struct option table[] = {
     {"data", OPTION_FILE, offsetof(struct settings, data), "", 0, 0, NULL, "a file"},
     {"answers", OPTION_STEPS, offsetof(struct settings, answers), "", 0, 0, NULL, "answers to score"},
     {"dials", OPTION_MAP, offsetof(struct settings, dials), "", 0, 0, NULL, "of the world"},
+    {"parts", OPTION_WORDS, offsetof(struct settings, parts), "", 0, 0, NULL, "what to take"},
     {0}};
 
 static const struct preset presets[] = {
@@ -72,6 +73,13 @@ START_TEST(lists_maps_and_words_arrive)
     ck_assert_str_eq(got.title, "12");
     ck_assert_int_eq(got.answers->count, 2);
     ck_assert_double_eq(node_number(got.dials, "x", 0), 1);
+    ck_assert_ptr_null(got.parts);
+    ck_assert_int_eq(read_text("{base: sft, parts: all-linear}"), 0);
+    ck_assert_str_eq(got.parts->text, "all-linear");
+    ck_assert_int_eq(read_text("{base: sft, parts: [a, b]}"), 0);
+    ck_assert_str_eq(got.parts->last->text, "b");
+    ck_assert_int_eq(read_text("{base: sft, parts: [a, 2]}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "\"parts\" must be a text or a list of texts (what to take)"));
 }
 END_TEST
 
@@ -117,7 +125,8 @@ START_TEST(a_description_reads_back_the_same)
     described = options_describe(table, &first);
     json = node_json(described, 0);
     ck_assert_str_eq(json, "{\"steps\":100,\"rate\":0.1,\"fixed\":false,\"kind\":\"min\",\"title\":null,"
-                           "\"base\":\"sft\",\"data\":null,\"answers\":[\"a\"],\"dials\":null}");
+                           "\"base\":\"sft\",\"data\":null,\"answers\":[\"a\"],\"dials\":null,"
+                           "\"parts\":null}");
     free(json);
     node_free(described);
 }

@@ -1,6 +1,7 @@
 /* Runs over fake stages: what is done again, what is skipped, resumed, recorded, and said when it fails. */
 #include "harness/pipeline.h"
 
+#include "harness/adapter_base.h"
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/source.h"
@@ -314,6 +315,60 @@ START_TEST(a_folder_outside_is_known_by_its_content)
 }
 END_TEST
 
+/* PEFT names a base as seen from the working directory, this program as seen from the adapter. */
+START_TEST(an_adapter_is_known_by_its_base_too)
+{
+    char before[65], after[65], *base = path_join(folder, "base"), *adapter = path_join(folder, "a/b");
+    struct error err;
+    char *name, *found;
+
+    ck_assert_int_eq(folder_make(base, &err), 0);
+    ck_assert_int_eq(folder_make(adapter, &err), 0);
+    free(fakes_write(base, "weights", "1"));
+    ck_assert_int_eq(is_adapter(adapter), 0);
+    name = adapter_base_name(adapter, base, &err);
+    ck_assert_str_eq(name, "../../base");
+    free(fakes_write(adapter, ADAPTER_CONFIG, "{\"base_model_name_or_path\": \"../../base\"}"));
+    ck_assert_int_eq(is_adapter(adapter), 1);
+    found = adapter_base_of(adapter);
+    ck_assert_ptr_nonnull(found);
+    ck_assert_int_eq(source_read(before, adapter, &err), 0);
+    free(fakes_write(base, "weights", "2"));
+    ck_assert_int_eq(source_read(after, adapter, &err), 0);
+    ck_assert_str_ne(before, after);
+    free(fakes_write(adapter, ADAPTER_CONFIG, "{\"base_model_name_or_path\": \".\"}"));
+    ck_assert_int_eq(source_read(after, adapter, &err), 0);
+    ck_assert_ptr_null(adapter_base_find(adapter, "org/model"));
+    free(found);
+    free(name);
+    free(base);
+    free(adapter);
+}
+END_TEST
+
+START_TEST(a_base_is_named_by_the_way_to_it)
+{
+    static const struct {
+        const char *folder, *base, *name;
+    } ways[] = {{"a/b", "c", "../../c"}, {"a/b", "a", ".."}, {"a", "a/b", "b"}, {"ab", "a", "../a"}};
+    struct error err;
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        char *from = path_join(folder, ways[i].folder), *to = path_join(folder, ways[i].base), *name;
+
+        ck_assert_int_eq(folder_make(from, &err), 0);
+        ck_assert_int_eq(folder_make(to, &err), 0);
+        name = adapter_base_name(from, to, &err);
+        ck_assert_str_eq(name, ways[i].name);
+        free(name);
+        free(from);
+        free(to);
+    }
+    ck_assert_ptr_null(adapter_base_name(folder, "/nowhere", &err));
+    ck_assert_ptr_nonnull(strstr(err.message, "/nowhere: "));
+}
+END_TEST
+
 START_TEST(logs_go_on_where_the_checkpoint_was)
 {
     struct step step = {.folder = folder};
@@ -376,6 +431,8 @@ int main(void) {
     tcase_add_test(cases, the_manifest_says_what_made_the_run_and_no_more);
     tcase_add_test(cases, the_store_has_every_finished_step_once);
     tcase_add_test(cases, a_folder_outside_is_known_by_its_content);
+    tcase_add_test(cases, an_adapter_is_known_by_its_base_too);
+    tcase_add_test(cases, a_base_is_named_by_the_way_to_it);
     tcase_add_test(cases, logs_go_on_where_the_checkpoint_was);
     tcase_add_test(cases, durations_read_well);
     suite_add_tcase(suite, cases);
