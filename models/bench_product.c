@@ -11,7 +11,7 @@ void product_forward(void *context) {
 void product_dx(void *context) {
     struct product *p = context;
 
-    p->kernels->matmul_dx(p->out, p->y, p->w, p->turned, p->rows, p->outs, p->ins);
+    p->kernels->matmul_dx(p->out, p->y, p->w, p->turned, NULL, p->rows, p->outs, p->ins);
 }
 
 void product_dw(void *context) {
@@ -36,7 +36,7 @@ static operand *make_operand(const struct kernels *kernels, size_t count, uint64
     if (x) fill(kernels, x, count, index);
     if (!x || kernels->operand_bytes == sizeof(float)) return x;
     out = kernels->alloc(count * kernels->operand_bytes);
-    if (out) kernels->narrow(out, x, count);
+    if (out) kernels->narrow(out, x, 1, count);
     kernels->free(x);
     return out;
 }

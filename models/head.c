@@ -110,7 +110,8 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
     if (c->final_cap > 0)
         kernels->cap_backward(trunk->dlogits, trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
     kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
-    kernels->matmul_dx(trunk->head_dx, trunk->dlogits, head->data, head->turned, count, c->vocab, c->width);
+    kernels->matmul_dx(trunk->head_dx, trunk->dlogits, head->data, head->turned, NULL, count, c->vocab,
+                       c->width);
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);
 }
 
@@ -168,7 +169,7 @@ static const operand *send_slope(struct trunk *trunk, const float *slope, int co
     const float *at = send_floats(trunk->model->kernels, trunk->logits, slope, count);
 
     if (trunk->operand_bytes == sizeof(float)) return at;
-    trunk->model->kernels->narrow(trunk->dlogits, at, (size_t)count);
+    trunk->model->kernels->narrow(trunk->dlogits, at, 1, (size_t)count);
     return trunk->dlogits;
 }
 
@@ -184,7 +185,7 @@ void head_score_backward(struct trunk *trunk, const int *position, int count, co
         const int *at = gather_hidden(trunk, position + first, chunk);
 
         kernels->matmul_dw(score->grad, slope, trunk->head_x, chunk, c->score_heads, c->width);
-        kernels->matmul_dx(trunk->head_dx, slope, score->data, score->turned, chunk, c->score_heads,
+        kernels->matmul_dx(trunk->head_dx, slope, score->data, score->turned, NULL, chunk, c->score_heads,
                            c->width);
         kernels->scatter_add(trunk->dhidden, trunk->head_dx, at, chunk, c->width);
     }

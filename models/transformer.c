@@ -230,8 +230,8 @@ static void linear(struct trunk *trunk, float *out, const float *base, const ope
 /* The same as an operand, without base. */
 static void linear_operand(struct trunk *trunk, operand *out, const operand *x, const struct tensor *w,
                            const struct tensor *bias) {
-    trunk->model->kernels->matmul_operand(out, x, w->data, w->packed, bias ? bias->data : NULL, trunk->total,
-                                          w->rows, w->cols);
+    trunk->model->kernels->matmul_operand(out, x, w->data, w->packed, bias ? bias->data : NULL, NULL,
+                                          trunk->total, w->rows, w->cols);
 }
 
 /* Adds the gradients of w and bias. */
@@ -246,7 +246,7 @@ static void weight_backward(struct trunk *trunk, const operand *dy, const operan
 /* The gradient of the residual stream as an operand. */
 static const operand *round_gradient(struct trunk *trunk, const float *dx) {
     if (!narrows(trunk)) return dx;
-    trunk->model->kernels->narrow(trunk->rounded, dx, (size_t)trunk->total * trunk->model->config.width);
+    trunk->model->kernels->narrow(trunk->rounded, dx, 1, (size_t)trunk->total * trunk->model->config.width);
     return trunk->rounded;
 }
 
@@ -419,8 +419,8 @@ static void hidden_half(struct trunk *trunk, int index) {
         linear_operand(trunk, a->up, a->norm2, layer->up, layer->up_bias);
         (c->gelu_gate ? kernels->geglu : kernels->swiglu)(a->act, a->up, trunk->total, c->ffn);
     } else {
-        kernels->matmul_gelu(a->act, a->up, a->norm2, layer->up->data, layer->up->packed, bias, trunk->total,
-                             c->ffn, c->width);
+        kernels->matmul_gelu(a->act, a->up, a->norm2, layer->up->data, layer->up->packed, bias, NULL,
+                             trunk->total, c->ffn, c->width);
     }
 }
 
@@ -572,15 +572,16 @@ static void hidden_backward(struct trunk *trunk, int index) {
     const operand *dy = join_backward(trunk, trunk->dx, a->fed, a->rstd4, layer->after_hidden);
 
     if (c->gated) {
-        kernels->matmul_dx(trunk->narrow, dy, down->data, down->turned, trunk->total, c->width, c->ffn);
+        kernels->matmul_dx(trunk->narrow, dy, down->data, down->turned, NULL, trunk->total, c->width, c->ffn);
         (c->gelu_gate ? kernels->geglu_backward : kernels->swiglu_backward)(trunk->wide, trunk->narrow, a->up,
                                                                             trunk->total, c->ffn);
     } else {
-        kernels->matmul_dx_gelu(trunk->wide, a->up, dy, down->data, down->turned, trunk->total, c->width,
-                                c->ffn);
+        kernels->matmul_dx_gelu(trunk->wide, a->up, dy, down->data, down->turned, NULL, trunk->total,
+                                c->width, c->ffn);
     }
     weight_backward(trunk, dy, a->act, layer->down, layer->down_bias);
-    kernels->matmul_dx(trunk->dnorm, trunk->wide, up->data, up->turned, trunk->total, up->rows, up->cols);
+    kernels->matmul_dx(trunk->dnorm, trunk->wide, up->data, up->turned, NULL, trunk->total, up->rows,
+                       up->cols);
     weight_backward(trunk, trunk->wide, a->norm2, layer->up, layer->up_bias);
     norm_backward(trunk, trunk->dx, trunk->dnorm, a->middle, a->mean2, a->rstd2, layer->norm2,
                   layer->norm2_bias);
@@ -595,7 +596,7 @@ static void attention_half_backward(struct trunk *trunk, int index) {
     const operand *dy = join_backward(trunk, trunk->dx, a->attended, a->rstd3, layer->after_attention);
     int some = selects(trunk, index);
 
-    kernels->matmul_dx_operand(trunk->narrow, dy, proj->data, proj->turned, trunk->total, proj->rows,
+    kernels->matmul_dx_operand(trunk->narrow, dy, proj->data, proj->turned, NULL, trunk->total, proj->rows,
                                proj->cols);
     weight_backward(trunk, dy, some ? trunk->selection.attention : a->attention, layer->proj,
                     layer->proj_bias);
@@ -604,7 +605,8 @@ static void attention_half_backward(struct trunk *trunk, int index) {
                                 a->attention, a->logsum, trunk->start, trunk->rows, c->heads, c->kv_heads,
                                 c->head_size, attention_scale(c), c->attention_cap);
     rotate(trunk, trunk->wide, 1);
-    kernels->matmul_dx(trunk->dnorm, trunk->wide, qkv->data, qkv->turned, trunk->total, qkv->rows, qkv->cols);
+    kernels->matmul_dx(trunk->dnorm, trunk->wide, qkv->data, qkv->turned, NULL, trunk->total, qkv->rows,
+                       qkv->cols);
     weight_backward(trunk, trunk->wide, a->norm1, layer->qkv, layer->qkv_bias);
     norm_backward(trunk, trunk->dx, trunk->dnorm, a->x, a->mean1, a->rstd1, layer->norm1, layer->norm1_bias);
 }

@@ -104,8 +104,8 @@ START_TEST(matrix_products_have_the_bits_of_the_cpu)
 
             cpu->matmul(y, x, w, NULL, add ? NULL : bias, add ? y : NULL, rows, outs, ins);
             cuda->matmul(y_, x_, w_, NULL, add ? NULL : bias_, add ? y_ : NULL, rows, outs, ins);
-            cpu->matmul_dx(dx, start, w, NULL, rows, outs, ins);
-            cuda->matmul_dx(dx_, start_, w_, NULL, rows, outs, ins);
+            cpu->matmul_dx(dx, start, w, NULL, NULL, rows, outs, ins);
+            cuda->matmul_dx(dx_, start_, w_, NULL, NULL, rows, outs, ins);
             cpu->matmul_dw(dw, start, x, rows, outs, ins);
             cuda->matmul_dw(dw_, start_, x_, rows, outs, ins);
             cpu->bias_backward(db, start, rows, outs);
@@ -148,14 +148,14 @@ START_TEST(tensor_cores_multiply_operands_rounded_to_bf16)
             float *dy_ = up(dy, ys), *y_ = up(y, ys), *dx_ = up(dx, xs), *dw_ = up(dw, ws);
 
             bf16->matmul(y_, x_, w_, NULL, add ? NULL : bias_, add ? y_ : NULL, rows, outs, ins);
-            bf16->matmul_dx(dx_, dy_, w_, NULL, rows, outs, ins);
+            bf16->matmul_dx(dx_, dy_, w_, NULL, NULL, rows, outs, ins);
             bf16->matmul_dw(dw_, dy_, x_, rows, outs, ins);
             ck_assert_msg(!bf16->sync(), "%s", bf16->sync());
             round_to_bf16(x, xs);
             round_to_bf16(w, ws);
             round_to_bf16(dy, ys);
             cpu->matmul(y, x, w, NULL, add ? NULL : bias, add ? y : NULL, rows, outs, ins);
-            cpu->matmul_dx(dx, dy, w, NULL, rows, outs, ins);
+            cpu->matmul_dx(dx, dy, w, NULL, NULL, rows, outs, ins);
             cpu->matmul_dw(dw, dy, x, rows, outs, ins);
             ck_assert_double_lt(distance(y, y_, ys), 3e-6); /* an operand rounded otherwise is off by 1e-3 */
             ck_assert_double_lt(distance(dx, dx_, xs), 3e-6);
@@ -258,10 +258,10 @@ START_TEST(elementwise_operations_have_the_bits_of_the_cpu)
         for (size_t j = 0; j < 2 * n; j++) x[j] *= 8;
         for (int j = 0; j < COUNT(extremes) && (size_t)j < 2 * n; j++) x[j] = extremes[j];
         x_ = up(x, 2 * n);
-        cpu->matmul_gelu(out, NULL, x, &one, NULL, NULL, (int)n, 1, 1);
-        cuda->matmul_gelu(out_, NULL, x_, one_, NULL, NULL, (int)n, 1, 1);
-        cpu->matmul_dx_gelu(dx, x, dy, &one, NULL, (int)n, 1, 1);
-        cuda->matmul_dx_gelu(dx_, x_, dy_, one_, NULL, (int)n, 1, 1);
+        cpu->matmul_gelu(out, NULL, x, &one, NULL, NULL, NULL, (int)n, 1, 1);
+        cuda->matmul_gelu(out_, NULL, x_, one_, NULL, NULL, NULL, (int)n, 1, 1);
+        cpu->matmul_dx_gelu(dx, x, dy, &one, NULL, NULL, (int)n, 1, 1);
+        cuda->matmul_dx_gelu(dx_, x_, dy_, one_, NULL, NULL, (int)n, 1, 1);
         cpu->swiglu(gated, x, rows, width);
         cuda->swiglu(gated_, x_, rows, width);
         cpu->swiglu_backward(wide, dy, x, rows, width);

@@ -115,6 +115,116 @@ START_TEST(rmsnorm_matches_the_reference_forward_and_backward)
 }
 END_TEST
 
+START_TEST(norms_need_no_gradients_of_their_weights)
+{
+    const struct kernels *k = backend(_i);
+    enum { ROWS = 3, WIDTH_OF = 37, N = ROWS * WIDTH_OF };
+    float *x = noise(N, 1), *dy = noise(N, 2), *weight = noise(2 * WIDTH_OF, 3), *dx = noise(N, 4);
+    float *other = copied(dx, N), mean[ROWS], rstd[ROWS], *out = poison(N);
+
+    if (k) {
+        k->layernorm(out, mean, rstd, x, weight, weight, ROWS, WIDTH_OF, 1e-5f);
+        k->layernorm_backward(dx, out, out + WIDTH_OF, dy, x, weight, mean, rstd, ROWS, WIDTH_OF);
+        k->layernorm_backward(other, NULL, NULL, dy, x, weight, mean, rstd, ROWS, WIDTH_OF);
+        k->rmsnorm_backward(dx, out, dy, x, weight, rstd, ROWS, WIDTH_OF);
+        k->rmsnorm_backward(other, NULL, dy, x, weight, rstd, ROWS, WIDTH_OF);
+        ck_assert(same_bits(dx, other, N));
+    }
+    free(x);
+    free(dy);
+    free(weight);
+    free(dx);
+    free(other);
+    free(out);
+}
+END_TEST
+
+START_TEST(columns_outside_become_zero)
+{
+    const struct kernels *k = backend(_i);
+    float x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    const float want[] = {0, 2, 3, 0, 0, 0, 7, 8, 0, 0};
+
+    if (!k) return;
+    k->keep_columns(x, 2, 5, 1, 3);
+    ck_assert(same_bits(x, want, 10));
+}
+END_TEST
+
+/* The published numbers of Philox 4x32-10 with key and counter 0 are 0.40, 0.88, 0.74 and 0.61 of 2^32
+   (Random123's kat_vectors: 6627e8d5 e169c58d bc57ac4c 9b00dbd8). */
+START_TEST(dropout_follows_philoxs_published_numbers)
+{
+    const struct kernels *k = backend(_i);
+    const int key[] = {0, 0};
+    float x[] = {1, 2, 3, 4}, dx[] = {1, 2, 3, 4}, *got;
+    const float half[] = {0, 4, 6, 8}, quarter[] = {0, 8, 0, 0};
+    void *in, *out;
+
+    if (!k) return;
+    in = operands_of(k, x, 4);
+    out = poison_operands(k, 4);
+    k->dropout(out, in, key, 0, 0.5f, 1, 4);
+    got = values_of(k, out, 4);
+    ck_assert(same_bits(got, half, 4));
+    k->dropout_backward(dx, key, 0, 0.75f, 1, 4);
+    ck_assert(same_bits(dx, quarter, 4));
+    free(got);
+    free(in);
+    free(out);
+}
+END_TEST
+
+START_TEST(dropouts_mask_is_the_rows_own)
+{
+    const struct kernels *k = backend(_i);
+    enum { ROWS = 40, WIDTH_OF = 1029, N = ROWS * WIDTH_OF };
+    float *x = noise(N, 1), *dx = NULL, *all, *alone;
+    int key[2 * ROWS], dropped = 0;
+    void *in = k ? operands_of(k, x, N) : NULL, *out = k ? poison_operands(k, N) : NULL;
+
+    for (int i = 0; i < 2 * ROWS; i++) key[i] = (int)(2654435761u * (unsigned)i);
+    if (!k) goto out;
+    dx = copied(x, N);
+    k->dropout(out, in, key, 5, 0.1f, ROWS, WIDTH_OF);
+    all = values_of(k, out, N);
+    for (int i = 0; i < N; i++) dropped += all[i] == 0;
+    ck_assert_double_eq_tol(dropped / (double)N, 0.1, 0.006); /* four standard deviations */
+    k->dropout(out, (char *)in + 7 * WIDTH_OF * k->operand_bytes, key + 14, 5, 0.1f, 1, WIDTH_OF);
+    alone = values_of(k, out, WIDTH_OF);
+    ck_assert(same_bits(alone, all + 7 * WIDTH_OF, WIDTH_OF));
+    k->dropout_backward(dx, key, 5, 0.1f, ROWS, WIDTH_OF);
+    for (int i = 0; i < N; i++) ck_assert((dx[i] == 0) == (all[i] == 0));
+    k->dropout(out, in, key, 6, 0.1f, 1, WIDTH_OF);
+    free(alone);
+    alone = values_of(k, out, WIDTH_OF);
+    ck_assert(!same_bits(alone, all, WIDTH_OF));
+    free(all);
+    free(alone);
+out:
+    free(in);
+    free(out);
+    free(x);
+    free(dx);
+}
+END_TEST
+
+START_TEST(operands_are_scaled_on_their_way)
+{
+    const struct kernels *k = backend(_i);
+    const float x[] = {3, -5, 0.25f}, want[] = {1.5f, -2.5f, 0.125f};
+    void *out = k ? poison_operands(k, 3) : NULL;
+    float *got;
+
+    if (!k) return;
+    k->narrow(out, x, 0.5f, 3);
+    got = values_of(k, out, 3);
+    ck_assert(same_bits(got, want, 3));
+    free(got);
+    free(out);
+}
+END_TEST
+
 START_TEST(a_constant_or_zero_row_is_normalised_to_the_bias)
 {
     const struct kernels *k = backend(_i);
@@ -144,8 +254,8 @@ START_TEST(gelu_matches_the_reference_forward_and_backward)
         for (int j = 0; j < s.width; j++) x[j] *= 6;
         wide = doubled(x, s.width);
         reference_gelu(want, wide, &s);
-        k->matmul_gelu(out, NULL, x, one, NULL, NULL, s.width, 1, 1);
-        k->matmul_dx_gelu(dx, x, slope, one, NULL, s.width, 1, 1);
+        k->matmul_gelu(out, NULL, x, one, NULL, NULL, NULL, s.width, 1, 1);
+        k->matmul_dx_gelu(dx, x, slope, one, NULL, NULL, s.width, 1, 1);
         ck_assert_double_lt(worst(out, want, s.width), 1e-6);
         ck_assert_double_lt(gradient_error(reference_gelu, &s, x, s.width, s.width, slope, dx, NULL), 2e-6);
         free(x);
@@ -288,8 +398,8 @@ START_TEST(activations_saturate_without_nan)
     float out[6], dx[6], dgate_up[4];
 
     if (!k) return;
-    k->matmul_gelu(out, NULL, x, one, NULL, NULL, 6, 1, 1);
-    k->matmul_dx_gelu(dx, x, ones, one, NULL, 6, 1, 1);
+    k->matmul_gelu(out, NULL, x, one, NULL, NULL, NULL, 6, 1, 1);
+    k->matmul_dx_gelu(dx, x, ones, one, NULL, NULL, 6, 1, 1);
     ck_assert(out[0] == 1e4f && out[1] == 0 && out[2] == 1e30f && out[3] == 0 && out[4] == 0 && out[5] == 0);
     ck_assert(dx[0] == 1 && dx[1] == 0 && dx[2] == 1 && dx[3] == 0 && dx[4] == 0.5f && dx[5] == 0.5f);
     k->swiglu(out, gate_up, 1, 2);
@@ -487,8 +597,8 @@ static float *run_all(const struct kernels *k, size_t *count) {
     k->layernorm_backward(to + n, to + 2 * n, to + 3 * n, y, x, weight, mean, rstd, ROWS, WIDTH_OF);
     k->rmsnorm(to + 4 * n, rstd, x, weight, ROWS, WIDTH_OF, 1e-5f);
     k->rmsnorm_backward(to + 5 * n, to + 6 * n, y, x, weight, rstd, ROWS, WIDTH_OF);
-    k->matmul_gelu(to + 7 * n, NULL, x, one, NULL, NULL, (int)n, 1, 1);
-    k->matmul_dx_gelu(to + 8 * n, x, y, one, NULL, (int)n, 1, 1);
+    k->matmul_gelu(to + 7 * n, NULL, x, one, NULL, NULL, NULL, (int)n, 1, 1);
+    k->matmul_dx_gelu(to + 8 * n, x, y, one, NULL, NULL, (int)n, 1, 1);
     k->swiglu(to + 9 * n, x, ROWS, WIDTH_OF);
     k->swiglu_backward(to + 10 * n, y, x, ROWS, WIDTH_OF);
     k->adamw(to + 2 * n, to + 3 * n, to + 9 * n, x, NULL, NULL, (int)n, 1, 1, 1e-3f, 0.9f, 0.99f, 1e-8f, 0.1f,
@@ -569,6 +679,11 @@ int main(void) {
     tcase_set_timeout(test, 60);
     tcase_add_loop_test(test, layernorm_matches_the_reference_forward_and_backward, 0, BACKENDS);
     tcase_add_loop_test(test, rmsnorm_matches_the_reference_forward_and_backward, 0, BACKENDS);
+    tcase_add_loop_test(test, norms_need_no_gradients_of_their_weights, 0, BACKENDS);
+    tcase_add_loop_test(test, columns_outside_become_zero, 0, BACKENDS);
+    tcase_add_loop_test(test, dropout_follows_philoxs_published_numbers, 0, ALL_BACKENDS);
+    tcase_add_loop_test(test, dropouts_mask_is_the_rows_own, 0, ALL_BACKENDS);
+    tcase_add_loop_test(test, operands_are_scaled_on_their_way, 0, ALL_BACKENDS);
     tcase_add_loop_test(test, a_constant_or_zero_row_is_normalised_to_the_bias, 0, BACKENDS);
     tcase_add_loop_test(test, gelu_matches_the_reference_forward_and_backward, 0, BACKENDS);
     tcase_add_loop_test(test, swiglu_matches_the_reference_forward_and_backward, 0, BACKENDS);

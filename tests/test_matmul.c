@@ -70,7 +70,7 @@ START_TEST(gradients_are_the_chains_of_the_contract_to_the_bit)
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         float *dx = poison((size_t)rows * ins), *dw = copied(p.w, (size_t)outs * ins);
 
-        k->matmul_dx(dx, p.dy, p.w, NULL, rows, outs, ins);
+        k->matmul_dx(dx, p.dy, p.w, NULL, NULL, rows, outs, ins);
         k->matmul_dw(dw, p.dy, p.x, rows, outs, ins);
         for (int r = 0; r < rows; r++)
             for (int i = 0; i < ins; i++)
@@ -148,11 +148,11 @@ START_TEST(a_row_alone_gives_the_bits_it_gives_in_a_batch)
 
     if (!k) goto out;
     k->matmul(out, p.x, p.w, NULL, p.bias, NULL, 37, 150, 530);
-    k->matmul_dx(dx, p.dy, p.w, NULL, 37, 150, 530);
+    k->matmul_dx(dx, p.dy, p.w, NULL, NULL, 37, 150, 530);
     for (int r = 0; r < 37; r++) {
         k->matmul(alone, p.x + r * 530, p.w, NULL, p.bias, NULL, 1, 150, 530);
         ck_assert(same_bits(alone, out + r * 150, 150));
-        k->matmul_dx(alone, p.dy + r * 150, p.w, NULL, 1, 150, 530);
+        k->matmul_dx(alone, p.dy + r * 150, p.w, NULL, NULL, 1, 150, 530);
         ck_assert(same_bits(alone, dx + r * 530, 530));
     }
 out:
@@ -193,29 +193,33 @@ START_TEST(sums_are_finished_as_if_by_operations_on_their_own)
     const struct kernels *k = backend(_i);
     const float one[] = {1}; /* x * 1 + 0 is x, then gelu */
 
-    for (int s = 0; k && s < COUNT(sizes); s++) {
-        struct problem p = problem_of(sizes[s]);
+    for (int s = 0; k && s < 2 * COUNT(sizes); s++) {
+        struct problem p = problem_of(sizes[s / 2]);
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         size_t count = (size_t)rows * outs, in_count = (size_t)rows * ins;
         float *sum = poison(count), *act = poison(count), *got = poison(count), *up = poison(count);
         float *dsum = poison(in_count), *dup = poison(in_count), *dgot = poison(in_count);
+        float *added = noise(count, 7), *base = s % 2 ? added : NULL;
+        float *dadded = noise(in_count, 8), *dbase = s % 2 ? dadded : NULL;
 
-        k->matmul(sum, p.x, p.w, NULL, p.bias, NULL, rows, outs, ins);
-        k->matmul_operand(got, p.x, p.w, NULL, p.bias, rows, outs, ins);
+        k->matmul(sum, p.x, p.w, NULL, p.bias, base, rows, outs, ins);
+        k->matmul_operand(got, p.x, p.w, NULL, p.bias, base, rows, outs, ins);
         ck_assert(same_bits(got, sum, count));
-        k->matmul_gelu(act, NULL, sum, one, NULL, NULL, (int)count, 1, 1);
-        k->matmul_gelu(got, up, p.x, p.w, NULL, p.bias, rows, outs, ins);
+        k->matmul_gelu(act, NULL, sum, one, NULL, NULL, NULL, (int)count, 1, 1);
+        k->matmul_gelu(got, up, p.x, p.w, NULL, p.bias, base, rows, outs, ins);
         ck_assert(same_bits(got, act, count) && same_bits(up, sum, count));
         memset(got, 0, count * sizeof *got);
-        k->matmul_gelu(got, NULL, p.x, p.w, NULL, p.bias, rows, outs, ins);
+        k->matmul_gelu(got, NULL, p.x, p.w, NULL, p.bias, base, rows, outs, ins);
         ck_assert(same_bits(got, act, count));
 
-        k->matmul_dx(dsum, p.dy, p.w, NULL, rows, outs, ins);
-        k->matmul_dx_operand(dgot, p.dy, p.w, NULL, rows, outs, ins);
+        k->matmul_dx(dsum, p.dy, p.w, NULL, dbase, rows, outs, ins);
+        k->matmul_dx_operand(dgot, p.dy, p.w, NULL, dbase, rows, outs, ins);
         ck_assert(same_bits(dgot, dsum, in_count));
-        k->matmul_dx_gelu(dup, p.x, dsum, one, NULL, (int)in_count, 1, 1);
-        k->matmul_dx_gelu(dgot, p.x, p.dy, p.w, NULL, rows, outs, ins);
+        k->matmul_dx_gelu(dup, p.x, dsum, one, NULL, NULL, (int)in_count, 1, 1);
+        k->matmul_dx_gelu(dgot, p.x, p.dy, p.w, NULL, dbase, rows, outs, ins);
         ck_assert(same_bits(dgot, dup, in_count));
+        free(added);
+        free(dadded);
         free(sum);
         free(act);
         free(got);
@@ -225,6 +229,24 @@ START_TEST(sums_are_finished_as_if_by_operations_on_their_own)
         free(dgot);
         problem_free(&p);
     }
+}
+END_TEST
+
+/* One row: the first outs, then the others onto them. */
+START_TEST(a_base_stands_first_in_the_chain_of_gradients)
+{
+    const struct kernels *k = backend(_i);
+    enum { OUTS = 53, INS = 40, FIRST = 22 };
+    struct problem p = problem_of((struct sizes){1, OUTS, INS});
+    float whole[INS], parts[INS];
+
+    if (k) {
+        k->matmul_dx(whole, p.dy, p.w, NULL, NULL, 1, OUTS, INS);
+        k->matmul_dx(parts, p.dy, p.w, NULL, NULL, 1, FIRST, INS);
+        k->matmul_dx(parts, p.dy + FIRST, p.w + FIRST * INS, NULL, parts, 1, OUTS - FIRST, INS);
+        ck_assert(same_bits(whole, parts, INS));
+    }
+    problem_free(&p);
 }
 END_TEST
 
@@ -241,7 +263,7 @@ START_TEST(threads_change_no_bit)
         dw[t] = noise(170 * 90, 8);
         bias[t] = noise(170, 9);
         k->matmul(out[t], p.x, p.w, NULL, p.bias, NULL, 150, 170, 90);
-        k->matmul_dx(dx[t], p.dy, p.w, NULL, 150, 170, 90);
+        k->matmul_dx(dx[t], p.dy, p.w, NULL, NULL, 150, 170, 90);
         k->matmul_dw(dw[t], p.dy, p.x, 150, 170, 90);
         k->bias_backward(bias[t], p.dy, 150, 170);
         ck_assert(same_bits(out[t], out[1], 150 * 170));
@@ -283,6 +305,7 @@ int main(void) {
     tcase_add_loop_test(test, a_row_alone_gives_the_bits_it_gives_in_a_batch, 0, BACKENDS);
     tcase_add_loop_test(test, gradients_of_micro_batches_add_up_to_the_bits_of_one_batch, 0, BACKENDS);
     tcase_add_loop_test(test, sums_are_finished_as_if_by_operations_on_their_own, 0, BACKENDS);
+    tcase_add_loop_test(test, a_base_stands_first_in_the_chain_of_gradients, 0, BACKENDS);
     tcase_add_loop_test(test, threads_change_no_bit, 0, BACKENDS);
     tcase_add_loop_test(test, no_rows_change_nothing, 0, BACKENDS);
     suite_add_tcase(suite, test);

@@ -150,14 +150,14 @@ START_TEST(narrow_rounds_to_the_nearest_and_ties_to_even)
         uint16_t to[33];
 
         for (int j = 0; j < 33; j++) from[j] = of_bits(cases[i].from);
-        k->narrow(to, from, 33);
+        k->narrow(to, from, 1, 33);
         for (int j = 0; j < 33; j++) ck_assert_uint_eq(to[j], cases[i].to);
     }
     for (int i = 0; k && i < COUNT(none); i++) {
         float from = of_bits(none[i]);
         uint16_t to = 0;
 
-        k->narrow(&to, &from, 1);
+        k->narrow(&to, &from, 1, 1);
         ck_assert(isnan(of_bf16(to)));
         ck_assert_uint_eq(to >> 15, none[i] >> 31);
     }
@@ -176,7 +176,7 @@ START_TEST(narrow_finds_the_nearer_neighbour_of_any_number)
 
         if ((bits & 0x7f800000) != 0x7f800000) x[i] = of_bits(bits);
     }
-    if (k) k->narrow(got, x, MANY);
+    if (k) k->narrow(got, x, 1, MANY);
     for (int i = 0; k && i < MANY; i++) ck_assert_uint_eq(got[i], nearest(x[i]));
     free(x);
     free(got);
@@ -238,8 +238,8 @@ START_TEST(gradients_are_the_chains_of_the_contract_to_the_bit)
         float *dw = copied(p.weights, (size_t)outs * ins);
 
         k->pack(turned, p.weights, outs, ins, 1);
-        k->matmul_dx(dx, p.dy.narrow, p.weights, NULL, rows, outs, ins);
-        k->matmul_dx(other, p.dy.narrow, NULL, turned, rows, outs, ins);
+        k->matmul_dx(dx, p.dy.narrow, p.weights, NULL, NULL, rows, outs, ins);
+        k->matmul_dx(other, p.dy.narrow, NULL, turned, NULL, rows, outs, ins);
         ck_assert(same_bits(dx, other, (size_t)rows * ins));
         k->matmul_dw(dw, p.dy.narrow, p.x.narrow, rows, outs, ins);
         for (int r = 0; r < rows; r++)
@@ -273,11 +273,11 @@ START_TEST(a_row_alone_gives_the_bits_it_gives_in_a_batch)
 
     if (!k) goto out;
     k->matmul(out, p.x.narrow, p.weights, NULL, p.bias, NULL, ROWS, OUTS, INS);
-    k->matmul_dx(dx, p.dy.narrow, p.weights, NULL, ROWS, OUTS, INS);
+    k->matmul_dx(dx, p.dy.narrow, p.weights, NULL, NULL, ROWS, OUTS, INS);
     for (int r = 0; r < ROWS; r++) {
         k->matmul(alone, p.x.narrow + r * INS, p.weights, NULL, p.bias, NULL, 1, OUTS, INS);
         ck_assert(same_bits(alone, out + r * OUTS, OUTS));
-        k->matmul_dx(alone, p.dy.narrow + r * OUTS, p.weights, NULL, 1, OUTS, INS);
+        k->matmul_dx(alone, p.dy.narrow + r * OUTS, p.weights, NULL, NULL, 1, OUTS, INS);
         ck_assert(same_bits(alone, dx + r * INS, INS));
     }
 out:
@@ -327,30 +327,34 @@ START_TEST(sums_are_finished_as_if_by_operations_on_their_own)
 {
     const struct kernels *k = bf16_backend(_i), *plain = kernels_find("cpu-portable");
 
-    for (int s = 0; k && s < COUNT(sizes); s++) {
-        struct problem p = problem_of(sizes[s]);
+    for (int s = 0; k && s < 2 * COUNT(sizes); s++) {
+        struct problem p = problem_of(sizes[s / 2]);
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         size_t count = (size_t)rows * outs, in_count = (size_t)rows * ins;
+        float *added = noise(count, 7), *base = s % 2 ? added : NULL;
+        float *dadded = noise(in_count, 8), *dbase = s % 2 ? dadded : NULL;
         float *sum = poison(count), *act = poison(count), *dsum = poison(in_count), *dup = poison(in_count);
         uint16_t *got = calloc(count + in_count + 1, sizeof *got), *up = calloc(count + 1, sizeof *up);
 
-        k->matmul(sum, p.x.narrow, p.weights, NULL, p.bias, NULL, rows, outs, ins);
-        k->matmul_operand(got, p.x.narrow, p.weights, NULL, p.bias, rows, outs, ins);
+        k->matmul(sum, p.x.narrow, p.weights, NULL, p.bias, base, rows, outs, ins);
+        k->matmul_operand(got, p.x.narrow, p.weights, NULL, p.bias, base, rows, outs, ins);
         check_narrow(got, sum, count);
-        plain->matmul_gelu(act, NULL, sum, one, NULL, NULL, (int)count, 1, 1);
-        k->matmul_gelu(got, up, p.x.narrow, p.weights, NULL, p.bias, rows, outs, ins);
+        plain->matmul_gelu(act, NULL, sum, one, NULL, NULL, NULL, (int)count, 1, 1);
+        k->matmul_gelu(got, up, p.x.narrow, p.weights, NULL, p.bias, base, rows, outs, ins);
         check_narrow(got, act, count);
         check_narrow(up, sum, count);
         memset(got, 0, count * sizeof *got);
-        k->matmul_gelu(got, NULL, p.x.narrow, p.weights, NULL, p.bias, rows, outs, ins);
+        k->matmul_gelu(got, NULL, p.x.narrow, p.weights, NULL, p.bias, base, rows, outs, ins);
         check_narrow(got, act, count);
 
-        k->matmul_dx(dsum, p.dy.narrow, p.weights, NULL, rows, outs, ins);
-        k->matmul_dx_operand(got, p.dy.narrow, p.weights, NULL, rows, outs, ins);
+        k->matmul_dx(dsum, p.dy.narrow, p.weights, NULL, dbase, rows, outs, ins);
+        k->matmul_dx_operand(got, p.dy.narrow, p.weights, NULL, dbase, rows, outs, ins);
         check_narrow(got, dsum, in_count);
-        plain->matmul_dx_gelu(dup, p.x.wide, dsum, one, NULL, (int)in_count, 1, 1);
-        k->matmul_dx_gelu(got, p.x.narrow, p.dy.narrow, p.weights, NULL, rows, outs, ins);
+        plain->matmul_dx_gelu(dup, p.x.wide, dsum, one, NULL, NULL, (int)in_count, 1, 1);
+        k->matmul_dx_gelu(got, p.x.narrow, p.dy.narrow, p.weights, NULL, dbase, rows, outs, ins);
         check_narrow(got, dup, in_count);
+        free(added);
+        free(dadded);
         free(sum);
         free(act);
         free(dsum);
@@ -377,8 +381,8 @@ START_TEST(threads_change_no_bit)
         act[t] = calloc(ROWS * OUTS, sizeof *act[t]);
         dup[t] = calloc(ROWS * INS, sizeof *dup[t]);
         k->matmul(out[t], p.x.narrow, p.weights, NULL, p.bias, NULL, ROWS, OUTS, INS);
-        k->matmul_gelu(act[t], NULL, p.x.narrow, p.weights, NULL, p.bias, ROWS, OUTS, INS);
-        k->matmul_dx_gelu(dup[t], p.x.narrow, p.dy.narrow, p.weights, NULL, ROWS, OUTS, INS);
+        k->matmul_gelu(act[t], NULL, p.x.narrow, p.weights, NULL, p.bias, NULL, ROWS, OUTS, INS);
+        k->matmul_dx_gelu(dup[t], p.x.narrow, p.dy.narrow, p.weights, NULL, NULL, ROWS, OUTS, INS);
         k->matmul_dw(dw[t], p.dy.narrow, p.x.narrow, ROWS, OUTS, INS);
         ck_assert(same_bits(out[t], out[1], ROWS * OUTS));
         ck_assert(same_bits(dw[t], dw[1], OUTS * INS));

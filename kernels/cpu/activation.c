@@ -113,12 +113,12 @@ void CPU(add)(float *out, const float *x, size_t count) {
         add_block(out + from, x + from, block_size(from, count));
 }
 
-static void narrow_block(element *out, const float *x, size_t count) {
-    for (size_t i = 0; i < count; i++) out[i] = element_of(x[i]);
+static void narrow_block(element *out, const float *x, float scale, size_t count) {
+    for (size_t i = 0; i < count; i++) out[i] = element_of(scale * x[i]);
 }
 
-void CPU(narrow)(operand *out, const float *x, size_t count) {
+void CPU(narrow)(operand *out, const float *x, float scale, size_t count) {
 #pragma omp parallel for if (worth_threads(count))
     for (size_t from = 0; from < count; from += ACTIVATIONS)
-        narrow_block((element *)out + from, x + from, block_size(from, count));
+        narrow_block((element *)out + from, x + from, scale, block_size(from, count));
 }

@@ -359,15 +359,15 @@ static void run_operand(struct gemm *gemm, operand *out) {
 }
 
 void CPU(matmul_operand)(operand *out, const operand *x, const float *w, const void *packed,
-                         const float *bias, int rows, int outs, int ins) {
-    struct gemm gemm = forward(NULL, x, w, packed, bias, NULL, rows, outs, ins);
+                         const float *bias, const float *base, int rows, int outs, int ins) {
+    struct gemm gemm = forward(NULL, x, w, packed, bias, base, rows, outs, ins);
 
     run_operand(&gemm, out);
 }
 
 void CPU(matmul_gelu)(operand *act, operand *up, const operand *x, const float *w, const void *packed,
-                      const float *bias, int rows, int outs, int ins) {
-    struct gemm gemm = forward(NULL, x, w, packed, bias, NULL, rows, outs, ins);
+                      const float *bias, const float *base, int rows, int outs, int ins) {
+    struct gemm gemm = forward(NULL, x, w, packed, bias, base, rows, outs, ins);
 
     gemm.result = act;
     gemm.kept = up;
@@ -375,36 +375,37 @@ void CPU(matmul_gelu)(operand *act, operand *up, const operand *x, const float *
     CPU(gemm)(&gemm);
 }
 
-/* dy w */
-static struct gemm backward(float *dx, const operand *dy, const float *w, const void *turned, int rows,
-                            int outs, int ins) {
+/* base + dy w */
+static struct gemm backward(float *dx, const operand *dy, const float *w, const void *turned,
+                            const float *base, int rows, int outs, int ins) {
     return (struct gemm){.out = dx,
                          .stride = ins,
                          .rows = rows,
                          .cols = ins,
                          .depth = outs,
+                         .base = base,
                          .left = {dy, outs, 1, 0},
                          .right = {w, 1, ins, 1},
                          .packed = turned};
 }
 
-void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *turned, int rows, int outs,
-                    int ins) {
-    struct gemm gemm = backward(dx, dy, w, turned, rows, outs, ins);
+void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *turned, const float *base,
+                    int rows, int outs, int ins) {
+    struct gemm gemm = backward(dx, dy, w, turned, base, rows, outs, ins);
 
     CPU(gemm)(&gemm);
 }
 
-void CPU(matmul_dx_operand)(operand *dx, const operand *dy, const float *w, const void *turned, int rows,
-                            int outs, int ins) {
-    struct gemm gemm = backward(NULL, dy, w, turned, rows, outs, ins);
+void CPU(matmul_dx_operand)(operand *dx, const operand *dy, const float *w, const void *turned,
+                            const float *base, int rows, int outs, int ins) {
+    struct gemm gemm = backward(NULL, dy, w, turned, base, rows, outs, ins);
 
     run_operand(&gemm, dx);
 }
 
 void CPU(matmul_dx_gelu)(operand *dup, const operand *up, const operand *dy, const float *w,
-                         const void *turned, int rows, int outs, int ins) {
-    struct gemm gemm = backward(NULL, dy, w, turned, rows, outs, ins);
+                         const void *turned, const float *base, int rows, int outs, int ins) {
+    struct gemm gemm = backward(NULL, dy, w, turned, base, rows, outs, ins);
 
     gemm.result = dup;
     gemm.before = up;

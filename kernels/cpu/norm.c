@@ -49,6 +49,7 @@ void CPU(layernorm_backward)(float *dx, float *dweight, float *dbias, const floa
     for (int r = 0; r < rows; r++)
         layernorm_row_backward(dx + (size_t)r * width, dy + (size_t)r * width, x + (size_t)r * width, weight,
                                mean[r], rstd[r], width);
+    if (!dweight) return;
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
     for (int from = 0; from < width; from += COLUMNS)
         layernorm_columns(dweight, dbias, dy, x, mean, rstd, rows, width, from,
@@ -109,6 +110,7 @@ void CPU(rmsnorm_backward)(float *dx, float *dweight, const float *dy, const flo
     for (int r = 0; r < rows; r++)
         rmsnorm_row_backward(dx + (size_t)r * width, dy + (size_t)r * width, x + (size_t)r * width, weight,
                              rstd[r], width);
+    if (!dweight) return;
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
     for (int from = 0; from < width; from += COLUMNS)
         rmsnorm_columns(dweight, dy, x, rstd, rows, width, from,

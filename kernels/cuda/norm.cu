@@ -126,6 +126,7 @@ void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const floa
     norm_backward_kernel<true>
         <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, mean, rstd, rows, width);
     launched("layernorm_backward");
+    if (!dweight) return;
     add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, "layernorm_backward");
     add_columns(dbias, slope_term{dy, width}, rows, "layernorm_backward");
 }
@@ -168,6 +169,7 @@ void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const flo
     norm_backward_kernel<false>
         <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, NULL, rstd, rows, width);
     launched("rmsnorm_backward");
+    if (!dweight) return;
     add_columns(dweight, rmsnorm_term{dy, x, rstd, width}, rows, "rmsnorm_backward");
 }
 
