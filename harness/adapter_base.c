@@ -40,6 +40,22 @@ char *adapter_base_of(const char *folder) {
     return base;
 }
 
+char *adapter_find_file(const char *path, const char *name) {
+    char *at = xstrdup(path);
+
+    for (int depth = 0; at; depth++) {
+        char *file = path_join(at, name), *below;
+        int found = file_exists(file) || !is_adapter(at);
+
+        free(file);
+        if (found) return at;
+        below = depth < MOST_ADAPTERS ? adapter_base_of(at) : NULL;
+        free(at);
+        at = below;
+    }
+    return NULL;
+}
+
 /* How many characters two absolute paths have in common, in whole folders, with the '/' behind them. */
 static size_t common_folders(const char *a, const char *b) {
     size_t common = 0;

@@ -4,8 +4,9 @@
 
 #include "harness/error.h"
 
-#define ADAPTER_CONFIG "adapter_config.json"
-#define MOST_ADAPTERS  8 /* that stand on one another */
+#define ADAPTER_CONFIG  "adapter_config.json"
+#define ADAPTER_NUMBERS "adapter_model.safetensors"
+#define MOST_ADAPTERS   8 /* that stand on one another */
 
 /* Whether a path is a folder with adapter_config.json. */
 int is_adapter(const char *path);
@@ -14,6 +15,9 @@ int is_adapter(const char *path);
 char *adapter_base_find(const char *folder, const char *name);
 /* The same for the name that the folder's adapter_config.json gives; NULL too if that cannot be read. */
 char *adapter_base_of(const char *folder);
+/* The first of an adapter's folder and those that it stands on that has this file, or else the last of them;
+ * caller frees. NULL: a base is missing. */
+char *adapter_find_file(const char *path, const char *name);
 /* How a folder that exists names a base that exists: by a path from the folder, or from / where the two have
  * no folder in common. Caller frees. */
 char *adapter_base_name(const char *folder, const char *base, struct error *err);

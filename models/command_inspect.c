@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "harness/command.h"
+#include "models/adapter_file.h"
 #include "models/chat.h"
 #include "models/model_file.h"
 
@@ -70,21 +71,61 @@ static void print_head(const struct config *c, FILE *out) {
     fprintf(out, "%d for each text, from its last token\n", c->score_heads);
 }
 
+static void print_config(const struct config *config, FILE *out) {
+    fprintf(out, "%s, %.0f parameters\n", config_family_name(config->family), config_parameters(config));
+    print_layers(config, out);
+    print_attention(config, out);
+    print_head(config, out);
+}
+
 /* A description that cannot be used is said where it would stand. */
 static void print_model(const char *path, const struct weights *weights, FILE *out) {
     struct error err;
     struct config config;
-    int status = model_describe(&config, path, weights, &err);
 
     line(out, "model");
-    if (status) {
+    if (model_describe(&config, path, weights, &err))
+        fprintf(out, "not usable: %s\n", err.message);
+    else
+        print_config(&config, out);
+}
+
+static void print_adapter(const struct adapter_folder *adapter, FILE *out) {
+    const struct adapter_options *o = &adapter->options;
+
+    line(out, "adapter");
+    fprintf(out, "LoRA on %s, rank %d, alpha %g, dropout %g%s,", adapter->base, o->rank, o->alpha, o->dropout,
+            o->rslora ? ", scaled by the rank's root" : "");
+    for (int i = 0; adapter_module(&adapter->config, i); i++)
+        if (o->targets >> i & 1) fprintf(out, " %s", adapter_module(&adapter->config, i));
+    fprintf(out, "\n");
+}
+
+/* The same of an adapter, and of the model that it makes of its base. */
+static void print_adapted(const char *path, FILE *out) {
+    struct error err;
+    struct adapter_folder adapter;
+
+    if (adapter_open(&adapter, path, &err)) {
+        line(out, "adapter");
         fprintf(out, "not usable: %s\n", err.message);
         return;
     }
-    fprintf(out, "%s, %.0f parameters\n", config_family_name(config.family), config_parameters(&config));
-    print_layers(&config, out);
-    print_attention(&config, out);
-    print_head(&config, out);
+    print_adapter(&adapter, out);
+    line(out, "model");
+    print_config(&adapter.config, out);
+    adapter_close(&adapter);
+}
+
+/* In its folder, or in one that it stands on. */
+static int adapter_has_tokenizer(const char *path) {
+    char *place = adapter_find_file(path, "tokenizer.json"),
+         *file = place ? path_join(place, "tokenizer.json") : NULL;
+    int found = file && (is_gguf(place) || file_exists(file));
+
+    free(file);
+    free(place);
+    return found;
 }
 
 /* Whether there is a tokenizer at all, sound or not. */
@@ -94,6 +135,7 @@ static int has_tokenizer(const char *path, const struct weights *weights) {
     int found;
 
     if (weights->gguf.metadata) return kind && strcmp(kind, "no_vocab") != 0;
+    if (is_adapter(path)) return adapter_has_tokenizer(path);
     file = path_join(path, "tokenizer.json");
     found = file_exists(file);
     free(file);
@@ -129,12 +171,19 @@ static void print_tokenizer(const char *path, const struct weights *weights, FIL
     }
 }
 
+static double all_numbers(const struct weights *weights) {
+    double sum = 0;
+
+    for (int i = 0; i < weights->count; i++) sum += numbers(weights->items[i]);
+    return sum;
+}
+
 static void print_types(const struct weights *weights, FILE *out) {
     const struct number_type *seen[64];
     int count = 0;
 
     line(out, "tensors");
-    fprintf(out, "%d", weights->count);
+    fprintf(out, "%d of %.0f numbers", weights->count, all_numbers(weights));
     for (int i = 0; i < weights->count && count < 64; i++) {
         const struct number_type *type = weights->items[i]->type;
         int known = 0, same = 0;
@@ -166,13 +215,24 @@ static void print_tensors(const struct weights *weights, FILE *out) {
     }
 }
 
+static int open_files(struct weights *out, const char *path, struct error *err) {
+    char *file = path_join(path, ADAPTER_NUMBERS);
+    int status = is_adapter(path) ? weights_open_file(out, file, err) : weights_open(out, path, err);
+
+    free(file);
+    return status;
+}
+
 static int run(const struct arguments *arguments, struct error *err) {
     const char *path = arguments->words[0];
     struct weights weights;
 
-    if (weights_open(&weights, path, err)) return -1;
+    if (open_files(&weights, path, err)) return -1;
     print_file(&weights, arguments->out);
-    print_model(path, &weights, arguments->out);
+    if (is_adapter(path))
+        print_adapted(path, arguments->out);
+    else
+        print_model(path, &weights, arguments->out);
     print_tokenizer(path, &weights, arguments->out);
     print_tensors(&weights, arguments->out);
     weights_close(&weights);
@@ -183,11 +243,13 @@ const struct command command_inspect = {
     .name = "inspect",
     .summary = "say what a model's files hold",
     .usage = "PATH",
-    .description = "PATH is a folder with safetensors (one file, or shards with an index) or a GGUF file. "
-                   "Prints what the "
-                   "model is, its tokenizer and chat format, and every tensor with its type, how many "
-                   "numbers it has and "
-                   "their shape. Nothing is loaded: large files are inspected as fast as small ones.",
+    .description =
+        "PATH is a folder with safetensors (one file, or shards with an index), a GGUF file, or a LoRA "
+        "adapter's folder. "
+        "Prints what the "
+        "model is, its tokenizer and chat format, and every tensor with its type, how many "
+        "numbers it has and "
+        "their shape. Nothing is loaded: large files are inspected as fast as small ones.",
     .least_words = 1,
     .most_words = 1,
     .run = run,

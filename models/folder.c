@@ -4,6 +4,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "models/adapter_file.h"
 #include "models/model_file.h"
 
 int run_kernels(const struct kernels **out, const struct run *run, struct error *err) {
@@ -59,6 +60,26 @@ int folder_store(const struct model *model, const struct tokenizer *tokenizer, c
     return status;
 }
 
+int folder_store_adapter(const struct model *model, const struct tokenizer *tokenizer, const char *folder,
+                         int bits, const struct adapter_options *options, const char *base, int scores,
+                         struct error *err) {
+    const struct number_type *type = number_type_find(bits == 16 ? "BF16" : "F32");
+    int status = folder_make(folder, err);
+
+    if (!status) status = tokenizer_store(tokenizer, folder, err);
+    if (!status) status = adapter_store(model, options, base, scores, folder, type, err);
+    return status;
+}
+
+static int adapter_config(struct config *out, const char *folder, struct error *err) {
+    struct adapter_folder opened;
+
+    if (adapter_open(&opened, folder, err)) return -1;
+    *out = opened.config;
+    adapter_close(&opened);
+    return 1;
+}
+
 static int gguf_config(struct config *out, const char *path, struct error *err) {
     struct weights weights;
     int status;
@@ -73,7 +94,9 @@ int folder_config(struct config *out, const char *folder, struct error *err) {
     char *path = is_gguf(folder) ? xstrdup(folder) : path_join(folder, "config.json");
     int status = 0;
 
-    if (file_exists(path) && is_gguf(folder))
+    if (is_adapter(folder))
+        status = adapter_config(out, folder, err);
+    else if (file_exists(path) && is_gguf(folder))
         status = gguf_config(out, folder, err);
     else if (file_exists(path))
         status = config_read(out, path, err) ? -1 : 1;

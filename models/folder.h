@@ -18,6 +18,11 @@ int folder_open(struct model **model, struct tokenizer **tokenizer, const char *
                 const struct kernels *kernels, struct error *err);
 int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
                  struct error *err);
+/* The model's adapters alone, in PEFT's format, with the tokenizer: the folder stands on `base`, and is a
+ * model like another. scores: its score head too. */
+int folder_store_adapter(const struct model *model, const struct tokenizer *tokenizer, const char *folder,
+                         int bits, const struct adapter_options *options, const char *base, int scores,
+                         struct error *err);
 /* The config of a model folder or .gguf file, if it exists already: 1, 0, or -1 with err set. */
 int folder_config(struct config *out, const char *folder, struct error *err);
 

@@ -98,7 +98,8 @@ void model_drop_adapters(struct model *model);
 /* A folder with model.safetensors and config.json. bits: 32, or 16 for bf16 storage (rounded to nearest
  * even). */
 int model_save(const struct model *model, const char *folder, int bits, struct error *err);
-/* A folder with config.json and safetensors, in one file or in shards with an index; or a GGUF file. */
+/* A folder with config.json and safetensors, in one file or in shards with an index; a GGUF file; or an
+ * adapter's folder (models/adapter_file.h), which is merged into its base. */
 int model_load(struct model **out, const char *path, const struct kernels *kernels, struct error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/adapter_file.h"
 #include "models/gguf_config.h"
 #include "models/parts.h"
 
@@ -47,7 +48,7 @@ int model_read(struct model **out, const char *path, const struct weights *weigh
 
     *out = NULL;
     if (model_describe(&config, path, weights, err)) return -1;
-    if (init_head && !config.score_heads) config.score_heads = 1;
+    if (!config.score_heads) config.score_heads = init_head;
     *out = model_outline(&config, kernels);
     if (read_parts(*out, weights, init_head, err) == 0) return 0;
     fail_within(err, "%s", weights->path);
@@ -61,6 +62,7 @@ int model_load(struct model **out, const char *path, const struct kernels *kerne
     int status;
 
     *out = NULL;
+    if (is_adapter(path)) return adapter_load_merged(out, path, kernels, err);
     if (weights_open(&weights, path, err)) return -1;
     status = model_read(out, path, &weights, kernels, 0, err);
     weights_close(&weights);

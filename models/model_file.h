@@ -8,8 +8,8 @@
 /* What the files at a path describe: config.json's words or GGUF's keys, and what only the tensors tell: a
  * head that is tied since there is no other, a reward head under another trainer's name. */
 int model_describe(struct config *out, const char *path, const struct weights *weights, struct error *err);
-/* A model from opened files. With init_head a score head that is missing is drawn by the seed 1, and one that
- * config.json does not speak of is added. */
+/* A model from opened files. With init_head a score head that is missing is drawn by the seed 1, and one of
+ * `init_head` outputs that config.json does not speak of is added. */
 int model_read(struct model **out, const char *path, const struct weights *weights,
                const struct kernels *kernels, int init_head, struct error *err);
 /* model.safetensors and config.json in the folder, of F32, F16 or BF16. */

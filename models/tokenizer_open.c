@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/adapter_base.h"
 #include "harness/file.h"
 #include "models/gguf_tokenizer.h"
 #include "models/tokenizer_parts.h"
@@ -139,11 +140,10 @@ static void set_chat(struct tokenizer *tokenizer, const char *path) {
     tokenizer->chat_problem = xstrdup(err.message);
 }
 
-int tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
+static int open_at(struct tokenizer **out, const char *path, struct error *err) {
     struct node *config = NULL;
     int status;
 
-    *out = NULL;
     status = is_gguf(path) ? open_gguf(out, path, &config, err) : open_folder(out, path, &config, err);
     if (status) {
         node_free(config);
@@ -156,6 +156,17 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct error *err) 
     tokenizer_set_roles(*out, tokenizer_special(*out, role_text(config, "bos_token")),
                         tokenizer_special(*out, role_text(config, "eos_token")));
     return 0;
+}
+
+int tokenizer_open(struct tokenizer **out, const char *path, struct error *err) {
+    char *place = is_adapter(path) ? adapter_find_file(path, "tokenizer.json") : xstrdup(path);
+    int status;
+
+    *out = NULL;
+    status = place ? open_at(out, place, err)
+                   : fail(err, "%s has no tokenizer.json, and its base is not there", path);
+    free(place);
+    return status;
 }
 
 static void set_role(struct tokenizer *tokenizer, char **text, const char *role, int id) {

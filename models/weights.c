@@ -143,6 +143,13 @@ static int open_folder(struct weights *out, const char *folder, struct error *er
     return open_single(out, err);
 }
 
+int weights_open_file(struct weights *out, const char *path, struct error *err) {
+    *out = (struct weights){.path = xstrdup(path)};
+    if (open_single(out, err) == 0) return 0;
+    weights_close(out);
+    return -1;
+}
+
 int weights_open(struct weights *out, const char *path, struct error *err) {
     *out = (struct weights){0};
     if ((is_gguf(path) ? open_gguf(out, path, err) : open_folder(out, path, err)) == 0) return 0;

@@ -19,6 +19,8 @@ int is_gguf(const char *path);
 /* A .gguf file, or a folder with model.safetensors or model.safetensors.index.json. Shards must be files of
  * that folder that hold exactly the tensors that the index says. */
 int weights_open(struct weights *out, const char *path, struct error *err);
+/* A safetensors file alone. */
+int weights_open_file(struct weights *out, const char *path, struct error *err);
 void weights_close(struct weights *weights);
 /* NULL: there is none. */
 const struct stored *weights_find(const struct weights *weights, const char *name);

@@ -16,7 +16,7 @@ says out '4 heads of 24, rotary positions, theta 10000, context 192'
 says out '473, the head is the embedding'
 says out 'byte-level BPE, 473 tokens'
 says out 'format pyrite, ends with <|end|>'
-says out '38: 38 BF16'
+says out '38 of 488640 numbers: 38 BF16'
 says out 'model.layers.0.mlp.gate_proj.weight             BF16         24576  [256, 96]'
 
 # bf16 numbers survive F32 and BF16 in either format
@@ -30,10 +30,10 @@ runs 0 inspect one.gguf
 says out 'one.gguf, GGUF'
 says out 'byte-level BPE, 473 tokens'
 says out 'format pyrite, ends with <|end|>'
-says out '38: 29 BF16, 9 F32'
+says out '38 of 488640 numbers: 29 BF16, 9 F32'
 runs 0 convert three.gguf five.gguf --type q8_0
 runs 0 inspect five.gguf
-says out '38: 29 Q8_0, 9 F32'
+says out '38 of 488640 numbers: 29 Q8_0, 9 F32'
 # the same answers from every one of them
 for model in "$base" one.gguf two three.gguf four; do
     runs 0 generate "$model" 'How do I bake bread?' --temperature 0 --max-new 16 --threads 1
@@ -77,6 +77,30 @@ runs 2 convert headless head-4
 says out 'tensor "score.weight" is missing: pyrite convert --init-head'
 runs 0 convert headless head-4 --init-head
 same head-1/model.safetensors head-4/model.safetensors
+
+# an adapter, which PEFT saved, and the model that it makes of its base
+peft=$source/tests/fixtures/peft
+runs 0 inspect "$peft/llama"
+says out '/transformer/llama, rank 3, alpha 6, dropout 0.1, self_attn.q_proj self_attn.k_proj'
+says out '2 for each text, from its last token'
+says out 'tokenizer     none'
+says out '28 of 1776 numbers: 28 F32'
+says out 'base_model.model.model.layers.0.mlp.down_proj.lora_A.weight'
+runs 2 convert "$peft/llama" merged --no-tokenizer
+says out 'peft/llama is an adapter: --merge writes its base with it as one model'
+runs 0 convert "$peft/llama" merged --merge --no-tokenizer
+runs 0 convert "$peft/llama" merged.gguf --merge --no-tokenizer
+runs 0 inspect merged
+says out 'merged/model.safetensors, safetensors'
+runs 2 convert merged again --merge --no-tokenizer
+says out 'merged is no adapter: --merge takes a folder with adapter_config.json'
+runs 2 convert "$peft/llama" again --merge --init-head
+says out 'merge first'
+runs 0 convert merged.gguf again --no-tokenizer
+same merged/model.safetensors again/model.safetensors
+mkdir lost && cp "$peft/llama"/adapter_* lost
+runs 0 inspect lost
+says out 'adapter       not usable: lost: the base "../../transformer/llama" is neither at that path from lost nor from here'
 
 # what cannot be
 runs 2 convert "$base" two

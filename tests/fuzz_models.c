@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/file.h"
+#include "models/adapter_file.h"
 #include "models/chat.h"
 #include "models/gguf_config.h"
 #include "models/gguf_tokenizer.h"
@@ -215,6 +216,50 @@ static void fuzz_chat(const uint8_t *bytes, size_t length) {
     free(text);
 }
 
+/* An adapter's folder on a base of one layer, made once. */
+static const char *adapter_folder(void) {
+    const struct adapter_options options = {.rank = 1, .alpha = 1, .targets = 1};
+    static char path[80];
+    struct config config;
+    struct model *model;
+    struct error err;
+    char *base;
+
+    if (path[0]) return path;
+    snprintf(path, sizeof path, "%s/adapter", folder());
+    base = xprintf("%s/base", folder());
+    REQUIRE(config_family(&config, "llama", &err) == 0);
+    config.vocab = config.layers = config.heads = config.kv_heads = config.ffn = 1;
+    config.context = config.width = config.head_size = 2;
+    REQUIRE(model_create(&model, &config, kernels_find("cpu"), &err) == 0);
+    REQUIRE(model_save(model, base, 32, &err) == 0 && model_adapt(model, &options, 1, &err) == 0);
+    REQUIRE(adapter_store(model, &options, base, 0, path, number_type_find("F32"), &err) == 0);
+    model_free(model);
+    free(base);
+    return path;
+}
+
+/* Its settings, if they begin as such do, or its numbers; the other file is sound. */
+static void fuzz_adapter(const uint8_t *bytes, size_t length) {
+    const char *place = adapter_folder();
+    int settings = length > 0 && bytes[0] == '{';
+    char *path = path_join(place, settings ? ADAPTER_CONFIG : ADAPTER_NUMBERS);
+    struct model *model;
+    struct error err;
+    size_t size;
+    char *sound = file_read(path, &size, &err);
+
+    write_bytes(path, bytes, length);
+    if (model_load(&model, place, kernels_find("cpu"), &err) == 0)
+        REQUIRE(model->adapter_count == 0);
+    else
+        REQUIRE(strlen(err.message) > 0);
+    write_bytes(path, (const uint8_t *)sound, size);
+    model_free(model);
+    free(sound);
+    free(path);
+}
+
 static void fuzz_config(const uint8_t *bytes, size_t length) {
     const char *path = write_input(bytes, length);
     struct config config;
@@ -247,6 +292,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         break;
     case 'h':
         fuzz_chat(bytes + 1, length - 1);
+        break;
+    case 'a':
+        fuzz_adapter(bytes + 1, length - 1);
         break;
     case 'c':
         fuzz_config(bytes + 1, length - 1);
