@@ -1,4 +1,4 @@
-#include "harness/pipeline.h"
+#include "harness/pipeline_task.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,40 +13,18 @@
 #include "harness/source.h"
 #include "harness/step_folder.h"
 
-static const char report_name[] = "report";
-
 /* What a child needs. */
 struct order {
     struct pipeline *pipeline;
     struct task *task;
 };
 
-/* An interrupted attempt at the same step is kept for the stage to resume, any other goes. */
-static int prepare_folder(const struct pipeline *pipeline, const struct task *task, struct error *err) {
-    struct node *entry;
-    int status;
-
-    if (step_has_hash(task->partial, task->hash)) return source_clean(task->partial, err);
-    if (folder_remove(task->partial, err) || folder_make(task->partial, err)) return -1;
-    entry = manifest_step(pipeline, task, err);
-    if (!entry) return -1;
-    status = step_write_file(task->partial, entry, err);
-    node_free(entry);
-    return status;
-}
-
 /* In the child. */
-static int run_stage(void *context, struct error *err) {
+static int work_task(void *context, struct error *err) {
     struct order *order = context;
-    struct run run;
-    struct step step;
-    int status;
 
-    if (prepare_folder(order->pipeline, order->task, err)) return -1;
-    pipeline_step(order->pipeline, order->task, 0, &run, &step);
-    status = order->task->instance->stage->run(&run, &step, err);
-    node_free((struct node *)step.options);
-    return status;
+    if (task_prepare(order->pipeline, order->task, err)) return -1;
+    return task_run(order->pipeline, order->task, err);
 }
 
 static volatile sig_atomic_t caught;
@@ -89,17 +67,10 @@ static int open_store(struct pipeline *pipeline, struct error *err) {
     return status;
 }
 
-static int import(struct pipeline *pipeline, const struct task *task, double seconds, struct error *err) {
-    int has = store_has(pipeline->store, task->instance->name, task->hash, err);
-
-    if (has) return has < 0 ? -1 : 0;
-    return store_import(pipeline->store, task->instance, task->hash, task->folder, seconds, err);
-}
-
 /* What an earlier run finished but could not take into the store. */
 static int import_finished(struct pipeline *pipeline, struct error *err) {
     for (int i = 0; i < pipeline->recipe->count; i++)
-        if (pipeline->tasks[i].state == TASK_DONE && import(pipeline, &pipeline->tasks[i], NAN, err))
+        if (pipeline->tasks[i].state == TASK_DONE && task_import(pipeline, &pipeline->tasks[i], NAN, err))
             return -1;
     return 0;
 }
@@ -136,16 +107,6 @@ static int begin(struct pipeline *pipeline, struct error *err) {
     return open_store(pipeline, err) || import_finished(pipeline, err) ? -1 : 0;
 }
 
-static int is_ready(const struct pipeline *pipeline, const struct task *task) {
-    const struct instance *instance = task->instance;
-
-    if (task->state != TASK_WAITING) return 0;
-    for (int i = 0; i < instance->input_count; i++)
-        if (instance->inputs[i].step >= 0 && pipeline->tasks[instance->inputs[i].step].state != TASK_DONE)
-            return 0;
-    return 1;
-}
-
 static int count_state(const struct pipeline *pipeline, enum task_state state) {
     int count = 0;
 
@@ -156,7 +117,7 @@ static int count_state(const struct pipeline *pipeline, enum task_state state) {
 static int count_ready(const struct pipeline *pipeline) {
     int count = 0;
 
-    for (int i = 0; i < pipeline->recipe->count; i++) count += is_ready(pipeline, &pipeline->tasks[i]);
+    for (int i = 0; i < pipeline->recipe->count; i++) count += task_is_ready(pipeline, &pipeline->tasks[i]);
     return count;
 }
 
@@ -169,9 +130,9 @@ static int start_ready(struct pipeline *pipeline, struct display *display, struc
         struct task *task = &pipeline->tasks[i];
         struct order order = {pipeline, task};
 
-        if (!is_ready(pipeline, task)) continue;
+        if (!task_is_ready(pipeline, task)) continue;
         task->threads = share > 0 ? share : 1;
-        if (worker_start(&task->worker, run_stage, &order, err)) return -1;
+        if (worker_start(&task->worker, work_task, &order, err)) return -1;
         task->state = TASK_RUNNING;
         display_start(display, task->instance->name);
         running++;
@@ -179,27 +140,11 @@ static int start_ready(struct pipeline *pipeline, struct display *display, struc
     return 0;
 }
 
-/* Who speaks. */
-struct speaker {
-    struct display *display;
-    const char *name;
-};
-
-static void pass_on(void *context, const struct progress_event *event) {
-    const struct speaker *speaker = context;
-
-    display_event(speaker->display, speaker->name, event);
-}
-
 static int finish_task(struct pipeline *pipeline, struct task *task, struct display *display,
                        struct error *err) {
     task->state = TASK_WAITING;
     if (worker_finish(&task->worker, err)) return fail_within(err, "step %s", task->instance->name);
-    if (step_publish(task->partial, task->folder, err)) return -1;
-    task->state = TASK_DONE;
-    manifest_timing(pipeline, task->instance->name, &task->worker, task->threads);
-    display_end(display, task->instance->name, task->worker.seconds);
-    return import(pipeline, task, task->worker.seconds, err);
+    return task_finish(pipeline, task, display, err);
 }
 
 /* Waits a moment for the children's messages and takes those that came. */
@@ -217,7 +162,7 @@ static int listen_all(struct pipeline *pipeline, struct display *display, struct
         struct task *task = &pipeline->tasks[i];
         struct speaker speaker = {display, task->instance->name};
 
-        if (!pipes[i].revents || worker_listen(&task->worker, pass_on, &speaker)) continue;
+        if (!pipes[i].revents || worker_listen(&task->worker, speak, &speaker)) continue;
         status = finish_task(pipeline, task, display, err);
     }
 out:
@@ -257,19 +202,6 @@ static int work_report(void *context, struct error *err) {
     return report_write(pipeline->folder, pipeline->recipe->formats, err);
 }
 
-static int finish_report(const struct pipeline *pipeline, const char *folder, struct error *err) {
-    struct node *entry = node_new(NODE_MAP);
-    char hex[65];
-    int status;
-
-    pipeline_report_hash(hex, pipeline);
-    node_add_text(entry, "name", report_name);
-    node_add_text(entry, "hash", hex);
-    status = step_write_file(folder, entry, err);
-    node_free(entry);
-    return status;
-}
-
 static int await_report(struct pipeline *pipeline, struct worker *worker, struct display *display,
                         struct error *err) {
     struct speaker speaker = {display, report_name};
@@ -278,7 +210,7 @@ static int await_report(struct pipeline *pipeline, struct worker *worker, struct
     while (alive && !caught) {
         struct pollfd pipe = {worker->pipe, POLLIN, 0};
 
-        if (poll(&pipe, 1, 200) > 0) alive = worker_listen(worker, pass_on, &speaker);
+        if (poll(&pipe, 1, 200) > 0) alive = worker_listen(worker, speak, &speaker);
         display_refresh(display);
     }
     if (alive) {
@@ -299,7 +231,7 @@ static int run_report(struct pipeline *pipeline, struct display *display, struct
     if (await_report(pipeline, &worker, display, err)) goto out;
     manifest_timing(pipeline, report_name, &worker, 1);
     display_end(display, report_name, worker.seconds);
-    status = finish_report(pipeline, folder, err);
+    status = report_finish(pipeline, folder, err);
 out:
     free(folder);
     return status;
