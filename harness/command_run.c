@@ -1,12 +1,15 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/command.h"
 #include "harness/failures.h"
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/pipeline.h"
+#include "harness/progress.h"
+#include "harness/ranks.h"
 #include "harness/version.h"
 
 enum { THREADS_MOST = 1024, INTERRUPTED = 130 };
@@ -53,7 +56,20 @@ static int read_device(const struct arguments *arguments, const char **out, stru
     if (!known) fail(err, "there is no device '%s'%s", *out, hint);
     free(hint);
     free(names.items);
+    if (known && ranks_count() > 1 && !strncmp(*out, "cuda", 4))
+        return fail(err,
+                    "--device %s: %d ranks can share work on CPUs alone; start one process, or leave out "
+                    "--device",
+                    *out, ranks_count());
     return known ? 0 : -1;
+}
+
+/* Of each rank: its share of the machine, unless it was bound to a part of it already. */
+static int default_threads(void) {
+    int processors = omp_get_num_procs(), bound = processors < sysconf(_SC_NPROCESSORS_ONLN);
+    int share = processors / ranks_here();
+
+    return bound ? processors : share > 0 ? share : 1;
 }
 
 static int read_settings(const struct arguments *arguments, struct pipeline_settings *out,
@@ -61,8 +77,7 @@ static int read_settings(const struct arguments *arguments, struct pipeline_sett
     *out = (struct pipeline_settings){.out = argument_value(arguments, "out", NULL)};
     if (out->out && !*out->out) return fail(err, "--out needs a folder's name");
     if (read_device(arguments, &out->device, err)) return -1;
-    if (argument_int(arguments, "threads", omp_get_num_procs(), 1, THREADS_MOST, &out->threads, err))
-        return -1;
+    if (argument_int(arguments, "threads", default_threads(), 1, THREADS_MOST, &out->threads, err)) return -1;
     return argument_int(arguments, "jobs", out->threads, 1, THREADS_MOST, &out->jobs, err);
 }
 
@@ -197,10 +212,11 @@ static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err)
     struct display *display;
 
     if (check_plans(pipeline, err)) return -1;
-    display = display_open(stderr, total - pending, total);
+    display = ranks_first() ? display_open(stderr, total - pending, total) : NULL;
     status = pipeline_run(pipeline, display, err);
     display_close(display);
     if (status) return pipeline->interrupted ? INTERRUPTED : 1;
+    if (!ranks_first()) return 0;
     if (!pending) fprintf(out, "Everything was done already.\n");
     print_report(pipeline, out);
     return check_failures(pipeline, err);
@@ -212,11 +228,15 @@ static int run(const struct arguments *arguments, struct error *err) {
     struct pipeline pipeline;
     int status;
 
+    if (ranks_join(err)) return -1;
+    if (!ranks_first()) progress_to(NULL, NULL);
     if (read_settings(arguments, &settings, err) || read_recipe(arguments, &recipe, err)) return -1;
     status = pipeline_open(&pipeline, &recipe, &settings, err);
     if (!status) {
-        status = argument_given(arguments, "dry-run") ? print_plan(&pipeline, arguments->out, err)
-                                                      : run_pipeline(&pipeline, arguments->out, err);
+        if (!argument_given(arguments, "dry-run"))
+            status = run_pipeline(&pipeline, arguments->out, err);
+        else if (ranks_first())
+            status = print_plan(&pipeline, arguments->out, err);
         pipeline_close(&pipeline);
     }
     recipe_free(&recipe);
@@ -231,8 +251,10 @@ static const struct flag flags[] = {
      "where to compute: cpu (default) or cpu-bf16; cuda, or cuda-bf16 for tensor cores; cpu-avx2 and the "
      "like "
      "pin the instructions"},
-    {"threads", 't', "N", "threads to use (default: all processors); results do not depend on them"},
-    {"jobs", 'j', "N", "steps at a time (default: as many as threads)"},
+    {"threads", 't', "N",
+     "threads to use (default: all processors, shared by the ranks of a machine); results do not depend on "
+     "them"},
+    {"jobs", 'j', "N", "steps at a time (default: as many as threads; of several ranks, one)"},
     {"out", 'o', "DIR", "the run's folder (default: runs/NAME-HASH)"},
     {"dry-run", 'n', NULL, "print the plan: steps, parameters, memory, work; run nothing"},
     {0},
@@ -245,7 +267,9 @@ const struct command command_run = {
     .description =
         "Runs the steps of a recipe (YAML or JSON) and writes the report. Steps that are done already "
         "are skipped; after an interruption, even kill -9, the same command goes on from the last "
-        "checkpoint and ends in the same bytes.",
+        "checkpoint and ends in the same bytes. Started by MPI (mpirun -np N pyrite run RECIPE, or srun), "
+        "the N "
+        "ranks share the work of each step that trains.",
     .flags = flags,
     .least_words = 1,
     .most_words = 1,

@@ -4,12 +4,17 @@
 
 #include "harness/command_line.h"
 #include "harness/display.h"
+#include "harness/ranks.h"
 #include "harness/version.h"
 
 enum { FAILED = 1, WRONG_INPUT = 2 };
 
+/* What goes wrong in every rank is said once. */
 static int complain(const struct error *err, int code) {
-    if (err->message[0]) fprintf(stderr, "pyrite: %s\n", err->message);
+    int rank = ranks_let_first_speak();
+
+    if (rank && err->message[0]) fprintf(stderr, "pyrite: rank %d: %s\n", rank, err->message);
+    if (!rank && err->message[0]) fprintf(stderr, "pyrite: %s\n", err->message);
     return code;
 }
 
@@ -80,7 +85,8 @@ int main(int argc, char **argv) {
 
     if (fflush(stdout) || ferror(stdout)) {
         fprintf(stderr, "pyrite: cannot write the output: %s\n", strerror(errno));
-        return FAILED;
+        code = FAILED;
     }
+    ranks_leave(code);
     return code;
 }

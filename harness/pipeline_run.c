@@ -10,6 +10,7 @@
 #include "harness/file.h"
 #include "harness/manifest.h"
 #include "harness/memory.h"
+#include "harness/ranks.h"
 #include "harness/source.h"
 #include "harness/step_folder.h"
 
@@ -99,7 +100,7 @@ static int check_strangers(const struct pipeline *pipeline, struct error *err) {
     return status;
 }
 
-static int begin(struct pipeline *pipeline, struct error *err) {
+int pipeline_begin(struct pipeline *pipeline, struct error *err) {
     if (folder_make(pipeline->folder, err) || run_lock(&pipeline->lock, pipeline->folder, err)) return -1;
     if (check_strangers(pipeline, err)) return -1;
     if (pipeline_pending(pipeline) && (copy_recipe(pipeline, err) || manifest_write(pipeline, err)))
@@ -241,8 +242,9 @@ int pipeline_run(struct pipeline *pipeline, struct display *display, struct erro
     struct sigaction old[SIGNALS];
     int status;
 
+    if (ranks_count() > 1) return pipeline_run_together(pipeline, display, err);
     catch_signals(old);
-    status = begin(pipeline, err);
+    status = pipeline_begin(pipeline, err);
     if (!status) status = run_tasks(pipeline, display, err);
     if (!status && !pipeline_report_done(pipeline)) status = run_report(pipeline, display, err);
     release_signals(old);

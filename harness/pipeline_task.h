@@ -1,10 +1,16 @@
-/* What a step of a pipeline is while it runs: ready, prepared, run, finished. */
+/* What the two ways of running a pipeline share: steps in processes of their own, and steps that ranks run
+   together. */
 #ifndef HARNESS_PIPELINE_TASK_H
 #define HARNESS_PIPELINE_TASK_H
 
 #include "harness/pipeline.h"
 
 extern const char report_name[]; /* the report is a step by this name */
+
+/* Takes the run's folder, writes what describes the run, and opens its store. */
+int pipeline_begin(struct pipeline *pipeline, struct error *err);
+/* In pipeline_ranks.c: every rank calls it, each with a display or none. */
+int pipeline_run_together(struct pipeline *pipeline, struct display *display, struct error *err);
 
 int task_is_ready(const struct pipeline *pipeline, const struct task *task);
 /* The folder where its outputs grow: an interrupted attempt at the same step is kept for the stage to resume,

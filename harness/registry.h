@@ -29,6 +29,7 @@ struct stage {
     int (*run)(struct run *run, const struct step *step, struct error *err);
     /* Inputs need not exist yet; NULL if there is nothing to say. */
     int (*plan)(const struct run *run, const struct step *step, struct plan *out, struct error *err);
+    int shared; /* ranks (harness/ranks.h) run it together; 0: the first alone */
 };
 
 /* What a response shows, as far as the world can tell. */

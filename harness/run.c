@@ -8,6 +8,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/ranks.h"
 
 char *step_path(const struct step *step, const char *name) {
     return path_join(step->folder, name);
@@ -29,7 +30,9 @@ static int keep_only(struct log *log, long keep, struct error *err) {
 }
 
 int log_open(struct log *log, const struct step *step, long keep, struct error *err) {
-    *log = (struct log){.path = step_path(step, "log.jsonl")};
+    *log = (struct log){0};
+    if (!ranks_first()) return 0;
+    log->path = step_path(step, "log.jsonl");
     log->file = fopen(log->path, keep ? "r+b" : "wb");
     if (!log->file)
         fail(err, "cannot write %s: %s", log->path, strerror(errno));
@@ -40,9 +43,12 @@ int log_open(struct log *log, const struct step *step, long keep, struct error *
 }
 
 int log_write(struct log *log, const struct node *row, struct error *err) {
-    char *json = node_json(row, 0);
-    int bad = fprintf(log->file, "%s\n", json) < 0;
+    char *json;
+    int bad;
 
+    if (!log->file) return 0;
+    json = node_json(row, 0);
+    bad = fprintf(log->file, "%s\n", json) < 0;
     free(json);
     return bad ? fail(err, "cannot write %s: %s", log->path, strerror(errno)) : 0;
 }
@@ -50,6 +56,7 @@ int log_write(struct log *log, const struct node *row, struct error *err) {
 long log_sync(struct log *log, struct error *err) {
     long length = -1;
 
+    if (!log->file) return 0;
     if (!fflush(log->file) && !fsync(fileno(log->file))) length = ftell(log->file);
     return length < 0 ? fail(err, "cannot write %s: %s", log->path, strerror(errno)) : length;
 }
@@ -62,7 +69,7 @@ void log_close(struct log *log) {
 
 void step_timing(const struct step *step, const char *what, double seconds, double amount, const char *unit) {
     char *path = step_path(step, "timing.jsonl"), *json;
-    FILE *file = fopen(path, "ab");
+    FILE *file = ranks_first() ? fopen(path, "ab") : NULL;
     struct node *row = node_new(NODE_MAP);
 
     node_add_text(row, "what", what);

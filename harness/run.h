@@ -27,7 +27,7 @@ struct step {
 
 /* A step's JSON-lines log (figures of each iteration; training curves). Nothing in it may depend on time. */
 struct log {
-    FILE *file;
+    FILE *file; /* NULL in a rank that is not the first (harness/ranks.h), which writes nothing */
     char *path;
 };
 /* Opens FOLDER/log.jsonl; keeps the first `keep` bytes of what an interrupted attempt left. */

@@ -5,6 +5,7 @@
 
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "harness/ranks.h"
 #include "harness/rng.h"
 
 /* Which of an epoch's shuffled items each update takes. */
@@ -21,6 +22,15 @@ int run_end(const int *sizes, const int *items, int first, int count, int budget
 
     while (end < count && total + sizes[items[end]] <= budget) total += sizes[items[end++]];
     return end;
+}
+
+const int *run_share(const int *sizes, const int *items, int *count) {
+    size_t *start = ranks_cut(sizes, items, *count);
+    const int *share = items + start[ranks_index()];
+
+    *count = (int)(start[ranks_index() + 1] - start[ranks_index()]);
+    free(start);
+    return share;
 }
 
 static int count_runs(const int *sizes, const int *items, int count, int budget) {

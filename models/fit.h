@@ -90,7 +90,8 @@ struct fit {
     int resume; /* 1: go on at the session's step */
     int items;
     const int *sizes; /* tokens of each item */
-    /* Adds the gradient of the loss's mean over these items; may add figures to the log's row. */
+    /* Adds the gradient of the loss's mean over these items, each rank its share's part of it; may add
+       figures to the log's row. */
     int (*learn)(void *context, const int *items, int count, struct node *row, double *loss,
                  struct error *err);
     int (*evaluate)(void *context, struct node *row, struct error *err); /* or NULL */
@@ -102,6 +103,9 @@ void fit_optimizer(struct optimizer *optimizer, const struct fit_options *option
 
 /* Runs of items, each of at most `budget` tokens or one item: the end of the run that begins at `first`. */
 int run_end(const int *sizes, const int *items, int first, int count, int budget);
+/* Of these items the run that this rank takes (harness/ranks.h): where it begins; count becomes its length.
+ */
+const int *run_share(const int *sizes, const int *items, int *count);
 /* The least budget that makes no more runs of these items than `budget` does: runs of nearly equal size. */
 int run_budget(const int *sizes, const int *items, int count, int budget);
 

@@ -4,6 +4,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/ranks.h"
 #include "models/adapter_file.h"
 #include "models/model_file.h"
 
@@ -51,12 +52,17 @@ int folder_open(struct model **model, struct tokenizer **tokenizer, const char *
     return -1;
 }
 
+static int write_folder(const struct model *model, const struct tokenizer *tokenizer, const char *folder,
+                        int bits, struct error *err) {
+    if (folder_make(folder, err) || tokenizer_store(tokenizer, folder, err)) return -1;
+    return model_save(model, folder, bits, err);
+}
+
 int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
                  struct error *err) {
-    int status = folder_make(folder, err);
+    int status = ranks_first() ? write_folder(model, tokenizer, folder, bits, err) : 0;
 
-    if (!status) status = tokenizer_store(tokenizer, folder, err);
-    if (!status) status = model_save(model, folder, bits, err);
+    if (!status) ranks_wait();
     return status;
 }
 

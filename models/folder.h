@@ -16,6 +16,7 @@ const struct kernels *plan_kernels(const struct run *run);
    the tokenizer knows how conversations are written. */
 int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,
                 const struct kernels *kernels, struct error *err);
+/* By the first rank; the others wait until it is there. */
 int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
                  struct error *err);
 /* The model's adapters alone, in PEFT's format, with the tokenizer: the folder stands on `base`, and is a

@@ -48,5 +48,8 @@ int generate(const struct model *model, const struct request *requests, int coun
              const struct generator_options *options, struct response *responses,
              void (*done)(void *context, int finished), void *context, struct error *err);
 void response_free(struct response *response);
+/* The same, where each rank (harness/ranks.h) draws its share; afterwards all have all. */
+int generate_shared(const struct model *model, const struct request *requests, int count,
+                    const struct generator_options *options, struct response *responses, struct error *err);
 
 #endif

@@ -1,11 +1,26 @@
 #include "models/optimizer.h"
 
 #include <math.h>
+#include <stdlib.h>
+
+#include "harness/ranks.h"
+
+enum { LARGEST_PART = 1 << 30 }; /* parameters in a call */
+
+static size_t slice_begin(const struct optimizer *optimizer) {
+    return optimizer->slices[ranks_index()];
+}
+
+static size_t slice_size(const struct optimizer *optimizer) {
+    return optimizer->slices[ranks_index() + 1] - slice_begin(optimizer);
+}
 
 int optimizer_create(struct optimizer *optimizer, const struct model *model, struct error *err) {
-    size_t bytes = model->learned_size * sizeof(float);
+    size_t bytes;
 
     *optimizer = (struct optimizer){.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .clip = 1};
+    optimizer->slices = ranks_even(model->learned_size);
+    bytes = slice_size(optimizer) * sizeof(float);
     optimizer->m = model->kernels->alloc(bytes);
     optimizer->v = model->kernels->alloc(bytes);
     optimizer->squares = model->kernels->alloc(sizeof *optimizer->squares);
@@ -18,47 +33,87 @@ void optimizer_free(struct optimizer *optimizer, const struct model *model) {
     if (optimizer->m) model->kernels->free(optimizer->m);
     if (optimizer->v) model->kernels->free(optimizer->v);
     if (optimizer->squares) model->kernels->free(optimizer->squares);
+    free(optimizer->slices);
     optimizer->m = optimizer->v = NULL;
     optimizer->squares = NULL;
+    optimizer->slices = NULL;
 }
 
 void optimizer_reset(struct optimizer *optimizer, const struct model *model) {
-    size_t bytes = model->learned_size * sizeof(float);
+    size_t bytes = slice_size(optimizer) * sizeof(float);
 
     model->kernels->zero(optimizer->m, bytes);
     model->kernels->zero(optimizer->v, bytes);
     optimizer->step = 0;
 }
 
-double optimizer_update(struct optimizer *optimizer, struct model *model, float lr) {
+/* Adds up the ranks' gradients, of which each keeps its slice; the whole gradient's norm, NAN if the device
+ * fails. */
+static double join_gradients(struct optimizer *optimizer, struct model *model) {
     const struct kernels *kernels = model->kernels;
-    double squares, *sum = kernels->place(optimizer->squares, &squares), norm, correction1, correction2;
-    float scale;
+    double squares, *sum = kernels->place(optimizer->squares, &squares);
 
     model_join_grad(model);
-    kernels->sum_squares(sum, model->grad, model->learned_size);
+    ranks_reduce(model->grad, optimizer->slices);
+    kernels->sum_squares(sum, model->grad + slice_begin(optimizer), slice_size(optimizer));
     kernels->fetch(&squares, sum, sizeof squares);
-    if (kernels->sync()) return NAN;
-    norm = sqrt(squares);
+    if (kernels->sync()) squares = NAN;
+    ranks_sum(&squares, 1);
+    return sqrt(squares);
+}
+
+/* What AdamW needs beside the arrays. */
+struct adamw {
+    float scale, lr, correction1, correction2;
+};
+
+/* A tensor, with the layouts that products read. */
+static void update_tensor(struct optimizer *o, const struct model *model, const struct tensor *tensor,
+                          const struct adamw *by) {
+    size_t first = (size_t)(tensor->grad - model->grad);
+
+    model->kernels->adamw(tensor->data, o->m + first, o->v + first, tensor->grad, tensor->packed,
+                          tensor->turned, tensor->rows, tensor->cols, by->scale, by->lr, o->beta1, o->beta2,
+                          o->eps, tensor->decays ? o->decay : 0, by->correction1, by->correction2);
+}
+
+/* As much of a tensor as this rank's slice has; the layouts are made anew for the next pass. */
+static void update_part(struct optimizer *o, const struct model *model, const struct tensor *tensor,
+                        const struct adamw *by) {
+    size_t at = (size_t)(tensor->grad - model->grad), begin = slice_begin(o), end = begin + slice_size(o);
+    size_t last = at + (size_t)tensor->rows * (size_t)tensor->cols, count;
+
+    if (last > end) last = end;
+    for (size_t first = at > begin ? at : begin; first < last; first += count) {
+        count = last - first < LARGEST_PART ? last - first : LARGEST_PART;
+        model->kernels->adamw(tensor->data + (first - at), o->m + (first - begin), o->v + (first - begin),
+                              tensor->grad + (first - at), NULL, NULL, 1, (int)count, by->scale, by->lr,
+                              o->beta1, o->beta2, o->eps, tensor->decays ? o->decay : 0, by->correction1,
+                              by->correction2);
+    }
+}
+
+double optimizer_update(struct optimizer *optimizer, struct model *model, float lr) {
+    double norm = join_gradients(optimizer, model);
+    int shared = ranks_count() > 1;
+    struct adamw by = {.scale = 1, .lr = lr};
+
+    if (isnan(norm) && model->kernels->sync()) return NAN;
     if (!isfinite(norm)) {
         model_zero_grad(model);
         return norm;
     }
-    scale = optimizer->clip > 0 && norm > optimizer->clip ? (float)(optimizer->clip / norm) : 1;
+    if (optimizer->clip > 0 && norm > optimizer->clip) by.scale = (float)(optimizer->clip / norm);
     optimizer->step++;
-    correction1 = 1 - pow(optimizer->beta1, optimizer->step);
-    correction2 = 1 - pow(optimizer->beta2, optimizer->step);
-    for (int i = 0; i < model->count + model->added; i++) {
-        const struct tensor *tensor = &model->tensors[i];
-        size_t first;
-
-        if (tensor->frozen) continue;
-        first = (size_t)(tensor->grad - model->grad);
-        kernels->adamw(tensor->data, optimizer->m + first, optimizer->v + first, tensor->grad, tensor->packed,
-                       tensor->turned, tensor->rows, tensor->cols, scale, lr, optimizer->beta1,
-                       optimizer->beta2, optimizer->eps, tensor->decays ? optimizer->decay : 0,
-                       (float)correction1, (float)correction2);
-    }
+    by.correction1 = (float)(1 - pow(optimizer->beta1, optimizer->step));
+    by.correction2 = (float)(1 - pow(optimizer->beta2, optimizer->step));
+    for (int i = 0; i < model->count + model->added; i++)
+        if (!model->tensors[i].frozen)
+            (shared ? update_part : update_tensor)(optimizer, model, &model->tensors[i], &by);
+    if (!shared) return norm;
+    ranks_exchange(model->learned, optimizer->slices, sizeof *model->learned);
+    model_zero_grad(model);
+    model_changed(model);
     return norm;
 }
 

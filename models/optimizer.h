@@ -5,7 +5,9 @@
 #include "models/model.h"
 
 struct optimizer {
-    float *m, *v;    /* in the order of the model's `learned` */
+    float *m, *v;   /* in the order of the model's `learned`, of this rank's slice (ZeRO-1; Rajbhandari et al.
+                       2020) */
+    size_t *slices; /* of learned, which each rank updates: harness/ranks.h */
     double *squares; /* room for a sum, kernel memory */
     int step;        /* updates done */
     float beta1, beta2, eps, decay;
@@ -16,7 +18,8 @@ int optimizer_create(struct optimizer *optimizer, const struct model *model,
                      struct error *err); /* 0.9, 0.999, 1e-8, 0, 1 */
 void optimizer_free(struct optimizer *optimizer, const struct model *model);
 void optimizer_reset(struct optimizer *optimizer, const struct model *model); /* as if no update was done */
-/* One update from the model's gradients, which become 0; returns their norm before clipping. A norm that is
+/* One update from the model's gradients, added up over the ranks, which become 0; returns their norm before
+ * clipping. A norm that is
  * not finite leaves the parameters as they are; so does a device that fails, which is NAN. */
 double optimizer_update(struct optimizer *optimizer, struct model *model, float lr);
 

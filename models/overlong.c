@@ -5,14 +5,17 @@
 #include "harness/dialogue.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "harness/ranks.h"
 #include "models/dataset.h"
 
 int overlong_begin(struct overlong_rows *rows, const struct step *step, int action, int context,
                    struct error *err) {
-    char *path = step_path(step, "dropped.jsonl");
+    char *path;
     int status;
 
     *rows = (struct overlong_rows){.step = step, .action = (enum overlong)action, .context = context};
+    if (!ranks_first()) return 0;
+    path = step_path(step, "dropped.jsonl");
     status = output_open(&rows->list, path, err);
     free(path);
     return status;
@@ -20,9 +23,11 @@ int overlong_begin(struct overlong_rows *rows, const struct step *step, int acti
 
 static void list_row(struct overlong_rows *rows, const struct example *example, const char *reason,
                      int kept) {
-    struct node *row = node_new(NODE_MAP);
+    struct node *row;
     char *line;
 
+    if (!rows->list.file) return;
+    row = node_new(NODE_MAP);
     node_add_text(row, "id", example->id);
     node_add_text(row, "reason", reason);
     if (kept) node_add_bool(row, "kept", 1);
@@ -115,7 +120,7 @@ int overlong_end(struct overlong_rows *rows, int count, const char *noun, struct
         progress_notice(
             "%s: cut the prompts of %d of %d %s to fit the context of %d; listed in dropped.jsonl",
             rows->step->name, rows->cut, count, noun, rows->context);
-    return output_close(&rows->list, err);
+    return rows->list.file ? output_close(&rows->list, err) : 0;
 }
 
 void overlong_free(struct overlong_rows *rows) {

@@ -6,27 +6,46 @@
 
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "harness/ranks.h"
 
 void session_begin(struct session *session, const struct step *step) {
     session->step = step;
     session->path = step_path(step, "checkpoint");
 }
 
-static void keep_array(struct session *session, char *name, float *data, size_t count) {
+static void keep_array(struct session *session, char *name, float *data, size_t count, const size_t *slices) {
     session->items = xrealloc(session->items, (size_t)session->count + 1, sizeof *session->items);
-    session->items[session->count++] = (struct checkpoint_item){name, data, count};
+    session->items[session->count++] = (struct session_item){name, data, count, slices};
 }
 
 void session_keep(struct session *session, const char *name, struct model *model,
                   struct optimizer *optimizer) {
+    const size_t *slices = ranks_count() > 1 ? optimizer->slices : NULL;
+
     session->kernels = model->kernels;
-    keep_array(session, xprintf("%s", name), model->learned, model->learned_size);
-    keep_array(session, xprintf("%s.m", name), optimizer->m, model->learned_size);
-    keep_array(session, xprintf("%s.v", name), optimizer->v, model->learned_size);
+    keep_array(session, xprintf("%s", name), model->learned, model->learned_size, NULL);
+    keep_array(session, xprintf("%s.m", name), optimizer->m, model->learned_size, slices);
+    keep_array(session, xprintf("%s.v", name), optimizer->v, model->learned_size, slices);
     session->optimizers =
         xrealloc(session->optimizers, (size_t)session->optimizer_count + 1, sizeof *session->optimizers);
     session->optimizers[session->optimizer_count++] =
         (struct session_optimizer){xprintf("%s.updates", name), optimizer, model};
+}
+
+/* The whole of an array whose slices the ranks have; reading: filled, in the first. */
+static float *join_slices(const struct session_item *item, int reading) {
+    float *whole = ranks_first() || !reading ? xcalloc(item->count, sizeof *whole) : NULL;
+
+    if (reading) ranks_collect(whole, item->data, item->slices);
+    return whole;
+}
+
+/* Keeps this rank's slice. */
+static void cut_slice(const struct session_item *item, float *whole, int writing) {
+    const size_t *own = item->slices + ranks_index();
+
+    if (writing) memcpy(item->data, whole + own[0], (own[1] - own[0]) * sizeof *whole);
+    free(whole);
 }
 
 /* The kept arrays as the host sees them, until close_views(). */
@@ -34,16 +53,25 @@ static struct checkpoint_item *open_views(const struct session *session, int rea
     struct checkpoint_item *views = xcalloc((size_t)session->count, sizeof *views);
 
     for (int i = 0; i < session->count; i++) {
-        views[i] = session->items[i];
-        views[i].data = session->kernels->map(views[i].data, views[i].count * sizeof(float), reading);
+        const struct session_item *item = &session->items[i];
+
+        views[i] = (struct checkpoint_item){item->name, NULL, item->count};
+        views[i].data = item->slices
+                            ? join_slices(item, reading)
+                            : session->kernels->map(item->data, item->count * sizeof(float), reading);
     }
     return views;
 }
 
 static void close_views(const struct session *session, struct checkpoint_item *views, int writing) {
-    for (int i = 0; i < session->count; i++)
-        session->kernels->unmap(session->items[i].data, views[i].data, views[i].count * sizeof(float),
-                                writing);
+    for (int i = 0; i < session->count; i++) {
+        const struct session_item *item = &session->items[i];
+
+        if (item->slices)
+            cut_slice(item, views[i].data, writing);
+        else
+            session->kernels->unmap(item->data, views[i].data, item->count * sizeof(float), writing);
+    }
     free(views);
 }
 
@@ -95,7 +123,7 @@ int session_save(struct session *session, const struct node *numbers, struct err
         node_add_number(state, session->optimizers[i].name, session->optimizers[i].optimizer->step);
     node_add_number(state, "log", (double)length);
     views = open_views(session, 1);
-    status = checkpoint_save(session->path, views, session->count, state, err);
+    status = ranks_first() ? checkpoint_save(session->path, views, session->count, state, err) : 0;
     close_views(session, views, 0);
     node_free(state);
     return status;
@@ -103,13 +131,13 @@ int session_save(struct session *session, const struct node *numbers, struct err
 
 int session_finish(struct session *session, struct error *err) {
     if (log_sync(&session->log, err) < 0) return -1;
-    unlink(session->path);
+    if (ranks_first()) unlink(session->path);
     return 0;
 }
 
 void session_free(struct session *session) {
     if (session->log.file) log_close(&session->log);
-    for (int i = 0; i < session->count; i++) free((char *)session->items[i].name);
+    for (int i = 0; i < session->count; i++) free(session->items[i].name);
     for (int i = 0; i < session->optimizer_count; i++) free(session->optimizers[i].name);
     free(session->items);
     free(session->optimizers);

@@ -13,7 +13,12 @@ struct session {
     const struct kernels *kernels; /* whose memory the arrays are in */
     struct log log;
     char *path; /* of the checkpoint */
-    struct checkpoint_item *items;
+    struct session_item {
+        char *name;
+        float *data;
+        size_t count;         /* of the whole array */
+        const size_t *slices; /* data is this rank's slice of it (harness/ranks.h); NULL: all of it */
+    } * items;
     int count;
     struct session_optimizer {
         char *name;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "harness/memory.h"
+#include "harness/ranks.h"
 #include "models/fit.h"
 
 struct slope {
@@ -62,8 +63,10 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
                      struct error *err) {
     double weight = total_weight(s->data, rows, count);
     struct slope of = {s, weight > 0 ? scale / weight : 0, 0};
-    int budget = run_budget(s->sizes, rows, count, s->micro_tokens);
+    int budget;
 
+    rows = run_share(s->sizes, rows, &count);
+    budget = run_budget(s->sizes, rows, count, s->micro_tokens);
     for (int first = 0, end; first < count; first = end) {
         end = run_end(s->sizes, rows, first, count, budget);
         gather(s, rows + first, end - first);
@@ -72,6 +75,7 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
                    token_slope, &of, s->logprob, NULL);
         trunk_backward(s->trunk);
     }
+    ranks_sum(&of.loss, 1);
     *loss = of.loss / (scale != 0 ? scale : 1);
     return 0;
 }
@@ -79,6 +83,7 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
 int supervised_loss(struct supervised *s, const int *rows, int count, double *loss, struct error *err) {
     double sum = 0, weight = total_weight(s->data, rows, count);
 
+    rows = run_share(s->sizes, rows, &count);
     for (int first = 0, end; first < count; first = end) {
         end = run_end(s->sizes, rows, first, count, s->micro_tokens);
         gather(s, rows + first, end - first);
@@ -88,6 +93,7 @@ int supervised_loss(struct supervised *s, const int *rows, int count, double *lo
         for (int i = 0; i < s->targets.count; i++)
             sum -= (double)s->data->weight[s->targets.item[i]] * s->logprob[i];
     }
+    ranks_sum(&sum, 1);
     *loss = weight > 0 ? sum / weight : 0;
     return 0;
 }

@@ -94,5 +94,7 @@ out:
 }
 
 const struct stage stage_tokenizer = {
-    "tokenizer", "Train a byte-level BPE tokenizer on the training texts of data steps", options, NULL, run,
-    NULL};
+    .name = "tokenizer",
+    .summary = "Train a byte-level BPE tokenizer on the training texts of data steps",
+    .options = options,
+    .run = run};

@@ -165,8 +165,8 @@ static int answer(struct fitting *fitting, struct error *err) {
     for (int i = 0; i < fitting->sample_count; i++)
         requests[i] = (struct request){fitting->sample_prompts[i].ids, fitting->sample_prompts[i].count, 1,
                                        (uint64_t)i, 0};
-    status = generate(fitting->base, requests, fitting->sample_count, &options, fitting->sample_ids, NULL,
-                      NULL, err);
+    status =
+        generate_shared(fitting->base, requests, fitting->sample_count, &options, fitting->sample_ids, err);
     free(requests);
     return status;
 }

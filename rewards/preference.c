@@ -6,6 +6,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/ranks.h"
 
 /* One member being fitted. */
 struct job {
@@ -75,9 +76,11 @@ static int learn(void *context, const int *items, int count, struct node *row, d
     struct job *job = context;
     struct exchange *rows = xcalloc(2 * (size_t)count, sizeof *rows);
     struct preference *p = &job->reader;
-    int budget = run_budget(job->sizes, items, count, job->fitting->options->fit.micro_tokens), status = 0;
-    double right = 0;
+    int pairs = count, budget, status = 0;
+    double sums[] = {0, 0}; /* loss and accuracy */
 
+    items = run_share(job->sizes, items, &count);
+    budget = run_budget(job->sizes, items, count, job->fitting->options->fit.micro_tokens);
     for (int i = 0; i < 2 * count; i++)
         rows[i] = pair_exchange(&job->fitting->train.items[items[i / 2]], i % 2 == 0);
     for (int first = 0, end; first < count && !status; first = end) {
@@ -86,11 +89,13 @@ static int learn(void *context, const int *items, int count, struct node *row, d
         status = trunk_forward_at(p->trunk, &p->batch, p->last, 2 * (end - first), 1, err);
         if (status) break;
         head_score(p->trunk, p->last, 2 * (end - first), job->score);
-        slopes(job, end - first, count, loss, &right);
+        slopes(job, end - first, pairs, &sums[0], &sums[1]);
         head_score_backward(p->trunk, p->last, 2 * (end - first), job->slope);
         trunk_backward(p->trunk);
     }
-    node_add_number(row, "accuracy", right);
+    if (!status) ranks_sum(sums, 2);
+    *loss = sums[0];
+    node_add_number(row, "accuracy", sums[1]);
     free(rows);
     return status;
 }
@@ -99,21 +104,24 @@ static int learn(void *context, const int *items, int count, struct node *row, d
 static int evaluate(void *context, struct node *row, struct error *err) {
     struct job *job = context;
     const struct pairs *pairs = &job->fitting->heldout;
-    struct exchange *rows = xcalloc(2 * (size_t)pairs->count, sizeof *rows);
-    float *score = xcalloc(2 * (size_t)pairs->count * job->heads, sizeof *score);
+    size_t *start = ranks_even((size_t)pairs->count);
+    int first = (int)start[ranks_index()], count = (int)start[ranks_index() + 1] - first, status;
+    struct exchange *rows = xcalloc(2 * (size_t)count, sizeof *rows);
+    float *score = xcalloc(2 * (size_t)count * job->heads, sizeof *score);
     double right = 0;
-    int status;
 
-    for (int i = 0; i < 2 * pairs->count; i++) rows[i] = pair_exchange(&pairs->items[i / 2], i % 2 == 0);
-    status = preference_score(&job->reader, rows, 2 * pairs->count, score, err);
-    for (int i = 0; i < pairs->count && !status; i++) {
+    for (int i = 0; i < 2 * count; i++) rows[i] = pair_exchange(&pairs->items[first + i / 2], i % 2 == 0);
+    status = preference_score(&job->reader, rows, 2 * count, score, err);
+    for (int i = 0; i < count && !status; i++) {
         double margin = 0;
 
         for (int h = 0; h < job->heads; h++)
             margin += score[2 * i * job->heads + h] - score[(2 * i + 1) * job->heads + h];
         right += margin > 0 ? 1 : margin == 0 ? 0.5 : 0;
     }
+    if (!status) ranks_sum(&right, 1);
     if (!status && pairs->count) node_add_number(row, "heldout_accuracy", right / pairs->count);
+    free(start);
     free(rows);
     free(score);
     return status;

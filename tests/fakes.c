@@ -145,7 +145,7 @@ static int count_plan(const struct run *run, const struct step *step, struct pla
 }
 
 static const struct stage stage_count = {
-    "count", "writes a log, row by row", count_options, count_presets, count_run, count_plan};
+    "count", "writes a log, row by row", count_options, count_presets, count_run, count_plan, 0};
 
 struct join_settings {
     const struct node *parts;
@@ -196,7 +196,8 @@ static int join_run(struct run *run, const struct step *step, struct error *err)
     return status;
 }
 
-static const struct stage stage_join = {"join", "puts texts together", join_options, NULL, join_run, NULL};
+static const struct stage stage_join = {
+    .name = "join", .summary = "puts texts together", .options = join_options, .run = join_run};
 
 static const struct report report_markdown = {"markdown", "a page of text", "report.md", NULL, NULL};
 

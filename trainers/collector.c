@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "harness/memory.h"
+#include "harness/ranks.h"
 #include "trainers/advantage.h"
 
 int collector_sample(struct collector *c, struct rollout *rollout, int iteration, struct error *err) {
@@ -28,6 +29,18 @@ int collector_sample(struct collector *c, struct rollout *rollout, int iteration
     return status;
 }
 
+/* Of each rank its share of the rows; then all have all. */
+static int score(struct collector *c, struct rollout *rollout, struct error *err) {
+    size_t *rows = ranks_cut(rollout->sizes, NULL, rollout->rows), begin = rows[ranks_index()];
+    int count = (int)(rows[ranks_index() + 1] - begin);
+    int status = c->reward->score(c->scorer, rollout->exchanges + begin, count,
+                                  rollout->score + rollout->start[begin], NULL, err);
+
+    if (!status) rollout_exchange(rollout->score, rollout, rows);
+    free(rows);
+    return status;
+}
+
 int collector_read(struct collector *c, struct rollout *rollout, struct error *err) {
     const struct ppo_options *o = c->options;
     struct sampling sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p};
@@ -36,7 +49,7 @@ int collector_read(struct collector *c, struct rollout *rollout, struct error *e
         rollout_logprob(rollout->reference, rollout, c->reference, &sampling, o->micro_tokens, err))
         return -1;
     if (c->value && rollout_values(rollout->value, rollout, c->value, o->micro_tokens, err)) return -1;
-    return c->reward->score(c->scorer, rollout->exchanges, rollout->rows, rollout->score, NULL, err);
+    return score(c, rollout, err);
 }
 
 /* Welford's running moments of the responses' scores; what to divide a score by. */

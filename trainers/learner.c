@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "harness/memory.h"
+#include "harness/ranks.h"
 #include "harness/rng.h"
 #include "models/fit.h"
 #include "trainers/advantage.h"
@@ -134,17 +135,33 @@ static double count_tokens(const struct rollout *rollout, const int *rows, int c
     return tokens;
 }
 
-/* One update of both models from these rows. */
+/* Of the ranks' shares of a minibatch, the whole's. */
+static void join_pass(struct pass *pass) {
+    double *const members[] = {&pass->loss,  &pass->entropy, &pass->clipped,
+                               &pass->moved, &pass->ratio,   &pass->value_loss};
+    enum { MEMBERS = sizeof members / sizeof *members };
+    double sums[MEMBERS];
+
+    for (int i = 0; i < MEMBERS; i++) sums[i] = *members[i];
+    ranks_sum(sums, MEMBERS);
+    for (int i = 0; i < MEMBERS; i++) *members[i] = sums[i];
+    ranks_max(&pass->gap, 1);
+}
+
+/* One update of both models from these rows, of which each rank takes its share. */
 static int learn_minibatch(struct learner *l, const struct rollout *rollout, const int *rows, int count,
                            int frozen, int with_entropy, struct pass *pass, struct error *err) {
-    int budget = run_budget(rollout->sizes, rows, count, l->options->micro_tokens);
+    int budget;
 
     *pass = (struct pass){.learner = l, .rollout = rollout, .share = 1 / count_tokens(rollout, rows, count)};
+    rows = run_share(rollout->sizes, rows, &count);
+    budget = run_budget(rollout->sizes, rows, count, l->options->micro_tokens);
     for (int first = 0, end; first < count; first = end) {
         end = run_end(rollout->sizes, rows, first, count, budget);
         rollout_gather(rollout, rows + first, end - first, &l->batch, &l->targets);
         if (learn_batch(l, pass, frozen, with_entropy, err)) return -1;
     }
+    join_pass(pass);
     return 0;
 }
 

@@ -394,4 +394,5 @@ const struct stage stage_ppo = {.name = "ppo",
                                 .options = ppo_options,
                                 .presets = ppo_presets,
                                 .run = ppo_run,
-                                .plan = ppo_plan};
+                                .plan = ppo_plan,
+                                .shared = 1};

@@ -7,6 +7,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "harness/ranks.h"
 #include "harness/registry.h"
 #include "rewards/fitting.h"
 
@@ -118,8 +119,8 @@ static int reward_run(struct run *run, const struct step *step, struct error *er
     node_add_number(facts, "pairs", fitting.train.count);
     if (reward->fit(&fitting, settings, facts, err)) goto out;
     node_add_number(facts, "samples", fitting.sample_count);
-    if (write_facts(step, facts, err)) goto out;
-    status = report(facts, &fitting, err);
+    if (ranks_first() && (write_facts(step, facts, err) || report(facts, &fitting, err))) goto out;
+    status = 0;
 out:
     fitting_free(&fitting);
     node_free(described);
@@ -159,4 +160,5 @@ const struct stage stage_reward = {.name = "reward",
                                    .summary = "fits a reward on preference pairs",
                                    .options = fitting_options,
                                    .run = reward_run,
-                                   .plan = reward_plan};
+                                   .plan = reward_plan,
+                                   .shared = 1};

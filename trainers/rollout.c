@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "harness/ranks.h"
 #include "models/fit.h"
 #include "trainers/advantage.h"
 
@@ -97,7 +98,7 @@ int rollout_sample(struct rollout *rollout, const struct model *policy, const st
 
         requests[r] = (struct request){prompt->ids, prompt->count, iteration, (uint64_t)r, 0};
     }
-    status = generate(policy, requests, rows, options, rollout->responses, NULL, NULL, err);
+    status = generate_shared(policy, requests, rows, options, rollout->responses, err);
     if (!status) index_responses(rollout, tokenizer, prompts, picked);
     free(requests);
     return status;
@@ -138,28 +139,47 @@ void rollout_gather(const struct rollout *rollout, const int *rows, int count, s
     }
 }
 
-/* Runs the trunk over all rows; reads each batch's positions, whose results come in the order of tokens. */
-static int read_all(float *out, const struct rollout *rollout, struct trunk *trunk,
-                    const struct sampling *sampling, int budget, struct error *err) {
-    int *rows = xcalloc((size_t)rollout->rows, sizeof *rows), status = 0;
+void rollout_exchange(float *out, const struct rollout *rollout, const size_t *rows) {
+    size_t *tokens = xcalloc((size_t)ranks_count() + 1, sizeof *tokens);
+
+    for (int r = 0; r <= ranks_count(); r++) tokens[r] = (size_t)rollout->start[rows[r]];
+    ranks_exchange(out, tokens, sizeof *out);
+    free(tokens);
+}
+
+/* Runs the trunk over these rows; reads each batch's positions, whose results come in the order of tokens. */
+static int read_rows(float *out, const struct rollout *rollout, int begin, int count, struct trunk *trunk,
+                     const struct sampling *sampling, int budget, struct error *err) {
+    int *rows = xcalloc((size_t)count, sizeof *rows), status = 0;
     struct targets targets = {0};
     struct batch batch = {0};
 
-    for (int r = 0; r < rollout->rows; r++) rows[r] = r;
-    budget = run_budget(rollout->sizes, rows, rollout->rows, budget);
-    for (int first = 0, end; first < rollout->rows && !status; first = end) {
-        end = run_end(rollout->sizes, rows, first, rollout->rows, budget);
+    for (int r = 0; r < count; r++) rows[r] = begin + r;
+    budget = run_budget(rollout->sizes, rows, count, budget);
+    for (int first = 0, end; first < count && !status; first = end) {
+        end = run_end(rollout->sizes, rows, first, count, budget);
         rollout_gather(rollout, rows + first, end - first, &batch, &targets);
         status = trunk_forward_at(trunk, &batch, targets.position, targets.count, 0, err);
         if (status) break;
         if (sampling)
             head_logprob(trunk, targets.position, targets.target, targets.count, sampling,
-                         out + rollout->start[first], NULL, NULL);
+                         out + rollout->start[rows[first]], NULL, NULL);
         else
-            head_score(trunk, targets.position, targets.count, out + rollout->start[first]);
+            head_score(trunk, targets.position, targets.count, out + rollout->start[rows[first]]);
     }
     batch_free(&batch);
     targets_free(&targets);
+    free(rows);
+    return status;
+}
+
+static int read_all(float *out, const struct rollout *rollout, struct trunk *trunk,
+                    const struct sampling *sampling, int budget, struct error *err) {
+    size_t *rows = ranks_cut(rollout->sizes, NULL, rollout->rows), begin = rows[ranks_index()];
+    int count = (int)(rows[ranks_index() + 1] - begin);
+    int status = read_rows(out, rollout, (int)begin, count, trunk, sampling, budget, err);
+
+    if (!status) rollout_exchange(out, rollout, rows);
     free(rows);
     return status;
 }

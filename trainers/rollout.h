@@ -44,6 +44,11 @@ void rollout_free(struct rollout *rollout);
 void rollout_gather(const struct rollout *rollout, const int *rows, int count, struct batch *batch,
                     struct targets *targets);
 
+/* Each rank (harness/ranks.h) has filled the tokens of its rows, which begin at rows[index]: now all have
+ * all.
+ */
+void rollout_exchange(float *out, const struct rollout *rollout, const size_t *rows);
+
 /* Log-probabilities of the responses' tokens; values of the states before them. budget: tokens read at once.
  */
 int rollout_logprob(float *out, const struct rollout *rollout, struct trunk *trunk,

@@ -296,4 +296,5 @@ const struct stage stage_sft = {.name = "sft",
                                 .summary = "supervised fine-tuning on demonstrations",
                                 .options = sft_options,
                                 .run = sft_run,
-                                .plan = sft_plan};
+                                .plan = sft_plan,
+                                .shared = 1};

@@ -1,0 +1,168 @@
+/* One update and a handful of responses of a small model, shared by as many ranks as run it:
+   FOLDER/checkpoint and FOLDER/responses. Prints how many of the moments each rank keeps and, if an ORACLE
+   folder is given, how far from its checkpoint this one is. usage: show_ranks FOLDER [ORACLE] */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "harness/memory.h"
+#include "harness/ranks.h"
+#include "harness/rng.h"
+#include "models/generator.h"
+#include "models/session.h"
+#include "models/supervised.h"
+
+enum { ROWS = 23, RESPONSES = 21, VOCAB = 61 };
+
+static struct error err;
+
+static void stop(void) {
+    fprintf(stderr, "rank %d: %s\n", ranks_index(), err.message);
+    ranks_leave(1);
+    exit(1);
+}
+
+static struct model *make_model(void) {
+    struct config config;
+    struct model *model;
+
+    if (config_family(&config, "llama", &err)) stop();
+    config.vocab = VOCAB;
+    config.context = 40;
+    config.layers = 2;
+    config.width = 24;
+    config.heads = 4;
+    config.kv_heads = 2;
+    config.head_size = 6;
+    config.ffn = 40;
+    config.tied = 1;
+    if (model_create(&model, &config, kernels_find("cpu"), &err)) stop();
+    model_init(model, 7);
+    if (model_train(model, &err)) stop();
+    return model;
+}
+
+/* Rows of 6 to 39 tokens. */
+static void make_rows(struct dataset *data) {
+    for (int r = 0; r < ROWS; r++) {
+        struct rng rng = rng_stream(1, "rows", (uint64_t)r, 0);
+        int ids[40], count = 6 + 11 * r % 34;
+
+        for (int i = 0; i < count; i++) ids[i] = rng_below(&rng, VOCAB);
+        dataset_add(data, ids, 2, ids + 2, count - 2, 1 + (float)(r % 3));
+    }
+}
+
+/* One update with a batch of all rows, in micro-batches; its loss. */
+static double learn(struct model *model, struct optimizer *optimizer) {
+    struct dataset data = {0};
+    struct supervised supervised = {.data = &data, .micro_tokens = 64};
+    int rows[ROWS];
+    double loss, norm;
+
+    make_rows(&data);
+    for (int r = 0; r < ROWS; r++) rows[r] = r;
+    supervised_sizes(&supervised);
+    if (trunk_create(&supervised.trunk, model, 0, &err)) stop();
+    if (supervised_learn(&supervised, rows, ROWS, 1, &loss, &err)) stop();
+    norm = optimizer_update(optimizer, model, 1e-3f);
+    if (ranks_first()) printf("gradient %.9g\n", norm);
+    if (supervised_loss(&supervised, rows, ROWS, &loss, &err)) stop();
+    trunk_free(supervised.trunk);
+    supervised_free(&supervised);
+    dataset_free(&data);
+    return loss;
+}
+
+static void save_responses(const struct response *responses, const char *folder) {
+    char *path = path_join(folder, "responses");
+    struct output out;
+
+    if (output_open(&out, path, &err)) stop();
+    for (int i = 0; i < RESPONSES; i++) {
+        fprintf(out.file, "%d %d", i, responses[i].ended);
+        for (int t = 0; t < responses[i].length; t++)
+            fprintf(out.file, "  %d %a", responses[i].tokens[t], responses[i].logprob[t]);
+        fprintf(out.file, "\n");
+    }
+    if (output_close(&out, &err)) stop();
+    free(path);
+}
+
+/* Every rank has all responses afterwards: the last one writes them. */
+static void respond(const struct model *model, const char *folder) {
+    static const int prompt[] = {3, 1, 4, 1, 5};
+    struct generator_options options = {
+        .sampling = SAMPLING_PLAIN, .max_new = 30, .end_token = 9, .slots = 4, .seed = 5, .stream = "test"};
+    struct request requests[RESPONSES];
+    struct response responses[RESPONSES];
+
+    for (int i = 0; i < RESPONSES; i++) requests[i] = (struct request){prompt, 2 + i % 4, 0, (uint64_t)i, 0};
+    if (generate_shared(model, requests, RESPONSES, &options, responses, &err)) stop();
+    if (ranks_index() == ranks_count() - 1) save_responses(responses, folder);
+    for (int i = 0; i < RESPONSES; i++) response_free(&responses[i]);
+}
+
+static double distance(const struct checkpoint_item *a, const struct checkpoint_item *b) {
+    double gap = 0, size = 0;
+
+    for (size_t i = 0; i < a->count; i++) {
+        gap += ((double)a->data[i] - b->data[i]) * ((double)a->data[i] - b->data[i]);
+        size += (double)b->data[i] * b->data[i];
+    }
+    return sqrt(gap / size);
+}
+
+static void load(struct checkpoint_item *items, const char *folder, size_t count) {
+    static const char *const names[] = {"model", "model.m", "model.v"};
+    char *path = path_join(folder, "checkpoint");
+    struct node *state;
+
+    for (int i = 0; i < 3; i++)
+        items[i] = (struct checkpoint_item){names[i], xcalloc(count, sizeof(float)), count};
+    if (checkpoint_load(path, items, 3, &state, &err) != 1) stop();
+    node_free(state);
+    free(path);
+}
+
+/* After one update the first moment is a multiple of the gradient. */
+static void compare(const char *folder, const char *oracle, size_t count) {
+    struct checkpoint_item here[3], there[3];
+
+    load(here, folder, count);
+    load(there, oracle, count);
+    for (int i = 0; i < 3; i++) {
+        printf("distance %s %.3g\n", here[i].name, distance(&here[i], &there[i]));
+        free(here[i].data);
+        free(there[i].data);
+    }
+}
+
+int main(int argc, char **argv) {
+    const struct step step = {.name = "show_ranks", .folder = argc > 1 ? argv[1] : "."};
+    struct optimizer optimizer;
+    struct session session = {0};
+    struct model *model;
+    double loss, kept;
+
+    if (ranks_join(&err)) stop();
+    model = make_model();
+    if (optimizer_create(&optimizer, model, &err)) stop();
+    session_begin(&session, &step);
+    session_keep(&session, "model", model, &optimizer);
+    if (session_resume(&session, &err)) stop();
+    respond(model, step.folder);
+    loss = learn(model, &optimizer);
+    if (session_save(&session, NULL, &err)) stop();
+    kept = (double)(optimizer.slices[ranks_index() + 1] - optimizer.slices[ranks_index()]);
+    ranks_max(&kept, 1);
+    if (ranks_first()) printf("loss %.9g\nmoments %.0f of %zu at most\n", loss, kept, model->learned_size);
+    if (ranks_first() && argc > 2) compare(step.folder, argv[2], model->learned_size);
+    session_free(&session);
+    optimizer_free(&optimizer, model);
+    model_free(model);
+    ranks_leave(0);
+    return 0;
+}
