@@ -28,8 +28,7 @@ static void philox(uint32_t out[4], const uint32_t counter[4], const uint32_t ke
     for (int i = 0; i < 4; i++) out[i] = x[i];
 }
 
-/* The finaliser of splitmix64: every input bit reaches every output bit. */
-static uint64_t mix(uint64_t x) {
+uint64_t rng_mix(uint64_t x) {
     x += 0x9E3779B97F4A7C15u;
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
     x = (x ^ x >> 27) * 0x94D049BB133111EBu;
@@ -44,10 +43,10 @@ static uint64_t hash_name(const char *name) {
 }
 
 struct rng rng_stream(uint64_t seed, const char *name, uint64_t a, uint64_t b) {
-    uint64_t key = mix(mix(seed) ^ hash_name(name));
+    uint64_t key = rng_mix(rng_mix(seed) ^ hash_name(name));
     struct rng rng = {.used = 4};
 
-    if (a >> 32 || b >> 32) key = mix(mix(key ^ a >> 32) ^ b >> 32);
+    if (a >> 32 || b >> 32) key = rng_mix(rng_mix(key ^ a >> 32) ^ b >> 32);
     rng.key[0] = (uint32_t)key;
     rng.key[1] = (uint32_t)(key >> 32);
     rng.counter[1] = (uint32_t)b;

@@ -14,6 +14,9 @@ struct rng {
 /* The stream `name` of `seed`, at indices a and b (iteration and row, say). */
 struct rng rng_stream(uint64_t seed, const char *name, uint64_t a, uint64_t b);
 
+/* The finaliser of splitmix64: every input bit reaches every output bit. */
+uint64_t rng_mix(uint64_t x);
+
 uint32_t rng_u32(struct rng *rng);
 double rng_uniform(struct rng *rng);            /* in [0, 1), 53 bits */
 int rng_below(struct rng *rng, int bound);      /* 0 … bound-1, unbiased */

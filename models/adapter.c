@@ -9,8 +9,6 @@
 #include "harness/rng.h"
 #include "models/model.h"
 
-enum joined { JOINED_QKV, JOINED_PROJ, JOINED_UP, JOINED_DOWN, JOINED };
-
 /* The modules of one joined tensor follow one another, in the order of their rows. */
 struct module {
     const char *name;
@@ -101,10 +99,19 @@ static int check_options(const struct adapter_options *options, const struct con
     return 0;
 }
 
-static struct tensor *joined_tensor(const struct layer *layer, enum joined joined) {
+struct tensor *joined_tensor(const struct layer *layer, enum joined joined) {
     struct tensor *const tensors[] = {layer->qkv, layer->proj, layer->up, layer->down};
 
     return tensors[joined];
+}
+
+int adapter_ranks(const struct adapter_options *options, const struct config *config, enum joined joined) {
+    const struct module *modules = modules_of(config);
+    int ranks = 0;
+
+    for (int i = 0; modules[i].name; i++)
+        if (modules[i].joined == joined && options->targets & 1u << i) ranks += options->rank;
+    return ranks;
 }
 
 /* Rows of a module in its joined tensor. */

@@ -7,8 +7,12 @@
 #include "harness/error.h"
 
 struct config;
+struct layer;
 struct model;
 struct tensor;
+
+/* The tensors of a layer that adapters can be put on; each joins some of the files' modules. */
+enum joined { JOINED_QKV, JOINED_PROJ, JOINED_UP, JOINED_DOWN, JOINED };
 
 struct adapter_options {
     int rank;         /* of every module */
@@ -50,6 +54,9 @@ int model_adapt(struct model *model, const struct adapter_options *options, uint
 /* Adds scale B A to each adapted tensor, in single precision, and takes the adapters away: no tensor is
  * frozen any more. Not while training. */
 int model_merge(struct model *model, struct error *err);
+struct tensor *joined_tensor(const struct layer *layer, enum joined joined);
+/* Rows of a that the adapter of such a tensor would have; 0: none of its modules is a target. */
+int adapter_ranks(const struct adapter_options *options, const struct config *config, enum joined joined);
 /* The tables of the adapters without their memory, for plans. */
 void model_outline_adapters(struct model *model, const struct adapter_options *options);
 

@@ -278,7 +278,7 @@ static int generate_plan(const struct run *run, const struct step *step, struct 
     if (known) {
         out->parameters = config_parameters(&config) * (o.reference ? 2 : 1);
         out->bytes = (o.reference ? 2 : 1) * (double)model_bytes(&config, kernels, 0, NULL) +
-                     (double)trunk_bytes(&config, kernels, REFERENCE_BUDGET, 0, 0);
+                     (double)trunk_bytes(&config, kernels, REFERENCE_BUDGET, 0, 0, NULL);
         out->flops =
             (double)o.limit * o.per_prompt * 2 * o.max_new * config_flops(&config, config.context / 2);
     }

@@ -109,7 +109,8 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
 
     if (c->final_cap > 0)
         kernels->cap_backward(trunk->dlogits, trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
-    kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
+    if (trunk->model->head_grad)
+        kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
     kernels->matmul_dx(trunk->head_dx, trunk->dlogits, head->data, head->turned, NULL, count, c->vocab,
                        c->width);
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);

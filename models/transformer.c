@@ -63,6 +63,8 @@ static void take_layer(struct arena *arena, const struct trunk *trunk, struct ac
     out->rstd2 = take(arena, count);
     out->up = take_operands(arena, trunk, count * up_width(config));
     out->act = take_operands(arena, trunk, count * config->ffn);
+    for (enum joined j = 0; j < JOINED; j++)
+        out->low[j] = take_operands(arena, trunk, count * (size_t)trunk->adapting.ranks[j]);
     if (!config->post_norms) return;
     out->attended = take(arena, width);
     out->fed = take(arena, width);
@@ -104,6 +106,23 @@ static void take_gradients(struct arena *arena, struct trunk *trunk, const struc
     trunk->wide = take_operands(arena, trunk, count * larger(up_width(config), qkv_width(config)));
     trunk->narrow = take(arena, count * (config->gated ? larger(config->ffn, heads) : heads));
     trunk->rounded = narrows(trunk) ? take_operands(arena, trunk, count * config->width) : NULL;
+}
+
+static void take_adapting(struct arena *arena, struct trunk *trunk, const struct config *config, size_t count,
+                          int keep) {
+    struct adapting *adapting = &trunk->adapting;
+    size_t heads = (size_t)config->heads * config->head_size, ranks = 0;
+
+    for (enum joined j = 0; j < JOINED; j++) ranks = larger(ranks, (size_t)adapting->ranks[j]);
+    if (!ranks) return;
+    adapting->ranked = take(arena, count * ranks);
+    if (narrows(trunk)) adapting->base = take(arena, count * larger(up_width(config), qkv_width(config)));
+    if (keep) adapting->slope = take_operands(arena, trunk, count * ranks);
+    if (!adapting->drops) return;
+    adapting->key = take_ints(arena, 2 * count);
+    adapting->chosen_key = take_ints(arena, 2 * (size_t)trunk->selection.count);
+    adapting->dropped =
+        take_operands(arena, trunk, count * larger(config->width, larger(config->ffn, heads)));
 }
 
 static void take_selection(struct arena *arena, struct trunk *trunk, const struct config *config,
@@ -158,6 +177,7 @@ static void take_all(struct arena *arena, struct trunk *trunk, const struct conf
     trunk->mean = take(arena, count);
     trunk->rstd = take(arena, count);
     if (keep) take_gradients(arena, trunk, config, count);
+    take_adapting(arena, trunk, config, count, keep);
     take_selection(arena, trunk, config, count, keep);
     take_head(arena, trunk, config, count, keep);
 }
@@ -169,6 +189,7 @@ int trunk_create(struct trunk **out, struct model *model, int recompute, struct 
     trunk->model = model;
     trunk->operand_bytes = model->kernels->operand_bytes;
     trunk->recompute = recompute;
+    trunk->adapting.update = -1;
     trunk->layers = xcalloc((size_t)model->config.layers, sizeof *trunk->layers);
     *out = trunk;
     return 0;
@@ -188,13 +209,16 @@ void trunk_use(struct trunk *trunk, struct model *model) {
 }
 
 size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
-                   int recompute) {
+                   int recompute, const struct adapter_options *adapters) {
     struct trunk trunk = {.recompute = recompute,
                           .operand_bytes = kernels->operand_bytes,
                           .selection = {.count = tokens},
                           .layers = xcalloc((size_t)config->layers, sizeof *trunk.layers)};
     struct arena arena = {0};
 
+    for (enum joined j = 0; j < JOINED && adapters; j++)
+        trunk.adapting.ranks[j] = adapter_ranks(adapters, config, j);
+    trunk.adapting.drops = training && adapters && adapters->dropout > 0;
     take_all(&arena, &trunk, config, tokens, tokens, training);
     free(trunk.layers);
     return arena.used * sizeof(float);
@@ -220,27 +244,35 @@ static int reserve(struct trunk *trunk, int rows, int total, int keep, struct er
     return 0;
 }
 
-/* out = base + x w' + bias */
+/* Where sums are before they become the operands `out`. */
+static float *sum_room(const struct trunk *trunk, operand *out) {
+    return narrows(trunk) ? trunk->adapting.base : out;
+}
+
+/* out = base + x w' + bias, and what an adapter adds; low: as adapter_forward() keeps it */
 static void linear(struct trunk *trunk, float *out, const float *base, const operand *x,
-                   const struct tensor *w, const struct tensor *bias) {
+                   const struct tensor *w, const struct tensor *bias, operand *low) {
+    base = adapter_forward(trunk, out, base, x, w, low);
     trunk->model->kernels->matmul(out, x, w->data, w->packed, bias ? bias->data : NULL, base, trunk->total,
                                   w->rows, w->cols);
 }
 
 /* The same as an operand, without base. */
 static void linear_operand(struct trunk *trunk, operand *out, const operand *x, const struct tensor *w,
-                           const struct tensor *bias) {
-    trunk->model->kernels->matmul_operand(out, x, w->data, w->packed, bias ? bias->data : NULL, NULL,
+                           const struct tensor *bias, operand *low) {
+    const float *base = adapter_forward(trunk, sum_room(trunk, out), NULL, x, w, low);
+
+    trunk->model->kernels->matmul_operand(out, x, w->data, w->packed, bias ? bias->data : NULL, base,
                                           trunk->total, w->rows, w->cols);
 }
 
-/* Adds the gradients of w and bias. */
+/* Adds the gradients of w and bias, unless they are frozen. */
 static void weight_backward(struct trunk *trunk, const operand *dy, const operand *x, struct tensor *w,
                             struct tensor *bias) {
     const struct kernels *kernels = trunk->model->kernels;
 
-    kernels->matmul_dw(w->grad, dy, x, trunk->total, w->rows, w->cols);
-    if (bias) kernels->bias_backward(bias->grad, dy, trunk->total, w->rows);
+    if (w->grad) kernels->matmul_dw(w->grad, dy, x, trunk->total, w->rows, w->cols);
+    if (bias && bias->grad) kernels->bias_backward(bias->grad, dy, trunk->total, w->rows);
 }
 
 /* The gradient of the residual stream as an operand. */
@@ -276,14 +308,14 @@ static void norm_backward(struct trunk *trunk, float *dx, const float *dy, const
 /* out = base + x w' + bias, with a norm of what is added where there is one: then sum keeps that. */
 static void join(struct trunk *trunk, float *out, const float *base, float *sum, float *rstd,
                  const operand *x, const struct tensor *w, const struct tensor *bias,
-                 const struct tensor *after) {
+                 const struct tensor *after, operand *low) {
     const struct config *c = &trunk->model->config;
 
     if (!after) {
-        linear(trunk, out, base, x, w, bias);
+        linear(trunk, out, base, x, w, bias, low);
         return;
     }
-    linear(trunk, sum, NULL, x, w, bias);
+    linear(trunk, sum, NULL, x, w, bias, low);
     trunk->model->kernels->rmsnorm_add(out, rstd, base, sum, after->data, trunk->total, c->width,
                                        c->norm_eps);
 }
@@ -398,13 +430,13 @@ static void attention_half(struct trunk *trunk, int index) {
 
     if (some) trunk->total = trunk->all;
     norm(trunk, a->norm1, a->mean1, a->rstd1, a->x, layer->norm1, layer->norm1_bias);
-    linear_operand(trunk, a->qkv, a->norm1, layer->qkv, layer->qkv_bias);
+    linear_operand(trunk, a->qkv, a->norm1, layer->qkv, layer->qkv_bias, a->low[JOINED_QKV]);
     rotate(trunk, a->qkv, 0);
     attend(trunk, a, trunk->decoder ? trunk->decoder->cache[index] : NULL);
     if (some) leave_out_others(trunk, a);
     join(trunk, a->middle, some ? trunk->selection.x : a->x, a->attended, a->rstd3,
          some ? trunk->selection.attention : a->attention, layer->proj, layer->proj_bias,
-         layer->after_attention);
+         layer->after_attention, a->low[JOINED_PROJ]);
 }
 
 static void hidden_half(struct trunk *trunk, int index) {
@@ -412,14 +444,16 @@ static void hidden_half(struct trunk *trunk, int index) {
     const struct kernels *kernels = trunk->model->kernels;
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
-    const float *bias = layer->up_bias ? layer->up_bias->data : NULL;
+    const float *bias = layer->up_bias ? layer->up_bias->data : NULL, *base;
+    operand *low = a->low[JOINED_UP];
 
     norm(trunk, a->norm2, a->mean2, a->rstd2, a->middle, layer->norm2, layer->norm2_bias);
     if (c->gated) {
-        linear_operand(trunk, a->up, a->norm2, layer->up, layer->up_bias);
+        linear_operand(trunk, a->up, a->norm2, layer->up, layer->up_bias, low);
         (c->gelu_gate ? kernels->geglu : kernels->swiglu)(a->act, a->up, trunk->total, c->ffn);
     } else {
-        kernels->matmul_gelu(a->act, a->up, a->norm2, layer->up->data, layer->up->packed, bias, NULL,
+        base = adapter_forward(trunk, sum_room(trunk, a->up), NULL, a->norm2, layer->up, low);
+        kernels->matmul_gelu(a->act, a->up, a->norm2, layer->up->data, layer->up->packed, bias, base,
                              trunk->total, c->ffn, c->width);
     }
 }
@@ -430,7 +464,8 @@ static void add_hidden(struct trunk *trunk, int index) {
     const struct layer *layer = &trunk->model->layers[index];
     const struct activations *a = &trunk->layers[index];
 
-    join(trunk, out, a->middle, a->fed, a->rstd4, a->act, layer->down, layer->down_bias, layer->after_hidden);
+    join(trunk, out, a->middle, a->fed, a->rstd4, a->act, layer->down, layer->down_bias, layer->after_hidden,
+         a->low[JOINED_DOWN]);
 }
 
 static float embedding_scale(const struct config *config) {
@@ -528,10 +563,12 @@ int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err) {
     trunk->selection.count = pass->wanted_count < pass->total ? pass->wanted_count : 0;
     trunk->selection.wanted = pass->wanted;
     if (model_ready(trunk->model, pass->keep, err)) return -1;
+    adapting_prepare(trunk, pass->keep);
     if (reserve(trunk, pass->rows, pass->total, pass->keep, err)) return -1;
     if (pass->total == 0) return 0;
     place_tokens(trunk, pass->tokens, pass->start, pass->position);
     place_selection(trunk);
+    adapting_place_keys(trunk, pass);
     if (pass->keep) zero_gradients(trunk);
     run_layers(trunk);
     return 0;
@@ -570,17 +607,20 @@ static void hidden_backward(struct trunk *trunk, int index) {
     const struct activations *a = &trunk->layers[index];
     const struct tensor *down = layer->down, *up = layer->up;
     const operand *dy = join_backward(trunk, trunk->dx, a->fed, a->rstd4, layer->after_hidden);
+    float *room = c->gated ? trunk->narrow : sum_room(trunk, trunk->wide);
+    const float *base = adapter_backward(trunk, room, dy, a->act, down, a->low[JOINED_DOWN]);
 
     if (c->gated) {
-        kernels->matmul_dx(trunk->narrow, dy, down->data, down->turned, NULL, trunk->total, c->width, c->ffn);
+        kernels->matmul_dx(trunk->narrow, dy, down->data, down->turned, base, trunk->total, c->width, c->ffn);
         (c->gelu_gate ? kernels->geglu_backward : kernels->swiglu_backward)(trunk->wide, trunk->narrow, a->up,
                                                                             trunk->total, c->ffn);
     } else {
-        kernels->matmul_dx_gelu(trunk->wide, a->up, dy, down->data, down->turned, NULL, trunk->total,
+        kernels->matmul_dx_gelu(trunk->wide, a->up, dy, down->data, down->turned, base, trunk->total,
                                 c->width, c->ffn);
     }
     weight_backward(trunk, dy, a->act, layer->down, layer->down_bias);
-    kernels->matmul_dx(trunk->dnorm, trunk->wide, up->data, up->turned, NULL, trunk->total, up->rows,
+    base = adapter_backward(trunk, trunk->dnorm, trunk->wide, a->norm2, up, a->low[JOINED_UP]);
+    kernels->matmul_dx(trunk->dnorm, trunk->wide, up->data, up->turned, base, trunk->total, up->rows,
                        up->cols);
     weight_backward(trunk, trunk->wide, a->norm2, layer->up, layer->up_bias);
     norm_backward(trunk, trunk->dx, trunk->dnorm, a->middle, a->mean2, a->rstd2, layer->norm2,
@@ -595,20 +635,34 @@ static void attention_half_backward(struct trunk *trunk, int index) {
     const struct tensor *proj = layer->proj, *qkv = layer->qkv;
     const operand *dy = join_backward(trunk, trunk->dx, a->attended, a->rstd3, layer->after_attention);
     int some = selects(trunk, index);
+    const operand *attended = some ? trunk->selection.attention : a->attention;
+    const float *base =
+        adapter_backward(trunk, sum_room(trunk, trunk->narrow), dy, attended, proj, a->low[JOINED_PROJ]);
 
-    kernels->matmul_dx_operand(trunk->narrow, dy, proj->data, proj->turned, NULL, trunk->total, proj->rows,
+    kernels->matmul_dx_operand(trunk->narrow, dy, proj->data, proj->turned, base, trunk->total, proj->rows,
                                proj->cols);
-    weight_backward(trunk, dy, some ? trunk->selection.attention : a->attention, layer->proj,
-                    layer->proj_bias);
+    weight_backward(trunk, dy, attended, layer->proj, layer->proj_bias);
     if (some) take_in_others(trunk);
     kernels->attention_backward(trunk->wide, some ? trunk->selection.dattention : trunk->narrow, a->qkv,
                                 a->attention, a->logsum, trunk->start, trunk->rows, c->heads, c->kv_heads,
                                 c->head_size, attention_scale(c), c->attention_cap);
     rotate(trunk, trunk->wide, 1);
-    kernels->matmul_dx(trunk->dnorm, trunk->wide, qkv->data, qkv->turned, NULL, trunk->total, qkv->rows,
+    base = adapter_backward(trunk, trunk->dnorm, trunk->wide, a->norm1, qkv, a->low[JOINED_QKV]);
+    if (index == 0 && !trunk->model->embedding->grad) return; /* nothing below learns */
+    kernels->matmul_dx(trunk->dnorm, trunk->wide, qkv->data, qkv->turned, base, trunk->total, qkv->rows,
                        qkv->cols);
     weight_backward(trunk, trunk->wide, a->norm1, layer->qkv, layer->qkv_bias);
     norm_backward(trunk, trunk->dx, trunk->dnorm, a->x, a->mean1, a->rstd1, layer->norm1, layer->norm1_bias);
+}
+
+/* Of add_hidden() what its backward reads: what is normed on its way, or an adapter's low numbers. */
+static void remake_hidden(struct trunk *trunk, int index) {
+    const struct activations *a = &trunk->layers[index];
+
+    if (trunk->model->config.post_norms)
+        add_hidden(trunk, index);
+    else
+        adapter_lower(trunk, a->low[JOINED_DOWN], a->act, trunk->model->layers[index].down);
 }
 
 void trunk_backward(struct trunk *trunk) {
@@ -621,11 +675,12 @@ void trunk_backward(struct trunk *trunk) {
         if (trunk->recompute) {
             attention_half(trunk, i);
             hidden_half(trunk, i);
-            if (model->config.post_norms) add_hidden(trunk, i); /* for what is normed on its way */
+            remake_hidden(trunk, i);
         }
         hidden_backward(trunk, i);
         attention_half_backward(trunk, i);
     }
+    if (!model->embedding->grad) return;
     model->kernels->embed_backward(model->embedding->grad, model->positions ? model->positions->grad : NULL,
                                    trunk->dx, trunk->tokens, trunk->position, trunk->total,
                                    model->config.width, embedding_scale(&model->config));

@@ -23,9 +23,16 @@ void trunk_free(struct trunk *trunk);
 /* Another model of the same kernels takes the trunk's memory over: models that are read in turn need it once.
  */
 void trunk_use(struct trunk *trunk, struct model *model);
-/* The memory plan of a pass over so many tokens. */
+/* Whether passes go through the model's adapters, as they do unless told otherwise: 0 leaves them out, for
+ * passes without backward. */
+void trunk_adapters(struct trunk *trunk, int on);
+/* From now on passes with keep drop out what adapters with dropout read, by this seed and the number of the
+   update; -1: none, as at first. The mask of a token depends on these and on its row up to there, so that
+   micro-batches add up to the bits of one batch. The modules of a joined tensor share one mask. */
+void trunk_dropout(struct trunk *trunk, uint64_t seed, int update);
+/* The memory plan of a pass over so many tokens; adapters: of the model, or NULL. */
 size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
-                   int recompute);
+                   int recompute, const struct adapter_options *adapters);
 
 /* The hidden states that the head functions below read. keep: activations stay for trunk_backward(). */
 int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err);

@@ -18,6 +18,7 @@ struct activations {
     float *mean2, *rstd2;
     operand *up, *act;                     /* before and after the activation function */
     float *attended, *fed, *rstd3, *rstd4; /* before the norms of after_attention and after_hidden */
+    operand *low[JOINED];                  /* adapters' scale A x, [T][ranks] */
 };
 
 /* A row of a prompt pass whose keys and values go to a slot of the cache. */
@@ -53,6 +54,20 @@ struct head_room {
     float *logprob, *entropy, *slope, *entropy_slope, *uniform;
 };
 
+/* What passes through adapters take beside the layers' activations. */
+struct adapting {
+    int plain; /* passes leave the adapters out */
+    uint64_t seed;
+    int update;            /* that dropout is drawn for; -1: there is none */
+    int ranks[JOINED];     /* of this pass: rows of a; 0: no adapter */
+    int drops;             /* this pass drops numbers out */
+    int *key, *chosen_key; /* for the mask: [T][2], and those of selection.chosen */
+    float *ranked;         /* A x, or the gradient of scale A x: [T][most ranks] */
+    operand *slope;        /* the gradient of A x */
+    float *base;           /* B's share of sums that become operands smaller than floats */
+    operand *dropped;      /* what A reads */
+};
+
 struct trunk {
     struct model *model;
     struct decoder *decoder; /* NULL: training and scoring */
@@ -80,6 +95,7 @@ struct trunk {
         *dlogits; /* [chunk][…]; dlogits, if that has a place of its own: of a pass that is kept */
     float *head_dx, *logits;
     float *norm; /* of logprob() */
+    struct adapting adapting;
     struct head_room room;
     int row[HEAD_CHUNK];                            /* of hidden */
     float logprob[HEAD_CHUNK], entropy[HEAD_CHUNK]; /* the host's, where a caller wants none */
@@ -94,6 +110,19 @@ struct pass {
     int wanted_count, keep;
 };
 int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err);
+
+/* A pass's beginning: which adapters it goes through and whether these drop out; then the keys for that. */
+void adapting_prepare(struct trunk *trunk, int keep);
+void adapting_place_keys(struct trunk *trunk, const struct pass *pass);
+/* low = scale A x, if w has an adapter. */
+void adapter_lower(struct trunk *trunk, operand *low, const operand *x, const struct tensor *w);
+/* What the product of x and w begins with: base, or in sum, which may be base, base + scale B A x. low keeps
+   scale A x. */
+const float *adapter_forward(struct trunk *trunk, float *sum, const float *base, const operand *x,
+                             const struct tensor *w, operand *low);
+/* Adds the gradients of A and B; what the gradient of x begins with: NULL, or in dx, A's and B's share. */
+const float *adapter_backward(struct trunk *trunk, float *dx, const operand *dy, const operand *x,
+                              const struct tensor *w, const operand *low);
 
 /* Logits of count <= trunk->chunk hidden states, and what sampling leaves of them; keep: targets, where
    operations read them, or NULL. */

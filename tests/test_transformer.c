@@ -676,8 +676,9 @@ START_TEST(the_memory_plan_orders_scoring_recomputing_and_keeping)
 {
     const struct kernels *k = kernels_find("cpu");
     struct config config = odd_config(0);
-    size_t scoring = trunk_bytes(&config, k, 1024, 0, 0), recomputing = trunk_bytes(&config, k, 1024, 1, 1);
-    size_t keeping = trunk_bytes(&config, k, 1024, 1, 0);
+    size_t scoring = trunk_bytes(&config, k, 1024, 0, 0, NULL),
+           recomputing = trunk_bytes(&config, k, 1024, 1, 1, NULL);
+    size_t keeping = trunk_bytes(&config, k, 1024, 1, 0, NULL);
 
     ck_assert_uint_lt(scoring, recomputing);
     ck_assert_uint_lt(recomputing, keeping);
@@ -691,7 +692,8 @@ START_TEST(the_memory_plan_counts_operands_and_layouts_at_their_size)
     struct config config = odd_config(0);
     double parameters = config_parameters(&config);
 
-    ck_assert_uint_gt(trunk_bytes(&config, wide, 1024, 0, 0), trunk_bytes(&config, narrow, 1024, 0, 0));
+    ck_assert_uint_gt(trunk_bytes(&config, wide, 1024, 0, 0, NULL),
+                      trunk_bytes(&config, narrow, 1024, 0, 0, NULL));
     ck_assert_uint_gt(model_bytes(&config, wide, 0, NULL), model_bytes(&config, narrow, 0, NULL));
     ck_assert_double_ge((double)model_bytes(&config, narrow, 0, NULL), 4 * parameters);
     ck_assert_double_ge((double)model_bytes(&config, narrow, 1, NULL), 16 * parameters);
@@ -716,7 +718,7 @@ START_TEST(a_training_step_takes_the_memory_that_the_plan_says)
     struct optimizer optimizer;
     struct model *model;
     struct trunk *trunk;
-    size_t plan = model_bytes(&config, counted, 1, NULL) + trunk_bytes(&config, counted, 40, 1, 0);
+    size_t plan = model_bytes(&config, counted, 1, NULL) + trunk_bytes(&config, counted, 40, 1, 0, NULL);
 
     kernels.alloc = count_alloc;
     handed_out = 0;

@@ -383,8 +383,8 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     out->parameters = parameters * (pupils(&o) + 1 + uses_reference(&o));
     out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1, NULL) +
                  (1 + uses_reference(&o)) * (double)model_bytes(&config, kernels, 0, NULL) +
-                 pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute) +
-                 2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0);
+                 pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute, NULL) +
+                 2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0, NULL);
     out->flops = o.iterations * passes(&o) * tokens * config_flops(&config, config.context / 2);
     return 0;
 }

@@ -144,9 +144,9 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     if (known < 0) goto out;
     if (known) {
         out->parameters = 2 * config_parameters(&config);
-        out->bytes = (double)model_bytes(&config, kernels, 1, NULL) +
-                     (double)model_bytes(&config, kernels, 0, NULL) +
-                     (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute);
+        out->bytes =
+            (double)model_bytes(&config, kernels, 1, NULL) + (double)model_bytes(&config, kernels, 0, NULL) +
+            (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute, NULL);
     }
     snprintf(out->note, sizeof out->note, "%s",
              known ? reward->summary : "sizes are known once the base is there");

@@ -283,7 +283,7 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     }
     out->parameters = config_parameters(&config);
     out->bytes = (double)model_bytes(&config, kernels, 1, NULL) +
-                 (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute);
+                 (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute, NULL);
     if (options.fit.steps && options.fit.batch_tokens)
         out->flops =
             3.0 * options.fit.steps * options.fit.batch_tokens * config_flops(&config, config.context);
