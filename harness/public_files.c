@@ -210,11 +210,24 @@ static int ends_in_file(const char *path, const char *file) {
     return length > tail + 1 && path[length - tail - 1] == '/' && !strcmp(path + length - tail, file);
 }
 
+/* "DIR/data/ORG/NAME", where models of a hub are put: that data folder's length, or 0. */
+static size_t hub_folder(const char *path) {
+    const char *name = strrchr(path, '/'), *owner = name;
+
+    while (owner && owner > path && owner[-1] != '/') owner--;
+    if (!owner || owner == name || !name[1] || owner - path < 5) return 0;
+    if (strncmp(owner - 5, "data/", 5) || (owner - path > 5 && owner[-6] != '/')) return 0;
+    return (size_t)(owner - 1 - path);
+}
+
 char *public_file_fetch(const char *path) {
+    size_t folder = hub_folder(path);
+
     for (const struct public_set *set = public_sets; set->name; set++)
         for (const struct public_file *file = set->files; file->file; file++)
             if (ends_in_file(path, file->file))
                 return xprintf("pyrite fetch %s --to %.*s", set->name,
                                (int)(strlen(path) - strlen(file->file) - 1), path);
-    return NULL;
+    if (!folder || strrchr(path, '.') > strrchr(path, '/')) return NULL;
+    return xprintf("pyrite fetch hf:%s --to %.*s", path + folder + 1, (int)folder, path);
 }

@@ -30,7 +30,8 @@ char *public_file_url(const struct public_file *file, const char *server);
 /* Where else the file can be had by commit; caller frees. */
 char *public_file_mirror(const struct public_file *file);
 
-/* The command that puts the public file of this path there, or NULL; the caller frees. */
+/* The command that puts the public file of this path there, or the hub's model of a path DIR/data/ORG/NAME
+   that has no file's ending; or NULL; the caller frees. */
 char *public_file_fetch(const char *path);
 
 #endif

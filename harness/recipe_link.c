@@ -118,6 +118,15 @@ static int fail_file(const struct recipe *recipe, const struct option *option, c
     return -1;
 }
 
+static int can_be_fetched(const struct recipe *recipe, const char *text) {
+    char *path = path_from(recipe->path, text), *fetch = public_file_fetch(path);
+    int can = fetch != NULL;
+
+    free(fetch);
+    free(path);
+    return can;
+}
+
 static int link_one(struct recipe *recipe, struct instance *instance, const struct option *option,
                     const struct node *value, struct error *err) {
     int found;
@@ -132,6 +141,7 @@ static int link_one(struct recipe *recipe, struct instance *instance, const stru
     found = add_steps(recipe, instance, option, value->text);
     if (found > 1 && option->kind == OPTION_STEP) return fail_many(recipe, instance, option, value, err);
     if (found || add_path(recipe, instance, option, value->text)) return 0;
+    if (can_be_fetched(recipe, value->text)) return fail_file(recipe, option, value, err);
     return fail_nothing(recipe, option, value, err);
 }
 

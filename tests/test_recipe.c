@@ -269,6 +269,11 @@ START_TEST(what_cannot_be_together_is_refused)
            "r.yaml:3: file: there is no file or folder 'none.txt' beside the recipe");
     refuse("name: x\nsteps:\n  a: {use: count, file: ../data/xstest/xstest_prompts.csv}\n",
            "beside the recipe; 'pyrite fetch xstest --to ");
+    refuse("name: x\nsteps:\n  a: {use: count, from: ../data/org/name}\n",
+           "from: there is no file or folder '../data/org/name' beside the recipe; 'pyrite fetch hf:org/name "
+           "--to ");
+    refuse("name: x\nsteps:\n  a: {use: count, from: ../data/org/name.txt}\n", "there is no step");
+    refuse("name: x\nsteps:\n  a: {use: count, from: mydata/org/name}\n", "there is no step");
     refuse("name: x\nsteps:\n  a: {use: count, matrix: {k: [x, y]}}\n  b: {use: count, from: a}\n",
            "there is no step 'a'");
 }
