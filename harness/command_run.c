@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "harness/command.h"
+#include "harness/estimate.h"
 #include "harness/failures.h"
 #include "harness/memory.h"
 #include "harness/names.h"
@@ -158,6 +159,7 @@ static void print_totals(FILE *out, const struct pipeline *pipeline, double byte
     fprintf(out, "\n%d step%s, %d of them done; at most %s with %d at a time; %s to do\n", count,
             count == 1 ? "" : "s", done, format_amount(memory, bytes, 1024, "B"), pipeline->jobs,
             format_amount(work, flops, 1000, "FLOP"));
+    estimate_print(out, flops, bytes);
 }
 
 static int print_plan(const struct pipeline *pipeline, FILE *out, struct error *err) {
@@ -256,7 +258,7 @@ static const struct flag flags[] = {
      "them"},
     {"jobs", 'j', "N", "steps at a time (default: as many as threads; of several ranks, one)"},
     {"out", 'o', "DIR", "the run's folder (default: runs/NAME-HASH)"},
-    {"dry-run", 'n', NULL, "print the plan: steps, parameters, memory, work; run nothing"},
+    {"dry-run", 'n', NULL, "print the plan: steps, parameters, memory, work, and time on a GPU; run nothing"},
     {0},
 };
 

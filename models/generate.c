@@ -7,6 +7,7 @@
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "harness/registry.h"
+#include "models/cost.h"
 #include "models/dataset.h"
 #include "models/folder.h"
 #include "models/generator.h"
@@ -265,6 +266,22 @@ out:
     return status;
 }
 
+static int count_words(const char *list) {
+    int count = 0;
+
+    for (const char *at = list; *at; at++) count += *at != ' ' && (at == list || at[-1] == ' ');
+    return count;
+}
+
+/* Of as many prompts as the limits let through; 0 without limits. */
+static double generate_work(const struct generate_options *o, const struct config *config) {
+    double prompts = (double)o->limit * count_words(o->splits);
+    struct passage sampled = cost_answers(config, prompts, o->per_prompt, o->max_new);
+    struct passage read = cost_answers(config, prompts * o->per_prompt, 1, o->max_new);
+
+    return cost_forward(config, &sampled) + (o->reference ? cost_forward(config, &read) : 0);
+}
+
 static int generate_plan(const struct run *run, const struct step *step, struct plan *out,
                          struct error *err) {
     const struct kernels *kernels = plan_kernels(run);
@@ -279,8 +296,7 @@ static int generate_plan(const struct run *run, const struct step *step, struct 
         out->parameters = config_parameters(&config) * (o.reference ? 2 : 1);
         out->bytes = (o.reference ? 2 : 1) * (double)model_bytes(&config, kernels, 0, NULL) +
                      (double)trunk_bytes(&config, kernels, REFERENCE_BUDGET, 0, 0, NULL);
-        out->flops =
-            (double)o.limit * o.per_prompt * 2 * o.max_new * config_flops(&config, config.context / 2);
+        out->flops = generate_work(&o, &config);
     }
     snprintf(out->note, sizeof out->note, "splits %s, %d a prompt", o.splits, o.per_prompt);
     return 0;

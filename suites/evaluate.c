@@ -1,4 +1,5 @@
 /* The stage that turns the answers of all policies and seeds of one task into verdicts and metrics. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,10 @@
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "judges/judge.h"
+#include "models/cost.h"
+#include "models/folder.h"
+#include "models/transformer.h"
+#include "rewards/reward.h"
 #include "suites/gather.h"
 #include "suites/judgments.h"
 #include "suites/measure.h"
@@ -179,15 +184,48 @@ out:
     return status;
 }
 
+enum { SPLITS = 2 }; /* that prompts are asked of, as a rule: heldout and ood */
+
+/* Rewards score both sides of held-out pairs and every policy's answers; 0 without limits on both. */
+static double scored_rows(const struct gather_options *o) {
+    int answers = o->answers ? o->answers->count : 0;
+
+    if (!o->reward_prompts || !o->reward_pairs) return 0;
+    return 2.0 * o->reward_pairs + (double)SPLITS * o->reward_prompts * answers;
+}
+
+/* Rewards are read in turn. */
+static int plan_rewards(const struct gather_options *o, const struct kernels *kernels, struct plan *out,
+                        struct error *err) {
+    double rows = scored_rows(o);
+
+    for (const struct node *folder = o->rewards ? o->rewards->first : NULL; folder; folder = folder->next) {
+        struct passage read;
+        struct config config;
+        double bytes;
+        int known = folder_config(&config, folder->text, err);
+
+        if (known < 0) return -1;
+        if (!known) continue;
+        bytes = (double)model_bytes(&config, kernels, 0, NULL) +
+                (double)trunk_bytes(&config, kernels, SCORE_BUDGET, 0, 0, NULL);
+        if (bytes > out->bytes) out->bytes = bytes;
+        out->parameters = fmax(out->parameters, config_parameters(&config));
+        read = cost_rows(&config, rows);
+        out->flops += cost_forward(&config, &read);
+    }
+    return 0;
+}
+
 /* What can be wrong in a recipe is wrong before hours of training. */
 static int plan_evaluate(const struct run *run, const struct step *step, struct plan *out,
                          struct error *err) {
     struct settings settings;
 
-    (void)out;
     if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
     if (check_suites(settings.suites, run->recipe, err)) return -1;
-    return judges_check(settings.gather.judges, run->recipe, err);
+    if (judges_check(settings.gather.judges, run->recipe, err)) return -1;
+    return plan_rewards(&settings.gather, plan_kernels(run), out, err);
 }
 
 const struct stage stage_evaluate = {.name = "evaluate",

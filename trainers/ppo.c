@@ -7,6 +7,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "models/cost.h"
 #include "models/folder.h"
 #include "models/session.h"
 #include "trainers/advantage.h"
@@ -358,17 +359,23 @@ static int pupils(const struct ppo_options *o) {
     return o->value == VALUE_SHARED ? 1 : 2;
 }
 
-/* Passes an iteration, in forward passes of all tokens: sampling, a value model of its own, reward,
-   reference, and three (one forward, two backward) of each model that learns an epoch. */
-static double passes(const struct ppo_options *o) {
-    return 1 + pupils(o) + uses_reference(o) + 3 * pupils(o) * o->epochs;
+/* Of one iteration. The policy samples, learns and may have a reference: these read the vocabulary's head.
+   The reward, taken for one model, and a value model of its own read the same rows without it; learning is
+   three passes. */
+static double iteration_work(const struct ppo_options *o, const struct config *config) {
+    struct passage rows = cost_answers(config, o->episodes, 1, o->max_new), scored = rows;
+    int apart = pupils(o) - 1;
+
+    scored.read = 0;
+    return (1 + uses_reference(o) + 3 * o->epochs) * cost_forward(config, &rows) +
+           (1 + apart * (1 + 3 * o->epochs)) * cost_forward(config, &scored);
 }
 
 static int ppo_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     const struct kernels *kernels = plan_kernels(run);
     struct ppo_options o;
     struct config config;
-    double parameters, tokens;
+    double parameters;
     int known;
 
     if (ppo_options_read(step->options, step->name, &o, err)) return -1;
@@ -379,13 +386,12 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
              known ? "" : "; sizes once the policy is there");
     if (!known) return 0;
     parameters = config_parameters(&config);
-    tokens = (double)o.episodes * (2 * o.max_new < config.context ? 2 * o.max_new : config.context);
     out->parameters = parameters * (pupils(&o) + 1 + uses_reference(&o));
     out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1, NULL) +
                  (1 + uses_reference(&o)) * (double)model_bytes(&config, kernels, 0, NULL) +
                  pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute, NULL) +
                  2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0, NULL);
-    out->flops = o.iterations * passes(&o) * tokens * config_flops(&config, config.context / 2);
+    out->flops = o.iterations * iteration_work(&o, &config);
     return 0;
 }
 

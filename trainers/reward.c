@@ -9,6 +9,7 @@
 #include "harness/progress.h"
 #include "harness/ranks.h"
 #include "harness/registry.h"
+#include "models/cost.h"
 #include "rewards/fitting.h"
 
 static int find(const struct reward **out, const char *name, struct error *err) {
@@ -129,6 +130,28 @@ out:
     return status;
 }
 
+/* Models that are fitted one after another, by the settings that say it. */
+static double models_fitted(const struct reward *reward, const void *settings) {
+    struct node *described = options_describe(reward->options, settings);
+    const struct node *shared = node_get(described, "shared");
+    double members = shared && shared->number ? 1 : node_number(described, "members", 1);
+
+    node_free(described);
+    return members;
+}
+
+/* Fitting, and samples of the base that every fitted model reads. The vocabulary's head is left out of what
+   is fitted: it has a part in seq2seq alone, a tenth of it. */
+static double reward_work(const struct fitting_options *options, const struct config *config, double models) {
+    struct passage updates = cost_updates(config, options->fit.steps, options->fit.batch_tokens);
+    struct passage samples = cost_answers(config, options->samples, 1, options->max_new);
+    struct passage scored = samples;
+
+    updates.read = scored.read = 0;
+    return cost_forward(config, &samples) +
+           models * (3 * cost_forward(config, &updates) + cost_forward(config, &scored));
+}
+
 static int reward_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct fitting_options options;
     const struct kernels *kernels = plan_kernels(run);
@@ -147,6 +170,8 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
         out->bytes =
             (double)model_bytes(&config, kernels, 1, NULL) + (double)model_bytes(&config, kernels, 0, NULL) +
             (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute, NULL);
+        if (options.fit.steps && options.fit.batch_tokens)
+            out->flops = reward_work(&options, &config, models_fitted(reward, settings));
     }
     snprintf(out->note, sizeof out->note, "%s",
              known ? reward->summary : "sizes are known once the base is there");

@@ -5,6 +5,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/registry.h"
+#include "models/cost.h"
 #include "models/fit.h"
 #include "models/folder.h"
 #include "models/overlong.h"
@@ -271,6 +272,7 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     struct sft_options options;
     const struct kernels *kernels = plan_kernels(run);
     struct config config;
+    struct passage updates;
     int known = 0;
 
     if (options_read(sft_options, NULL, step->options, step->name, &options, err)) return -1;
@@ -284,9 +286,9 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     out->parameters = config_parameters(&config);
     out->bytes = (double)model_bytes(&config, kernels, 1, NULL) +
                  (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute, NULL);
-    if (options.fit.steps && options.fit.batch_tokens)
-        out->flops =
-            3.0 * options.fit.steps * options.fit.batch_tokens * config_flops(&config, config.context);
+    updates = cost_updates(&config, options.fit.steps, options.fit.batch_tokens);
+    if (options.learn == LEARN_ALL) updates.read = updates.tokens;
+    out->flops = 3 * cost_forward(&config, &updates);
     snprintf(out->note, sizeof out->note, "%d layers, width %d, context %d", config.layers, config.width,
              config.context);
     return 0;

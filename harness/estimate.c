@@ -1,0 +1,25 @@
+#include "harness/estimate.h"
+
+#include "harness/display.h"
+
+/* Of the H100's datasheet (SXM): dense bf16, and memory. */
+static const double peak = 989e12, memory = 80e9;
+
+/* Training steps of GPT-2 124M, 8 rows of 1024 tokens of 799 MFLOP, on an H200, whose arithmetic is the
+   H100's. */
+static const struct rate {
+    const char *device;
+    double speed; /* operations a second */
+} rates[] = {{"cuda", 24.6e12}, {"cuda-bf16", 49.8e12}, {"PyTorch's bf16, for comparison", 312e12}};
+
+void estimate_print(FILE *out, double flops, double bytes) {
+    char time[32];
+
+    if (flops <= 0) return;
+    fprintf(out, "\nOn one H100, at the rates at which GPT-2 was trained (docs/gpu.md), at least\n");
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        fprintf(out, "  %-30s  %5.1f TFLOP/s, %4.1f %% of its bf16 peak  %12s\n", rates[i].device,
+                rates[i].speed / 1e12, 100 * rates[i].speed / peak,
+                format_seconds(time, flops / rates[i].speed));
+    fprintf(out, "and its 80 GB %s what is held at a time.\n", bytes <= memory ? "hold" : "do not hold");
+}
