@@ -196,6 +196,10 @@ void model_changed(struct model *model) {
     model->stale = STALE;
 }
 
+void model_learned_changed(struct model *model) {
+    if (model->stale == FRESH) model->stale = STALE_LEARNED;
+}
+
 static int make_rotary(struct model *model, struct error *err) {
     int half = model->config.head_size / 2;
     size_t bytes = (size_t)model->config.context * (size_t)half * sizeof(float);
@@ -295,7 +299,7 @@ void model_learned_set(struct model *model, const float *numbers) {
 
     memcpy(view, numbers, bytes);
     model->kernels->unmap(model->learned, view, bytes, 1);
-    if (model->stale == FRESH) model->stale = STALE_LEARNED;
+    model_learned_changed(model);
 }
 
 int model_create(struct model **out, const struct config *config, const struct kernels *kernels,

@@ -84,6 +84,7 @@ size_t model_bytes(const struct config *config, const struct kernels *kernels, i
 int model_ready(struct model *model, int training, struct error *err);
 /* Data was written by other hands than optimizer_update(), which keeps the layouts up to date. */
 void model_changed(struct model *model);
+void model_learned_changed(struct model *model); /* the same of what is not frozen */
 
 /* The table of tensors without their memory, for a model that is to be compared with files before it takes
  * any; and that memory, whose numbers are then undefined. */

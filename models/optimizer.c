@@ -113,7 +113,7 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
     if (!shared) return norm;
     ranks_exchange(model->learned, optimizer->slices, sizeof *model->learned);
     model_zero_grad(model);
-    model_changed(model);
+    model_learned_changed(model);
     return norm;
 }
 

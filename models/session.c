@@ -91,7 +91,7 @@ int session_resume(struct session *session, struct error *err) {
         struct session_optimizer *kept = &session->optimizers[i];
 
         kept->optimizer->step = (int)session_number(session, kept->name, 0);
-        model_changed(kept->model);
+        model_learned_changed(kept->model);
     }
     if (log_open(&session->log, session->step, (long)session_number(session, "log", 0), err)) return -1;
     return found;

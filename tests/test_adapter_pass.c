@@ -9,6 +9,7 @@
 
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "models/generator.h"
 #include "models/optimizer.h"
 #include "models/safetensors.h"
 
@@ -526,6 +527,109 @@ START_TEST(training_lowers_the_loss_and_leaves_the_base_as_it_is)
 }
 END_TEST
 
+/* The sampler's log-probabilities are the trainer's, which differ from the base's. */
+START_TEST(sampling_goes_through_adapters)
+{
+    const int prompt[] = {3, 1, 4, 1, 5};
+    struct bench b = new_bench(_i, "all-linear", 0.2);
+    struct trunk *trunk = new_trunk(b.model, 0);
+    struct request requests[] = {{prompt, 5, 0, 0, 0}, {prompt, 3, 1, 0, 0}, {prompt, 5, 2, 0, 0}};
+    const struct generator_options options = {
+        .sampling = SAMPLING_PLAIN, .max_new = 12, .end_token = 7, .slots = 2, .seed = 3, .stream = "test"};
+    struct response responses[3];
+
+    ck_assert_int_eq(generate(b.model, requests, 3, &options, responses, NULL, NULL, &err), 0);
+    trunk_dropout(trunk, 1, 1); /* which scoring does not heed */
+    for (int i = 0; i < 3; i++) {
+        int count = responses[i].length, position[12];
+        float logprob[12], plain[12];
+        struct batch batch = {0};
+
+        batch_add(&batch, prompt, requests[i].length);
+        batch_extend(&batch, responses[i].tokens, count);
+        for (int t = 0; t < count; t++) position[t] = requests[i].length - 1 + t;
+        for (int on = 0; on < 2; on++) {
+            trunk_adapters(trunk, on);
+            ck_assert_int_eq(trunk_forward(trunk, &batch, 0, &err), 0);
+            head_logprob(trunk, position, responses[i].tokens, count, &SAMPLING_PLAIN, on ? logprob : plain,
+                         NULL, NULL);
+        }
+        assert_same("log-probability", responses[i].logprob, logprob, (size_t)count);
+        ck_assert(memcmp(logprob, plain, (size_t)count * sizeof *plain) != 0);
+        batch_free(&batch);
+        response_free(&responses[i]);
+    }
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+/* Two sets of numbers on one base, in turn, are two models. */
+START_TEST(one_base_serves_many_adapters)
+{
+    struct bench b = new_bench(_i, "all-linear", 0);
+    struct trunk *trunk = new_trunk(b.model, 0);
+    float *first = model_learned_copy(b.model), *second = model_learned_copy(b.model), *said[3];
+
+    for (size_t i = 0; i < b.model->learned_size; i++) second[i] *= 2;
+    for (int i = 0; i < 3; i++) {
+        model_learned_set(b.model, i % 2 ? second : first);
+        ck_assert_int_eq(trunk_forward(trunk, &b.batch, 0, &err), 0);
+        head_score(trunk, b.position, b.count, b.score);
+        said[i] = copied(b.score, 2 * (size_t)b.count);
+    }
+    assert_same("score", said[0], said[2], 2 * (size_t)b.count);
+    ck_assert(memcmp(said[0], said[1], 2 * (size_t)b.count * sizeof *b.score) != 0);
+    for (int i = 0; i < 3; i++) free(said[i]);
+    free(first);
+    free(second);
+    trunk_free(trunk);
+    free_bench(&b);
+}
+END_TEST
+
+/* Where the memory that a backend hands out is counted. */
+static size_t handed_out;
+static const struct kernels *counted;
+
+static void *count_alloc(size_t bytes) {
+    handed_out += bytes;
+    return counted->alloc(bytes);
+}
+
+START_TEST(a_training_step_takes_the_memory_that_the_plan_says)
+{
+    struct bench b = new_bench(_i, NULL, 0);
+    struct kernels kernels = *(counted = b.model->kernels);
+    struct adapter_options options = {.rank = 3, .alpha = 5, .dropout = 0.1};
+    struct optimizer optimizer;
+    struct model *model;
+    struct trunk *trunk;
+    size_t plan;
+
+    ck_assert_int_eq(adapter_targets(&options.targets, "all-linear", &b.model->config, &err), 0);
+    plan = model_bytes(&b.model->config, counted, 1, &options) +
+           trunk_bytes(&b.model->config, counted, b.batch.total, 1, 0, &options);
+    kernels.alloc = count_alloc;
+    handed_out = 0;
+    ck_assert_int_eq(model_create(&model, &b.model->config, &kernels, &err), 0);
+    ck_assert_int_eq(model_adapt(model, &options, 1, &err), 0);
+    ck_assert_int_eq(model_train(model, &err), 0);
+    ck_assert_int_eq(optimizer_create(&optimizer, model, &err), 0);
+    trunk = new_trunk(model, 0);
+    trunk_dropout(trunk, 1, 0);
+    ck_assert_int_eq(trunk_forward(trunk, &b.batch, 1, &err), 0);
+    ck_assert_uint_ge(handed_out, plan * 9 / 10);
+    ck_assert_uint_le(handed_out, plan * 9 / 8 + 1024);
+    ck_assert_uint_lt(model_bytes(&b.model->config, counted, 1, &options),
+                      model_bytes(&b.model->config, counted, 1, NULL) * 3 / 4);
+    trunk_free(trunk);
+    optimizer_free(&optimizer, model);
+    model_free(model);
+    free_bench(&b);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("adapter passes");
     TCase *test = tcase_create("passes");
@@ -540,6 +644,9 @@ int main(void) {
     tcase_add_loop_test(test, no_cut_of_batches_no_thread_and_no_recomputation_changes_a_bit, 0, KINDS);
     tcase_add_loop_test(test, dropout_differs_from_update_to_update_and_leaves_scoring_alone, 0, KINDS);
     tcase_add_loop_test(test, training_lowers_the_loss_and_leaves_the_base_as_it_is, 0, KINDS);
+    tcase_add_loop_test(test, sampling_goes_through_adapters, 0, KINDS);
+    tcase_add_loop_test(test, one_base_serves_many_adapters, 0, KINDS);
+    tcase_add_loop_test(test, a_training_step_takes_the_memory_that_the_plan_says, 0, KINDS);
     suite_add_tcase(suite, test);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
