@@ -25,6 +25,7 @@ struct result {
     int rows, outs, ins;     /* of the product; 0 for a whole step */
     struct rate rate;
     double per_second; /* tokens, for a whole step */
+    double bytes;      /* that the step takes */
 };
 
 /* What is measured, and how. */
@@ -80,7 +81,7 @@ static void measure_product(struct bench *bench, const char *part, const char *k
     double operations = product_operations(product);
 
     add_result(bench, (struct result){part, kind, product->rows, product->outs, product->ins,
-                                      measure(bench, task, context, operations), 0});
+                                      measure(bench, task, context, operations), 0, 0});
 }
 
 /* The four products of a layer of that width: qkv, proj, up and down. */
@@ -187,17 +188,36 @@ static void run_step(void *context) {
     if (!steps->failed) steps->failed = training_step(&steps->training, &steps->err);
 }
 
-static int bench_train(struct bench *bench, const struct race_model *shape, int rows, int length,
+/* The memory plan of a step. */
+static double step_bytes(const struct bench *bench, const struct config *config, int tokens,
+                         const struct adapter_options *adapters) {
+    return (double)model_bytes(config, bench->kernels, 1, adapters) +
+           (double)trunk_bytes(config, bench->kernels, tokens, 1, 0, adapters);
+}
+
+/* A step of all parameters, or of adapters of that rank on every linear layer. */
+static int bench_train(struct bench *bench, const struct race_model *shape, int rows, int length, int rank,
                        const char *kind, struct error *err) {
+    struct adapter_options adapters = {.rank = rank, .alpha = 2.0 * rank};
     struct steps steps = {0};
     struct result result = {.part = "train", .kind = kind};
     struct model *model;
-    double operations;
+    double operations, tokens = rows * length;
     int status = 0;
 
     if (race_model_create(&model, shape, bench->kernels, err)) return -1;
+    result.bytes = step_bytes(bench, &model->config, rows * length, NULL);
+    operations = training_operations(&model->config, tokens, length);
+    if (rank) {
+        if (adapter_target(&adapters.targets, "all-linear", &model->config, err) ||
+            model_adapt(model, &adapters, 1, err)) {
+            model_free(model);
+            return -1;
+        }
+        result.bytes = step_bytes(bench, &model->config, rows * length, &adapters);
+        operations = training_operations_adapted(&model->config, tokens, length, (double)model->learned_size);
+    }
     if (training_create(&steps.training, model, rows, length, err)) return -1;
-    operations = training_operations(&model->config, steps.training.tokens, length);
     result.rate = measure(bench, run_step, &steps, operations);
     result.per_second = result.rate.median * 1e9 / operations * steps.training.tokens;
     if (steps.failed)
@@ -266,8 +286,8 @@ static void print_table(const struct bench *bench, FILE *out) {
     print_part(bench, out, "train", peak.median);
     for (int i = 0; i < bench->count; i++)
         if (bench->results[i].per_second > 0)
-            fprintf(out, "%s %s: %.0f tokens/s\n", bench->results[i].part, bench->results[i].kind,
-                    bench->results[i].per_second);
+            fprintf(out, "%s %s: %.0f tokens/s, %.0f MiB\n", bench->results[i].part, bench->results[i].kind,
+                    bench->results[i].per_second, bench->results[i].bytes / (1 << 20));
     if (bench->operations.count) operations_print(&bench->operations, out);
 }
 
@@ -316,7 +336,10 @@ static void print_json(const struct bench *bench, FILE *out) {
             node_add_number(one, "outs", result->outs);
             node_add_number(one, "ins", result->ins);
         }
-        if (result->per_second > 0) node_add_number(one, "tokens_per_second", result->per_second);
+        if (result->per_second > 0) {
+            node_add_number(one, "tokens_per_second", result->per_second);
+            node_add_number(one, "bytes", result->bytes);
+        }
         add_rate(one, result->rate, peak.median);
     }
     if (bench->operations.count) operations_json(&bench->operations, node_add(root, "operations", NODE_LIST));
@@ -324,23 +347,42 @@ static void print_json(const struct bench *bench, FILE *out) {
     node_free(root);
 }
 
+/* All parameters against adapters, of a small model and of GPT-2. */
+static int bench_lora(struct bench *bench, struct error *err) {
+    static const struct {
+        const struct race_model *model;
+        int rows, length, rank;
+        const char *kind;
+    } steps[] = {{&race_small, 8, 128, 0, "14M all"},
+                 {&race_small, 8, 128, 8, "14M r8"},
+                 {&race_gpt2, 2, 128, 0, "124M all"},
+                 {&race_gpt2, 2, 128, 8, "124M r8"}};
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (bench_train(bench, steps[i].model, steps[i].rows, steps[i].length, steps[i].rank, steps[i].kind,
+                        err))
+            return -1;
+    return 0;
+}
+
 static int bench_parts(struct bench *bench, const char *what, struct error *err) {
     int all = !strcmp(what, "all");
 
     if (!all && strcmp(what, "matmul") && strcmp(what, "decode") && strcmp(what, "train") &&
-        strcmp(what, "gpt2") && strcmp(what, "operations"))
+        strcmp(what, "gpt2") && strcmp(what, "lora") && strcmp(what, "operations"))
         return fail(err,
-                    "cannot bench '%s': it is matmul, decode, train, gpt2, operations, all, tokenize, "
+                    "cannot bench '%s': it is matmul, decode, train, gpt2, lora, operations, all, tokenize, "
                     "compare, growth or serve",
                     what);
     if ((all || !strcmp(what, "matmul")) && bench_matmul(bench, err)) return -1;
     if ((all || !strcmp(what, "decode")) && bench_decode(bench, err)) return -1;
-    if ((all || !strcmp(what, "train")) && bench_train(bench, &race_small, 8, 128, "14M 8x128", err))
+    if ((all || !strcmp(what, "train")) && bench_train(bench, &race_small, 8, 128, 0, "14M 8x128", err))
         return -1;
     if ((all || !strcmp(what, "train")) && is_device(bench->kernels) &&
-        bench_train(bench, &race_small, 64, 128, "14M 64x128", err))
+        bench_train(bench, &race_small, 64, 128, 0, "14M 64x128", err))
         return -1;
-    if (!strcmp(what, "gpt2") && bench_train(bench, &race_gpt2, 8, 1024, "124M 8x1024", err)) return -1;
+    if (!strcmp(what, "gpt2") && bench_train(bench, &race_gpt2, 8, 1024, 0, "124M 8x1024", err)) return -1;
+    if (!strcmp(what, "lora") && bench_lora(bench, err)) return -1;
     if (strcmp(what, "operations")) return 0;
     for (int r = 0; r <= bench->rounds; r++) add_probe(bench);
     return operations_measure(&bench->operations, bench->kernels, is_device(bench->kernels) ? 8 : 1,
@@ -496,7 +538,7 @@ static const struct flag flags[] = {
 const struct command command_bench = {
     .name = "bench",
     .summary = "measure this machine, and race other programs on it",
-    .usage = "[matmul|decode|train|gpt2|operations|all|compare|growth|tokenize|serve]",
+    .usage = "[matmul|decode|train|gpt2|lora|operations|all|compare|growth|tokenize|serve]",
     .description =
         "Measures the kernels' speed and compares it with the machine's peak, which is probed in the same "
         "run "
@@ -508,7 +550,9 @@ const struct command command_bench = {
         "of 128 "
         "tokens, on a device also of 64. Only when named: gpt2, a step of GPT-2's 124 million parameters on "
         "8 "
-        "rows of 1024; operations, every other operation beside its floor, which is its bytes at the "
+        "rows of 1024; lora, steps of both models on 1024 and 256 tokens, of all parameters and of adapters "
+        "of rank 8 on every linear layer, with the memory that each takes; operations, every other operation "
+        "beside its floor, which is its bytes at the "
         "bandwidth or "
         "its arithmetic at the peak that the same run measured, whichever takes longer.\n\n"
         "tokenize: encodes and decodes a text on one thread.\n\n"

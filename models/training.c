@@ -65,8 +65,18 @@ out:
     return -1;
 }
 
-double training_operations(const struct config *config, double tokens, int length) {
+/* each: operations of a token and a weight. */
+static double step_operations(const struct config *config, double tokens, int length, double each) {
     double width = config->width, layers = config->layers;
 
-    return tokens * (6 * (12 * width * width * layers + config->vocab * width) + 6 * length * width * layers);
+    return tokens *
+           (each * (12 * width * width * layers + config->vocab * width) + 6 * length * width * layers);
+}
+
+double training_operations(const struct config *config, double tokens, int length) {
+    return step_operations(config, tokens, length, 6);
+}
+
+double training_operations_adapted(const struct config *config, double tokens, int length, double adapters) {
+    return step_operations(config, tokens, length, 4) + tokens * 6 * adapters;
 }

@@ -22,5 +22,7 @@ void training_free(struct training *training);
 /* Operations of a training step on so many tokens, forward and backward of the products and of causal
    attention over rows of `length`, as the literature counts them. */
 double training_operations(const struct config *config, double tokens, int length);
+/* The same where only so many numbers of adapters learn: the products have no gradients of their weights. */
+double training_operations_adapted(const struct config *config, double tokens, int length, double adapters);
 
 #endif
