@@ -34,6 +34,8 @@ struct kernels {
     void (*copy)(void *out, const void *memory, size_t bytes);
     /* Bytes that pack() and cache_write() need; pack_size() is 0 where products read weights as they are. */
     size_t (*pack_size)(int outs, int ins, int turned);
+    /* Those that pack_int8() needs; 0 where products cannot read what it makes. */
+    size_t (*pack_int8_size)(int outs, int ins);
     size_t (*cache_size)(int slots, int context, int kv_heads, int head_size);
     /* Nothing but multiply-adds in registers, in the calling thread, or on all of a device: what the bench
        measures a machine's ceiling with. Returns the floating-point operations done; out: anything, so that

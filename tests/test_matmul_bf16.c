@@ -191,6 +191,8 @@ static void check_same(const struct kernels *k, const struct sizes *of, float go
                      row, col, (double)got, (double)want);
 }
 
+static const float unread[] = {NAN}; /* the weights, of which there is a layout */
+
 START_TEST(forward_is_the_chain_of_the_contract_to_the_bit)
 {
     const struct kernels *k = bf16_backend(_i);
@@ -207,7 +209,7 @@ START_TEST(forward_is_the_chain_of_the_contract_to_the_bit)
         added = copied(plain, count);
         other = copied(plain, count);
         k->matmul(added, p.x.narrow, p.weights, NULL, p.bias, added, rows, outs, ins);
-        k->matmul(other, p.x.narrow, NULL, packed, p.bias, other, rows, outs, ins);
+        k->matmul(other, p.x.narrow, unread, packed, p.bias, other, rows, outs, ins);
         ck_assert(same_bits(added, other, count));
         for (int r = 0; r < rows; r++)
             for (int o = 0; o < outs; o++) {
@@ -239,7 +241,7 @@ START_TEST(gradients_are_the_chains_of_the_contract_to_the_bit)
 
         k->pack(turned, p.weights, outs, ins, 1);
         k->matmul_dx(dx, p.dy.narrow, p.weights, NULL, NULL, rows, outs, ins);
-        k->matmul_dx(other, p.dy.narrow, NULL, turned, NULL, rows, outs, ins);
+        k->matmul_dx(other, p.dy.narrow, unread, turned, NULL, rows, outs, ins);
         ck_assert(same_bits(dx, other, (size_t)rows * ins));
         k->matmul_dw(dw, p.dy.narrow, p.x.narrow, rows, outs, ins);
         for (int r = 0; r < rows; r++)

@@ -4,7 +4,9 @@
 
 #include "kernels/cpu/vector.h"
 
-#define BAND 32
+#define BAND      32
+#define TILE_VECS 2
+#define TILE_COLS (TILE_VECS * LANES) /* of a panel of weights */
 
 /* A matrix where it lies: element (i, k) is data[i * row + k * step]; one of the two strides is 1. */
 struct view {
@@ -33,6 +35,8 @@ struct gemm {
     struct view left, right;
     int ascending;
     const float *packed;                                       /* cells: right as pack() left it, or NULL */
+    const void *coded;                                         /* right as pack_int8() left it, or NULL */
+    int across;                                                /* coded is to be turned */
     const float *bias;                                         /* or NULL */
     void (*finish)(const struct gemm *, const struct patch *); /* makes of the sums what is wanted; or NULL */
     operand *result, *kept;                                    /* what finish() writes, NULL: not wanted */
@@ -40,6 +44,7 @@ struct gemm {
 };
 
 size_t CPU(pack_size)(int outs, int ins, int turned);
+size_t CPU(pack_int8_size)(int outs, int ins);
 void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned);
 /* What rows row … row + rows of w[outs][ins], here as elements, are in its layouts, either of which may be
  * NULL: bands of at most BAND rows, which begin at its multiples, make whole tiles of both. */

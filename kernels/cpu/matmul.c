@@ -1,3 +1,4 @@
+#include "kernels/cpu/expand.h"
 #include "kernels/cpu/gelu.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/panel.h"
@@ -11,6 +12,7 @@
 #define LEFT_CELLS    (86 << 10)
 #define RIGHT_CELLS   (2 << 20)
 #define DEPTH_MOST    1024
+#define STRIP_CELLS   32 /* k of int8 weights that are expanded into the first cache, of one panel twice */
 #define FEW_ROWS      64 /* for which multiply-adds take no longer than reading the right side from memory */
 #define THREADED_WORK ((size_t)1 << 18) /* multiply-adds worth a second thread */
 
@@ -114,13 +116,107 @@ static void block_panels(const struct gemm *gemm, const struct block *block, int
     }
 }
 
+/* Whether int8 weights are expanded strip by strip as they are multiplied, and not before. */
+static int expands_late(const struct gemm *gemm) {
+    return gemm->coded && gemm->rows <= FEW_ROWS;
+}
+
+/* Floats of a panel of int8 weights that is expanded. */
+static size_t expanded_size(int depth) {
+    return (size_t)group_count(depth) * GROUP / PAIR * TILE_COLS;
+}
+
+/* int8 weights as cells: `depth` of k from `k`, a multiple of GROUP, on, of `panels` panels from that of
+   column `col` on. */
+static const float *expand(const struct gemm *gemm, int col, int panels, int k, int depth) {
+    int groups = group_count(gemm->across ? gemm->cols : gemm->depth), strip = group_count(depth);
+    int next = k / GROUP + strip < groups ? strip : strip + (panels - 1) * groups;
+    float *out = scratch_floats(SCRATCH_RIGHT, panels * expanded_size(depth) + STRIP), *panel = out;
+    const struct coded *coded = gemm->coded;
+
+    for (int end = col + panels * TILE_COLS; col < end; col += TILE_COLS, panel += expanded_size(depth))
+        if (gemm->across)
+            expand_across(panel, coded + (size_t)(k / TILE_COLS) * groups + col / GROUP, (size_t)groups,
+                          col % GROUP, depth);
+        else
+            expand_along(panel, coded + (size_t)(col / TILE_COLS) * groups + k / GROUP, depth,
+                         expands_late(gemm) ? next : 0);
+    return out;
+}
+
+/* What the sums of `cols` columns start from, [rows][width]. */
+static float *start_sums(const struct gemm *gemm, const struct block *block, int col, int cols, int width) {
+    const float *base = block->depth_from ? gemm->out : gemm->base;
+    float *sums = scratch_floats(SCRATCH_SUMS, (size_t)block->rows * width);
+
+    memset(sums, 0, (size_t)block->rows * width * sizeof *sums);
+    for (int i = 0; i < block->rows && base; i++)
+        memcpy(sums + (size_t)i * width, base + (block->row + i) * gemm->stride + col, cols * sizeof *sums);
+    return sums;
+}
+
+static void end_sums(const struct gemm *gemm, const struct block *block, float *sums, int col, int cols,
+                     int width) {
+    const float *bias = gemm->bias && is_last(gemm, block) ? gemm->bias + col : NULL;
+    struct patch patch = {sums, (size_t)width, block->row, block->rows, col, cols};
+
+    for (int i = 0; i < block->rows && bias; i++)
+        for (int j = 0; j < cols; j++) sums[(size_t)i * width + j] += bias[j];
+    for (int i = 0; i < block->rows && !gemm->finish; i++)
+        memcpy(gemm->out + (block->row + i) * gemm->stride + col, sums + (size_t)i * width,
+               cols * sizeof *sums);
+    if (gemm->finish) gemm->finish(gemm, &patch);
+}
+
+/* Every row tile against `depth` of k from `k` of the block on, onto sums. */
+static void strip_tiles(const struct gemm *gemm, const struct block *block, struct tile *tile, float *sums,
+                        int panels, int k) {
+    int tiles = tile_count(block->rows);
+
+    for (int t = 0; t < tiles; t++) {
+        int from = part_start(block->rows, tiles, t), rows = part_start(block->rows, tiles, t + 1) - from;
+
+        tile->out = sums + from * tile->stride;
+        tile->base = tile->out;
+        tile->fetch = (const char *)tile->out;
+        if (tile->apart)
+            tile->left = (const element *)gemm->left.data + (block->row + from) * gemm->left.row +
+                         block->depth_from + k;
+        else
+            tile->left = block->left + (size_t)from * CELLS(block->depth) + (size_t)rows * (k / PAIR);
+        tile_any(tile, rows, panels);
+    }
+}
+
+/* The tiles of panels of int8 weights: strip after strip is expanded and multiplied, and the sums wait. */
+static void block_coded(const struct gemm *gemm, const struct block *block, int panel, int panels) {
+    int width = panels * TILE_COLS, col = block->col + panel * TILE_COLS;
+    int cols = smaller(width, gemm->cols - col), strip = (panels > 1 ? 1 : 2) * STRIP_CELLS * PAIR;
+    float *sums = start_sums(gemm, block, col, cols, width);
+    struct tile tile = {.stride = (size_t)width,
+                        .apart = is_apart(gemm, block) ? gemm->left.row * sizeof(element) : 0,
+                        .fetch_stride = width * sizeof *sums};
+
+    for (int k = 0; k < block->depth; k += strip) {
+        int depth = smaller(strip, block->depth - k);
+
+        tile.depth = CELLS(depth);
+        tile.panel = expanded_size(depth);
+        tile.right = expand(gemm, col, panels, block->depth_from + k, depth);
+        strip_tiles(gemm, block, &tile, sums, panels, k);
+    }
+    end_sums(gemm, block, sums, col, cols, width);
+}
+
 static void block_run(const struct gemm *gemm, const struct block *block) {
+    void (*const run)(const struct gemm *, const struct block *, int, int) =
+        expands_late(gemm) ? block_coded : block_panels;
     int tiles = tile_count(block->rows);
     int least = block->rows / tiles, most = (block->rows + tiles - 1) / tiles;
     int group = least == most ? panels_at_once(most) : 1, panel = 0, whole = block->cols / TILE_COLS;
 
-    for (; panel + group <= whole; panel += group) block_panels(gemm, block, panel, group);
-    for (; panel < panel_count(block->cols); panel++) block_panels(gemm, block, panel, 1);
+    for (; panel + group <= whole; panel += group) run(gemm, block, panel, group);
+    for (; panel < panel_count(block->cols); panel++) run(gemm, block, panel, 1);
 }
 
 /* Elements of k that all panels of a side take in turn, so that lines of its rows are read together. */
@@ -171,10 +267,16 @@ static void run_rows(const struct gemm *gemm, struct block *block, int row, int 
     }
 }
 
-/* The right side of a block: where it was packed, or packed now. */
+/* The right side of a block: where it was packed, or packed or expanded now, or later. */
 static void set_right(const struct gemm *gemm, struct block *block) {
     float *right;
 
+    if (expands_late(gemm)) return;
+    if (gemm->coded) {
+        block->panel = expanded_size(block->depth);
+        block->right = expand(gemm, block->col, panel_count(block->cols), block->depth_from, block->depth);
+        return;
+    }
     if (gemm->packed) {
         block->panel = (size_t)CELLS(gemm->depth) * TILE_COLS;
         block->right = gemm->packed + block->col / TILE_COLS * block->panel +
@@ -188,19 +290,23 @@ static void set_right(const struct gemm *gemm, struct block *block) {
     block->right = right;
 }
 
+static int is_laid_out(const struct gemm *gemm) {
+    return gemm->packed || expands_late(gemm);
+}
+
 /* How deep a block is at most: sums that are finished are so at once, and others fill nearly equal blocks. */
 static int depth_of(const struct gemm *gemm) {
-    int cells = CELLS(gemm->depth), most = gemm->packed ? DEPTH_MOST : DEPTH_MOST / 2;
-    int blocks = gemm->finish ? 1 : (cells + most - 1) / most;
+    int cells = CELLS(gemm->depth), most = is_laid_out(gemm) ? DEPTH_MOST : DEPTH_MOST / 2;
+    int blocks = gemm->finish ? 1 : (cells + most - 1) / most, unit = gemm->coded ? GROUP / PAIR : STRIP;
 
     if (!cells) return 1;
     cells = (cells + blocks - 1) / blocks;
-    return (cells + STRIP - 1) / STRIP * STRIP * PAIR;
+    return (cells + unit - 1) / unit * unit * PAIR;
 }
 
 static int cols_of(const struct gemm *gemm, int depth, int cols) {
     int fit = RIGHT_CELLS / CELLS(depth) / TILE_COLS, most = fit > 1 ? fit : 1, panels = panel_count(cols);
-    int blocks = gemm->packed ? 1 : (panels + most - 1) / most;
+    int blocks = is_laid_out(gemm) ? 1 : (panels + most - 1) / most;
 
     return (panels + blocks - 1) / blocks * TILE_COLS;
 }
@@ -275,7 +381,8 @@ static struct gemm forward(float *out, const operand *x, const float *w, const v
                          .base = base,
                          .left = {x, ins, 1, 0},
                          .right = {w, ins, 1, 1},
-                         .packed = packed,
+                         .packed = w ? packed : NULL,
+                         .coded = w ? NULL : packed,
                          .bias = bias};
 }
 
@@ -386,7 +493,9 @@ static struct gemm backward(float *dx, const operand *dy, const float *w, const 
                          .base = base,
                          .left = {dy, outs, 1, 0},
                          .right = {w, 1, ins, 1},
-                         .packed = turned};
+                         .packed = w ? turned : NULL,
+                         .coded = w ? NULL : turned,
+                         .across = 1};
 }
 
 void CPU(matmul_dx)(float *dx, const operand *dy, const float *w, const void *turned, const float *base,

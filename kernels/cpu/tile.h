@@ -2,7 +2,7 @@
 #ifndef KERNELS_CPU_TILE_H
 #define KERNELS_CPU_TILE_H
 
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/gemm.h"
 
 #if LANES == 16
 #define TILE_ROWS 14
@@ -11,13 +11,11 @@
 #else
 #define TILE_ROWS 4
 #endif
-#define TILE_VECS 2
-#define TILE_COLS (TILE_VECS * LANES)
-#define AHEAD     8   /* k by which left is fetched before its use */
-#define STREAM    128 /* and right where it comes from memory */
-#define LINE      16  /* floats of a cache line */
-#define STEPS     4   /* k at once where left's rows lie apart */
-#define GROUPS    ((TILE_ROWS + 2) / 3)
+#define AHEAD  8   /* k by which left is fetched before its use */
+#define STREAM 128 /* and right where it comes from memory */
+#define LINE   16  /* floats of a cache line */
+#define STEPS  4   /* k at once where left's rows lie apart */
+#define GROUPS ((TILE_ROWS + 2) / 3)
 
 /* Whether there are registers enough for that. */
 #if LANES == 16

@@ -155,6 +155,13 @@ extern "C" size_t cuda_pack_size(int, int, int) {
 void pack_cuda(void *, const float *, int, int, int) {
 }
 
+extern "C" size_t cuda_pack_int8_size(int, int) {
+    return 0;
+}
+
+void pack_int8_cuda(void *, const float *, int, int) {
+}
+
 static __global__ void narrow_kernel(float *out, const float *x, float scale, size_t count) {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
 

@@ -13,6 +13,7 @@ const struct kernels kernels_cuda = {
     .zero = cuda_zero,
     .copy = cuda_copy,
     .pack_size = cuda_pack_size,
+    .pack_int8_size = cuda_pack_int8_size,
     .cache_size = cuda_cache_size,
     .peak = cuda_peak,
     .sync = cuda_sync,
