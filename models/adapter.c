@@ -196,6 +196,16 @@ static void draw(const struct model *model, const struct tensor *a, uint64_t see
     model->kernels->unmap(a->data, data, size * sizeof *data, 1);
 }
 
+void model_init_adapters(struct model *model, uint64_t seed) {
+    for (int i = 0; i < model->adapter_count; i++) {
+        const struct tensor *b = model->adapters[i].b;
+
+        draw(model, model->adapters[i].a, seed);
+        model->kernels->zero(b->data, (size_t)b->rows * (size_t)b->cols * sizeof(float));
+    }
+    model_changed(model);
+}
+
 int model_adapt(struct model *model, const struct adapter_options *options, uint64_t seed,
                 struct error *err) {
     if (check_options(options, &model->config, err)) return -1;
@@ -203,7 +213,7 @@ int model_adapt(struct model *model, const struct adapter_options *options, uint
     if (model->grad) return fail(err, "adapters must be there before training begins");
     model_outline_adapters(model, options);
     if (model_place_learned(model, err)) return -1;
-    for (int i = 0; i < model->adapter_count; i++) draw(model, model->adapters[i].a, seed);
+    model_init_adapters(model, seed);
     return 0;
 }
 

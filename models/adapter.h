@@ -51,6 +51,8 @@ int adapter_targets(unsigned *targets, const char *names, const struct config *c
  * is 0. From now on these learn and the score head, if there is one; all else is frozen. After a failure the
  * model can only be freed. */
 int model_adapt(struct model *model, const struct adapter_options *options, uint64_t seed, struct error *err);
+/* The same numbers again: a drawn by the seed, b 0. */
+void model_init_adapters(struct model *model, uint64_t seed);
 /* Adds scale B A to each adapted tensor, in single precision, and takes the adapters away: no tensor is
  * frozen any more. Not while training. */
 int model_merge(struct model *model, struct error *err);

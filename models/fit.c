@@ -121,12 +121,18 @@ static int due(int every, int done, int total) {
     return done == total || (every && done % every == 0);
 }
 
+/* Members of an ensemble leave out different numbers. */
+static uint64_t dropout_seed(const struct fit *fit) {
+    return fit->session->step->seed + 1000003 * (uint64_t)(fit->member < 0 ? 0 : fit->member);
+}
+
 static int update(const struct fit *fit, const struct schedule_plan *plan, const int *order, int step,
                   struct node *row, struct error *err) {
     const struct fit_options *options = fit->options;
     const struct slice *slice = &plan->steps[step];
     double loss = 0, norm, lr;
 
+    if (fit->dropping) trunk_dropout(fit->dropping, dropout_seed(fit), step);
     if (fit->member >= 0) node_add_number(row, "member", fit->member);
     node_add_number(row, "step", step + 1);
     if (fit->learn(fit->context, order + slice->first, slice->count, row, &loss, err)) return -1;

@@ -5,6 +5,7 @@
 
 #include "harness/option.h"
 #include "models/session.h"
+#include "models/transformer.h"
 
 struct fit_options {
     double lr, floor, warmup; /* floor: share of lr at the end; warmup: share of the updates */
@@ -96,6 +97,7 @@ struct fit {
                  struct error *err);
     int (*evaluate)(void *context, struct node *row, struct error *err); /* or NULL */
     void *context;
+    struct trunk *dropping; /* whose adapters drop numbers out while they learn; NULL: none */
 };
 int fit_run(const struct fit *fit, struct error *err);
 /* Sets the optimizer's numbers from the options. */

@@ -70,10 +70,14 @@ int folder_store_adapter(const struct model *model, const struct tokenizer *toke
                          int bits, const struct adapter_options *options, const char *base, int scores,
                          struct error *err) {
     const struct number_type *type = number_type_find(bits == 16 ? "BF16" : "F32");
-    int status = folder_make(folder, err);
+    int status = 0;
 
-    if (!status) status = tokenizer_store(tokenizer, folder, err);
-    if (!status) status = adapter_store(model, options, base, scores, folder, type, err);
+    if (ranks_first()) {
+        status = folder_make(folder, err);
+        if (!status) status = tokenizer_store(tokenizer, folder, err);
+        if (!status) status = adapter_store(model, options, base, scores, folder, type, err);
+    }
+    if (!status) ranks_wait();
     return status;
 }
 

@@ -4,17 +4,31 @@
 #include <stdlib.h>
 
 #include "harness/memory.h"
-#include "rewards/preference.h"
+#include "models/adapter_file.h"
+#include "rewards/lora_ensemble.h"
+
+/* What members have in common: the base they started from; all but their heads; or all but heads and
+ * adapters. */
+enum architecture { INDEPENDENT, SHARED, LORA };
 
 struct settings {
-    int members, shared, aggregate;
-    double lambda, beta, l2;
+    int members, architecture, aggregate, lora_schedule;
+    double lambda, beta, l2, first, lora_lr;
 };
 
 static const struct option options[] = {
     {"members", OPTION_INT, offsetof(struct settings, members), "3", 2, 64, NULL, "how many"},
-    {"shared", OPTION_BOOL, offsetof(struct settings, shared), "false", 0, 0, NULL,
-     "one trunk with a head a member, instead of a model each"},
+    {"architecture", OPTION_CHOICE, offsetof(struct settings, architecture), "independent", 0, 0,
+     "independent|shared|lora",
+     "a model a member; one trunk with a head a member; or such a trunk at first, then an adapter and a head "
+     "a "
+     "member"},
+    {"first", OPTION_REAL, offsetof(struct settings, first), "0.5", 0.01, 0.99, NULL,
+     "lora: share of the pairs, by their prompts, that the trunk learns from; adapters learn from the rest"},
+    {"lora_lr", OPTION_REAL, offsetof(struct settings, lora_lr), "0", 0, 10, NULL,
+     "lora: learning rate of the adapters; 0: as lr"},
+    {"lora_schedule", OPTION_CHOICE, offsetof(struct settings, lora_schedule), "same", 0, 0,
+     "same|" SCHEDULES, "lora: how lora_lr falls"},
     {"aggregate", OPTION_CHOICE, offsetof(struct settings, aggregate), "mean", 0, 0,
      "mean|worst|mean_minus_variance|mean_minus_std", "how members make one score"},
     {"lambda", OPTION_REAL, offsetof(struct settings, lambda), "0.5", 0, 100, NULL,
@@ -29,8 +43,9 @@ extern const struct reward reward_ensemble;
 
 struct scorer {
     struct settings settings;
-    struct model **models; /* [1] if shared */
+    struct model **models; /* [members], or [1] if members are heads or adapters of one */
     int model_count;
+    float **learned; /* [members]: each one's adapters and head, which take turns in the model; or NULL */
     struct preference reader; /* of one model at a time */
     double *means, *stds;     /* [members] */
     double mean, std;         /* of the aggregate */
@@ -64,17 +79,25 @@ double ensemble_aggregate(const double *members, int count, enum aggregate how, 
     return mean;
 }
 
+static void take_turn(struct scorer *s, int member) {
+    if (s->learned) {
+        model_learned_set(s->models[0], s->learned[member]);
+        return;
+    }
+    s->reader.model = s->models[member];
+    trunk_use(s->reader.trunk, s->models[member]);
+}
+
 /* Every member's own score of every row: out[count][members]. */
 static int score_members(struct scorer *s, const struct exchange *rows, int count, float *out,
                          struct error *err) {
     int members = s->settings.members;
     float *one;
 
-    if (s->settings.shared) return preference_score(&s->reader, rows, count, out, err);
+    if (s->settings.architecture == SHARED) return preference_score(&s->reader, rows, count, out, err);
     one = xcalloc((size_t)count, sizeof *one);
     for (int m = 0; m < members; m++) {
-        s->reader.model = s->models[m];
-        trunk_use(s->reader.trunk, s->models[m]);
+        take_turn(s, m);
         if (preference_score(&s->reader, rows, count, one, err)) {
             free(one);
             return -1;
@@ -100,30 +123,78 @@ static void ensemble_close(struct scorer *s) {
     s->reader.model = NULL; /* one of these */
     preference_close(&s->reader);
     for (int m = 0; m < s->model_count; m++) model_free(s->models[m]);
+    for (int m = 0; s->learned && m < s->settings.members; m++) free(s->learned[m]);
+    free(s->learned);
     free(s->models);
     free(s->means);
     free(s->stds);
     free(s);
 }
 
+static char *member_path(const char *folder, int member) {
+    return xprintf("%s/member-%d", folder, member + 1);
+}
+
+static int load_models(struct scorer *s, const char *folder, const struct kernels *kernels,
+                       struct error *err) {
+    int shared = s->settings.architecture == SHARED, status = 0;
+
+    s->model_count = shared ? 1 : s->settings.members;
+    s->models = xcalloc((size_t)s->model_count, sizeof *s->models);
+    for (int m = 0; m < s->model_count && !status; m++) {
+        char *path = shared ? xstrdup(folder) : member_path(folder, m);
+
+        status = preference_load(&s->models[m], path, kernels, err);
+        free(path);
+    }
+    return status;
+}
+
+/* One base in memory, and of each member only what it learned. */
+static int load_adapters(struct scorer *s, const char *folder, const struct kernels *kernels,
+                         struct error *err) {
+    struct adapter_options adapted = {0};
+    int status = 0;
+
+    s->model_count = 1;
+    s->models = xcalloc(1, sizeof *s->models);
+    s->learned = xcalloc((size_t)s->settings.members, sizeof *s->learned);
+    for (int m = 0; m < s->settings.members && !status; m++) {
+        char *path = member_path(folder, m);
+
+        if (m == 0)
+            status = adapter_load(&s->models[0], &adapted, path, kernels, err);
+        else
+            status = adapter_exchange(s->models[0], &adapted, path, err);
+        if (!status && s->models[0]->config.score_heads != 1)
+            status =
+                fail(err, "%s: expected one score head, found %d", path, s->models[0]->config.score_heads);
+        if (!status) s->learned[m] = model_learned_copy(s->models[0]);
+        free(path);
+    }
+    return status;
+}
+
+/* Whether members are adapters, which as a rule stand on one base. */
+static int has_adapters(const char *folder) {
+    char *path = member_path(folder, 0);
+    int found = is_adapter(path);
+
+    free(path);
+    return found;
+}
+
 static int load(struct scorer **out, const char *folder, const struct settings *settings,
                 const struct kernels *kernels, struct error *err) {
     struct scorer *s = xcalloc(1, sizeof *s);
+    int adapters = settings->architecture != SHARED && has_adapters(folder);
 
     s->settings = *settings;
     s->std = 1;
-    s->model_count = settings->shared ? 1 : settings->members;
-    s->models = xcalloc((size_t)s->model_count, sizeof *s->models);
     s->means = xcalloc((size_t)settings->members, sizeof *s->means);
     s->stds = xcalloc((size_t)settings->members, sizeof *s->stds);
     for (int m = 0; m < settings->members; m++) s->stds[m] = 1;
-    for (int m = 0; m < s->model_count; m++) {
-        char *path = settings->shared ? xstrdup(folder) : xprintf("%s/member-%d", folder, m + 1);
-        int status = preference_load(&s->models[m], path, kernels, err);
-
-        free(path);
-        if (status) goto out;
-    }
+    if ((adapters ? load_adapters : load_models)(s, folder, kernels, err)) goto out;
     s->reader.model = s->models[0];
     if (trunk_create(&s->reader.trunk, s->models[0], 0, err)) goto out;
     *out = s;
@@ -194,6 +265,20 @@ static int report_members(struct scorer *s, const struct pairs *pairs, const cha
     return status;
 }
 
+static int fit_members(struct fitting *fitting, const struct settings *given, struct error *err) {
+    int shared = given->architecture == SHARED;
+    struct preference_fit what =
+        preference_of(fitting, shared ? 1 : given->members, shared ? given->members : 1, given->l2);
+    const struct lora_ensemble how = {given->members, given->first, given->l2, given->lora_lr,
+                                      given->lora_schedule};
+
+    if (given->architecture != LORA) return preference_fit(&what, err);
+    if (!fitting->adapters.rank)
+        return fail(err, "%s: architecture: lora needs the option lora, as lora: {rank: 8}",
+                    fitting->step->name);
+    return lora_ensemble_fit(fitting, &how, err);
+}
+
 static int ensemble_fit(struct fitting *fitting, const void *settings, struct node *facts,
                         struct error *err) {
     const struct settings *given = settings;
@@ -202,10 +287,7 @@ static int ensemble_fit(struct fitting *fitting, const void *settings, struct no
     float *raw = NULL;
     int status = -1;
 
-    if (preference_fit(fitting, given->shared ? 1 : given->members, given->shared ? given->members : 1,
-                       given->l2, err))
-        goto out;
-    if (fitting_samples(fitting, err)) goto out;
+    if (fit_members(fitting, given, err) || fitting_samples(fitting, err)) goto out;
     if (load(&s, fitting->step->folder, given, fitting->kernels, err)) goto out;
     raw = xcalloc((size_t)fitting->sample_count * given->members, sizeof *raw);
     if (score_members(s, fitting->samples, fitting->sample_count, raw, err)) goto out;

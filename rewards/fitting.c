@@ -34,6 +34,7 @@ const struct option fitting_options[] = {
     {"seed", OPTION_INT, offsetof(struct fitting_options, seed), "1", 0, 2147483647, NULL,
      "of heads, row order and samples"},
     OVERLONG_OPTION(struct fitting_options, overlong),
+    LORA_OPTION(struct fitting_options, lora),
     {0}};
 
 static void pair_free(struct pair *pair) {
@@ -95,6 +96,7 @@ int fitting_open(struct fitting *fitting, const struct fitting_options *options,
     fitting->step = step;
     if (run_kernels(&fitting->kernels, run, err)) return -1;
     if (folder_open(&fitting->base, &fitting->tokenizer, options->base, fitting->kernels, err)) return -1;
+    if (lora_read(&fitting->adapters, options->lora, step->name, &fitting->base->config, err)) return -1;
     if (data_read(options->data, "pairs.jsonl", &fitting->examples, err)) return -1;
     return add_pairs(fitting, step, err);
 }

@@ -6,6 +6,7 @@
 #include "models/fit.h"
 #include "models/folder.h"
 #include "models/generator.h"
+#include "models/lora.h"
 #include "rewards/reward.h"
 
 /* Two responses to one prompt, both ended; chosen is the one that was preferred. */
@@ -24,7 +25,7 @@ enum normalisation { NORMALISE_SAMPLES, NORMALISE_DEMONSTRATIONS, NORMALISE_NONE
 /* Options of the trainer `reward` that all rewards share. */
 struct fitting_options {
     const char *name, *base;
-    const struct node *data, *settings;
+    const struct node *data, *settings, *lora;
     struct fit_options fit;
     int normalise, samples, max_new, bits, recompute, seed;
     double length_limit;
@@ -36,6 +37,7 @@ struct fitting {
     const struct fitting_options *options;
     const struct step *step;
     const struct kernels *kernels;
+    struct adapter_options adapters; /* that learn instead of a copy of the base; of rank 0: none */
     struct model *base;
     struct tokenizer *tokenizer;
     struct examples examples; /* owns the pairs' text */

@@ -10,12 +10,12 @@
 
 /* One member being fitted. */
 struct job {
+    const struct preference_fit *what;
     struct fitting *fitting;
     struct model *model;
     struct optimizer optimizer;
     struct preference reader; /* shares model, for held-out accuracy and training passes */
     int heads;
-    double l2;
     int *sizes; /* tokens of each pair */
     float *score, *slope;
 };
@@ -58,16 +58,17 @@ int preference_score(struct preference *p, const struct exchange *rows, int coun
  */
 static void slopes(struct job *job, int count, int pairs, double *loss, double *right) {
     int heads = job->heads;
+    double l2 = job->what->l2;
 
     for (int i = 0; i < count * heads; i++) {
         int chosen = i / heads * 2 * heads + i % heads, rejected = chosen + heads;
         double a = job->score[chosen], b = job->score[rejected], slope;
         double share = 1.0 / ((double)pairs * heads);
 
-        *loss += share * (preference_loss(a - b, &slope) + job->l2 * (a * a + b * b) / 2);
+        *loss += share * (preference_loss(a - b, &slope) + l2 * (a * a + b * b) / 2);
         *right += share * (a > b ? 1 : a == b ? 0.5 : 0);
-        job->slope[chosen] = (float)(share * (slope + job->l2 * a));
-        job->slope[rejected] = (float)(share * (-slope + job->l2 * b));
+        job->slope[chosen] = (float)(share * (slope + l2 * a));
+        job->slope[rejected] = (float)(share * (-slope + l2 * b));
     }
 }
 
@@ -80,9 +81,9 @@ static int learn(void *context, const int *items, int count, struct node *row, d
     double sums[] = {0, 0}; /* loss and accuracy */
 
     items = run_share(job->sizes, items, &count);
-    budget = run_budget(job->sizes, items, count, job->fitting->options->fit.micro_tokens);
+    budget = run_budget(job->sizes, items, count, job->what->options->micro_tokens);
     for (int i = 0; i < 2 * count; i++)
-        rows[i] = pair_exchange(&job->fitting->train.items[items[i / 2]], i % 2 == 0);
+        rows[i] = pair_exchange(&job->what->pairs->items[items[i / 2]], i % 2 == 0);
     for (int first = 0, end; first < count && !status; first = end) {
         end = run_end(job->sizes, items, first, count, budget);
         gather(p, rows + 2 * first, 2 * (end - first));
@@ -135,54 +136,79 @@ static char *member_folder(const struct step *step, int members, int member) {
     return step_path(step, name);
 }
 
-/* The base's parameters with a new head, into the model that the session keeps. */
-static int reset(struct job *job, int member, struct error *err) {
-    uint64_t seed = job->fitting->step->seed + 1000003 * (uint64_t)member;
+/* The base's parameters, into the model that the session keeps. */
+static int copy_base(struct job *job, uint64_t seed, struct error *err) {
     struct model *fresh = NULL;
 
-    if (model_clone(&fresh, job->fitting->base, job->heads, 0, seed, err)) return -1;
+    if (model_clone(&fresh, job->what->base, job->heads, 0, seed, err)) return -1;
     fresh->kernels->copy(job->model->data, fresh->data, fresh->size * sizeof *fresh->data);
-    optimizer_reset(&job->optimizer, job->model);
     model_free(fresh);
     return 0;
 }
 
-static int fit_member(struct job *job, struct session *session, int members, int member, int resume,
-                      struct error *err) {
-    const struct fitting_options *options = job->fitting->options;
-    struct fit fit = {session,
-                      job->model,
-                      &job->optimizer,
-                      &options->fit,
-                      members == 1 ? -1 : member,
-                      resume,
-                      job->fitting->train.count,
-                      job->sizes,
-                      learn,
-                      evaluate,
-                      job};
+static void set_scores(struct model *model, const float *scores) {
+    size_t bytes = (size_t)model->score->rows * (size_t)model->score->cols * sizeof *scores;
+    float *view = model->kernels->map(model->score->data, bytes, 0);
+
+    memcpy(view, scores, bytes);
+    model->kernels->unmap(model->score->data, view, bytes, 1);
+}
+
+/* A member as it is at first: the base's parameters or adapters that add nothing, and a head of its own. */
+static int reset(struct job *job, int member, struct error *err) {
+    const struct preference_fit *what = job->what;
+    uint64_t seed = what->step->seed + 1000003 * (uint64_t)member;
+    size_t head = (size_t)job->heads * (size_t)job->model->config.width;
+
+    if (what->adapters->rank) {
+        model_init_adapters(job->model, seed);
+        model_init_score(job->model, seed);
+    } else if (copy_base(job, seed, err)) {
+        return -1;
+    }
+    if (what->scores) set_scores(job->model, what->scores + (size_t)member * head);
+    model_changed(job->model);
+    optimizer_reset(&job->optimizer, job->model);
+    return 0;
+}
+
+static int store(const struct preference_fit *what, const struct model *model, int member,
+                 struct error *err) {
+    const struct fitting *fitting = what->fitting;
     char *folder;
     int status;
 
-    if (!resume && reset(job, member, err)) return -1;
-    if (fit_run(&fit, err)) return -1;
-    folder = member_folder(job->fitting->step, members, member);
-    status = folder_store(job->model, job->fitting->tokenizer, folder, options->bits, err);
+    if (what->store) return what->store(what, model, member, err);
+    folder = member_folder(what->step, what->members, member);
+    status = lora_store(model, fitting->tokenizer, folder, fitting->options->bits, what->adapters,
+                        what->base_path, 1, err);
     free(folder);
     return status;
 }
 
-static int fit_members(struct job *job, int members, struct error *err) {
-    struct session session = {0};
-    int resumed, first, status = -1;
+static int fit_member(struct job *job, struct session *session, int member, int resume, struct error *err) {
+    const struct preference_fit *what = job->what;
+    struct fit fit = {
+        session, job->model,         &job->optimizer, what->options, what->members == 1 ? -1 : member,
+        resume,  what->pairs->count, job->sizes,      learn,         evaluate,
+        job,     job->reader.trunk};
 
-    session_begin(&session, job->fitting->step);
+    if (!resume && reset(job, member, err)) return -1;
+    if (fit_run(&fit, err)) return -1;
+    return store(what, job->model, member, err);
+}
+
+static int fit_members(struct job *job, struct error *err) {
+    struct session session = {0};
+    int resumed, first, members = job->what->members, status = -1;
+
+    session_begin(&session, job->what->step);
     session_keep(&session, "model", job->model, &job->optimizer);
     resumed = session_resume(&session, err);
     if (resumed < 0) goto out;
     first = resumed && members > 1 ? (int)session_number(&session, "member", 0) : 0;
     for (int m = first; m < members; m++)
-        if (fit_member(job, &session, members, m, resumed && m == first, err)) goto out;
+        if (fit_member(job, &session, m, resumed && m == first, err)) goto out;
     status = session_finish(&session, err);
 out:
     session_free(&session);
@@ -190,8 +216,8 @@ out:
 }
 
 static void size_pairs(struct job *job) {
-    const struct pairs *pairs = &job->fitting->train;
-    int budget = job->fitting->options->fit.micro_tokens, longest = 0;
+    const struct pairs *pairs = job->what->pairs;
+    int budget = job->what->options->micro_tokens, longest = 0;
 
     job->sizes = xcalloc((size_t)pairs->count, sizeof *job->sizes);
     for (int i = 0; i < pairs->count; i++) {
@@ -205,17 +231,24 @@ static void size_pairs(struct job *job) {
     job->slope = xcalloc((size_t)budget * job->heads, sizeof *job->slope);
 }
 
-int preference_fit(struct fitting *fitting, int members, int heads, double l2, struct error *err) {
-    struct job job = {.fitting = fitting, .heads = heads, .l2 = l2};
+static int make_model(struct job *job, struct error *err) {
+    const struct preference_fit *what = job->what;
+
+    if (model_clone(&job->model, what->base, what->heads, 0, what->step->seed, err)) return -1;
+    job->reader.model = job->model;
+    return what->adapters->rank ? model_adapt(job->model, what->adapters, what->step->seed, err) : 0;
+}
+
+int preference_fit(const struct preference_fit *what, struct error *err) {
+    struct job job = {.what = what, .fitting = what->fitting, .heads = what->heads};
     int status = -1;
 
-    if (model_clone(&job.model, fitting->base, heads, 0, fitting->step->seed, err)) goto out;
-    job.reader.model = job.model;
+    if (make_model(&job, err)) goto out;
     if (model_train(job.model, err) || optimizer_create(&job.optimizer, job.model, err)) goto out;
-    if (trunk_create(&job.reader.trunk, job.model, fitting->options->recompute, err)) goto out;
-    fit_optimizer(&job.optimizer, &fitting->options->fit);
+    if (trunk_create(&job.reader.trunk, job.model, what->fitting->options->recompute, err)) goto out;
+    fit_optimizer(&job.optimizer, what->options);
     size_pairs(&job);
-    status = fit_members(&job, members, err);
+    status = fit_members(&job, err);
 out:
     optimizer_free(&job.optimizer, job.model);
     preference_close(&job.reader);
@@ -223,6 +256,19 @@ out:
     free(job.score);
     free(job.slope);
     return status;
+}
+
+struct preference_fit preference_of(struct fitting *fitting, int members, int heads, double l2) {
+    return (struct preference_fit){.fitting = fitting,
+                                   .step = fitting->step,
+                                   .pairs = &fitting->train,
+                                   .options = &fitting->options->fit,
+                                   .members = members,
+                                   .heads = heads,
+                                   .l2 = l2,
+                                   .base = fitting->base,
+                                   .base_path = fitting->options->base,
+                                   .adapters = &fitting->adapters};
 }
 
 int preference_load(struct model **out, const char *folder, const struct kernels *kernels,

@@ -7,9 +7,25 @@
 /* -log sigmoid(margin) as softplus(-margin), which no margin overflows; slope = d loss / d margin. */
 double preference_loss(double margin, double *slope);
 
-/* Fits `members` models of `heads` heads one after the other, each with its own head and order of pairs, into
-   the step's folder (one member) or its folders member-1, … . l2: weight of the mean squared score. */
-int preference_fit(struct fitting *fitting, int members, int heads, double l2, struct error *err);
+/* What is fitted: `members` models of `heads` heads one after the other, each with its own head and order of
+ * pairs, stored in the step's folder (one member) or its folders member-1, … . */
+struct preference_fit {
+    struct fitting *fitting;
+    const struct step *step; /* whose folder, log and checkpoint it is */
+    const struct pairs *pairs;
+    const struct fit_options *options;
+    int members, heads;
+    double l2;             /* weight of the mean squared score */
+    struct model *base;    /* every member is a copy of it; or, where adapters learn, one copy with them */
+    const char *base_path; /* that adapters stand on */
+    const struct adapter_options *adapters; /* of rank 0: the whole copy learns */
+    const float *scores;                    /* [members][heads][width]: the heads at first; NULL: drawn */
+    /* Stores a member's model; NULL: as a folder. */
+    int (*store)(const struct preference_fit *what, const struct model *model, int member, struct error *err);
+};
+int preference_fit(const struct preference_fit *what, struct error *err);
+/* All pairs and the fitting's base, options and adapters. */
+struct preference_fit preference_of(struct fitting *fitting, int members, int heads, double l2);
 
 struct preference {
     struct model *model;

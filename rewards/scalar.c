@@ -19,12 +19,13 @@ struct scorer {
 
 static int scalar_fit(struct fitting *fitting, const void *settings, struct node *facts, struct error *err) {
     const struct settings *s = settings;
+    struct preference_fit what = preference_of(fitting, 1, 1, s->l2);
     struct preference model = {0};
     float *score = NULL;
     double mean = 0, std = 1;
     int status = -1;
 
-    if (preference_fit(fitting, 1, 1, s->l2, err) || fitting_samples(fitting, err)) goto out;
+    if (preference_fit(&what, err) || fitting_samples(fitting, err)) goto out;
     score = xcalloc((size_t)fitting->sample_count, sizeof *score);
     if (preference_open(&model, fitting->step->folder, fitting->kernels, err)) goto out;
     if (preference_score(&model, fitting->samples, fitting->sample_count, score, err)) goto out;

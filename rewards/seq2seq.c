@@ -151,7 +151,8 @@ static int train_model(struct fitting *fitting, struct model *model, struct job 
                       job->train.sizes,
                       learn,
                       evaluate,
-                      job};
+                      job,
+                      job->train.trunk};
     int status = -1;
 
     session_begin(&session, fitting->step);
@@ -160,7 +161,9 @@ static int train_model(struct fitting *fitting, struct model *model, struct job 
     session_keep(&session, "model", model, &optimizer);
     fit.resume = session_resume(&session, err);
     if (fit.resume < 0 || fit_run(&fit, err)) goto out;
-    if (folder_store(model, fitting->tokenizer, fitting->step->folder, fitting->options->bits, err)) goto out;
+    if (lora_store(model, fitting->tokenizer, fitting->step->folder, fitting->options->bits,
+                   &fitting->adapters, fitting->options->base, 0, err))
+        goto out;
     status = session_finish(&session, err);
 out:
     session_free(&session);
@@ -177,6 +180,7 @@ static int fit_mappings(struct fitting *fitting, const struct settings *settings
         left_out;
 
     if (model_clone(&model, fitting->base, 0, 0, fitting->step->seed, err)) goto out;
+    if (fitting->adapters.rank && model_adapt(model, &fitting->adapters, fitting->step->seed, err)) goto out;
     left_out = add_mappings(&train, &fitting->train, better, context, settings->identity);
     add_mappings(&heldout, &fitting->heldout, better, context, settings->identity);
     node_add_number(facts, "pairs_left_out", left_out);

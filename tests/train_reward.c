@@ -136,7 +136,7 @@ END_TEST
 START_TEST(ensembles_learn_the_preference_together_or_apart)
 {
     train("reward", "apart", FIT FAST "reward: ensemble, settings: {members: 2, aggregate: worst}}");
-    train("reward", "shared", FIT FAST "reward: ensemble, settings: {members: 2, shared: true}}");
+    train("reward", "shared", FIT FAST "reward: ensemble, settings: {members: 2, architecture: shared}}");
     check_accuracy("apart", 0.95);
     check_accuracy("shared", 0.95);
     check_batches("apart", 2 * 3);

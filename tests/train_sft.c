@@ -274,10 +274,10 @@ START_TEST(the_plan_counts_operations)
                                 "{reward: ensemble, settings: {members: 4}, base: @base, data: [@data], "
                                 "steps: 10, batch_tokens: 100, samples: 8, max_new: 8}"),
                         samples + 64 * head + 4 * (3 * fit + samples));
-    ck_assert_double_eq(planned("reward",
-                                "{reward: ensemble, settings: {members: 4, shared: true}, base: @base, "
-                                "data: [@data], steps: 10, batch_tokens: 100, samples: 8, max_new: 8}"),
-                        3 * fit + samples + 64 * head + samples);
+    ck_assert_double_eq(
+        planned("reward", "{reward: ensemble, settings: {members: 4, architecture: shared}, base: @base, "
+                          "data: [@data], steps: 10, batch_tokens: 100, samples: 8, max_new: 8}"),
+        3 * fit + samples + 64 * head + samples);
 
     rows = body(4 * 16, 16); /* sampled, read by the reference, learned from; the reward reads no words off */
     ck_assert_double_eq(planned("ppo",

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "harness/adapter_base.h"
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
@@ -21,8 +22,9 @@ struct ppo {
     struct tokenizer *tokenizer;
     struct collector collector;
     struct learner learner;
-    struct model *reference;
-    const struct world *world; /* NULL: no gold score */
+    struct model *reference;         /* NULL: none, or the policy without its adapters */
+    struct adapter_options adapters; /* the policy's; of rank 0: none */
+    const struct world *world;       /* NULL: no gold score */
     struct dataset demonstrations;
     struct supervised ptx;
     struct session session;
@@ -42,7 +44,8 @@ static int uses_reference(const struct ppo_options *o) {
 static int load_reward_model(struct model **out, const struct ppo *ppo, struct error *err) {
     char *member = path_join(ppo->options.reward, "member-1");
     char *config = path_join(ppo->options.reward, "config.json");
-    const char *folder = file_exists(config) ? ppo->options.reward : member;
+    int whole = file_exists(config) || is_adapter(ppo->options.reward);
+    const char *folder = whole ? ppo->options.reward : member;
     int status = model_load(out, folder, ppo->kernels, err);
 
     if (status)
@@ -71,10 +74,22 @@ static int make_value_model(struct ppo *ppo, struct error *err) {
     return status;
 }
 
+/* What adapters are put on stays as it was at the start: it serves as its own reference. */
+static int share_reference(struct ppo *ppo, struct error *err) {
+    if (trunk_create(&ppo->collector.reference, ppo->learner.policy.model, 0, err)) return -1;
+    trunk_adapters(ppo->collector.reference, 0);
+    return 0;
+}
+
+static int shares_reference(const struct ppo_options *o) {
+    return o->lora && (!o->reference || strcmp(o->reference, o->policy) == 0);
+}
+
 static int load_reference(struct ppo *ppo, struct error *err) {
     const char *folder = ppo->options.reference ? ppo->options.reference : ppo->options.policy;
 
     if (!uses_reference(&ppo->options)) return 0;
+    if (shares_reference(&ppo->options)) return share_reference(ppo, err);
     if (model_load(&ppo->reference, folder, ppo->kernels, err)) return -1;
     if (ppo->reference->config.vocab != ppo->learner.policy.model->config.vocab)
         return fail(err, "the reference %s has %d tokens, the policy %d; they must share a tokenizer", folder,
@@ -89,6 +104,20 @@ static int add_value_head(struct model **policy, struct error *err) {
 
     model_free(bare);
     return status;
+}
+
+/* Each with its own, by its own modules' names. */
+static int adapt(struct ppo *ppo, struct error *err) {
+    struct model *value = ppo->learner.value.model;
+    struct adapter_options adapters;
+
+    if (!ppo->options.lora) return 0;
+    if (ppo_adapters(&ppo->adapters, &ppo->options, ppo->step->name, &ppo->learner.policy.model->config, err))
+        return -1;
+    if (model_adapt(ppo->learner.policy.model, &ppo->adapters, ppo->step->seed, err)) return -1;
+    if (!value) return 0;
+    if (ppo_adapters(&adapters, &ppo->options, ppo->step->name, &value->config, err)) return -1;
+    return model_adapt(value, &adapters, ppo->step->seed, err);
 }
 
 static void prepare_collector(struct ppo *ppo) {
@@ -110,7 +139,7 @@ static int load_models(struct ppo *ppo, struct error *err) {
     if (folder_open(&learner->policy.model, &ppo->tokenizer, ppo->options.policy, ppo->kernels, err))
         return -1;
     if (shared ? add_value_head(&learner->policy.model, err) : make_value_model(ppo, err)) return -1;
-    if (load_reference(ppo, err)) return -1;
+    if (adapt(ppo, err) || load_reference(ppo, err)) return -1;
     if (pupil_prepare(&learner->policy, &ppo->options, err)) return -1;
     if (!shared && pupil_prepare(&learner->value, &ppo->options, err)) return -1;
     prepare_collector(ppo);
@@ -275,7 +304,7 @@ static int one_iteration(struct ppo *ppo, int iteration, struct error *err) {
 
     if (collector_sample(&ppo->collector, &rollout, iteration, err)) goto out;
     if (collector_read(&ppo->collector, &rollout, err)) goto out;
-    rollout_measure(&facts, &rollout, ppo->world, ppo->reference != NULL);
+    rollout_measure(&facts, &rollout, ppo->world, ppo->collector.reference != NULL);
     if (iteration == 0) ppo->first_length = facts.length;
     collector_shape(&ppo->collector, &rollout);
     if (learner_learn(&ppo->learner, &rollout, ppo->step->seed, iteration, &learned, err)) goto out;
@@ -318,8 +347,10 @@ static int finish(struct ppo *ppo, struct error *err) {
     struct model *bare = NULL;
     int status = -1;
 
-    if (ppo->options.value == VALUE_SHARED && model_clone(&bare, policy, 0, 0, 0, err)) goto out;
-    if (folder_store(bare ? bare : policy, ppo->tokenizer, ppo->step->folder, ppo->options.bits, err))
+    if (ppo->options.value == VALUE_SHARED && !ppo->adapters.rank && model_clone(&bare, policy, 0, 0, 0, err))
+        goto out;
+    if (lora_store(bare ? bare : policy, ppo->tokenizer, ppo->step->folder, ppo->options.bits, &ppo->adapters,
+                   ppo->options.policy, 0, err))
         goto out;
     status = session_finish(&ppo->session, err);
 out:
@@ -331,8 +362,8 @@ static void ppo_free(struct ppo *ppo) {
     if (ppo->collector.scorer) ppo->collector.reward->close(ppo->collector.scorer);
     session_free(&ppo->session);
     collector_free(&ppo->collector);
-    learner_free(&ppo->learner);
     trunk_free(ppo->collector.reference);
+    learner_free(&ppo->learner);
     model_free(ppo->reference);
     supervised_free(&ppo->ptx);
     dataset_free(&ppo->demonstrations);
@@ -360,38 +391,44 @@ static int pupils(const struct ppo_options *o) {
 }
 
 /* Of one iteration. The policy samples, learns and may have a reference: these read the vocabulary's head.
-   The reward, taken for one model, and a value model of its own read the same rows without it; learning is
-   three passes. */
-static double iteration_work(const struct ppo_options *o, const struct config *config) {
+   The reward, taken for one model, and a value model of its own read the same rows without it; learning is so
+   many passes. */
+static double iteration_work(const struct ppo_options *o, const struct config *config, double passes) {
     struct passage rows = cost_answers(config, o->episodes, 1, o->max_new), scored = rows;
     int apart = pupils(o) - 1;
 
     scored.read = 0;
-    return (1 + uses_reference(o) + 3 * o->epochs) * cost_forward(config, &rows) +
-           (1 + apart * (1 + 3 * o->epochs)) * cost_forward(config, &scored);
+    return (1 + uses_reference(o) + passes * o->epochs) * cost_forward(config, &rows) +
+           (1 + apart * (1 + passes * o->epochs)) * cost_forward(config, &scored);
 }
 
 static int ppo_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     const struct kernels *kernels = plan_kernels(run);
     struct ppo_options o;
+    struct adapter_options adapters;
+    const struct adapter_options *plan;
     struct config config;
     double parameters;
-    int known;
+    char note[64] = "";
+    int known, frozen;
 
     if (ppo_options_read(step->options, step->name, &o, err)) return -1;
     known = folder_config(&config, o.policy, err);
-    if (known < 0) return -1;
-    snprintf(out->note, sizeof out->note, "%d iterations of %d responses, %d x %d updates each%s",
+    if (known < 0 || ppo_adapters(&adapters, &o, step->name, known ? &config : NULL, err)) return -1;
+    if (known) lora_note(note, &adapters, &config);
+    snprintf(out->note, sizeof out->note, "%d iterations of %d responses, %d x %d updates each%s%s",
              o.iterations, o.episodes, o.epochs, o.minibatches,
-             known ? "" : "; sizes once the policy is there");
+             known ? "" : "; sizes once the policy is there", note);
     if (!known) return 0;
+    plan = lora_plan(&adapters);
+    frozen = 1 + (uses_reference(&o) && !shares_reference(&o));
     parameters = config_parameters(&config);
-    out->parameters = parameters * (pupils(&o) + 1 + uses_reference(&o));
-    out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1, NULL) +
-                 (1 + uses_reference(&o)) * (double)model_bytes(&config, kernels, 0, NULL) +
-                 pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute, NULL) +
+    out->parameters = parameters * (pupils(&o) + frozen);
+    out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1, plan) +
+                 frozen * (double)model_bytes(&config, kernels, 0, NULL) +
+                 pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute, plan) +
                  2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0, NULL);
-    out->flops = o.iterations * iteration_work(&o, &config);
+    out->flops = o.iterations * iteration_work(&o, &config, lora_passes(&adapters));
     return 0;
 }
 

@@ -95,6 +95,7 @@ const struct option ppo_options[] = {
     {"recompute", OPTION_BOOL, AT(recompute), "false", 0, 0, NULL,
      "keep only each layer's input for the backward pass"},
     {"seed", OPTION_INT, AT(seed), "1", 0, 2147483647, NULL, "of prompts, samples and minibatches"},
+    LORA_OPTION(struct ppo_options, lora),
     {0}};
 #undef AT
 
@@ -182,4 +183,14 @@ int ppo_options_read(const struct node *given, const char *where, struct ppo_opt
                      struct error *err) {
     if (options_read(ppo_options, ppo_presets, given, where, out, err)) return -1;
     return out->value == VALUE_SHARED ? check_shared(out, where, err) : 0;
+}
+
+int ppo_adapters(struct adapter_options *out, const struct ppo_options *options, const char *where,
+                 const struct config *config, struct error *err) {
+    if (lora_read(out, options->lora, where, config, err)) return -1;
+    if (out->dropout == 0) return 0;
+    return fail(err,
+                "%s: lora: dropout is %g: a policy that drops numbers out is not the one that was sampled; "
+                "give 0",
+                where, out->dropout);
 }

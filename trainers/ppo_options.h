@@ -3,6 +3,7 @@
 #define TRAINERS_PPO_OPTIONS_H
 
 #include "harness/option.h"
+#include "models/lora.h"
 
 enum kl_control { KL_FIXED, KL_ADAPTIVE };
 enum score_scale { SCORE_AS_IS, SCORE_RUNNING };
@@ -35,6 +36,7 @@ struct ppo_options {
     double kl_limit, kl_stop, entropy_limit, repetition_limit, length_limit, gap_limit;
     int checkpoint_every, bits, recompute, seed;
     int value; /* enum value_model */
+    const struct node *lora;
 };
 
 extern const struct option ppo_options[];
@@ -42,5 +44,10 @@ extern const struct preset ppo_presets[];
 
 /* Reads the options of a step and refuses those that contradict each other. */
 int ppo_options_read(const struct node *given, const char *where, struct ppo_options *out, struct error *err);
+
+/* The option lora for a model of this config; NULL: not known yet. Dropout is refused: a policy that learns
+ * must be the one that was sampled. */
+int ppo_adapters(struct adapter_options *out, const struct ppo_options *options, const char *where,
+                 const struct config *config, struct error *err);
 
 #endif

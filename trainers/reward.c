@@ -130,51 +130,62 @@ out:
     return status;
 }
 
-/* Models that are fitted one after another, by the settings that say it. */
-static double models_fitted(const struct reward *reward, const void *settings) {
-    struct node *described = options_describe(reward->options, settings);
-    const struct node *shared = node_get(described, "shared");
-    double members = shared && shared->number ? 1 : node_number(described, "members", 1);
+/* Models that are fitted one after another, and whole ones before them, by the settings that say it. */
+struct fitted {
+    double members, trunks;
+};
 
+static struct fitted models_fitted(const struct reward *reward, const void *settings) {
+    struct node *described = options_describe(reward->options, settings);
+    const char *architecture = node_text(described, "architecture", "");
+    struct fitted out = {node_number(described, "members", 1), strcmp(architecture, "lora") == 0};
+
+    if (strcmp(architecture, "shared") == 0) out.members = 1;
     node_free(described);
-    return members;
+    return out;
 }
 
 /* Fitting, and samples of the base that every fitted model reads. The vocabulary's head is left out of what
    is fitted: it has a part in seq2seq alone, a tenth of it. */
-static double reward_work(const struct fitting_options *options, const struct config *config, double models) {
+static double reward_work(const struct fitting_options *options, const struct config *config,
+                          struct fitted models, double passes) {
     struct passage updates = cost_updates(config, options->fit.steps, options->fit.batch_tokens);
     struct passage samples = cost_answers(config, options->samples, 1, options->max_new);
     struct passage scored = samples;
 
     updates.read = scored.read = 0;
-    return cost_forward(config, &samples) +
-           models * (3 * cost_forward(config, &updates) + cost_forward(config, &scored));
+    return cost_forward(config, &samples) + models.members * cost_forward(config, &scored) +
+           (models.members * passes + models.trunks * 3) * cost_forward(config, &updates);
 }
 
 static int reward_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct fitting_options options;
     const struct kernels *kernels = plan_kernels(run);
     const struct reward *reward;
+    struct adapter_options adapters;
     struct config config;
     void *settings = NULL;
+    char note[64] = "";
     int known, status = -1;
 
     if (options_read(fitting_options, NULL, step->options, step->name, &options, err)) return -1;
     if (find(&reward, options.name, err)) return -1;
     if (read_settings(&settings, reward, options.settings, step->name, err)) goto out;
     known = folder_config(&config, options.base, err);
-    if (known < 0) goto out;
+    if (known < 0 || lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) goto out;
     if (known) {
         out->parameters = 2 * config_parameters(&config);
-        out->bytes =
-            (double)model_bytes(&config, kernels, 1, NULL) + (double)model_bytes(&config, kernels, 0, NULL) +
-            (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute, NULL);
+        out->bytes = (double)model_bytes(&config, kernels, 1, lora_plan(&adapters)) +
+                     (double)model_bytes(&config, kernels, 0, NULL) +
+                     (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute,
+                                         lora_plan(&adapters));
         if (options.fit.steps && options.fit.batch_tokens)
-            out->flops = reward_work(&options, &config, models_fitted(reward, settings));
+            out->flops =
+                reward_work(&options, &config, models_fitted(reward, settings), lora_passes(&adapters));
+        lora_note(note, &adapters, &config);
     }
-    snprintf(out->note, sizeof out->note, "%s",
-             known ? reward->summary : "sizes are known once the base is there");
+    snprintf(out->note, sizeof out->note, "%s%s",
+             known ? reward->summary : "sizes are known once the base is there", note);
     status = 0;
 out:
     free(settings);

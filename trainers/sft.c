@@ -8,12 +8,13 @@
 #include "models/cost.h"
 #include "models/fit.h"
 #include "models/folder.h"
+#include "models/lora.h"
 #include "models/overlong.h"
 #include "models/supervised.h"
 
 struct sft_options {
     const char *base, *tokenizer;
-    const struct node *model, *data;
+    const struct node *model, *data, *lora;
     struct fit_options fit;
     int heldout, recompute, bits, seed, overlong, learn;
 };
@@ -39,6 +40,7 @@ static const struct option sft_options[] = {
     {"seed", OPTION_INT, offsetof(struct sft_options, seed), "1", 0, 2147483647, NULL,
      "of the row order and of a new model's parameters"},
     OVERLONG_OPTION(struct sft_options, overlong),
+    LORA_OPTION(struct sft_options, lora),
     {"learn", OPTION_CHOICE, offsetof(struct sft_options, learn), "response", 0, 0, "response|assistant|all",
      "the tokens that are learned: the response's; also what an assistant wrote earlier in the prompt; or "
      "all"},
@@ -64,6 +66,7 @@ static const struct option shape_options[] = {
 /* One step at work; zero until loaded. */
 struct sft {
     struct sft_options options;
+    struct adapter_options adapters; /* of rank 0: none */
     struct model *model;
     struct tokenizer *tokenizer;
     struct dataset data;
@@ -115,6 +118,14 @@ static int open_model(struct sft *sft, struct run *run, const struct step *step,
     if (run_kernels(&kernels, run, err)) return -1;
     if (!sft->options.base) return new_model(sft, kernels, step->seed, err);
     return folder_open(&sft->model, &sft->tokenizer, sft->options.base, kernels, err);
+}
+
+static int adapt(struct sft *sft, const struct step *step, struct error *err) {
+    if (!sft->options.lora) return 0;
+    if (!sft->options.base)
+        return fail(err, "%s: lora needs a base: adapters alone make no new model", step->name);
+    if (lora_read(&sft->adapters, sft->options.lora, step->name, &sft->model->config, err)) return -1;
+    return model_adapt(sft->model, &sft->adapters, step->seed, err);
 }
 
 /* The prompt's ids, then the response's, each with a mark for whether it is learned. */
@@ -221,8 +232,9 @@ static int evaluate(void *context, struct node *row, struct error *err) {
 static int train(struct sft *sft, const struct step *step, struct error *err) {
     struct session session = {0};
     struct optimizer optimizer = {0};
-    struct fit fit = {&session,         sft->model, &optimizer, &sft->options.fit, -1, 0,
-                      sft->train_count, sft->sizes, learn,      evaluate,          sft};
+    struct fit fit = {
+        &session,         sft->model, &optimizer, &sft->options.fit, -1,  0,
+        sft->train_count, sft->sizes, learn,      evaluate,          sft, sft->supervised.trunk};
     int status = -1;
 
     session_begin(&session, step);
@@ -231,7 +243,9 @@ static int train(struct sft *sft, const struct step *step, struct error *err) {
     session_keep(&session, "model", sft->model, &optimizer);
     fit.resume = session_resume(&session, err);
     if (fit.resume < 0 || fit_run(&fit, err)) goto out;
-    if (folder_store(sft->model, sft->tokenizer, step->folder, sft->options.bits, err)) goto out;
+    if (lora_store(sft->model, sft->tokenizer, step->folder, sft->options.bits, &sft->adapters,
+                   sft->options.base, 0, err))
+        goto out;
     status = session_finish(&session, err);
 out:
     session_free(&session);
@@ -255,7 +269,7 @@ static int sft_run(struct run *run, const struct step *step, struct error *err) 
     int status = -1;
 
     if (options_read(sft_options, NULL, step->options, step->name, &sft.options, err)) goto out;
-    if (open_model(&sft, run, step, err) || load_rows(&sft, step, err)) goto out;
+    if (open_model(&sft, run, step, err) || adapt(&sft, step, err) || load_rows(&sft, step, err)) goto out;
     if (trunk_create(&sft.supervised.trunk, sft.model, sft.options.recompute, err)) goto out;
     sft.supervised.data = &sft.data;
     sft.supervised.micro_tokens = sft.options.fit.micro_tokens;
@@ -271,26 +285,30 @@ out:
 static int sft_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct sft_options options;
     const struct kernels *kernels = plan_kernels(run);
+    struct adapter_options adapters;
     struct config config;
     struct passage updates;
+    char note[64];
     int known = 0;
 
     if (options_read(sft_options, NULL, step->options, step->name, &options, err)) return -1;
     if (options.base) known = folder_config(&config, options.base, err);
     if (known < 0) return -1;
     if (!options.base && options.model) known = !read_shape(&config, options.model, 1024, err);
+    if (lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) return -1;
     if (!known) {
         snprintf(out->note, sizeof out->note, "sizes are known once the base is there");
         return 0;
     }
     out->parameters = config_parameters(&config);
-    out->bytes = (double)model_bytes(&config, kernels, 1, NULL) +
-                 (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute, NULL);
+    out->bytes = (double)model_bytes(&config, kernels, 1, lora_plan(&adapters)) +
+                 (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute,
+                                     lora_plan(&adapters));
     updates = cost_updates(&config, options.fit.steps, options.fit.batch_tokens);
     if (options.learn == LEARN_ALL) updates.read = updates.tokens;
-    out->flops = 3 * cost_forward(&config, &updates);
-    snprintf(out->note, sizeof out->note, "%d layers, width %d, context %d", config.layers, config.width,
-             config.context);
+    out->flops = lora_passes(&adapters) * cost_forward(&config, &updates);
+    snprintf(out->note, sizeof out->note, "%d layers, width %d, context %d%s", config.layers, config.width,
+             config.context, lora_note(note, &adapters, &config));
     return 0;
 }
 
