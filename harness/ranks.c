@@ -7,12 +7,13 @@
 #include "harness/memory.h"
 #include "harness/wire.h"
 
-enum { BUCKET = 1 << 20, CHUNK = 1 << 26 }; /* floats added at a time, bytes sent at a time */
+enum { CHUNK = 1 << 26 }; /* bytes sent at a time */
 
 static struct {
     const struct wire *wire; /* NULL: nobody else */
     int index, count, here;
     int alone;
+    unsigned channels; /* bits of those that are taken */
 } ranks = {.count = 1, .here = 1};
 
 #ifdef HAVE_MPI
@@ -99,21 +100,41 @@ size_t *ranks_cut(const int *sizes, const int *items, int count) {
     return start;
 }
 
-static size_t piece(size_t bytes, size_t at, size_t most) {
-    return at >= bytes ? 0 : bytes - at < most ? bytes - at : most;
+const struct wire *ranks_wire(void) {
+    return ranks.wire;
 }
 
+int ranks_partner(int round) {
+    return (ranks.index + ranks.count + round) % ranks.count;
+}
+
+int ranks_take_channel(void) {
+    for (int i = 1; i < CHANNELS; i++)
+        if (!(ranks.channels & 1u << i)) {
+            ranks.channels |= 1u << i;
+            return i;
+        }
+    return -1;
+}
+
+void ranks_give_channel(int channel) {
+    ranks.channels &= ~(1u << channel);
+}
+
+static size_t chunk(size_t bytes, size_t at) {
+    return at >= bytes ? 0 : bytes - at < CHUNK ? bytes - at : CHUNK;
+}
+
+/* In channel 0. */
 static void transfer(const char *out, size_t out_bytes, int to, char *in, size_t in_bytes, int from) {
     for (size_t at = 0; at < out_bytes || at < in_bytes; at += CHUNK) {
-        ranks.wire->begin(0, out + at, piece(out_bytes, at, CHUNK), to, in + at, piece(in_bytes, at, CHUNK),
-                          from);
-        ranks.wire->end(0);
-    }
-}
+        size_t leaves = chunk(out_bytes, at), comes = chunk(in_bytes, at);
 
-/* Partners of a round: in rounds 1 … count - 1 every rank meets every other once in each direction. */
-static int partner(int round) {
-    return (ranks.index + ranks.count + round) % ranks.count;
+        if (comes) ranks.wire->receive(0, 0, in + at, comes, from);
+        if (leaves) ranks.wire->send(0, out + at, leaves, to);
+        if (comes) ranks.wire->arrived(0, 0, 1);
+        ranks.wire->sent(0);
+    }
 }
 
 void ranks_exchange(void *data, const size_t *start, size_t element) {
@@ -121,7 +142,7 @@ void ranks_exchange(void *data, const size_t *start, size_t element) {
     char *bytes = data;
 
     for (int round = 1; round < ranks_count(); round++) {
-        int to = partner(round), from = partner(-round);
+        int to = ranks_partner(round), from = ranks_partner(-round);
 
         transfer(bytes + own[0] * element, (own[1] - own[0]) * element, to, bytes + start[from] * element,
                  (start[from + 1] - start[from]) * element, from);
@@ -147,45 +168,6 @@ void ranks_collect(float *all, const float *mine, const size_t *start) {
         memcpy(all + own[0], mine, bytes);
     else
         transfer((const char *)mine, bytes, 0, (char *)all, 0, 0);
-}
-
-/* A bucket on its way: what comes in is added to `into`. */
-struct bucket {
-    float *into, *came;
-    size_t count;
-};
-
-static void add_bucket(const struct bucket *bucket, int slot) {
-    ranks.wire->end(slot);
-    for (size_t i = 0; i < bucket->count; i++) bucket->into[i] += bucket->came[i];
-}
-
-/* A rank's own elements take the others' in the order index - 1, index - 2, …; while a bucket is added the
-   next is under way. */
-void ranks_reduce(float *data, const size_t *start) {
-    const size_t own = start[ranks_index()], mine = start[ranks_index() + 1] - own;
-    struct bucket buckets[SLOTS] = {0};
-    int slot = 0, under_way = 0;
-
-    for (int i = 0; i < SLOTS && ranks_count() > 1; i++) buckets[i].came = xcalloc(BUCKET, sizeof(float));
-    for (int round = 1; round < ranks_count(); round++) {
-        int to = partner(round), from = partner(-round);
-        size_t theirs = start[to + 1] - start[to];
-
-        for (size_t at = 0; at < mine || at < theirs; at += BUCKET) {
-            struct bucket *bucket = &buckets[slot];
-
-            bucket->count = piece(mine, at, BUCKET);
-            bucket->into = data + own + at;
-            ranks.wire->begin(slot, data + start[to] + at, piece(theirs, at, BUCKET) * sizeof(float), to,
-                              bucket->came, bucket->count * sizeof(float), from);
-            if (under_way) add_bucket(&buckets[!slot], !slot);
-            under_way = 1;
-            slot = !slot;
-        }
-    }
-    if (under_way) add_bucket(&buckets[!slot], !slot);
-    for (int i = 0; i < SLOTS; i++) free(buckets[i].came);
 }
 
 /* Every rank's values, one behind the other; caller frees. */

@@ -39,9 +39,7 @@ void ranks_share(void *data, size_t bytes);
 void ranks_exchange(void *data, const size_t *start, size_t element);
 /* The same, only that the first's `all` is filled, from `mine`, each rank's own elements. */
 void ranks_collect(float *all, const float *mine, const size_t *start);
-/* Adds up arrays: each rank has the sums of its own elements afterwards, of the others nothing that has a
-   meaning. */
-void ranks_reduce(float *data, const size_t *start);
+/* Over all ranks, in each the same. */
 void ranks_sum(double *values, int count);
 void ranks_max(double *values, int count);
 

@@ -6,15 +6,18 @@
 
 #include "harness/error.h"
 
-enum { SLOTS = 2 }; /* transfers under way at a time */
+/* What two processes send each other arrives in order within a channel; slots: receives under way in one. */
+enum { CHANNELS = 16, SLOTS = 2 };
 
 struct wire {
     /* here: processes of this machine, this one among them. */
     int (*join)(int *index, int *count, int *here, struct error *err);
-    /* Bytes to one process and from one, 0 of either for none, at most INT_MAX; then waits for them. */
-    void (*begin)(int slot, const void *out, size_t out_bytes, int to, void *in, size_t in_bytes, int from);
-    void (*end)(int slot);
-    void (*wait)(void); /* until all are here, asleep */
+    /* At most INT_MAX bytes, which must stay as they are until sent(). */
+    void (*send)(int channel, const void *data, size_t bytes, int to);
+    void (*sent)(int channel); /* waits until all has left */
+    void (*receive)(int channel, int slot, void *data, size_t bytes, int from);
+    int (*arrived)(int channel, int slot, int waiting); /* 0: not yet, only unless waiting */
+    void (*wait)(void);                                 /* until all are here, asleep */
     /* The last call. 0 when all come here; any other code ends all of them now. */
     void (*leave)(int code);
 };
@@ -22,5 +25,14 @@ struct wire {
 #ifdef HAVE_MPI
 extern const struct wire wire_mpi;
 #endif
+
+/* In ranks.c, for what is built on it: the wire, NULL where there is one rank; a channel of its own, -1 where
+   all are taken, which are the same in all ranks that take them in the same order. */
+const struct wire *ranks_wire(void);
+int ranks_take_channel(void);
+void ranks_give_channel(int channel);
+/* Of a round: in rounds 1 … count - 1 each rank sends to every other once, to partner(round), and receives
+   from partner(-round). */
+int ranks_partner(int round);
 
 #endif

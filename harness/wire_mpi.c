@@ -1,9 +1,14 @@
 #include <mpi.h>
+#include <stdlib.h>
 #include <time.h>
 
+#include "harness/memory.h"
 #include "harness/wire.h"
 
-static MPI_Request requests[SLOTS][2];
+static struct {
+    MPI_Request *sends, receives[SLOTS];
+    int count, room; /* of sends */
+} channels[CHANNELS];
 
 static int join(int *index, int *count, int *here, struct error *err) {
     int thread_support;
@@ -19,16 +24,34 @@ static int join(int *index, int *count, int *here, struct error *err) {
     return 0;
 }
 
-static void begin(int slot, const void *out, size_t out_bytes, int to, void *in, size_t in_bytes, int from) {
-    MPI_Request *one = requests[slot];
-
-    one[0] = one[1] = MPI_REQUEST_NULL;
-    if (in_bytes) MPI_Irecv(in, (int)in_bytes, MPI_BYTE, from, 0, MPI_COMM_WORLD, &one[0]);
-    if (out_bytes) MPI_Isend(out, (int)out_bytes, MPI_BYTE, to, 0, MPI_COMM_WORLD, &one[1]);
+static void send(int channel, const void *data, size_t bytes, int to) {
+    if (channels[channel].count == channels[channel].room) {
+        channels[channel].room = 2 * channels[channel].room + 16;
+        channels[channel].sends = xrealloc(channels[channel].sends, (size_t)channels[channel].room,
+                                           sizeof *channels[channel].sends);
+    }
+    MPI_Isend(data, (int)bytes, MPI_BYTE, to, channel, MPI_COMM_WORLD,
+              &channels[channel].sends[channels[channel].count++]);
 }
 
-static void end(int slot) {
-    MPI_Waitall(2, requests[slot], MPI_STATUSES_IGNORE);
+static void sent(int channel) {
+    MPI_Waitall(channels[channel].count, channels[channel].sends, MPI_STATUSES_IGNORE);
+    channels[channel].count = 0;
+}
+
+static void receive(int channel, int slot, void *data, size_t bytes, int from) {
+    MPI_Irecv(data, (int)bytes, MPI_BYTE, from, channel, MPI_COMM_WORLD, &channels[channel].receives[slot]);
+}
+
+static int arrived(int channel, int slot, int waiting) {
+    MPI_Request *request = &channels[channel].receives[slot];
+    int here = 1;
+
+    if (waiting)
+        MPI_Wait(request, MPI_STATUS_IGNORE);
+    else
+        MPI_Test(request, &here, MPI_STATUS_IGNORE);
+    return here;
 }
 
 /* MPI_Barrier() would keep a processor busy for as long as the others work. */
@@ -46,10 +69,11 @@ static void wait_for_all(void) {
 }
 
 static void leave(int code) {
+    for (int i = 0; i < CHANNELS; i++) free(channels[i].sends);
     if (code)
         MPI_Abort(MPI_COMM_WORLD, code);
     else
         MPI_Finalize();
 }
 
-const struct wire wire_mpi = {join, begin, end, wait_for_all, leave};
+const struct wire wire_mpi = {join, send, sent, receive, arrived, wait_for_all, leave};

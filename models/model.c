@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "harness/reduction.h"
 #include "harness/rng.h"
 
-#define ALIGNED 16 /* floats: tensors begin on 64-byte boundaries */
+#define BUCKET  (1 << 18) /* gradients that leave for other ranks at a time */
+#define ALIGNED 16        /* floats: tensors begin on 64-byte boundaries */
 
 /* Hugging Face's names, without ".weight" and ".bias"; Llama's joined matrices have names of their own. */
 static const struct names {
@@ -381,7 +383,15 @@ int model_train(struct model *model, struct error *err) {
     for (int i = 0; i < all_tensors(model); i++)
         if (!model->tensors[i].frozen)
             model->tensors[i].grad = model->grad + (model->tensors[i].data - model->learned);
+    if (reduction_open(&model->reduction, model->grad, model->learned_size, BUCKET, err)) return -1;
     return make_head_grad(model, err);
+}
+
+/* What is learned stands in the order of layers; only adapters' gradients change once more, in
+ * model_join_grad(). */
+void model_layer_done(struct model *model, int layer) {
+    if (!model->added)
+        reduction_ready(model->reduction, (size_t)(model->layers[layer].norm1->grad - model->grad));
 }
 
 static void zero_head_grad(struct model *model) {
@@ -436,6 +446,7 @@ void model_free(struct model *model) {
     if (!model) return;
     free_adapters(model);
     if (model->data) model->kernels->free(model->data);
+    reduction_close(model->reduction);
     if (model->grad) model->kernels->free(model->grad);
     if (model->config.tied && model->head_grad) model->kernels->free(model->head_grad);
     if (model->packed) model->kernels->free(model->packed);

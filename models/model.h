@@ -33,13 +33,14 @@ struct model {
     struct config config;
     const struct kernels *kernels;
     struct tensor *tensors;
-    int count, added;    /* tensors; those of adapters, behind them */
-    size_t size;         /* floats in data */
-    float *data;         /* of the tensors */
-    float *learned;      /* data of what training changes: all, or the adapters and the score head */
-    size_t learned_size; /* floats in it, in grad, and in each of an optimizer's moments */
-    float *grad;         /* in the order of learned; NULL until model_train() */
-    float *head_grad;    /* head->grad; or, tied, apart until model_join_grad(); NULL: frozen */
+    int count, added;            /* tensors; those of adapters, behind them */
+    size_t size;                 /* floats in data */
+    float *data;                 /* of the tensors */
+    float *learned;              /* data of what training changes: all, or the adapters and the score head */
+    size_t learned_size;         /* floats in it, in grad, and in each of an optimizer's moments */
+    float *grad;                 /* in the order of learned; NULL until model_train() */
+    struct reduction *reduction; /* of grad, over the ranks (harness/reduction.h); NULL: one rank */
+    float *head_grad;            /* head->grad; or, tied, apart until model_join_grad(); NULL: frozen */
     struct tensor *embedding, *positions, *norm, *norm_bias, *head, *score; /* head == embedding when tied */
     struct layer *layers;
     float *cosine, *sine;              /* rotary tables [context][head_size / 2] */
@@ -67,6 +68,9 @@ void model_join_grad(struct model *model);
  * new, N(0, 1/sqrt(width+1)), or 0 if zero_score. */
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
                 struct error *err);
+/* Layer `layer` and those above it have had their last backward pass before optimizer_update(): their
+ * gradients may leave for other ranks. */
+void model_layer_done(struct model *model, int layer);
 void model_free(struct model *model);
 
 /* The numbers that training changes, in the order of `learned`: a copy on the host, learned_size floats, the

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "harness/ranks.h"
+#include "harness/reduction.h"
 
 enum { LARGEST_PART = 1 << 30 }; /* parameters in a call */
 
@@ -54,7 +55,7 @@ static double join_gradients(struct optimizer *optimizer, struct model *model) {
     double squares, *sum = kernels->place(optimizer->squares, &squares);
 
     model_join_grad(model);
-    ranks_reduce(model->grad, optimizer->slices);
+    reduction_end(model->reduction);
     kernels->sum_squares(sum, model->grad + slice_begin(optimizer), slice_size(optimizer));
     kernels->fetch(&squares, sum, sizeof squares);
     if (kernels->sync()) squares = NAN;

@@ -73,7 +73,7 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
         if (trunk_forward_at(s->trunk, &s->batch, s->targets.position, s->targets.count, 1, err)) return -1;
         head_train(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN, 0,
                    token_slope, &of, s->logprob, NULL);
-        trunk_backward(s->trunk);
+        (end < count ? trunk_backward : trunk_backward_last)(s->trunk);
     }
     ranks_sum(&of.loss, 1);
     *loss = of.loss / (scale != 0 ? scale : 1);

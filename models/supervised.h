@@ -19,7 +19,8 @@ struct supervised {
 
 void supervised_sizes(struct supervised *supervised);
 /* Adds the gradient of scale * loss, loss = - sum w log p / sum w over all learned tokens of these rows:
-   the denominator is the whole call's, so that micro-batches and the ranks' shares add up to one batch. */
+   the denominator is the whole call's, so that micro-batches and the ranks' shares add up to one batch. The
+   trunk's last backward pass before an update. */
 int supervised_learn(struct supervised *supervised, const int *rows, int count, double scale, double *loss,
                      struct error *err);
 int supervised_loss(struct supervised *supervised, const int *rows, int count, double *loss,

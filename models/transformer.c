@@ -665,7 +665,7 @@ static void remake_hidden(struct trunk *trunk, int index) {
         adapter_lower(trunk, a->low[JOINED_DOWN], a->act, trunk->model->layers[index].down);
 }
 
-void trunk_backward(struct trunk *trunk) {
+static void backward(struct trunk *trunk, int last) {
     struct model *model = trunk->model;
 
     if (trunk->total == 0) return;
@@ -679,9 +679,18 @@ void trunk_backward(struct trunk *trunk) {
         }
         hidden_backward(trunk, i);
         attention_half_backward(trunk, i);
+        if (last) model_layer_done(model, i);
     }
     if (!model->embedding->grad) return;
     model->kernels->embed_backward(model->embedding->grad, model->positions ? model->positions->grad : NULL,
                                    trunk->dx, trunk->tokens, trunk->position, trunk->total,
                                    model->config.width, embedding_scale(&model->config));
+}
+
+void trunk_backward(struct trunk *trunk) {
+    backward(trunk, 0);
+}
+
+void trunk_backward_last(struct trunk *trunk) {
+    backward(trunk, 1);
 }

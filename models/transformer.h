@@ -47,6 +47,9 @@ const operand *trunk_hidden(const struct trunk *trunk);
 /* Adds to the model's gradients, from what the head functions below left in the trunk's gradient of hidden.
  * After trunk_forward(keep=1). */
 void trunk_backward(struct trunk *trunk);
+/* The same where it is this rank's last before optimizer_update(): gradients leave for the other ranks while
+ * the layers below are at work. Needed for speed alone. */
+void trunk_backward_last(struct trunk *trunk);
 
 /* How logits become the distribution that is sampled, scored and trained: the same for all three. */
 struct sampling {

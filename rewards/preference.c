@@ -92,7 +92,7 @@ static int learn(void *context, const int *items, int count, struct node *row, d
         head_score(p->trunk, p->last, 2 * (end - first), job->score);
         slopes(job, end - first, pairs, &sums[0], &sums[1]);
         head_score_backward(p->trunk, p->last, 2 * (end - first), job->slope);
-        trunk_backward(p->trunk);
+        (end < count ? trunk_backward : trunk_backward_last)(p->trunk);
     }
     if (!status) ranks_sum(sums, 2);
     *loss = sums[0];

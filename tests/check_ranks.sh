@@ -26,6 +26,7 @@ mkdir one
 "$show" one >one/said || complain "$(cat one/said)"
 ranks 2 two
 ranks 2 again
+ranks 3 three
 ranks 4 four
 cmp two/checkpoint again/checkpoint || complain "two ranks end in other bytes when they are run again"
 whole=$(awk '/^moments/ { print $4 }' one/said)

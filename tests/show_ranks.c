@@ -9,6 +9,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/ranks.h"
+#include "harness/reduction.h"
 #include "harness/rng.h"
 #include "models/generator.h"
 #include "models/session.h"
@@ -31,12 +32,12 @@ static struct model *make_model(void) {
     if (config_family(&config, "llama", &err)) stop();
     config.vocab = VOCAB;
     config.context = 40;
-    config.layers = 2;
-    config.width = 24;
+    config.layers = 4;
+    config.width = 96;
     config.heads = 4;
     config.kv_heads = 2;
-    config.head_size = 6;
-    config.ffn = 40;
+    config.head_size = 24;
+    config.ffn = 144;
     config.tied = 1;
     if (model_create(&model, &config, kernels_find("cpu"), &err)) stop();
     model_init(model, 7);
@@ -140,6 +141,38 @@ static void compare(const char *folder, const char *oracle, size_t count) {
     }
 }
 
+/* Whole numbers, so that sums are exact in any order; buckets and announcements cut the array elsewhere than
+   the slices do. */
+static void add_up(void) {
+    enum { COUNT = 10007 };
+    struct reduction *reduction;
+    float *data = xcalloc(COUNT, sizeof *data);
+    size_t *slices = ranks_even(COUNT);
+    int ranks = ranks_count(), wrong = 0;
+
+    if (reduction_open(&reduction, data, COUNT, 97, &err)) stop();
+    for (int update = 0; update < 3; update++) {
+        for (size_t from = COUNT; from > 0; from -= from < 500 ? from : 500 - 7 * (size_t)ranks_index()) {
+            for (size_t i = from; i < COUNT && i < from + 500; i++)
+                if (data[i] == 0) data[i] = (float)(i % 89 + 1 + (size_t)ranks_index());
+            reduction_ready(reduction, from);
+        }
+        for (size_t i = 0; i < 500; i++)
+            if (data[i] == 0) data[i] = (float)(i % 89 + 1 + (size_t)ranks_index());
+        reduction_end(reduction);
+        for (size_t i = slices[ranks_index()]; i < slices[ranks_index() + 1]; i++)
+            wrong += data[i] != (float)((i % 89 + 1) * (size_t)ranks + (size_t)(ranks * (ranks - 1) / 2));
+        memset(data, 0, COUNT * sizeof *data);
+    }
+    if (wrong) {
+        fail(&err, "%d sums are wrong", wrong);
+        stop();
+    }
+    reduction_close(reduction);
+    free(slices);
+    free(data);
+}
+
 int main(int argc, char **argv) {
     const struct step step = {.name = "show_ranks", .folder = argc > 1 ? argv[1] : "."};
     struct optimizer optimizer;
@@ -148,6 +181,7 @@ int main(int argc, char **argv) {
     double loss, kept;
 
     if (ranks_join(&err)) stop();
+    add_up();
     model = make_model();
     if (optimizer_create(&optimizer, model, &err)) stop();
     session_begin(&session, &step);

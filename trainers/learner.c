@@ -90,19 +90,19 @@ static int forward(struct learner *l, struct trunk *trunk, struct error *err) {
     return trunk_forward_at(trunk, &l->batch, l->targets.position, l->targets.count, 1, err);
 }
 
-/* Forward and backward of the batch: of each model that learns, once. */
-static int learn_batch(struct learner *l, struct pass *pass, int frozen, int with_entropy,
+/* Forward and backward of the batch: of each model that learns, once. last: of the minibatch. */
+static int learn_batch(struct learner *l, struct pass *pass, int frozen, int with_entropy, int last,
                        struct error *err) {
     if (!frozen) {
         if (forward(l, l->policy.trunk, err)) return -1;
         learn_policy(l, pass, with_entropy);
         if (!l->value.model) learn_value(l, pass, l->policy.trunk);
-        trunk_backward(l->policy.trunk);
+        (last && !l->ptx ? trunk_backward_last : trunk_backward)(l->policy.trunk);
     }
     if (!l->value.model) return 0;
     if (forward(l, l->value.trunk, err)) return -1;
     learn_value(l, pass, l->value.trunk);
-    trunk_backward(l->value.trunk);
+    (last ? trunk_backward_last : trunk_backward)(l->value.trunk);
     return 0;
 }
 
@@ -159,7 +159,7 @@ static int learn_minibatch(struct learner *l, const struct rollout *rollout, con
     for (int first = 0, end; first < count; first = end) {
         end = run_end(rollout->sizes, rows, first, count, budget);
         rollout_gather(rollout, rows + first, end - first, &l->batch, &l->targets);
-        if (learn_batch(l, pass, frozen, with_entropy, err)) return -1;
+        if (learn_batch(l, pass, frozen, with_entropy, end == count, err)) return -1;
     }
     join_pass(pass);
     return 0;
