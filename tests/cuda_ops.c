@@ -104,8 +104,8 @@ START_TEST(matrix_products_have_the_bits_of_the_cpu)
 
             cpu->matmul(y, x, w, NULL, add ? NULL : bias, add ? y : NULL, rows, outs, ins);
             cuda->matmul(y_, x_, w_, NULL, add ? NULL : bias_, add ? y_ : NULL, rows, outs, ins);
-            cpu->matmul_dx(dx, start, w, NULL, NULL, rows, outs, ins);
-            cuda->matmul_dx(dx_, start_, w_, NULL, NULL, rows, outs, ins);
+            cpu->matmul_dx(dx, start, w, NULL, add ? dx : NULL, rows, outs, ins);
+            cuda->matmul_dx(dx_, start_, w_, NULL, add ? dx_ : NULL, rows, outs, ins);
             cpu->matmul_dw(dw, start, x, rows, outs, ins);
             cuda->matmul_dw(dw_, start_, x_, rows, outs, ins);
             cpu->bias_backward(db, start, rows, outs);
@@ -276,6 +276,35 @@ START_TEST(elementwise_operations_have_the_bits_of_the_cpu)
         release(x_, dy_, one_, NULL);
         free(x);
         free(dy);
+    }
+}
+END_TEST
+
+START_TEST(what_adapters_need_has_the_bits_of_the_cpu)
+{
+    for (int i = 0; i < most(COUNT(widths)); i++) {
+        int width = widths[i], rows = 37, *key = some_indices(2 * rows, 1 << 30, 1);
+        int *key_ = up_ints(key, 2 * rows);
+        size_t n = (size_t)rows * width;
+        float *x = noise(n, 2), *x_ = up(x, n), *out = poison(n), *out_ = up(out, n), *dx = noise(n, 3);
+        float *dx_ = up(dx, n), *kept = noise(n, 4), *kept_ = up(kept, n), *scaled = poison(n);
+        float *scaled_ = up(scaled, n);
+
+        cpu->dropout(out, x, key, 9, 0.3f, rows, width);
+        cuda->dropout(out_, x_, key_, 9, 0.3f, rows, width);
+        cpu->dropout_backward(dx, key, 9, 0.3f, rows, width);
+        cuda->dropout_backward(dx_, key_, 9, 0.3f, rows, width);
+        cpu->keep_columns(kept, rows, width, width / 3, width / 3 + 1);
+        cuda->keep_columns(kept_, rows, width, width / 3, width / 3 + 1);
+        cpu->narrow(scaled, x, 0.7f, n);
+        cuda->narrow(scaled_, x_, 0.7f, n);
+        expect_bits("dropout", out, out_, n);
+        expect_bits("dropout_backward", dx, dx_, n);
+        expect_bits("keep_columns", kept, kept_, n);
+        expect_bits("narrow", scaled, scaled_, n);
+        release(x_, key_, NULL, NULL);
+        free(x);
+        free(key);
     }
 }
 END_TEST
@@ -589,6 +618,7 @@ int main(void) {
     tcase_add_test(tensor_cores, a_row_on_tensor_cores_gives_its_bits_in_any_batch);
     tcase_add_test(test, norms_have_the_bits_of_the_cpu);
     tcase_add_test(test, elementwise_operations_have_the_bits_of_the_cpu);
+    tcase_add_test(test, what_adapters_need_has_the_bits_of_the_cpu);
     tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
     tcase_add_test(test, gathering_and_scattering_have_the_bits_of_the_cpu);
     tcase_add_test(test, attention_has_the_bits_of_the_cpu_and_its_gradients_agree);
