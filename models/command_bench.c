@@ -404,6 +404,7 @@ static char *command_line(const struct arguments *arguments) {
 static int compare(const struct arguments *arguments, const struct stopwatch *watch, struct error *err) {
     char *line = command_line(arguments);
     struct race_options options = {.python = argument_value(arguments, "python", "python3"),
+                                   .model = argument_value(arguments, "model", NULL),
                                    .only = argument_value(arguments, "only", NULL),
                                    .folder = argument_value(arguments, "folder", NULL),
                                    .compile = argument_given(arguments, "compile"),
@@ -526,6 +527,9 @@ static const struct flag flags[] = {
     {"tokenizer", 0, "PATH",
      "tokenize: a checkpoint's folder or .gguf file (default: learns 8192 tokens from the text)"},
     {"python", 0, "FILE", "compare: the interpreter that has the other programs (default: python3)"},
+    {"model", 0, "MODEL",
+     "compare: race this one, a folder or .gguf file, in reading prompts and decoding (default: random "
+     "ones)"},
     {"only", 0, "TEXT", "compare, growth: only work, or what grows, whose name has this in it"},
     {"compile", 0, NULL, "compare: race PyTorch's compiler too, which takes some minutes to compile"},
     {"minutes", 0, "N", "compare: leave out what is not reached in so many (default: 14)"},
@@ -562,7 +566,10 @@ const struct command command_bench = {
         "training "
         "steps, rollouts, a PPO iteration, memory. Prints tables in Markdown with ratios, shares of the "
         "probed peaks "
-        "and spreads; about 12 minutes, less with --rounds or --only. growth: time and memory against linear "
+        "and spreads; about 12 minutes, less with --rounds or --only. With --model against llama.cpp alone, "
+        "with "
+        "that model in numbers of bf16: prompts of 512 tokens of 1 and 16 sequences, decoding of 1, 16 and "
+        "64, memory. growth: time and memory against linear "
         "as "
         "batch, model, context, decoded rows and threads grow; some 3 minutes. serve: takes part in such a "
         "race, a "

@@ -22,7 +22,8 @@ struct peer {
 struct race {
     const struct race_options *options;
     struct node *results;
-    char *folder, *script, *log;
+    char *folder, *script, *log, *given; /* given: the given model's name in the folder; NULL: none */
+    struct config config;                /* its */
     struct peer peers[PEERS];
     double *peaks[2], *bandwidths; /* f32, bf16: GFLOP/s; bytes a second; one of every round */
     int peak_count[2], bandwidth_count;
@@ -76,7 +77,11 @@ static void lose(struct entry *entry, const char *why) {
 }
 
 static char *weights_of(const struct race *race, const struct race_model *model) {
-    return path_join(race->folder, model->name);
+    return path_join(race->folder, model ? model->name : race->given);
+}
+
+static const char *section_name(const struct race_options *options) {
+    return options->model ? "race-model" : "race";
 }
 
 static void add_order(struct node *request, const struct race *race, const struct heat *heat, int equal) {
@@ -204,7 +209,7 @@ static void set_rate(struct node *results, const char *key, const double *sample
     map->last->number = count;
 }
 
-static int write_document(const struct node *results, const char *path, struct error *err) {
+static int write_document(const struct node *results, const struct race_options *options, struct error *err) {
     char *tables = NULL;
     size_t room = 0;
     FILE *out = open_memstream(&tables, &room);
@@ -212,7 +217,7 @@ static int write_document(const struct node *results, const char *path, struct e
 
     race_markdown(results, out);
     fclose(out);
-    status = section_write(path, "race", tables, err);
+    status = section_write(options->document, section_name(options), tables, err);
     free(tables);
     return status;
 }
@@ -223,7 +228,7 @@ static int save(struct race *race, struct error *err) {
     for (int i = 0; i < 2; i++) set_rate(race->results, precisions[i], race->peaks[i], race->peak_count[i]);
     set_rate(race->results, "bandwidth", race->bandwidths, race->bandwidth_count);
     if (options->out_path && document_write(options->out_path, race->results, err)) return -1;
-    return options->document ? write_document(race->results, options->document, err) : 0;
+    return options->document ? write_document(race->results, options, err) : 0;
 }
 
 static void run_rounds(struct race *race, const struct heat *heat, struct entry *entries, int count) {
@@ -288,14 +293,26 @@ static void measure_memory(struct race *race, const struct heat *heat, struct no
     }
 }
 
+/* The heat's model is there, and what the tables count by is in its map. */
+static int make_ready(struct race *race, const struct heat *heat, struct node *map, struct error *err) {
+    struct config config = race->config;
+
+    if (heat->model && race_config(&config, heat->model, err)) return -1;
+    if (heat->model && race_weights(race->folder, heat->model, err)) return -1;
+    node_add_number(map, "parameters", config_parameters(&config));
+    node_add_number(map, "operations", heat_operations(heat, &config));
+    node_add_number(map, "decode_numbers", heat_decode_numbers(heat, &config));
+    return 0;
+}
+
 static int run_heat(struct race *race, const struct heat *heat, struct error *err) {
     struct node *map = node_add((struct node *)node_get(race->results, "heats"), NULL, NODE_MAP), *list;
     struct entry entries[CONTENDERS];
     int count = 0;
 
     node_add_text(map, "name", heat->name);
+    if (make_ready(race, heat, map, err)) return -1;
     list = node_add(map, "entries", NODE_LIST);
-    if (race_weights(race->folder, heat->model, err)) return -1;
     progress_begin(heat->name, race->options->rounds ? race->options->rounds : heat->rounds, "rounds");
     if (heat->memory) measure_memory(race, heat, list);
     for (int c = 0; c < CONTENDERS && !heat->memory; c++)
@@ -311,6 +328,11 @@ static int prepare(struct race *race, struct error *err) {
     if (!race->folder) return -1;
     race->script = path_join(race->folder, "peers.py");
     race->log = path_join(race->folder, "peers.log");
+    if (race->options->model) {
+        race->given = race_given(&race->config, race->folder, race->options->model, err);
+        if (!race->given) return -1;
+        node_add_text(race->results, "model", race->given);
+    }
     return file_write(race->script, peers_py, strlen(peers_py), err);
 }
 
@@ -324,6 +346,7 @@ static void race_free(struct race *race) {
     free(race->folder);
     free(race->script);
     free(race->log);
+    free(race->given);
 }
 
 int race_run(const struct race_options *options, struct node *results, struct error *err) {
@@ -335,9 +358,10 @@ int race_run(const struct race_options *options, struct node *results, struct er
     node_add(results, "programs", NODE_LIST);
     node_add(results, "heats", NODE_LIST);
     race.deadline = monotonic_seconds() + 60 * options->minutes;
-    status = options->document ? section_check(options->document, "race", err) : 0;
+    status = options->document ? section_check(options->document, section_name(options), err) : 0;
     if (!status) status = prepare(&race, err);
     for (const struct heat *heat = heats; heat->name && !status; heat++) {
+        if (!heat->model != !!options->model) continue;
         if (options->only && !strstr(heat->name, options->only)) continue;
         if (ran++ && monotonic_seconds() > race.deadline)
             progress_notice("%s: left out, the %g minutes are over", heat->name, options->minutes);

@@ -46,30 +46,37 @@ struct race_model {
 
 /* The models that the figures of others are for: 14 and 124 million parameters. */
 extern const struct race_model race_small, race_gpt2;
+int race_config(struct config *out, const struct race_model *shape, struct error *err);
 /* With random weights. */
 int race_model_create(struct model **out, const struct race_model *shape, const struct kernels *kernels,
                       struct error *err);
 double race_parameters(const struct race_model *model);
 /* FOLDER/NAME with such a model, as every contender reads it, unless it is there. */
 int race_weights(const char *folder, const struct race_model *shape, struct error *err);
+/* FOLDER/NAME with the model at a path, in numbers of bf16 whatever it had: as safetensors, and as GGUF files
+ * of F32, BF16 and Q8_0. NAME, the path's last part without
+ * .gguf; caller frees; NULL with err set. */
+char *race_given(struct config *config, const char *folder, const char *path, struct error *err);
 
 /* One kind of work at one size. */
 struct heat {
     const char *name, *work;
-    const struct race_model *model;
+    const struct race_model *model; /* NULL: the one that the race is given */
     int rows, length, prompt, fresh, shortest, slots, epochs, minibatch; /* as in struct order */
     unsigned who;                                                        /* bits of contenders */
     int repeats, rounds; /* of the work in a turn; of turns, in turn */
     double seconds;      /* after which no round begins, if there were three */
-    int memory;          /* 1: what counts is the memory of a process that does nothing else */
+    int reading;         /* 1: what counts of a rollout is reading the prompts */
+    int memory; /* not 0: what counts is the memory of a process that does nothing else, and what it is beyond
+                   so many bytes a parameter */
 };
 extern const struct heat heats[]; /* ends with {0} */
 
-/* Floating-point operations of the heat's work for each token that is counted. */
-double heat_operations(const struct heat *heat);
-/* Bytes that one step of decoding cannot but read, weights and the cache at its mean length, in bytes a
- * number. */
-double heat_decode_bytes(const struct heat *heat, double bytes);
+/* Floating-point operations of the heat's work, with a model of this config, for each token that is counted.
+ */
+double heat_operations(const struct heat *heat, const struct config *config);
+/* Numbers that one step of decoding cannot but read: weights, and the cache at its mean length. */
+double heat_decode_numbers(const struct heat *heat, const struct config *config);
 
 /* What the figures should be: a contender's rate over the best of others', or its share of a ceiling. */
 enum bar_kind { BAR_RATIO, BAR_PEAK, BAR_MEMORY };
@@ -84,6 +91,7 @@ extern const struct bar bars[]; /* ends with {0} */
 
 struct race_options {
     const char *python; /* the interpreter that has the peers */
+    const char *model;  /* a folder or GGUF file: the heats of a model that is given; NULL: the others */
     const char *only;   /* heats whose name has this in it; NULL: all */
     int compile;        /* race what torch.compile makes of training steps, too */
     const char *folder; /* where weights go, and stay; NULL: a temporary one */
@@ -92,8 +100,8 @@ struct race_options {
     double minutes;       /* after which no round begins, and what was not reached is left out */
     const char *command;  /* the command line, for the record */
     const char *out_path; /* the results as JSON, written after every heat; NULL: nowhere */
-    const char *document; /* a Markdown file with a section "race" for the tables, written after every heat;
-                             NULL: none */
+    const char *document; /* a Markdown file with a section "race", or "race-model" of a model that is
+                             given, for the tables, written after every heat; NULL: none */
 };
 
 /* The results as a map, also when it fails half-way. A peer that is missing or fails is in the results with

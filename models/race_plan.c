@@ -40,8 +40,14 @@ const struct race_model race_small = {"S10M", 6, 384, 8192, 256}, race_gpt2 = {"
     .work = "generate", .model = &(shape), .rows = (sequences), .prompt = 64, .fresh = 64,                   \
     .who = OURS | PYTORCH | LLAMA
 #define TURNS(times, most, limit) .repeats = (times), .rounds = (most), .seconds = (limit)
-#define LENGTHS                   "lengths of 16 to 128, S10M x 192 in 64 places"
-#define ITERATION                 "PPO S10M 64 x (64 + 64), 4 epochs"
+/* Prompts of so many tokens, of which a token is sampled each; and as GENERATE, of the model that is given.
+ */
+#define GIVEN (OURS | BIT(LLAMA_F32) | BIT(LLAMA_BF16) | BIT(LLAMA_Q8))
+#define READ(sequences, tokens)                                                                              \
+    .work = "generate", .rows = (sequences), .prompt = (tokens), .fresh = 1, .reading = 1, .who = GIVEN
+#define DECODE(sequences) .work = "generate", .rows = (sequences), .prompt = 64, .fresh = 64, .who = GIVEN
+#define LENGTHS           "lengths of 16 to 128, S10M x 192 in 64 places"
+#define ITERATION         "PPO S10M 64 x (64 + 64), 4 epochs"
 
 const struct heat heats[] = {{"train S10M 4 x 64", TRAIN(race_small, 4, 64), TURNS(6, 7, 20)},
                              {"train S10M 8 x 128", TRAIN(race_small, 8, 128), TURNS(2, 7, 30)},
@@ -57,23 +63,33 @@ const struct heat heats[] = {{"train S10M 4 x 64", TRAIN(race_small, 4, 64), TUR
                               .epochs = 4, .minibatch = 16, .who = OURS | PYTORCH, TURNS(1, 3, 110)},
                              {LENGTHS, "generate", &race_small, .rows = 192, .prompt = 64, .fresh = 128,
                               .shortest = 16, .slots = 64, .who = OURS | EQUAL, TURNS(1, 5, 40)},
-                             {"memory of training GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), .memory = 1},
+                             {"memory of training GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), .memory = 16},
                              {"train S10M 16 x 256", TRAIN(race_small, 16, 256), TURNS(1, 5, 35)},
+                             {"read 512 x 1", READ(1, 512), TURNS(2, 7, 20)},
+                             {"read 512 x 16", READ(16, 512), TURNS(1, 5, 90)},
+                             {"decode x 1", DECODE(1), TURNS(1, 7, 25)},
+                             {"decode x 16", DECODE(16), TURNS(1, 5, 50)},
+                             {"decode x 64", DECODE(64), TURNS(1, 5, 120)},
+                             {"memory of decode x 16", DECODE(16), .memory = 2},
                              {0}};
+
+int race_config(struct config *out, const struct race_model *shape, struct error *err) {
+    if (config_family(out, "gpt2", err)) return -1;
+    out->vocab = shape->vocab;
+    out->context = shape->context;
+    out->layers = shape->layers;
+    out->width = shape->width;
+    out->head_size = 64;
+    out->heads = out->kv_heads = shape->width / 64;
+    out->ffn = 4 * shape->width;
+    return config_check(out, err);
+}
 
 int race_model_create(struct model **out, const struct race_model *shape, const struct kernels *kernels,
                       struct error *err) {
     struct config config;
 
-    if (config_family(&config, "gpt2", err)) return -1;
-    config.vocab = shape->vocab;
-    config.context = shape->context;
-    config.layers = shape->layers;
-    config.width = shape->width;
-    config.head_size = 64;
-    config.heads = config.kv_heads = shape->width / 64;
-    config.ffn = 4 * shape->width;
-    if (config_check(&config, err) || model_create(out, &config, kernels, err)) return -1;
+    if (race_config(&config, shape, err) || model_create(out, &config, kernels, err)) return -1;
     model_init(*out, 1);
     return 0;
 }
@@ -94,34 +110,30 @@ int race_weights(const char *folder, const struct race_model *shape, struct erro
     return status;
 }
 
-/* Of a forward pass for one token, the head not counted; causal attention over `length` tokens. */
-static double blocks(const struct race_model *model, double length) {
-    double width = model->width, layers = model->layers;
-
-    return 2 * 12 * width * width * layers + 2 * length * width * layers;
+static double head(const struct config *config) {
+    return 2.0 * config->vocab * config->width;
 }
 
-static double head(const struct race_model *model) {
-    return 2.0 * model->vocab * model->width;
+/* Of a forward pass for one token, the head not counted; causal attention over `length` tokens. */
+static double blocks(const struct config *config, int length) {
+    return config_flops(config, length - 1) - head(config);
 }
 
 /* Prompts and responses through the sampler, thrice through a model to score, three passes (forward and two
    backward) an epoch; the head on the responses alone, and none on the reward model. */
-static double ppo_operations(const struct heat *heat) {
-    double length = heat->prompt + heat->fresh;
-    double all = blocks(heat->model, length) * length, heads = head(heat->model) * heat->fresh;
+static double ppo_operations(const struct heat *heat, const struct config *config) {
+    int length = heat->prompt + heat->fresh;
+    double all = blocks(config, length) * length, heads = head(config) * heat->fresh;
 
     return (all + heads + 3 * all + 2 * heads + 3 * heat->epochs * (all + heads)) / length;
 }
 
-double heat_operations(const struct heat *heat) {
-    const struct race_model *m = heat->model;
-    struct config config = {.layers = m->layers, .width = m->width, .vocab = m->vocab};
-
-    if (!strcmp(heat->work, "train")) return training_operations(&config, 1, heat->length);
-    if (!strcmp(heat->work, "ppo")) return ppo_operations(heat);
+double heat_operations(const struct heat *heat, const struct config *config) {
+    if (!strcmp(heat->work, "train")) return training_operations(config, 1, heat->length);
+    if (!strcmp(heat->work, "ppo")) return ppo_operations(heat, config);
+    if (heat->reading) return blocks(config, heat->prompt) + head(config) / heat->prompt;
     /* one token against a cache of prompt + half the response on average, twice the causal mean of so many */
-    return blocks(m, 2 * (heat->prompt + 0.5 * heat->fresh)) + head(m);
+    return blocks(config, 2 * heat->prompt + heat->fresh) + head(config);
 }
 
 double race_parameters(const struct race_model *m) {
@@ -130,12 +142,11 @@ double race_parameters(const struct race_model *m) {
     return m->layers * (12 * width * width + 13 * width) + (m->vocab + m->context + 2) * width;
 }
 
-double heat_decode_bytes(const struct heat *heat, double bytes) {
-    const struct race_model *m = heat->model;
-    double width = m->width, layers = m->layers, length = heat->prompt + 0.5 * heat->fresh;
+double heat_decode_numbers(const struct heat *heat, const struct config *config) {
+    double length = heat->prompt + 0.5 * heat->fresh,
+           keys = (double)config->layers * config->kv_heads * config->head_size;
 
-    return bytes *
-           (12 * width * width * layers + m->vocab * width + 2 * heat->rows * length * width * layers);
+    return (blocks(config, 0) + head(config)) / 2 + 2 * heat->rows * length * keys;
 }
 
 const struct bar bars[] = {{"train S10M 4 x 64", BAR_RATIO, PYRITE_BF16, FASTEST_BF16, 1.5, 1.7},
@@ -167,4 +178,9 @@ const struct bar bars[] = {{"train S10M 4 x 64", BAR_RATIO, PYRITE_BF16, FASTEST
                            {ITERATION, BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_BF16), 1.5, 2.0},
                            {ITERATION, BAR_RATIO, PYRITE_BF16, BIT(PYTORCH_F32), 2.5, 0},
                            {ITERATION, BAR_PEAK, PYRITE_BF16, 0, 0.55, 0.70},
+                           {"read 512 x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.0, 0},
+                           {"read 512 x 16", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 2.0, 0},
+                           {"decode x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.0, 0},
+                           {"decode x 16", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 2.0, 0},
+                           {"decode x 64", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 2.0, 0},
                            {0}};

@@ -28,19 +28,26 @@ static const struct node *entry_of(const struct node *results, const char *heat,
     return named(node_get(named(node_get(results, "heats"), heat), "entries"), contenders[contender].name);
 }
 
-/* Decoding is what generation is compared by, but not where lengths differ. */
-static int by_decoding(const struct heat *heat) {
-    return !strcmp(heat->work, "generate") && !heat->shortest;
+/* What of a turn counts. Decoding is what generation is compared by, but not where lengths differ. */
+enum part { PART_WHOLE, PART_DECODING, PART_READING };
+
+static enum part part_of(const struct heat *heat) {
+    if (heat->reading) return PART_READING;
+    return !strcmp(heat->work, "generate") && !heat->shortest ? PART_DECODING : PART_WHOLE;
 }
 
-static struct turns turns_of(const struct node *entry, int decoding) {
+static struct turns turns_of(const struct node *entry, enum part part) {
+    static const char *const tokens[] = {"tokens", "decode_tokens", "prompt_tokens"}, *const seconds[] = {
+                                                                                          "seconds",
+                                                                                          "decode_seconds",
+                                                                                          "prompt_seconds"};
     const struct node *list = node_get(entry, "turns");
     struct turns turns = {0};
 
     for (const struct node *one = list ? list->first : NULL; one && turns.count < ROUNDS_MOST;
          one = one->next)
-        turns.rates[turns.count++] = node_number(one, decoding ? "decode_tokens" : "tokens", NAN) /
-                                     node_number(one, decoding ? "decode_seconds" : "seconds", NAN);
+        turns.rates[turns.count++] =
+            node_number(one, tokens[part], NAN) / node_number(one, seconds[part], NAN);
     return turns;
 }
 
@@ -56,6 +63,11 @@ static struct rate ratio_of(const struct turns *ours, const struct turns *theirs
     return rate_of_turns(ratios);
 }
 
+/* What the race counted of the heat's model. */
+static double counted(const struct node *results, const struct heat *heat, const char *what) {
+    return node_number(named(node_get(results, "heats"), heat->name), what, NAN);
+}
+
 static double ceiling(const struct node *results, const char *which) {
     return node_number(node_get(node_get(results, "ceilings"), which), "median", NAN);
 }
@@ -64,7 +76,8 @@ static double ceiling(const struct node *results, const char *which) {
 static double share_of_peak(const struct node *results, const struct heat *heat, int contender, double rate) {
     const char *precision = contenders[contender].precision;
 
-    return precision ? rate * heat_operations(heat) / (1e9 * ceiling(results, precision)) : NAN;
+    return precision ? rate * counted(results, heat, "operations") / (1e9 * ceiling(results, precision))
+                     : NAN;
 }
 
 /* Of what reading weights and cache from memory leaves time for. */
@@ -72,7 +85,8 @@ static double share_of_memory(const struct node *results, const struct heat *hea
                               double rate) {
     double bytes = !strcmp(contenders[contender].precision, "bf16") ? 2 : 4;
 
-    return rate / heat->rows * heat_decode_bytes(heat, bytes) / ceiling(results, "bandwidth");
+    return rate / heat->rows * bytes * counted(results, heat, "decode_numbers") /
+           ceiling(results, "bandwidth");
 }
 
 static void add_number(struct node *row, const char *format, double value) {
@@ -93,7 +107,7 @@ static void add_rate(struct node *row, struct rate rate, int decimals) {
 static void add_entry(struct tabular *table, const struct node *results, const struct heat *heat,
                       int contender) {
     const struct node *entry = entry_of(results, heat->name, contender);
-    int decoding = by_decoding(heat);
+    enum part part = part_of(heat);
     struct turns turns, rollouts, bf16, f32;
     struct rate rate;
     struct node *row;
@@ -101,16 +115,16 @@ static void add_entry(struct tabular *table, const struct node *results, const s
     if (!entry) return;
     if (node_text(entry, "error", NULL))
         tabular_note(table, "%s: %s.", contenders[contender].name, node_text(entry, "error", NULL));
-    turns = turns_of(entry, decoding);
+    turns = turns_of(entry, part);
     if (!turns.count) return;
-    bf16 = turns_of(entry_of(results, heat->name, PYRITE_BF16), decoding);
-    f32 = turns_of(entry_of(results, heat->name, PYRITE_F32), decoding);
+    bf16 = turns_of(entry_of(results, heat->name, PYRITE_BF16), part);
+    f32 = turns_of(entry_of(results, heat->name, PYRITE_F32), part);
     rate = rate_of_turns(turns);
     row = tabular_add(table);
     tabular_cell(row, "%s", contenders[contender].name);
     add_rate(row, rate, 0);
-    if (decoding) {
-        rollouts = turns_of(entry, 0);
+    if (part == PART_DECODING) {
+        rollouts = turns_of(entry, PART_WHOLE);
         add_number(row, "%.0f", rate_of_turns(rollouts).median);
     }
     tabular_cell(row, "%d", turns.count);
@@ -158,7 +172,8 @@ static void write_heat(const struct node *results, const struct heat *heat, FILE
                                         NULL},
                              *const decoding[] = {"",        "decoding, tokens/s", "whole rollout",   "turns",
                                                   "of peak", "pyrite bf16 / it",   "pyrite f32 / it", NULL};
-    struct tabular table = {.title = heat->name, .headings = by_decoding(heat) ? decoding : plain};
+    struct tabular table = {.title = heat->name,
+                            .headings = part_of(heat) == PART_DECODING ? decoding : plain};
 
     for (int c = 0; c < CONTENDERS; c++)
         if (heat->who >> c & 1) add_entry(&table, results, heat, c);
@@ -169,8 +184,8 @@ static void write_heat(const struct node *results, const struct heat *heat, FILE
 }
 
 static void write_memory(const struct node *results, const struct heat *heat, FILE *out) {
-    static const char *const headings[] = {"", "peak resident memory, MB", "beyond 16 bytes a parameter, MB",
-                                           NULL};
+    char *beyond = xprintf("beyond %d bytes a parameter, MB", heat->memory);
+    const char *const headings[] = {"", "peak resident memory, MB", beyond, NULL};
     struct tabular table = {.title = heat->name, .headings = headings};
 
     for (int c = 0; c < CONTENDERS; c++) {
@@ -184,10 +199,11 @@ static void write_memory(const struct node *results, const struct heat *heat, FI
         row = tabular_add(&table);
         tabular_cell(row, "%s", contenders[c].name);
         add_number(row, "%.0f", bytes / 1e6);
-        add_number(row, "%.0f", (bytes - 16 * race_parameters(heat->model)) / 1e6);
+        add_number(row, "%.0f", (bytes - heat->memory * counted(results, heat, "parameters")) / 1e6);
     }
     tabular_write(&table, TABULAR_MARKDOWN, out);
     tabular_free(&table);
+    free(beyond);
 }
 
 /* The contender of the set that is fastest; -1 if none ran. */
@@ -196,7 +212,7 @@ static int fastest(const struct node *results, const struct heat *heat, unsigned
     int found = -1;
 
     for (int c = 0; c < CONTENDERS; c++) {
-        double rate = rate_of_turns(turns_of(entry_of(results, heat->name, c), by_decoding(heat))).median;
+        double rate = rate_of_turns(turns_of(entry_of(results, heat->name, c), part_of(heat))).median;
 
         if (!(set >> c & 1) || !(rate > most)) continue;
         most = rate;
@@ -213,7 +229,7 @@ static struct rate scaled(struct rate rate, double by) {
 static struct rate bar_figure(const struct bar *bar, const struct node *results, char *what, size_t room) {
     const struct heat *heat = heat_named(bar->heat);
     const char *name = contenders[bar->ours].name;
-    struct turns ours = turns_of(entry_of(results, bar->heat, bar->ours), by_decoding(heat)), theirs;
+    struct turns ours = turns_of(entry_of(results, bar->heat, bar->ours), part_of(heat)), theirs;
     struct rate rate = rate_of_turns(ours);
     int other;
 
@@ -223,7 +239,7 @@ static struct rate bar_figure(const struct bar *bar, const struct node *results,
     other = fastest(results, heat, bar->others);
     snprintf(what, room, "%s / %s", name, other < 0 ? "?" : contenders[other].name);
     if (other < 0) return (struct rate){NAN, NAN, NAN};
-    theirs = turns_of(entry_of(results, bar->heat, other), by_decoding(heat));
+    theirs = turns_of(entry_of(results, bar->heat, other), part_of(heat));
     return ratio_of(&ours, &theirs);
 }
 
@@ -270,6 +286,7 @@ static void write_setting(const struct node *results, FILE *out) {
             node_number(results, "threads", 1) > 1 ? "several" : "one",
             node_number(results, "threads", 1) > 1 ? "s" : "",
             node_number(results, "cpu_time", 0) != 0 ? ", by processor seconds per thread" : "");
+    if (node_text(results, "model", NULL)) fprintf(out, "Model: %s.\n", node_text(results, "model", ""));
     fprintf(out, "Programs:");
     for (const struct node *one = programs ? programs->first : NULL; one; one = one->next)
         fprintf(out, " %s%s%s%s;", node_text(one, "name", ""), node_text(one, "setting", NULL) ? " (" : "",

@@ -10,12 +10,14 @@ struct state {
     int *prompts;
     struct request *requests;
     struct response *responses;
+    struct generator_memory memory; /* as a trainer's rollouts have it */
 };
 
 static void generate_close(void *state) {
     struct state *work = state;
 
     if (!work) return;
+    generator_memory_free(&work->memory);
     model_free(work->model);
     free(work->prompts);
     free(work->requests);
@@ -33,7 +35,8 @@ static int roll_out(struct state *work, int fresh, float temperature, double *se
                                         .end_token = -1,
                                         .slots = order->slots ? order->slots : order->rows,
                                         .seed = 1,
-                                        .stream = "bench"};
+                                        .stream = "bench",
+                                        .memory = &work->memory};
     double from = stopwatch_seconds(&order->watch);
 
     options.sampling.temperature = temperature;
@@ -92,13 +95,20 @@ out:
 static int generate_turn(void *state, int repeats, struct node *told, struct error *err) {
     struct state *work = state;
     double seconds = 0, tokens = 0, start = 0, first = 0;
+    int fresh = work->order->fresh;
 
     for (int i = 0; i < repeats; i++) {
-        if (roll_out(work, work->order->fresh, 1, &seconds, &tokens, NULL, err)) return -1;
         if (roll_out(work, 1, 1, &start, &first, NULL, err)) return -1;
+        if (fresh > 1 && roll_out(work, fresh, 1, &seconds, &tokens, NULL, err)) return -1;
+    }
+    if (fresh == 1) {
+        seconds = start;
+        tokens = first;
     }
     node_add_number(told, "seconds", seconds);
     node_add_number(told, "tokens", tokens);
+    node_add_number(told, "prompt_seconds", start);
+    node_add_number(told, "prompt_tokens", (double)repeats * work->order->rows * work->order->prompt);
     node_add_number(told, "decode_seconds", seconds - start);
     node_add_number(told, "decode_tokens", tokens - first);
     return 0;

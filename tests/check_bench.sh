@@ -39,6 +39,17 @@ race 0 --python ./no-such-python
 says out 'PyTorch f32: cannot start ./no-such-python (No such file or directory).'
 grep -qE '^\| pyrite f32 \| [0-9]+ \[' out || complain "no figure of its own in"$'\n'"$(cat out)"
 
+# A model that is given is raced in numbers of bf16, which every program reads in a format of its own.
+runs 0 bench compare --model "$source/bases/safety/" --only "decode x 1" --rounds 1 --threads 1 --cpu-time --folder weights \
+    --python ./no-such-python
+says out 'Model: safety.'
+says out '### decode x 16'
+grep -qE '^\| pyrite bf16 \| [0-9]+ \[' out || complain "no figure of its own in"$'\n'"$(cat out)"
+cmp -s weights/safety/model.safetensors "$source/bases/safety/model.safetensors" || complain "its numbers of bf16 changed"
+"$pyrite" inspect weights/safety/Q8_0.gguf | grep -q '29 Q8_0' || complain "no GGUF file of Q8_0"
+runs 2 bench compare --model nowhere.gguf
+says out 'nowhere.gguf'
+
 # What cannot be done is said before anything is measured.
 echo 'no place' >bare.md
 race 2 --python ./peer --write bare.md

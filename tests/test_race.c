@@ -14,21 +14,55 @@ static const struct heat *heat_of(const char *name) {
     ck_abort_msg("no heat %s", name);
 }
 
+static double operations(const char *name) {
+    const struct heat *heat = heat_of(name);
+    struct config config;
+    struct error err;
+
+    ck_assert_int_eq(race_config(&config, heat->model, &err), 0);
+    return heat_operations(heat, &config);
+}
+
 START_TEST(operations_are_those_that_the_literature_counts)
 {
+    struct config gpt2;
+    struct error err;
+
     /* 6 (12 384² 6 + 8192 384) + 6 128 384 6 */
-    ck_assert_double_eq(heat_operations(heat_of("train S10M 8 x 128")), 84344832);
+    ck_assert_double_eq(operations("train S10M 8 x 128"), 84344832);
     /* 6 (12 768² 12 + 50257 768) + 6 128 768 12 */
-    ck_assert_double_eq(heat_operations(heat_of("train GPT-2 8 x 128")), 748270080);
+    ck_assert_double_eq(operations("train GPT-2 8 x 128"), 748270080);
     /* 3.24 TFLOP an iteration of 8192 tokens */
-    ck_assert_double_eq_tol(8192 * heat_operations(heat_of("PPO S10M 64 x (64 + 64), 4 epochs")), 3.24e12,
-                            1e10);
+    ck_assert_double_eq_tol(8192 * operations("PPO S10M 64 x (64 + 64), 4 epochs"), 3.24e12, 1e10);
     /* 2 (12 768² 12 + 50257 768) + 4 96 768 12 */
-    ck_assert_double_eq(heat_operations(heat_of("generate GPT-2 x 64")), 169869312 + 77194752 + 3538944);
+    ck_assert_double_eq(operations("generate GPT-2 x 64"), 169869312 + 77194752 + 3538944);
     /* the same weights once, and keys and values of 96 tokens for each of 64 */
-    ck_assert_double_eq(heat_decode_bytes(heat_of("generate GPT-2 x 64"), 2),
-                        2 * (84934656 + 38597376 + 2.0 * 64 * 96 * 768 * 12));
+    ck_assert_int_eq(race_config(&gpt2, &race_gpt2, &err), 0);
+    ck_assert_double_eq(heat_decode_numbers(heat_of("generate GPT-2 x 64"), &gpt2),
+                        84934656 + 38597376 + 2.0 * 64 * 96 * 768 * 12);
     ck_assert_double_eq(race_parameters(&race_gpt2), 124439808);
+}
+END_TEST
+
+START_TEST(a_given_models_operations_are_its_own)
+{
+    /* SmolLM2-135M: matrices of 49152 576 and, 30 times, 960 576 + 576 576 + 3 1536 576 numbers */
+    const struct config smollm2 = {.layers = 30,
+                                   .width = 576,
+                                   .heads = 9,
+                                   .kv_heads = 3,
+                                   .head_size = 64,
+                                   .ffn = 1536,
+                                   .gated = 1,
+                                   .vocab = 49152};
+
+    /* 2 106168320 + 2 512 576 30 of causal attention, and the head of one token in 512 */
+    ck_assert_double_eq(heat_operations(heat_of("read 512 x 1"), &smollm2), 212336640 + 17694720 + 110592);
+    /* 2 106168320 + 2 28311552 + 4 96 576 30 */
+    ck_assert_double_eq(heat_operations(heat_of("decode x 16"), &smollm2), 212336640 + 56623104 + 6635520);
+    /* keys and values of 3 heads of 64, of 96 tokens, for 16 */
+    ck_assert_double_eq(heat_decode_numbers(heat_of("decode x 16"), &smollm2),
+                        106168320 + 28311552 + 2.0 * 16 * 96 * 192 * 30);
 }
 END_TEST
 
@@ -69,6 +103,7 @@ START_TEST(ratios_are_of_turns_of_one_round)
     node_add_number(node_add(node_add(results, "ceilings", NODE_MAP), "f32", NODE_MAP), "median", 843.44832);
     heat = node_add(node_add(results, "heats", NODE_LIST), NULL, NODE_MAP);
     node_add_text(heat, "name", "train S10M 8 x 128");
+    node_add_number(heat, "operations", 84344832);
     entries = node_add(heat, "entries", NODE_LIST);
     add_entry(entries, PYRITE_F32, ours, 3);
     add_entry(entries, PYTORCH_F32, theirs, 3);
@@ -81,6 +116,28 @@ START_TEST(ratios_are_of_turns_of_one_round)
     ck_assert_ptr_nonnull(
         strstr(text, "| pyrite f32, share of its peak | 0.10 [0.05, 0.20] | 0.78 | 0.86 | missed |"));
     ck_assert_ptr_null(strstr(text, "pyrite bf16 / PyTorch"));
+    free(text);
+    node_free(results);
+}
+END_TEST
+
+START_TEST(reading_is_compared_by_its_own_seconds)
+{
+    /* 512 tokens in half a second, whatever the rest took */
+    struct node *results = node_new(NODE_MAP), *heat, *turn;
+    char *text = NULL;
+    size_t room = 0;
+    FILE *out = open_memstream(&text, &room);
+
+    heat = node_add(node_add(results, "heats", NODE_LIST), NULL, NODE_MAP);
+    node_add_text(heat, "name", "read 512 x 1");
+    add_entry(node_add(heat, "entries", NODE_LIST), PYRITE_BF16, (double[]){7}, 1);
+    turn = node_get(node_get(heat, "entries")->first, "turns")->first;
+    node_add_number(turn, "prompt_seconds", 0.5);
+    node_add_number(turn, "prompt_tokens", 512);
+    race_markdown(results, out);
+    fclose(out);
+    ck_assert_ptr_nonnull(strstr(text, "| pyrite bf16 | 1024 [1024, 1024] | 1 |"));
     free(text);
     node_free(results);
 }
@@ -103,6 +160,8 @@ int main(void) {
     int failures;
 
     tcase_add_test(cases, operations_are_those_that_the_literature_counts);
+    tcase_add_test(cases, a_given_models_operations_are_its_own);
+    tcase_add_test(cases, reading_is_compared_by_its_own_seconds);
     tcase_add_test(cases, every_bar_is_about_work_that_is_raced);
     tcase_add_test(cases, ratios_are_of_turns_of_one_round);
     tcase_add_test(cases, tokens_of_the_race_are_the_same_everywhere);

@@ -373,7 +373,8 @@ class PyTorch:
 
 
 def write_gguf(folder, kind):
-    """The folder's model as FOLDER/KIND.gguf; kind: F32, F16, BF16, Q8_0 (of the matrices; the rest is F32)."""
+    """The folder's model as FOLDER/KIND.gguf, if it is not there: GPT-2's from safetensors; kind: F32, F16, BF16, Q8_0
+    (of the matrices; the rest is F32)."""
     import gguf
 
     path = os.path.join(folder, kind + ".gguf")
@@ -486,7 +487,9 @@ class LlamaGenerate:
         for _ in range(repeats):
             prompted = self.once(fresh)
             decode += clock.now() - prompted
-        answer = {"seconds": clock.now() - start, "tokens": repeats * self.rows * fresh}
+        seconds = clock.now() - start
+        answer = {"seconds": seconds, "tokens": repeats * self.rows * fresh}
+        answer |= {"prompt_seconds": seconds - decode, "prompt_tokens": repeats * self.rows * self.order["prompt"]}
         return answer | {"decode_seconds": decode, "decode_tokens": repeats * self.rows * fresh}
 
     def close(self):
