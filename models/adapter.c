@@ -251,6 +251,7 @@ static void merge_tensor(const struct model *model, const struct tensor *tensor)
 int model_merge(struct model *model, struct error *err) {
     if (!model->added) return fail(err, "the model has no adapters to merge");
     if (model->grad) return fail(err, "adapters cannot be merged while they are being trained");
+    if (model_check_full(model, "take adapters in", err)) return -1;
     for (int i = 0; i < model->count; i++)
         if (model->tensors[i].adapter) merge_tensor(model, &model->tensors[i]);
     model_drop_adapters(model);

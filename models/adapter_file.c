@@ -276,11 +276,11 @@ static int read_numbers(struct model *model, const struct safetensors *file, str
 }
 
 static int load_base(struct model **out, const struct adapter_folder *folder, const struct kernels *kernels,
-                     struct error *err);
+                     enum weight_form form, struct error *err);
 
 static int load_on_base(struct model **out, const struct adapter_folder *folder,
-                        const struct kernels *kernels, struct error *err) {
-    if (load_base(out, folder, kernels, err)) return -1;
+                        const struct kernels *kernels, enum weight_form form, struct error *err) {
+    if (load_base(out, folder, kernels, form, err)) return -1;
     if (model_adapt(*out, &folder->options, 0, err) == 0 && read_numbers(*out, &folder->file, err) == 0)
         return 0;
     model_free(*out);
@@ -290,7 +290,7 @@ static int load_on_base(struct model **out, const struct adapter_folder *folder,
 
 /* A base without a score head gets room for the adapter's. */
 static int load_base(struct model **out, const struct adapter_folder *folder, const struct kernels *kernels,
-                     struct error *err) {
+                     enum weight_form form, struct error *err) {
     struct adapter_folder below;
     struct weights weights;
     int status;
@@ -298,25 +298,33 @@ static int load_base(struct model **out, const struct adapter_folder *folder, co
     if (is_adapter(folder->base)) {
         if (adapter_open(&below, folder->base, err)) return -1;
         below.config.score_heads = folder->config.score_heads;
-        status = load_on_base(out, &below, kernels, err);
+        status = load_on_base(out, &below, kernels, form, err);
         adapter_close(&below);
-        return status ? -1 : model_merge(*out, err);
+        if (status || model_merge(*out, err) == 0) return status;
+        model_free(*out);
+        *out = NULL;
+        return -1;
     }
     if (weights_open(&weights, folder->base, err)) return -1;
-    status = model_read(out, folder->base, &weights, kernels, folder->config.score_heads, err);
+    status = model_read(out, folder->base, &weights, kernels, form, folder->config.score_heads, err);
     weights_close(&weights);
     return status;
 }
 
 int adapter_load(struct model **out, struct adapter_options *options, const char *folder,
                  const struct kernels *kernels, struct error *err) {
+    return adapter_load_as(out, options, folder, kernels, WEIGHTS_FULL, err);
+}
+
+int adapter_load_as(struct model **out, struct adapter_options *options, const char *folder,
+                    const struct kernels *kernels, enum weight_form form, struct error *err) {
     struct adapter_folder opened;
     int status;
 
     *out = NULL;
     if (adapter_open(&opened, folder, err)) return -1;
     if (options) *options = opened.options;
-    status = load_on_base(out, &opened, kernels, err);
+    status = load_on_base(out, &opened, kernels, form, err);
     adapter_close(&opened);
     return status;
 }

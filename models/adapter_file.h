@@ -11,6 +11,9 @@
  * be there in its shape, and none left over. options: how it is adapted. */
 int adapter_load(struct model **out, struct adapter_options *options, const char *folder,
                  const struct kernels *kernels, struct error *err);
+/* The same on a base of weights in that form. */
+int adapter_load_as(struct model **out, struct adapter_options *options, const char *folder,
+                    const struct kernels *kernels, enum weight_form form, struct error *err);
 /* The same, merged. */
 int adapter_load_merged(struct model **out, const char *folder, const struct kernels *kernels,
                         struct error *err);

@@ -115,7 +115,7 @@ static void tell(const struct conversion *c, FILE *out) {
 static int load(struct conversion *c, int init_head, struct error *err) {
     if (is_adapter(c->in)) return model_load(&c->model, c->in, kernels_find("cpu"), err);
     if (weights_open(&c->weights, c->in, err)) return -1;
-    return model_read(&c->model, c->in, &c->weights, kernels_find("cpu"), init_head, err);
+    return model_read(&c->model, c->in, &c->weights, kernels_find("cpu"), WEIGHTS_FULL, init_head, err);
 }
 
 static int convert(struct conversion *c, int init_head, FILE *out, struct error *err) {

@@ -48,8 +48,8 @@ void head_logits(struct trunk *trunk, const int *position, int count) {
     const struct tensor *head = trunk->model->head;
 
     gather_hidden(trunk, position, count);
-    kernels->matmul(trunk->logits, trunk->head_x, head->data, head->packed, NULL, NULL, count, c->vocab,
-                    c->width);
+    kernels->matmul(trunk->logits, trunk->head_x, tensor_factors(head), head->packed, NULL, NULL, count,
+                    c->vocab, c->width);
     if (c->final_cap > 0) kernels->cap(trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
 }
 
@@ -111,8 +111,8 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
         kernels->cap_backward(trunk->dlogits, trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
     if (trunk->model->head_grad)
         kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
-    kernels->matmul_dx(trunk->head_dx, trunk->dlogits, head->data, head->turned, NULL, count, c->vocab,
-                       c->width);
+    kernels->matmul_dx(trunk->head_dx, trunk->dlogits, tensor_factors(head), head->turned, NULL, count,
+                       c->vocab, c->width);
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);
 }
 

@@ -110,10 +110,16 @@ static int all_tensors(const struct model *model) {
     return model->count + model->added;
 }
 
+/* Whether a tensor has floats for good. */
+static int keeps_data(const struct model *model, const struct tensor *tensor) {
+    return !tensor->coded || tensor == model->embedding;
+}
+
 static void place_data(struct model *model) {
     float *next = model->data;
 
     for (int i = 0; i < model->count; i++) {
+        if (!keeps_data(model, &model->tensors[i])) continue;
         model->tensors[i].data = next;
         next += tensor_room(&model->tensors[i]);
     }
@@ -126,25 +132,54 @@ static int is_weight(const struct model *model, const struct tensor *tensor) {
 }
 
 static size_t layout_bytes(const struct model *model, const struct tensor *tensor, int turned) {
-    size_t bytes =
-        is_weight(model, tensor) ? model->kernels->pack_size(tensor->rows, tensor->cols, turned) : 0;
+    size_t bytes = 0;
 
+    if (tensor->coded && !turned)
+        bytes = model->kernels->pack_int8_size(tensor->rows, tensor->cols);
+    else if (!tensor->coded && is_weight(model, tensor))
+        bytes = model->kernels->pack_size(tensor->rows, tensor->cols, turned);
     return (bytes + 63) / 64 * 64;
 }
 
 /* The parameters of one tensor, and what training it takes. */
 static size_t tensor_bytes(const struct model *model, const struct tensor *tensor, int training) {
-    size_t copies = training && !tensor->frozen ? 4 : 1;
+    size_t copies = training && !tensor->frozen ? 4 : keeps_data(model, tensor);
 
     return tensor_room(tensor) * sizeof(float) * copies + layout_bytes(model, tensor, 0) +
            (training ? layout_bytes(model, tensor, 1) : 0);
 }
 
+static void set_form(struct model *model, enum weight_form form) {
+    model->form = form;
+    for (int i = 0; i < model->count; i++)
+        model->tensors[i].coded = form == WEIGHTS_INT8 && is_weight(model, &model->tensors[i]) &&
+                                  &model->tensors[i] != model->score;
+}
+
+int model_set_form(struct model *model, enum weight_form form, struct error *err) {
+    if (form == WEIGHTS_INT8 && !model->kernels->pack_int8_size(1, 1))
+        return fail(err, "the device %s has no products with int8 weights, processors have",
+                    model->kernels->name);
+    set_form(model, form);
+    return 0;
+}
+
+int model_check_full(const struct model *model, const char *what, struct error *err) {
+    if (model->form == WEIGHTS_FULL) return 0;
+    return fail(err, "a model of int8 weights cannot %s: read it with weights: full", what);
+}
+
 size_t model_bytes(const struct config *config, const struct kernels *kernels, int training,
                    const struct adapter_options *adapters) {
+    return model_bytes_as(config, kernels, WEIGHTS_FULL, training, adapters);
+}
+
+size_t model_bytes_as(const struct config *config, const struct kernels *kernels, enum weight_form form,
+                      int training, const struct adapter_options *adapters) {
     struct model *model = model_outline(config, kernels);
     size_t bytes = 0;
 
+    set_form(model, form);
     if (adapters) model_outline_adapters(model, adapters);
     for (int i = 0; i < all_tensors(model); i++) bytes += tensor_bytes(model, &model->tensors[i], training);
     if (adapters && model->score) bytes += tensor_room(model->score) * sizeof(float);
@@ -167,7 +202,7 @@ static int make_layout(struct model *model, void **memory, int from, int to, int
         struct tensor *tensor = &model->tensors[i];
         size_t room = layout_bytes(model, tensor, turned);
 
-        if (room && turned) tensor->turned = next;
+        if (room && (turned || tensor->coded)) tensor->turned = next;
         if (room && !turned) tensor->packed = next;
         next += room;
     }
@@ -186,12 +221,16 @@ int model_ready(struct model *model, int training, struct error *err) {
     for (int i = 0; i < all && model->stale; i++) {
         const struct tensor *tensor = &model->tensors[i];
 
-        if (model->stale == STALE_LEARNED && tensor->frozen) continue;
+        if (tensor->coded || (model->stale == STALE_LEARNED && tensor->frozen)) continue;
         if (tensor->packed) kernels->pack(tensor->packed, tensor->data, tensor->rows, tensor->cols, 0);
         if (tensor->turned) kernels->pack(tensor->turned, tensor->data, tensor->rows, tensor->cols, 1);
     }
     model->stale = FRESH;
     return 0;
+}
+
+const float *tensor_factors(const struct tensor *tensor) {
+    return tensor->coded ? NULL : tensor->data;
 }
 
 void model_changed(struct model *model) {
@@ -228,13 +267,43 @@ static int make_rotary(struct model *model, struct error *err) {
 }
 
 int model_allocate(struct model *model, struct error *err) {
-    for (int i = 0; i < model->count; i++) model->size += tensor_room(&model->tensors[i]);
+    for (int i = 0; i < model->count; i++)
+        if (keeps_data(model, &model->tensors[i])) model->size += tensor_room(&model->tensors[i]);
     model->data = model->kernels->alloc(model->size * sizeof(float));
     if (!model->data) return fail(err, "no memory for the model's parameters (%zu MiB)", model->size >> 18);
     place_data(model);
     model->learned = model->data;
     model->learned_size = model->size;
+    if (model->form == WEIGHTS_INT8 && make_layout(model, &model->packed, 0, model->count, 0, err)) return -1;
     return make_rotary(model, err);
+}
+
+int model_open_tensor(struct model *model, struct tensor *tensor, struct error *err) {
+    size_t bytes = tensor_size(tensor) * sizeof(float);
+
+    if (tensor->data) return 0;
+    tensor->data = model->kernels->alloc(bytes);
+    return tensor->data ? 0 : fail(err, "no memory to read \"%s\" (%zu MiB)", tensor->name, bytes >> 20);
+}
+
+/* As the files have it, of which scales can be made. */
+static int check_finite(const struct tensor *tensor, struct error *err) {
+    for (size_t i = 0; i < tensor_size(tensor); i++)
+        if (!isfinite(tensor->data[i]))
+            return fail(err, "tensor \"%s\" holds %g, which int8 has not", tensor->name, tensor->data[i]);
+    return 0;
+}
+
+int model_close_tensor(struct model *model, struct tensor *tensor, struct error *err) {
+    int status;
+
+    if (!tensor->coded) return 0;
+    status = check_finite(tensor, err);
+    if (status == 0) model->kernels->pack_int8(tensor->packed, tensor->data, tensor->rows, tensor->cols);
+    if (keeps_data(model, tensor)) return status;
+    model->kernels->free(tensor->data);
+    tensor->data = NULL;
+    return status;
 }
 
 int model_place_learned(struct model *model, struct error *err) {
@@ -304,15 +373,21 @@ void model_learned_set(struct model *model, const float *numbers) {
     model_learned_changed(model);
 }
 
-int model_create(struct model **out, const struct config *config, const struct kernels *kernels,
-                 struct error *err) {
+static int create(struct model **out, const struct config *config, const struct kernels *kernels,
+                  enum weight_form form, struct error *err) {
     *out = NULL;
     if (config_check(config, err)) return -1;
     *out = model_outline(config, kernels);
+    set_form(*out, form);
     if (model_allocate(*out, err) == 0) return 0;
     model_free(*out);
     *out = NULL;
     return -1;
+}
+
+int model_create(struct model **out, const struct config *config, const struct kernels *kernels,
+                 struct error *err) {
+    return create(out, config, kernels, WEIGHTS_FULL, err);
 }
 
 static void fill(const struct model *model, struct tensor *tensor, float value) {
@@ -378,6 +453,7 @@ int model_train(struct model *model, struct error *err) {
     size_t bytes = model->learned_size * sizeof(float);
 
     if (model->grad) return 0;
+    if (!model->added && model_check_full(model, "be trained without adapters", err)) return -1;
     model->grad = model->kernels->alloc(bytes);
     if (!model->grad) return fail(err, "no memory for the model's gradients (%zu MiB)", bytes >> 20);
     for (int i = 0; i < all_tensors(model); i++)
@@ -433,11 +509,14 @@ int model_clone(struct model **out, const struct model *model, int heads, int ze
     struct config config = model->config;
 
     config.score_heads = heads;
-    if (model_create(out, &config, model->kernels, err)) return -1;
-    for (int i = 0; i < model->count; i++)
-        if (&model->tensors[i] != model->score)
-            model->kernels->copy((*out)->tensors[i].data, model->tensors[i].data,
-                                 tensor_size(&model->tensors[i]) * sizeof(float));
+    if (create(out, &config, model->kernels, model->form, err)) return -1;
+    for (int i = 0; i < model->count; i++) {
+        const struct tensor *from = &model->tensors[i], *to = &(*out)->tensors[i];
+
+        if (from == model->score) continue;
+        if (from->data) model->kernels->copy(to->data, from->data, tensor_size(from) * sizeof(float));
+        if (from->coded) model->kernels->copy(to->packed, from->packed, layout_bytes(model, from, 0));
+    }
     if (!zero_score) model_init_score(*out, seed);
     return 0;
 }

@@ -10,6 +10,11 @@
 #include "models/adapter.h"
 #include "models/config.h"
 
+/* How a model holds the matrices of its products: as floats, or as 8 bits a number with a scale for every 32
+   (kernels->pack_int8), which are never changed. */
+enum weight_form { WEIGHTS_FULL, WEIGHTS_INT8 };
+#define WEIGHT_FORMS "full|int8"
+
 struct tensor {
     char name[96];
     int rows, cols; /* cols 1 and rank 1 for vectors */
@@ -19,6 +24,8 @@ struct tensor {
     void *packed, *turned;   /* data laid out for products and for those of gradients; NULL: they read data */
     int frozen;              /* training leaves it as it is: of a model with adapters */
     struct adapter *adapter; /* what products add to it; NULL: nothing */
+    int coded; /* packed and turned are its int8 numbers, and data NULL but of a tied embedding, whose rows
+                  are looked up */
 };
 
 /* Where one layer's tensors are; NULL where the architecture has none. qkv is one matrix [(heads + 2
@@ -32,6 +39,7 @@ struct layer {
 struct model {
     struct config config;
     const struct kernels *kernels;
+    enum weight_form form;
     struct tensor *tensors;
     int count, added;            /* tensors; those of adapters, behind them */
     size_t size;                 /* floats in data */
@@ -82,10 +90,14 @@ void model_learned_set(struct model *model, const float *numbers);
  * need and an optimizer's moments too. adapters: what is put on the model; NULL: nothing, all learns. */
 size_t model_bytes(const struct config *config, const struct kernels *kernels, int training,
                    const struct adapter_options *adapters);
+size_t model_bytes_as(const struct config *config, const struct kernels *kernels, enum weight_form form,
+                      int training, const struct adapter_options *adapters);
 
 /* Makes the layouts that products read, unless they are there and data has not changed since; training: those
  * of gradients too. Every pass of a trunk begins with it. */
 int model_ready(struct model *model, int training, struct error *err);
+/* What products are to multiply by where no layout is read: NULL if they read int8 numbers. */
+const float *tensor_factors(const struct tensor *tensor);
 /* Data was written by other hands than optimizer_update(), which keeps the layouts up to date. */
 void model_changed(struct model *model);
 void model_learned_changed(struct model *model); /* the same of what is not frozen */
@@ -94,6 +106,15 @@ void model_learned_changed(struct model *model); /* the same of what is not froz
  * any; and that memory, whose numbers are then undefined. */
 struct model *model_outline(const struct config *config, const struct kernels *kernels);
 int model_allocate(struct model *model, struct error *err);
+
+/* Between those two: the form of its weights, which a backend may not have. */
+int model_set_form(struct model *model, enum weight_form form, struct error *err);
+/* Floats for a tensor to be read into; and the end of that, which makes int8 numbers of them where the tensor
+   is to be of such. Its floats exist in between alone. */
+int model_open_tensor(struct model *model, struct tensor *tensor, struct error *err);
+int model_close_tensor(struct model *model, struct tensor *tensor, struct error *err);
+/* A sentence that says that this cannot be done ("be trained") with int8 weights, if the model's are. */
+int model_check_full(const struct model *model, const char *what, struct error *err);
 
 /* model_adapt()'s and model_merge()'s: memory for what learns, where the score head moves; and back to a
  * model without adapters. */
@@ -106,5 +127,9 @@ int model_save(const struct model *model, const char *folder, int bits, struct e
 /* A folder with config.json and safetensors, in one file or in shards with an index; a GGUF file; or an
  * adapter's folder (models/adapter_file.h), which is merged into its base. */
 int model_load(struct model **out, const char *path, const struct kernels *kernels, struct error *err);
+/* The same with weights of that form: of int8 ones no more than one tensor is in memory as floats. An adapter
+   is not merged into them. */
+int model_load_as(struct model **out, const char *path, const struct kernels *kernels, enum weight_form form,
+                  struct error *err);
 
 #endif

@@ -31,26 +31,43 @@ int model_describe(struct config *out, const char *path, const struct weights *w
     return 0;
 }
 
+/* The parts of one tensor after those of another. */
+static int read_tensors(struct model *model, const struct parts *parts, const struct weights *weights,
+                        struct error *err) {
+    int status = 0;
+
+    for (int first = 0, next; first < parts->count && status == 0; first = next) {
+        struct tensor *tensor = &model->tensors[parts->items[first].tensor - model->tensors];
+        struct parts own = {parts->items + first, 0};
+
+        for (next = first; next < parts->count && parts->items[next].tensor == tensor; next++) own.count++;
+        status = model_open_tensor(model, tensor, err);
+        if (status == 0) status = parts_read(&own, weights, err);
+        if (status == 0) status = model_close_tensor(model, tensor, err);
+    }
+    return status;
+}
+
 static int read_parts(struct model *model, const struct weights *weights, int init_head, struct error *err) {
     struct parts parts = parts_of(model, weights->gguf.metadata != NULL);
     int status = parts_check(&parts, weights, &model->config, init_head, err);
 
     if (status == 0) status = model_allocate(model, err);
     if (status == 0 && init_head) model_init_score(model, 1);
-    if (status == 0) status = parts_read(&parts, weights, err);
+    if (status == 0) status = read_tensors(model, &parts, weights, err);
     free(parts.items);
     return status;
 }
 
 int model_read(struct model **out, const char *path, const struct weights *weights,
-               const struct kernels *kernels, int init_head, struct error *err) {
+               const struct kernels *kernels, enum weight_form form, int init_head, struct error *err) {
     struct config config;
 
     *out = NULL;
     if (model_describe(&config, path, weights, err)) return -1;
     if (!config.score_heads) config.score_heads = init_head;
     *out = model_outline(&config, kernels);
-    if (read_parts(*out, weights, init_head, err) == 0) return 0;
+    if (model_set_form(*out, form, err) == 0 && read_parts(*out, weights, init_head, err) == 0) return 0;
     fail_within(err, "%s", weights->path);
     model_free(*out);
     *out = NULL;
@@ -58,13 +75,19 @@ int model_read(struct model **out, const char *path, const struct weights *weigh
 }
 
 int model_load(struct model **out, const char *path, const struct kernels *kernels, struct error *err) {
+    return model_load_as(out, path, kernels, WEIGHTS_FULL, err);
+}
+
+int model_load_as(struct model **out, const char *path, const struct kernels *kernels, enum weight_form form,
+                  struct error *err) {
     struct weights weights;
     int status;
 
     *out = NULL;
+    if (is_adapter(path) && form == WEIGHTS_INT8) return adapter_load_as(out, NULL, path, kernels, form, err);
     if (is_adapter(path)) return adapter_load_merged(out, path, kernels, err);
     if (weights_open(&weights, path, err)) return -1;
-    status = model_read(out, path, &weights, kernels, 0, err);
+    status = model_read(out, path, &weights, kernels, form, 0, err);
     weights_close(&weights);
     return status;
 }
@@ -98,7 +121,7 @@ int model_write(const struct model *model, const char *folder, const struct numb
     char *weights = path_join(folder, "model.safetensors"), *config = path_join(folder, "config.json");
     int status = -1;
 
-    if (config_check(&model->config, err)) goto out;
+    if (model_check_full(model, "be written", err) || config_check(&model->config, err)) goto out;
     if (folder_make(folder, err)) goto out;
     if (config_write(&model->config, config, err)) goto out;
     status = write_parts(&parts, weights, type, err);
@@ -196,7 +219,7 @@ int model_write_gguf(const struct model *model, const char *path, const struct n
     struct output out = {0};
     int status = -1;
 
-    if (check_gguf(&model->config, err)) goto out;
+    if (model_check_full(model, "be written", err) || check_gguf(&model->config, err)) goto out;
     gguf_config_write(&keys, &model->config, type);
     gguf_add_keys(&keys, tokenizer);
     add_tensors(&keys, model, &parts, type);

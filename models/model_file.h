@@ -11,7 +11,7 @@ int model_describe(struct config *out, const char *path, const struct weights *w
 /* A model from opened files. With init_head a score head that is missing is drawn by the seed 1, and one of
  * `init_head` outputs that config.json does not speak of is added. */
 int model_read(struct model **out, const char *path, const struct weights *weights,
-               const struct kernels *kernels, int init_head, struct error *err);
+               const struct kernels *kernels, enum weight_form form, int init_head, struct error *err);
 /* model.safetensors and config.json in the folder, of F32, F16 or BF16. */
 int model_write(const struct model *model, const char *folder, const struct number_type *type,
                 struct error *err);

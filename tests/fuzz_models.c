@@ -43,7 +43,7 @@ static void read_model(const char *path, struct weights *weights, struct stored 
     weights->path = (char *)path;
     weights->items = malloc((size_t)count * sizeof *weights->items + 1);
     for (int i = 0; i < count; i++) weights->items[weights->count++] = &items[i];
-    if (model_read(&model, path, weights, kernels_find("cpu"), count % 2, &err) == 0)
+    if (model_read(&model, path, weights, kernels_find("cpu"), WEIGHTS_FULL, count % 2, &err) == 0)
         REQUIRE(model->size > 0);
     else
         REQUIRE(strlen(err.message) > 0);

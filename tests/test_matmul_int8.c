@@ -72,7 +72,7 @@ START_TEST(products_of_x_are_those_of_the_numbers_that_int8_stands_for)
         struct problem p = problem_of(k, sizes[s]);
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         size_t count = (size_t)rows * outs;
-        float *want = noise(count, 5), *got = noise(count, 5);
+        float *want = noise(count, 5), *got = noise(count, 5), *base = noise(count, 6);
         void *want_up = poison_operands(k, count), *got_up = poison_operands(k, count);
 
         k->matmul(want, p.x, p.coded, NULL, NULL, NULL, rows, outs, ins);
@@ -81,14 +81,15 @@ START_TEST(products_of_x_are_those_of_the_numbers_that_int8_stands_for)
         k->matmul(want, p.x, p.coded, NULL, p.bias, want, rows, outs, ins);
         k->matmul(got, p.x, NULL, p.packed, p.bias, got, rows, outs, ins);
         ck_assert_msg(same_bits(got, want, count), "%s, %d x %d x %d", k->name, rows, outs, ins);
-        k->matmul_operand(want, p.x, p.coded, NULL, p.bias, NULL, rows, outs, ins);
-        k->matmul_operand(got, p.x, NULL, p.packed, p.bias, NULL, rows, outs, ins);
+        k->matmul_operand(want, p.x, p.coded, NULL, p.bias, base, rows, outs, ins);
+        k->matmul_operand(got, p.x, NULL, p.packed, p.bias, base, rows, outs, ins);
         ck_assert(same_operands(k, got, want, count));
-        k->matmul_gelu(want, want_up, p.x, p.coded, NULL, p.bias, NULL, rows, outs, ins);
-        k->matmul_gelu(got, got_up, p.x, NULL, p.packed, p.bias, NULL, rows, outs, ins);
+        k->matmul_gelu(want, want_up, p.x, p.coded, NULL, p.bias, base, rows, outs, ins);
+        k->matmul_gelu(got, got_up, p.x, NULL, p.packed, p.bias, base, rows, outs, ins);
         ck_assert(same_operands(k, got, want, count) && same_operands(k, got_up, want_up, count));
         free(want);
         free(got);
+        free(base);
         free(want_up);
         free(got_up);
         problem_free(k, &p);
@@ -104,19 +105,23 @@ START_TEST(products_of_dy_multiply_by_the_same_numbers)
         struct problem p = problem_of(k, sizes[s]);
         int rows = p.of.rows, outs = p.of.outs, ins = p.of.ins;
         size_t count = (size_t)rows * ins;
-        float *want = poison(count), *got = poison(count);
+        float *want = poison(count), *got = poison(count), *base = noise(count, 6);
 
         k->matmul_dx(want, p.dy, p.coded, NULL, NULL, rows, outs, ins);
         k->matmul_dx(got, p.dy, NULL, p.packed, NULL, rows, outs, ins);
         ck_assert_msg(same_bits(got, want, count), "%s, %d x %d x %d", k->name, rows, outs, ins);
-        k->matmul_dx_operand(want, p.dy, p.coded, NULL, NULL, rows, outs, ins);
-        k->matmul_dx_operand(got, p.dy, NULL, p.packed, NULL, rows, outs, ins);
+        k->matmul_dx(want, p.dy, p.coded, NULL, base, rows, outs, ins);
+        k->matmul_dx(got, p.dy, NULL, p.packed, base, rows, outs, ins);
+        ck_assert_msg(same_bits(got, want, count), "%s, %d x %d x %d", k->name, rows, outs, ins);
+        k->matmul_dx_operand(want, p.dy, p.coded, NULL, base, rows, outs, ins);
+        k->matmul_dx_operand(got, p.dy, NULL, p.packed, base, rows, outs, ins);
         ck_assert(same_operands(k, got, want, count));
-        k->matmul_dx_gelu(want, p.x, p.dy, p.coded, NULL, NULL, rows, outs, ins);
-        k->matmul_dx_gelu(got, p.x, p.dy, NULL, p.packed, NULL, rows, outs, ins);
+        k->matmul_dx_gelu(want, p.x, p.dy, p.coded, NULL, base, rows, outs, ins);
+        k->matmul_dx_gelu(got, p.x, p.dy, NULL, p.packed, base, rows, outs, ins);
         ck_assert(same_operands(k, got, want, count));
         free(want);
         free(got);
+        free(base);
         problem_free(k, &p);
     }
 }

@@ -534,7 +534,8 @@ START_TEST(a_missing_head_is_drawn_only_where_that_is_asked_for)
         check_refused(FOLDER, "\"score.weight\" is missing: pyrite convert --init-head");
     }
     ck_assert_int_eq(weights_open(&weights, FOLDER, &err), 0);
-    ck_assert_msg(model_read(&got, FOLDER, &weights, kernels_find("cpu"), 1, &err) == 0, "%s", err.message);
+    ck_assert_msg(model_read(&got, FOLDER, &weights, kernels_find("cpu"), WEIGHTS_FULL, 1, &err) == 0, "%s",
+                  err.message);
     ck_assert_int_eq(got->config.score_heads, 1);
     for (int i = 0; i < 6; i++)
         ck_assert(got->score->data[i] != 0 && fabsf(got->score->data[i]) < 5 / sqrtf(7)); /* N(0, 1/7) */
