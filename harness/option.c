@@ -269,6 +269,7 @@ int options_read(const struct option *table, const struct preset *presets, const
 
         if (!option && presets && !strcmp(value->key, "preset")) continue;
         if (!option) return unknown_option(table, presets, value, where, err);
+        if (value->kind == NODE_NULL && option->fallback) continue;
         if (read_value(option, value, where, settings, err)) return -1;
     }
     return 0;

@@ -41,8 +41,8 @@ struct preset {
 };
 
 /* Fills settings from the table's fallbacks, then the preset named by given's key "preset" (if presets
-   is not NULL), then given. Unknown keys, wrong types and ranges are errors that name file, line and the
-   nearest valid name. `where` is the file's name. */
+   is not NULL), then given, where a null counts as not given. Unknown keys, wrong types and ranges are errors
+   that name file, line and the nearest valid name. `where` is the file's name. */
 int options_read(const struct option *table, const struct preset *presets, const struct node *given,
                  const char *where, void *settings, struct error *err);
 

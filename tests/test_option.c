@@ -66,6 +66,19 @@ START_TEST(given_wins_over_preset_wins_over_fallback)
 }
 END_TEST
 
+START_TEST(null_is_not_given_where_an_option_may_be_absent)
+{
+    ck_assert_int_eq(read_text("{base: sft, preset: trl, steps: null, rate: null, dials: null, title: ~}"),
+                     0);
+    ck_assert_int_eq(got.steps, 5);
+    ck_assert_double_eq(got.rate, 3e-6);
+    ck_assert_ptr_null(got.dials);
+    ck_assert_ptr_null(got.title);
+    ck_assert_int_eq(read_text("{base: null}"), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "\"base\" must be a text"));
+}
+END_TEST
+
 START_TEST(lists_maps_and_words_arrive)
 {
     ck_assert_int_eq(read_text("{base: sft, kind: off, title: 12, answers: [a, b], dials: {x: 1}}"), 0);
@@ -152,6 +165,7 @@ int main(void) {
 
     tcase_add_test(cases, what_is_not_given_falls_back);
     tcase_add_test(cases, given_wins_over_preset_wins_over_fallback);
+    tcase_add_test(cases, null_is_not_given_where_an_option_may_be_absent);
     tcase_add_test(cases, lists_maps_and_words_arrive);
     tcase_add_test(cases, each_mistake_has_its_sentence);
     tcase_add_test(cases, a_description_reads_back_the_same);
