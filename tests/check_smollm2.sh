@@ -46,7 +46,7 @@ for size in full short; do
         complain "a step of $size has no figure:"$'\n'"$(cat out)"
 done
 
-less=(--set 'matrix.size=[short]' --set steps.sft.steps.short=2 --set steps.rm.steps.short=2 --set steps.rm.samples.short=8
+less=(--set 'matrix.size=[short]' --set steps.sft.steps.short=2 --set steps.rm.steps=2 --set steps.rm.samples.short=8
     --set steps.ppo.iterations.short=2 --set steps.ppo.episodes.short=8 --set steps.evaluate.resamples=500)
 runs 0 run "$recipe" "${settings[@]}" "${less[@]}" --device cpu-bf16 --out run
 for policy in base sft ppo/scalar ppo/seq2seq ppo/ensemble; do
@@ -57,6 +57,7 @@ for kind in scalar seq2seq ensemble; do
     [ "$(wc -l <"run/steps/short/1/ppo/$kind/log.jsonl")" -eq 2 ] || complain "PPO against $kind has another number of iterations"
     says "run/steps/short/1/rm/$kind/reward.json" "\"reward\": \"$kind\""
 done
+[ -e run/steps/short/1/rm/ensemble/member-3/adapter_model.safetensors ] || complain 'the ensemble has no third adapter'
 metrics=run/steps/short/evaluate/metrics.jsonl
 for suite in refusal length rm_accuracy win_rate diversity overoptimization contamination; do
     says $metrics "\"suite\":\"$suite\""
