@@ -8,7 +8,14 @@
 
 #define KEY "tokenizer.ggml."
 
-enum token_type { TOKEN_NORMAL = 1, TOKEN_CONTROL = 3, TOKEN_USER = 4, TOKEN_UNUSED = 5 };
+enum token_type {
+    TOKEN_NORMAL = 1,
+    TOKEN_UNKNOWN = 2,
+    TOKEN_CONTROL = 3,
+    TOKEN_USER = 4,
+    TOKEN_UNUSED = 5,
+    TOKEN_BYTE = 6
+};
 
 static int is_type(const struct node *part, const char *type) {
     return strcmp(node_text(part, "type", ""), type) == 0;
@@ -77,12 +84,99 @@ static int read_vocabulary(struct vocabulary *tokens, const struct node *root, s
     return 0;
 }
 
-static int add_vocabulary(struct gguf_out *out, const struct node *root, int count, struct error *err) {
+/* "a b", which older files have as it is, newer ones as a pair. Caller frees. */
+static char *spell_merge(const struct node *merge) {
+    const struct node *a = merge->first, *b = merge->last;
+
+    if (merge->kind == NODE_STRING) return xstrdup(merge->text);
+    if (merge->kind != NODE_LIST || merge->count != 2 || !a->text || !b->text) return NULL;
+    return xprintf("%s %s", a->text, b->text);
+}
+
+/* Of SentencePiece's vocabularies: <0x00> to <0xFF> and the unknown token. */
+static int mark_pieces(struct vocabulary *tokens, const struct node *model, struct error *err) {
+    const struct node *vocab = node_get(model, "vocab");
+    int unknown = node_int(vocab, node_text(model, "unk_token", ""), -1);
+    char name[8];
+
+    for (int byte = 0; byte < 256; byte++) {
+        int id;
+
+        snprintf(name, sizeof name, "<0x%02X>", (unsigned)byte);
+        id = node_int(vocab, name, -1);
+        if (id < 0)
+            return fail(err, "its vocabulary has no %s, and GGUF's kind of it needs every byte", name);
+        tokens->types[id] = TOKEN_BYTE;
+    }
+    if (unknown >= 0) tokens->types[unknown] = TOKEN_UNKNOWN;
+    return 0;
+}
+
+/* The id that a merge makes, if it is a normal token; -1. */
+static int made_by(const struct node *merge, const struct vocabulary *tokens, const struct span *spans,
+                   const struct span_index *known) {
+    char *pair = spell_merge(merge), *gap = pair ? strchr(pair, ' ') : NULL;
+    int id = -1;
+
+    if (gap) {
+        memmove(gap, gap + 1, strlen(gap));
+        id = span_find(known, spans, pair, strlen(pair));
+    }
+    free(pair);
+    return id >= 0 && tokens->types[id] == TOKEN_NORMAL ? id : -1;
+}
+
+/* Scores fall in the order in which tokens are made. 0 where merges of one token do not stand together, or
+ * make others than normal tokens. */
+static int score_merges(float *scores, const struct vocabulary *tokens, const struct node *merges) {
+    struct span *spans = xcalloc((size_t)tokens->count, sizeof *spans);
+    struct span_index known = {0};
+    int last = -1, made = 0, good = 1;
+
+    for (int id = 0; id < tokens->count; id++) {
+        spans[id] = (struct span){tokens->texts[id], strlen(tokens->texts[id])};
+        if (span_find(&known, spans, spans[id].bytes, spans[id].length) < 0) span_add(&known, spans, id);
+    }
+    for (const struct node *merge = merges->first; merge && good; merge = merge->next) {
+        int id = made_by(merge, tokens, spans, &known);
+
+        good = id >= 0 && (id == last || scores[id] == 0);
+        if (good && id != last) scores[id] = -(float)++made;
+        last = id;
+    }
+    free(known.slots);
+    free(spans);
+    return good;
+}
+
+static int add_scores(struct gguf_out *out, const struct vocabulary *tokens, const struct node *merges,
+                      struct error *err) {
+    float *scores = xcalloc((size_t)tokens->count, sizeof *scores);
+    int status = 0;
+
+    if (!merges || merges->kind != NODE_LIST)
+        status = fail(err, "its model has no \"merges\": expected a list");
+    else if (!score_merges(scores, tokens, merges) ||
+             gguf_tokenizer_pairs(tokens->texts, tokens->types, tokens->count) != merges->count)
+        status = fail(err, "its merges are not all those of its tokens in the order of their scores, as "
+                           "SentencePiece's are, and GGUF files have the scores alone: use --no-tokenizer");
+    else
+        gguf_add_reals(out, KEY "scores", scores, tokens->count);
+    free(scores);
+    return status;
+}
+
+/* scored: with types and scores as SentencePiece has them. */
+static int add_vocabulary(struct gguf_out *out, const struct node *root, int count, int scored,
+                          struct error *err) {
+    const struct node *model = node_get(root, "model");
     struct vocabulary tokens = {xcalloc((size_t)count, sizeof *tokens.texts),
                                 xcalloc((size_t)count, sizeof *tokens.made),
                                 xcalloc((size_t)count, sizeof *tokens.types), count};
     int status = read_vocabulary(&tokens, root, err);
 
+    if (status == 0 && scored) status = mark_pieces(&tokens, model, err);
+    if (status == 0 && scored) status = add_scores(out, &tokens, node_get(model, "merges"), err);
     if (status == 0) {
         gguf_add_texts(out, KEY "tokens", tokens.texts, count);
         gguf_add_ints(out, KEY "token_type", tokens.types, count);
@@ -92,15 +186,6 @@ static int add_vocabulary(struct gguf_out *out, const struct node *root, int cou
     free(tokens.made);
     free(tokens.types);
     return status;
-}
-
-/* "a b", which older files have as it is, newer ones as a pair. Caller frees. */
-static char *spell_merge(const struct node *merge) {
-    const struct node *a = merge->first, *b = merge->last;
-
-    if (merge->kind == NODE_STRING) return xstrdup(merge->text);
-    if (merge->kind != NODE_LIST || merge->count != 2 || !a->text || !b->text) return NULL;
-    return xprintf("%s %s", a->text, b->text);
 }
 
 static int add_merges(struct gguf_out *out, const struct node *merges, struct error *err) {
@@ -163,18 +248,49 @@ static void add_roles(struct gguf_out *out, const struct node *root, const struc
     if (template) gguf_add_text(out, "tokenizer.chat_template", template);
 }
 
+/* Whether spaces become BLANKs and nothing else happens to a text; 2: and it begins with one, too. */
+static int writes_blanks(const struct node *root) {
+    const struct node *normalizer = node_get(root, "normalizer"), *cut = node_get(root, "pre_tokenizer"),
+                      *steps = node_get(normalizer, "normalizers"), *last = steps ? steps->last : normalizer;
+    int lead = steps && steps->count == 2 && is_type(steps->first, "Prepend") &&
+               !strcmp(node_text(steps->first, "prepend", ""), BLANK);
+
+    if (cut && cut->kind != NODE_NULL &&
+        (!is_type(cut, "Split") || strcmp(node_text(node_get(cut, "pattern"), "String", ""), " ")))
+        return 0;
+    if (!is_type(last, "Replace") || strcmp(node_text(last, "content", ""), BLANK) ||
+        strcmp(node_text(node_get(last, "pattern"), "String", ""), " "))
+        return 0;
+    return steps && steps->count > 1 && !lead ? 0 : 1 + lead;
+}
+
+static int add_pieces(struct gguf_out *out, const struct node *root, const struct node *settings,
+                      const struct config *config, struct error *err) {
+    const char *unknown = node_text(node_get(root, "model"), "unk_token", NULL);
+
+    gguf_add_text(out, KEY "model", "llama");
+    gguf_add_text(out, KEY "pre", "default");
+    gguf_add_truth(out, KEY "add_space_prefix", writes_blanks(root) == 2);
+    if (add_vocabulary(out, root, config->vocab, 1, err)) return -1;
+    add_roles(out, root, settings, config);
+    if (!role_text(settings, "unk_token")) add_id(out, KEY "unknown_token_id", id_of(root, unknown), -1);
+    return 0;
+}
+
 static int add_all(struct gguf_out *out, const struct node *root, const struct node *settings,
                    const struct config *config, struct error *err) {
     const struct node *model = node_get(root, "model");
     const char *words = name_words(node_get(root, "pre_tokenizer"));
 
+    if (is_type(model, "BPE") && node_number(model, "byte_fallback", 0) && writes_blanks(root))
+        return add_pieces(out, root, settings, config, err);
     if (!is_type(model, "BPE") || node_number(model, "byte_fallback", 0) || !words)
-        return fail(err,
-                    "only the byte-level tokenizers of GPT-2, SmolLM, Llama 3 and Qwen2 can be put into GGUF "
-                    "files: use --no-tokenizer");
+        return fail(err, "only the byte-level tokenizers of GPT-2, SmolLM, Llama 3 and Qwen2, and those of "
+                         "SentencePiece as Llama 2 and Gemma have them, can be put into GGUF files: use "
+                         "--no-tokenizer");
     gguf_add_text(out, KEY "model", "gpt2");
     gguf_add_text(out, KEY "pre", words);
-    if (add_vocabulary(out, root, config->vocab, err) || add_merges(out, node_get(model, "merges"), err))
+    if (add_vocabulary(out, root, config->vocab, 0, err) || add_merges(out, node_get(model, "merges"), err))
         return -1;
     add_roles(out, root, settings, config);
     return 0;

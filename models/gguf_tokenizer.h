@@ -7,9 +7,13 @@
 #include "models/tokenizer.h"
 
 /* The tokenizer of a folder: its tokenizer.json, with what its tokenizer_config.json says; ids of special
- * tokens from config, which is also the vocabulary's size. folder NULL: keys that say that there is none. */
+ * tokens from config, which is also the vocabulary's size. Byte-level BPE is written as "gpt2", BPE of
+ * characters with byte fallback as "llama", whose scores follow the merges' order: refused where merging by
+ * score would be another thing. folder NULL: keys that say that there is none. */
 int gguf_tokenizer_write(struct gguf_out *out, const char *folder, const struct config *config,
                          struct error *err);
+/* In how many ways a normal token (of type 1) is two of them. */
+int gguf_tokenizer_pairs(const char **texts, const int *types, int count);
 /* Another GGUF file's, as it is. */
 void gguf_tokenizer_copy(struct gguf_out *out, const struct node *metadata);
 

