@@ -189,7 +189,7 @@ static int count_tests(const struct results *results, int *significant) {
     return tests;
 }
 
-/* "2 evaluations of sft and 3 trained policies", or of so many policies where none is sft. */
+/* "2 evaluations of sft and 3 other policies", or of so many policies where none is sft. */
 static void tell_policies(struct text *out, const struct results *results) {
     int standing[3] = {0}, count, others;
     const char **policies = results_policies(results, &count);
@@ -198,7 +198,7 @@ static void tell_policies(struct text *out, const struct results *results) {
     others = standing[1];
     text_printf(out, "%d evaluation%s of %s%d %spolic%s", results->evaluation_count,
                 results->evaluation_count == 1 ? "" : "s", standing[0] ? "sft and " : "", others,
-                standing[0] ? "trained " : "", others == 1 ? "y" : "ies");
+                standing[0] ? "other " : "", others == 1 ? "y" : "ies");
     free(policies);
 }
 

@@ -375,7 +375,7 @@ START_TEST(what_moved_is_said_with_figures)
     total = findings_total(scalar);
     holds(total, "3 of 3 comparisons significant. Power 0.8 for changes of a rate from 7.3 pp on");
     holds(overview,
-          "2 evaluations of sft and 1 trained policy, 2 seeds, 160 responses. 6 of 8 tested comparisons");
+          "2 evaluations of sft and 1 other policy, 2 seeds, 160 responses. 6 of 8 tested comparisons");
     free(total);
     free(overview);
     findings_free(findings, count);
