@@ -13,6 +13,7 @@
 #include "models/bench_product.h"
 #include "models/bench_serve.h"
 #include "models/bench_tokenize.h"
+#include "models/bench_weights.h"
 #include "models/growth.h"
 #include "models/race.h"
 #include "models/training.h"
@@ -372,7 +373,7 @@ static int bench_parts(struct bench *bench, const char *what, struct error *err)
         strcmp(what, "gpt2") && strcmp(what, "lora") && strcmp(what, "operations"))
         return fail(err,
                     "cannot bench '%s': it is matmul, decode, train, gpt2, lora, operations, all, tokenize, "
-                    "compare, growth or serve",
+                    "compare, growth, weights or serve",
                     what);
     if ((all || !strcmp(what, "matmul")) && bench_matmul(bench, err)) return -1;
     if ((all || !strcmp(what, "decode")) && bench_decode(bench, err)) return -1;
@@ -500,6 +501,18 @@ static int tokenize(const struct arguments *arguments, const struct stopwatch *w
     return bench_tokenize(&options, watch, arguments->out, err);
 }
 
+static int weigh(const struct arguments *arguments, const struct stopwatch *watch, struct error *err) {
+    const char *device = argument_value(arguments, "device", "cpu-bf16");
+    const struct kernels *kernels = kernels_find(device);
+    int rounds;
+
+    if (!kernels) return fail(err, "%s; cpu is always there", kernels_missing(device));
+    if (argument_int(arguments, "rounds", 5, 1, ROUNDS_MOST, &rounds, err)) return -1;
+    kernels_threads(watch->threads);
+    return bench_weights(argument_value(arguments, "model", NULL), kernels, watch, rounds, arguments->out,
+                         err);
+}
+
 static int run(const struct arguments *arguments, struct error *err) {
     const char *what = arguments->count ? arguments->words[0] : "all";
     struct stopwatch watch = {.cpu_time = argument_given(arguments, "cpu-time")};
@@ -508,6 +521,7 @@ static int run(const struct arguments *arguments, struct error *err) {
         return -1;
     if (!strcmp(what, "compare")) return compare(arguments, &watch, err);
     if (!strcmp(what, "tokenize")) return tokenize(arguments, &watch, err);
+    if (!strcmp(what, "weights")) return weigh(arguments, &watch, err);
     if (!strcmp(what, "growth")) return grow(arguments, &watch, err);
     if (strcmp(what, "serve")) return measure_kernels(arguments, what, &watch, err);
     bench_serve(stdin, arguments->out, &watch);
@@ -528,8 +542,8 @@ static const struct flag flags[] = {
      "tokenize: a checkpoint's folder or .gguf file (default: learns 8192 tokens from the text)"},
     {"python", 0, "FILE", "compare: the interpreter that has the other programs (default: python3)"},
     {"model", 0, "MODEL",
-     "compare: race this one, a folder or .gguf file, in reading prompts and decoding (default: random "
-     "ones)"},
+     "compare: race this one, a folder or .gguf file, in reading prompts and decoding; weights: decode with "
+     "it (default: random ones)"},
     {"only", 0, "TEXT", "compare, growth: only work, or what grows, whose name has this in it"},
     {"compile", 0, NULL, "compare: race PyTorch's compiler too, which takes some minutes to compile"},
     {"minutes", 0, "N", "compare: leave out what is not reached in so many (default: 14)"},
@@ -542,7 +556,7 @@ static const struct flag flags[] = {
 const struct command command_bench = {
     .name = "bench",
     .summary = "measure this machine, and race other programs on it",
-    .usage = "[matmul|decode|train|gpt2|lora|operations|all|compare|growth|tokenize|serve]",
+    .usage = "[matmul|decode|train|gpt2|lora|operations|all|compare|growth|tokenize|weights|serve]",
     .description =
         "Measures the kernels' speed and compares it with the machine's peak, which is probed in the same "
         "run "
@@ -560,6 +574,8 @@ const struct command command_bench = {
         "bandwidth or "
         "its arithmetic at the peak that the same run measured, whichever takes longer.\n\n"
         "tokenize: encodes and decodes a text on one thread.\n\n"
+        "weights: decoding of 1 and 16 sequences with full and with int8 weights in turns, and the memory of "
+        "both, of a given model or one of GPT-2's shape, on cpu-bf16 unless --device says otherwise.\n\n"
         "compare: a race in turns against PyTorch and llama.cpp, which the interpreter named by --python "
         "must have "
         "(pip install torch llama-cpp-python gguf numpy; what is missing is said, and the others run): "

@@ -81,10 +81,12 @@ static int read_lines(struct work *work, FILE *in, struct error *err) {
 static int open_model(const struct arguments *arguments, struct work *work, struct error *err) {
     struct run run = {.device = argument_value(arguments, "device", "cpu")};
     const struct kernels *kernels;
+    enum weight_form form;
 
+    if (weight_form_read(&form, argument_value(arguments, "weights", "full"), err)) return -1;
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, 1024, &run.threads, err)) return -1;
     if (run_kernels(&kernels, &run, err)) return -1;
-    if (folder_open(&work->model, &work->tokenizer, arguments->words[0], kernels, err)) return -1;
+    if (folder_open_as(&work->model, &work->tokenizer, arguments->words[0], kernels, form, err)) return -1;
     work->how.end_token = tokenizer_end(work->tokenizer);
     return 0;
 }
@@ -181,6 +183,7 @@ static const struct flag flags[] = {
     {"seed", 0, "N", "the same seed gives the same responses (default: 1)"},
     {"device", 'd', "NAME", "where to compute (default: cpu)"},
     {"threads", 't', "N", "threads to use (default: all processors)"},
+    {"weights", 0, "FORM", "full, or int8: 8 bits a number, on processors (default: full)"},
     {0},
 };
 

@@ -21,10 +21,12 @@ struct work {
 static int open_model(const struct arguments *arguments, struct work *work, struct error *err) {
     struct run run = {.device = argument_value(arguments, "device", "cpu")};
     const struct kernels *kernels;
+    enum weight_form form;
 
+    if (weight_form_read(&form, argument_value(arguments, "weights", "full"), err)) return -1;
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, 1024, &run.threads, err)) return -1;
     if (run_kernels(&kernels, &run, err)) return -1;
-    return folder_open(&work->model, &work->tokenizer, arguments->words[0], kernels, err);
+    return folder_open_as(&work->model, &work->tokenizer, arguments->words[0], kernels, form, err);
 }
 
 static int read_text(struct work *work, const char *path, struct error *err) {
@@ -79,6 +81,7 @@ static const struct flag flags[] = {
     {"tokens", 0, "FILE", "every window as a line of JSON: ids, log-probabilities, the likeliest ids"},
     {"device", 'd', "NAME", "where to compute (default: cpu)"},
     {"threads", 't', "N", "threads to use (default: all processors)"},
+    {"weights", 0, "FORM", "full, or int8: 8 bits a number, on processors (default: full)"},
     {0},
 };
 

@@ -44,7 +44,12 @@ static int open_tokenizer(struct tokenizer **out, const char *path, const struct
 
 int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,
                 const struct kernels *kernels, struct error *err) {
-    if (model_load(model, folder, kernels, err)) return -1;
+    return folder_open_as(model, tokenizer, folder, kernels, WEIGHTS_FULL, err);
+}
+
+int folder_open_as(struct model **model, struct tokenizer **tokenizer, const char *folder,
+                   const struct kernels *kernels, enum weight_form form, struct error *err) {
+    if (model_load_as(model, folder, kernels, form, err)) return -1;
     if (!tokenizer) return 0;
     if (!open_tokenizer(tokenizer, folder, &(*model)->config, err)) return 0;
     model_free(*model);

@@ -16,6 +16,9 @@ const struct kernels *plan_kernels(const struct run *run);
    the tokenizer knows how conversations are written. */
 int folder_open(struct model **model, struct tokenizer **tokenizer, const char *folder,
                 const struct kernels *kernels, struct error *err);
+/* The same with the model's weights in that form (model_load_as()). */
+int folder_open_as(struct model **model, struct tokenizer **tokenizer, const char *folder,
+                   const struct kernels *kernels, enum weight_form form, struct error *err);
 /* By the first rank; the others wait until it is there. */
 int folder_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,
                  struct error *err);

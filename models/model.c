@@ -149,6 +149,12 @@ static size_t tensor_bytes(const struct model *model, const struct tensor *tenso
            (training ? layout_bytes(model, tensor, 1) : 0);
 }
 
+int weight_form_read(enum weight_form *out, const char *text, struct error *err) {
+    *out = strcmp(text, "int8") ? WEIGHTS_FULL : WEIGHTS_INT8;
+    if (*out == WEIGHTS_INT8 || !strcmp(text, "full")) return 0;
+    return fail(err, "weights are full or int8, not '%s'", text);
+}
+
 static void set_form(struct model *model, enum weight_form form) {
     model->form = form;
     for (int i = 0; i < model->count; i++)

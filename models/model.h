@@ -14,6 +14,8 @@
    (kernels->pack_int8), which are never changed. */
 enum weight_form { WEIGHTS_FULL, WEIGHTS_INT8 };
 #define WEIGHT_FORMS "full|int8"
+/* "full" or "int8". */
+int weight_form_read(enum weight_form *out, const char *text, struct error *err);
 
 struct tensor {
     char name[96];

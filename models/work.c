@@ -16,6 +16,8 @@ const struct option order_options[] = {
     {"epochs", OPTION_INT, offsetof(struct order, epochs), "1", 1, 100, NULL, "of PPO"},
     {"minibatch", OPTION_INT, offsetof(struct order, minibatch), "16", 1, 1 << 20, NULL,
      "rows of an update of PPO"},
+    {"form", OPTION_CHOICE, offsetof(struct order, form), "full", 0, 0, WEIGHT_FORMS,
+     "of the weights that a rollout multiplies by"},
     {0}};
 
 const struct work *work_find(const char *name) {

@@ -18,6 +18,7 @@ struct order {
     int shortest;          /* the shortest response's tokens, the others' up to `fresh`; 0: all are equal */
     int slots;             /* rows decoded together; 0: all */
     int epochs, minibatch; /* of PPO */
+    int form;              /* generate: of the weights in memory */
     const struct kernels *kernels;
     struct stopwatch watch;
 };

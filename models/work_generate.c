@@ -78,7 +78,7 @@ static int generate_open(void **out, const struct order *order, struct node *tol
     int likeliest;
 
     work->order = order;
-    if (model_load(&work->model, order->weights, order->kernels, err)) goto out;
+    if (model_load_as(&work->model, order->weights, order->kernels, order->form, err)) goto out;
     make_requests(work);
     if (roll_out(work, 1, 0, NULL, NULL, &likeliest, err)) goto out;
     node_add_number(told, "likeliest", likeliest);

@@ -16,7 +16,7 @@ struct sft_options {
     const char *base, *tokenizer;
     const struct node *model, *data, *lora;
     struct fit_options fit;
-    int heldout, recompute, bits, seed, overlong, learn;
+    int heldout, recompute, bits, seed, overlong, learn, weights;
 };
 
 enum { LEARN_RESPONSE, LEARN_ASSISTANT, LEARN_ALL };
@@ -41,6 +41,8 @@ static const struct option sft_options[] = {
      "of the row order and of a new model's parameters"},
     OVERLONG_OPTION(struct sft_options, overlong),
     LORA_OPTION(struct sft_options, lora),
+    {"weights", OPTION_CHOICE, offsetof(struct sft_options, weights), "full", 0, 0, WEIGHT_FORMS,
+     "of the base that adapters are put on; int8: 8 bits a number, on processors"},
     {"learn", OPTION_CHOICE, offsetof(struct sft_options, learn), "response", 0, 0, "response|assistant|all",
      "the tokens that are learned: the response's; also what an assistant wrote earlier in the prompt; or "
      "all"},
@@ -117,10 +119,13 @@ static int open_model(struct sft *sft, struct run *run, const struct step *step,
 
     if (run_kernels(&kernels, run, err)) return -1;
     if (!sft->options.base) return new_model(sft, kernels, step->seed, err);
-    return folder_open(&sft->model, &sft->tokenizer, sft->options.base, kernels, err);
+    return folder_open_as(&sft->model, &sft->tokenizer, sft->options.base, kernels, sft->options.weights,
+                          err);
 }
 
 static int adapt(struct sft *sft, const struct step *step, struct error *err) {
+    if (!sft->options.lora && sft->options.weights == WEIGHTS_INT8)
+        return fail(err, "%s: weights: int8 needs lora: only adapters can learn on such weights", step->name);
     if (!sft->options.lora) return 0;
     if (!sft->options.base)
         return fail(err, "%s: lora needs a base: adapters alone make no new model", step->name);
@@ -296,12 +301,14 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     if (known < 0) return -1;
     if (!options.base && options.model) known = !read_shape(&config, options.model, 1024, err);
     if (lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) return -1;
+    if (!options.lora && options.weights == WEIGHTS_INT8)
+        return fail(err, "%s: weights: int8 needs lora: only adapters can learn on such weights", step->name);
     if (!known) {
         snprintf(out->note, sizeof out->note, "sizes are known once the base is there");
         return 0;
     }
     out->parameters = config_parameters(&config);
-    out->bytes = (double)model_bytes(&config, kernels, 1, lora_plan(&adapters)) +
+    out->bytes = (double)model_bytes_as(&config, kernels, options.weights, 1, lora_plan(&adapters)) +
                  (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute,
                                      lora_plan(&adapters));
     updates = cost_updates(&config, options.fit.steps, options.fit.batch_tokens);
