@@ -11,6 +11,7 @@
 #include "models/dataset.h"
 #include "models/folder.h"
 #include "models/generator.h"
+#include "models/overlong.h"
 
 #define REFERENCE_BUDGET 4096 /* tokens read by the reference at once */
 
@@ -77,32 +78,39 @@ static int chosen_of_split(const struct work *work, const char *split) {
     return count;
 }
 
+/* Encodes the prompts to answer; those that leave no room for a token of a response are listed. */
+static int choose_from(struct work *work, struct overlong_rows *rows, struct error *err) {
+    const struct generate_options *o = &work->options;
+    int seen = 0;
+
+    for (int i = 0; i < work->prompts.count; i++) {
+        const struct example *example = &work->prompts.items[i];
+        int fits;
+
+        if (!example->split || !example->prompt || !listed(o->splits, example->split)) continue;
+        if (o->limit && chosen_of_split(work, example->split) >= o->limit) continue;
+        seen++;
+        fits = overlong_encode(rows, work->tokenizer, example, 1, &work->ids[work->chosen_count], NULL, err);
+        if (fits < 0) return -1;
+        if (fits) work->chosen[work->chosen_count++] = i;
+    }
+    return overlong_end(rows, seen, "prompts", err);
+}
+
 static int choose_prompts(struct work *work, struct error *err) {
-    int too_long = 0;
+    struct overlong_rows rows;
+    int status;
 
     if (data_read(work->options.data, "prompts.jsonl", &work->prompts, err)) return -1;
     work->chosen = xcalloc((size_t)work->prompts.count, sizeof *work->chosen);
     work->ids = xcalloc((size_t)work->prompts.count, sizeof *work->ids);
-    for (int i = 0; i < work->prompts.count; i++) {
-        const struct example *example = &work->prompts.items[i];
-        struct tokens *ids = &work->ids[work->chosen_count];
-
-        if (!example->split || !example->prompt || !listed(work->options.splits, example->split)) continue;
-        if (work->options.limit && chosen_of_split(work, example->split) >= work->options.limit) continue;
-        ids->count = 0;
-        prompt_encode(work->tokenizer, example->prompt, ids);
-        if (ids->count >= work->policy->config.context)
-            too_long++;
-        else
-            work->chosen[work->chosen_count++] = i;
-    }
+    status = overlong_begin(&rows, work->step, OVERLONG_DROP, work->policy->config.context, err);
+    if (!status) status = choose_from(work, &rows, err);
+    overlong_free(&rows);
     work->count = work->chosen_count * work->options.per_prompt;
-    if (too_long)
-        progress_notice("%s: left out %d prompts longer than the context of %d", work->step->name, too_long,
-                        work->policy->config.context);
-    if (work->count) return 0;
-    return fail(err, "%s: prompts.jsonl has no prompt of the splits \"%s\"", work->step->name,
-                work->options.splits);
+    if (status || work->count) return status;
+    return fail(err, "%s: prompts.jsonl has no prompt of the splits \"%s\"%s", work->step->name,
+                work->options.splits, rows.dropped ? " that the context has room for" : "");
 }
 
 static void tell(void *context, int finished) {

@@ -107,6 +107,60 @@ START_TEST(a_value_head_on_the_policy_has_no_settings_of_its_own)
 }
 END_TEST
 
+/* FOLDER/long: a prompt that fits the context of 64, and one that does not. */
+static void write_long_prompt(void) {
+    struct examples rows = {0};
+    char *data = path_join(folder, "long"), *path = path_join(data, "prompts.jsonl");
+    struct error err;
+
+    for (int i = 0; i < 2; i++) {
+        struct example *row = examples_add(&rows);
+        struct text many = {0};
+
+        for (int j = 0; j < 100; j++) text_printf(&many, "%sqwertz", j ? " " : "");
+        row->id = xprintf("row-%d", i + 1);
+        row->split = xstrdup("train");
+        row->prompt = i ? many.data : xstrdup("say no");
+        if (!i) free(many.data);
+    }
+    ck_assert_int_eq(folder_make(data, &err), 0);
+    ck_assert_int_eq(examples_write(path, &rows, &err), 0);
+    examples_free(&rows);
+    free(path);
+    free(data);
+}
+
+static void expect_listed(const char *name, const char *expected) {
+    char *path = xprintf("%s/%s/dropped.jsonl", folder, name), *text;
+    struct error err;
+
+    text = file_read(path, NULL, &err);
+    ck_assert_msg(text != NULL, "%s", err.message);
+    ck_assert_str_eq(text, expected);
+    free(text);
+    free(path);
+}
+
+START_TEST(prompts_without_room_for_a_response_are_listed)
+{
+    static const char row[] =
+        "{\"id\":\"row-2\",\"reason\":\"prompt and response are longer than the context\"}\n";
+    struct error err;
+
+    write_long_prompt();
+    train("ppo", "ppo", "{policy: @sft, data: [@data, @long], max_new: 8, episodes: 64, reward: @gold, iterations: 1}", 1);
+    expect_listed("ppo", row);
+    train("generate", "answers", "{policy: @sft, data: [@long], splits: train, max_new: 8}", 1);
+    expect_listed("answers", row);
+    train("generate", "all", "{policy: @sft, data: [@data], max_new: 8}", 1);
+    expect_listed("all", "");
+    ck_assert_int_eq(run_step("generate", folder, "none",
+                              "{policy: @sft, data: [@long], splits: heldout, max_new: 8}", 1, &err),
+                     -1);
+    ck_assert_str_eq(err.message, "none: prompts.jsonl has no prompt of the splits \"heldout\"");
+}
+END_TEST
+
 START_TEST(it_learns_from_rewards_on_every_token)
 {
     train("reward", "rm",
@@ -248,6 +302,7 @@ int main(void) {
     tcase_add_test(tests, it_learns_with_values_read_off_the_policy_s_trunk);
     tcase_add_test(tests, the_policy_s_own_gradient_does_not_depend_on_where_values_are_read);
     tcase_add_test(tests, a_value_head_on_the_policy_has_no_settings_of_its_own);
+    tcase_add_test(tests, prompts_without_room_for_a_response_are_listed);
     tcase_add_test(tests, it_learns_from_rewards_on_every_token);
     tcase_add_loop_test(tests, a_killed_run_ends_in_the_same_bytes, 0, 2);
     tcase_add_loop_test(tests, slots_micro_batches_and_threads_change_nothing, 0, 2);

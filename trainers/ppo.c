@@ -152,12 +152,9 @@ static int load_prompts(struct ppo *ppo, struct error *err) {
     struct collector *collector = &ppo->collector;
     struct prompts *prompts = &collector->prompts;
 
-    if (prompts_open(prompts, ppo->options.data, "train", ppo->tokenizer, context - ppo->options.max_new,
-                     err))
+    if (prompts_open(prompts, ppo->options.data, "train", ppo->tokenizer, ppo->options.max_new, context,
+                     ppo->step, err))
         return -1;
-    if (prompts->left_out)
-        progress_notice("%s: left out %d prompts that leave no room for %d tokens in the context of %d",
-                        ppo->step->name, prompts->left_out, ppo->options.max_new, context);
     if (prompts->count == 0)
         return fail(err, "%s: no training prompt is left; expected rows of split \"train\" in prompts.jsonl",
                     ppo->step->name);

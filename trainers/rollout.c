@@ -7,24 +7,40 @@
 #include "harness/memory.h"
 #include "harness/ranks.h"
 #include "models/fit.h"
+#include "models/overlong.h"
 #include "trainers/advantage.h"
 
+/* Encodes the prompts of a split; those without room for a response are listed. */
+static int take_prompts(struct prompts *prompts, const char *split, const struct tokenizer *tokenizer,
+                        int response, struct overlong_rows *rows, struct error *err) {
+    int seen = 0;
+
+    for (int i = 0; i < prompts->text.count; i++) {
+        const struct example *example = &prompts->text.items[i];
+        int fits;
+
+        if (strcmp(example->split ? example->split : "train", split) || !example->prompt) continue;
+        seen++;
+        fits = overlong_encode(rows, tokenizer, example, response, &prompts->ids[i], NULL, err);
+        if (fits < 0) return -1;
+        if (fits) prompts->usable[prompts->count++] = i;
+    }
+    return overlong_end(rows, seen, "prompts", err);
+}
+
 int prompts_open(struct prompts *prompts, const struct node *data, const char *split,
-                 const struct tokenizer *tokenizer, int room, struct error *err) {
+                 const struct tokenizer *tokenizer, int response, int context, const struct step *step,
+                 struct error *err) {
+    struct overlong_rows rows;
+    int status;
+
     if (data_read(data, "prompts.jsonl", &prompts->text, err)) return -1;
     prompts->ids = xcalloc((size_t)prompts->text.count, sizeof *prompts->ids);
     prompts->usable = xcalloc((size_t)prompts->text.count, sizeof *prompts->usable);
-    for (int i = 0; i < prompts->text.count; i++) {
-        const struct example *example = &prompts->text.items[i];
-
-        if (strcmp(example->split ? example->split : "train", split) || !example->prompt) continue;
-        prompt_encode(tokenizer, example->prompt, &prompts->ids[i]);
-        if (prompts->ids[i].count > room)
-            prompts->left_out++;
-        else
-            prompts->usable[prompts->count++] = i;
-    }
-    return 0;
+    status = overlong_begin(&rows, step, OVERLONG_DROP, context, err);
+    if (!status) status = take_prompts(prompts, split, tokenizer, response, &rows, err);
+    overlong_free(&rows);
+    return status;
 }
 
 void prompts_free(struct prompts *prompts) {

@@ -13,11 +13,12 @@ struct prompts {
     struct tokens *ids;
     int *usable; /* indices of those that leave room for a response */
     int count;   /* of usable */
-    int left_out;
 };
-/* Keeps what fits `room` tokens. */
+/* Keeps the prompts with room for so many tokens behind them in the context; the step's dropped.jsonl lists
+   the others, and a notice counts them. */
 int prompts_open(struct prompts *prompts, const struct node *data, const char *split,
-                 const struct tokenizer *tokenizer, int room, struct error *err);
+                 const struct tokenizer *tokenizer, int response, int context, const struct step *step,
+                 struct error *err);
 void prompts_free(struct prompts *prompts);
 /* Which prompt (an index into text) is the n-th of training: each once an epoch, in an order that seed and
    epoch alone decide. order: [count] scratch; *epoch: the one it holds, -1 at first. */
