@@ -148,7 +148,8 @@ START_TEST(prompts_without_room_for_a_response_are_listed)
     struct error err;
 
     write_long_prompt();
-    train("ppo", "ppo", "{policy: @sft, data: [@data, @long], max_new: 8, episodes: 64, reward: @gold, iterations: 1}", 1);
+    train("ppo", "ppo",
+          "{policy: @sft, data: [@data, @long], max_new: 8, episodes: 64, reward: @gold, iterations: 1}", 1);
     expect_listed("ppo", row);
     train("generate", "answers", "{policy: @sft, data: [@long], splits: train, max_new: 8}", 1);
     expect_listed("answers", row);
