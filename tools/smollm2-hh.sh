@@ -33,8 +33,8 @@ unpack() {
     trap - EXIT
 }
 
-for set in hh-rlhf xstest; do
-    [ -d "$data/$set" ] || "$pyrite" fetch "$set" --to "$data"
+for file in hh-rlhf/harmless-base.test.jsonl.gz xstest/xstest_prompts.csv; do
+    [ -e "$data/$file" ] || "$pyrite" fetch "${file%%/*}" --to "$data"
 done
 model=${MODEL:-$data/HuggingFaceTB/SmolLM2-135M-Instruct}
 if [ -z "${MODEL:-}" ] && [ ! -e "$model" ]; then
