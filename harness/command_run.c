@@ -1,7 +1,6 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "harness/command.h"
 #include "harness/estimate.h"
@@ -65,12 +64,11 @@ static int read_device(const struct arguments *arguments, const char **out, stru
     return known ? 0 : -1;
 }
 
-/* Of each rank: its share of the machine, unless it was bound to a part of it already. */
+/* Of each rank: its share of the processors that it may run on. */
 static int default_threads(void) {
-    int processors = omp_get_num_procs(), bound = processors < sysconf(_SC_NPROCESSORS_ONLN);
-    int share = processors / ranks_here();
+    int share = omp_get_num_procs() / ranks_here();
 
-    return bound ? processors : share > 0 ? share : 1;
+    return share > 0 ? share : 1;
 }
 
 static int read_settings(const struct arguments *arguments, struct pipeline_settings *out,

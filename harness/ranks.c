@@ -29,7 +29,9 @@ static int is_started_with_others(void) {
     const char *size = NULL;
 
     for (int i = 0; i < 2 && !size; i++) size = getenv(sizes[i]);
-    return size ? atoi(size) > 1 : getenv("PMIX_RANK") != NULL;
+    if (!size && !getenv("PMIX_RANK")) return 0;
+    if (!size) size = getenv("SLURM_STEP_NUM_TASKS");
+    return !size || atoi(size) > 1;
 }
 
 int ranks_join(struct error *err) {

@@ -15,7 +15,7 @@ int ranks_join(struct error *err);
 void ranks_leave(int code);
 
 int ranks_first(void); /* this one writes, prints and keeps the run's folder; the others only compute */
-int ranks_here(void);  /* ranks that this machine's processors are shared by */
+int ranks_here(void);  /* ranks that share this one's processors, itself among them */
 /* For a failure that may have met all: returns at once in the first, and in others after a time in which the
    first would have ended them. The rank's index. */
 int ranks_let_first_speak(void);

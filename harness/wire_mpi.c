@@ -1,4 +1,6 @@
+#define _GNU_SOURCE /* affinity */
 #include <mpi.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -10,6 +12,23 @@ static struct {
     int count, room; /* of sends */
 } channels[CHANNELS];
 
+/* How many ranks of this machine may run on a processor of this one's. */
+static int count_neighbours(MPI_Comm machine) {
+    int count, neighbours = 0;
+    cpu_set_t mine, both, *all;
+
+    if (sched_getaffinity(0, sizeof mine, &mine)) CPU_ZERO(&mine);
+    MPI_Comm_size(machine, &count);
+    all = xcalloc((size_t)count, sizeof *all);
+    MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all, sizeof *all, MPI_BYTE, machine);
+    for (int i = 0; i < count; i++) {
+        CPU_AND(&both, &mine, &all[i]);
+        neighbours += CPU_COUNT(&both) > 0;
+    }
+    free(all);
+    return neighbours > 0 ? neighbours : count;
+}
+
 static int join(int *index, int *count, int *here, struct error *err) {
     int thread_support;
     MPI_Comm machine;
@@ -19,7 +38,7 @@ static int join(int *index, int *count, int *here, struct error *err) {
     MPI_Comm_rank(MPI_COMM_WORLD, index);
     MPI_Comm_size(MPI_COMM_WORLD, count);
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
-    MPI_Comm_size(machine, here);
+    *here = count_neighbours(machine);
     MPI_Comm_free(&machine);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
@@ -76,14 +77,19 @@ static int store_trunk(const struct preference_fit *what, const struct model *mo
 static int fit_trunk(struct fitting *fitting, const struct lora_ensemble *how, const struct step *trunk,
                      const struct pairs *pairs, struct error *err) {
     struct preference_fit what = preference_of(fitting, 1, how->members, how->l2);
-    char *done = step_path(trunk, "model.safetensors");
-    int status = 0;
+    char *done = step_path(trunk, "model.safetensors"), *checkpoint = step_path(trunk, "checkpoint");
+    int is_done = file_exists(done), status = 0;
 
     what.step = trunk;
     what.pairs = pairs;
     what.adapters = &no_adapters;
     what.store = store_trunk;
-    if (!file_exists(done)) status = folder_make(trunk->folder, err) ? -1 : preference_fit(&what, err);
+    ranks_share(&is_done, sizeof is_done);
+    if (!is_done)
+        status = folder_make(trunk->folder, err) ? -1 : preference_fit(&what, err);
+    else if (ranks_first())
+        unlink(checkpoint); /* of an attempt that ended between the two */
+    free(checkpoint);
     free(done);
     return status;
 }
