@@ -47,37 +47,46 @@ static int walk(const char *folder, const char *prefix,
     return status;
 }
 
-static int list_file(void *context, const char *path, const char *name, struct error *err) {
-    char hex[65];
-
-    if (text_ends(name, "timing.jsonl") || text_ends(name, "step.json")) return 0;
-    if (hash_file(hex, path, err)) return -1;
-    text_printf(context, "%s %s\n", hex, name);
-    return 0;
-}
+/* Of a folder's files; adapters: that stand on the one that is being listed. */
+struct listing {
+    struct text text;
+    int adapters;
+};
 
 static int read_source(char hex[65], const char *path, int adapters, struct error *err);
 
 /* An adapter is what it is only on its base. */
-static int list_base(struct text *list, const char *folder, int adapters, struct error *err) {
+static int list_base(struct listing *listing, const char *settings, struct error *err) {
+    char *folder = xstrndup(settings, strlen(settings) - strlen("/" ADAPTER_CONFIG));
     char *base = adapter_base_of(folder), hex[65];
-    int status = base && adapters < MOST_ADAPTERS ? read_source(hex, base, adapters + 1, err) : 1;
+    int known = base && listing->adapters < MOST_ADAPTERS;
+    int status = known ? read_source(hex, base, listing->adapters + 1, err) : 0;
 
-    if (status == 0) text_printf(list, "%s base\n", hex);
+    if (known && status == 0) text_printf(&listing->text, "%s base\n", hex);
     free(base);
-    return status < 0 ? -1 : 0;
+    free(folder);
+    return status;
+}
+
+static int list_file(void *context, const char *path, const char *name, struct error *err) {
+    struct listing *listing = context;
+    char hex[65];
+
+    if (text_ends(name, "timing.jsonl") || text_ends(name, "step.json")) return 0;
+    if (hash_file(hex, path, err)) return -1;
+    text_printf(&listing->text, "%s %s\n", hex, name);
+    return text_ends(path, "/" ADAPTER_CONFIG) ? list_base(listing, path, err) : 0;
 }
 
 static int read_source(char hex[65], const char *path, int adapters, struct error *err) {
-    struct text list = {0};
+    struct listing listing = {.adapters = adapters};
     int status;
 
     if (!folder_exists(path)) return hash_file(hex, path, err);
-    text_add(&list, "", 0);
-    status = walk(path, "", list_file, &list, err);
-    if (!status) status = list_base(&list, path, adapters, err);
-    if (!status) hash_bytes(hex, list.data, list.length);
-    free(list.data);
+    text_add(&listing.text, "", 0);
+    status = walk(path, "", list_file, &listing, err);
+    if (!status) hash_bytes(hex, listing.text.data, listing.text.length);
+    free(listing.text.data);
     return status;
 }
 

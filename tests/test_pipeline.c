@@ -318,7 +318,8 @@ END_TEST
 /* PEFT names a base as seen from the working directory, this program as seen from the adapter. */
 START_TEST(an_adapter_is_known_by_its_base_too)
 {
-    char before[65], after[65], *base = path_join(folder, "base"), *adapter = path_join(folder, "a/b");
+    char before[65], after[65], outer[65], *base = path_join(folder, "base");
+    char *above = path_join(folder, "a"), *adapter = path_join(above, "b");
     struct error err;
     char *name, *found;
 
@@ -333,15 +334,19 @@ START_TEST(an_adapter_is_known_by_its_base_too)
     found = adapter_base_of(adapter);
     ck_assert_ptr_nonnull(found);
     ck_assert_int_eq(source_read(before, adapter, &err), 0);
+    ck_assert_int_eq(source_read(outer, above, &err), 0);
     free(fakes_write(base, "weights", "2"));
     ck_assert_int_eq(source_read(after, adapter, &err), 0);
     ck_assert_str_ne(before, after);
+    ck_assert_int_eq(source_read(after, above, &err), 0);
+    ck_assert_str_ne(outer, after); /* and so is what holds one */
     free(fakes_write(adapter, ADAPTER_CONFIG, "{\"base_model_name_or_path\": \".\"}"));
     ck_assert_int_eq(source_read(after, adapter, &err), 0);
     ck_assert_ptr_null(adapter_base_find(adapter, "org/model"));
     free(found);
     free(name);
     free(base);
+    free(above);
     free(adapter);
 }
 END_TEST
