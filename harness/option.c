@@ -233,7 +233,7 @@ static int use_preset(const struct option *table, const struct preset *presets, 
     const char *names[64];
     int count = 0;
 
-    if (!wanted || !presets) return 0;
+    if (!wanted || wanted->kind == NODE_NULL || !presets) return 0;
     for (; presets[count].name && count < 64; count++) {
         names[count] = presets[count].name;
         if (wanted->text && !strcmp(names[count], wanted->text))

@@ -220,6 +220,16 @@ static size_t hub_folder(const char *path) {
     return (size_t)(owner - 1 - path);
 }
 
+/* By its ending: models have dots in their names too. */
+static int names_file(const char *path) {
+    static const char *const endings[] = {".gguf", ".safetensors", ".json", ".jsonl",
+                                          ".csv",  ".gz",          ".zst",  ".txt"};
+    int found = 0;
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) found |= text_ends(path, endings[i]);
+    return found;
+}
+
 char *public_file_fetch(const char *path) {
     size_t folder = hub_folder(path);
 
@@ -228,6 +238,6 @@ char *public_file_fetch(const char *path) {
             if (ends_in_file(path, file->file))
                 return xprintf("pyrite fetch %s --to %.*s", set->name,
                                (int)(strlen(path) - strlen(file->file) - 1), path);
-    if (!folder || strrchr(path, '.') > strrchr(path, '/')) return NULL;
+    if (!folder || names_file(path)) return NULL;
     return xprintf("pyrite fetch hf:%s --to %.*s", path + folder + 1, (int)folder, path);
 }

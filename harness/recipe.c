@@ -169,9 +169,9 @@ static const struct option *option_of(const struct stage *stage, const char *nam
 static int read_seed(struct instance *instance, const char *where, struct error *err) {
     const struct node *seed = node_get(instance->options, "seed");
 
-    if (!seed) seed = node_get(instance->matrix, "seed");
+    if (!seed || seed->kind == NODE_NULL) seed = node_get(instance->matrix, "seed");
     instance->seed = 1;
-    if (!seed) return 0;
+    if (!seed || seed->kind == NODE_NULL) return 0;
     if (seed->kind != NODE_NUMBER || seed->number < 0 || seed->number > 0x1p53 ||
         seed->number != floor(seed->number))
         return fail(err, "%s:%d: seed must be a whole number from 0 on", where, seed->line);

@@ -74,6 +74,7 @@ START_TEST(null_is_not_given_where_an_option_may_be_absent)
     ck_assert_double_eq(got.rate, 3e-6);
     ck_assert_ptr_null(got.dials);
     ck_assert_ptr_null(got.title);
+    ck_assert_int_eq(read_text("{base: sft, preset: null}"), 0);
     ck_assert_int_eq(read_text("{base: null}"), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "\"base\" must be a text"));
 }

@@ -272,10 +272,25 @@ START_TEST(what_cannot_be_together_is_refused)
     refuse("name: x\nsteps:\n  a: {use: count, from: ../data/org/name}\n",
            "from: there is no file or folder '../data/org/name' beside the recipe; 'pyrite fetch hf:org/name "
            "--to ");
+    refuse("name: x\nsteps:\n  a: {use: count, from: ../data/org/name-0.5B}\n",
+           "'pyrite fetch hf:org/name-0.5B ");
     refuse("name: x\nsteps:\n  a: {use: count, from: ../data/org/name.txt}\n", "there is no step");
     refuse("name: x\nsteps:\n  a: {use: count, from: mydata/org/name}\n", "there is no step");
     refuse("name: x\nsteps:\n  a: {use: count, matrix: {k: [x, y]}}\n  b: {use: count, from: a}\n",
            "there is no step 'a'");
+}
+END_TEST
+
+START_TEST(a_seed_of_null_is_that_of_the_cell)
+{
+    struct recipe recipe;
+    struct error err = {0};
+
+    ck_assert_msg(!read_with(&recipe, "name: x\nmatrix: {seed: [6]}\nsteps: {a: {use: count, seed: null}}\n",
+                             NULL, 0, &err),
+                  "%s", err.message);
+    ck_assert_uint_eq(find(&recipe, "6/a")->seed, 6);
+    recipe_free(&recipe);
 }
 END_TEST
 
@@ -378,6 +393,7 @@ int main(void) {
     tcase_add_test(cases, what_is_misspelt_is_named_with_its_line_and_the_nearest_name);
     tcase_add_test(cases, what_has_the_wrong_shape_is_refused);
     tcase_add_test(cases, what_cannot_be_together_is_refused);
+    tcase_add_test(cases, a_seed_of_null_is_that_of_the_cell);
     tcase_add_test(cases, overrides_change_options_and_matrix);
     tcase_add_test(cases, overrides_that_lead_nowhere_are_refused);
     tcase_add_test(cases, json_recipes_read_alike);
