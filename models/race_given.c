@@ -51,10 +51,22 @@ static char *name_of(const char *path) {
     return xstrndup(path + begin, end - begin);
 }
 
+/* The files that are made must not fall upon those that are read, wherever links and dots lead. */
+static int check_place(const char *mine, const char *path, const char *name, struct error *err) {
+    char *there = realpath(mine, NULL), *given = realpath(path, NULL);
+    int same = there && given && strcmp(there, given) == 0;
+
+    free(there);
+    free(given);
+    if (!same && strcmp(name, ".") && strcmp(name, "..")) return 0;
+    return fail(err, "the copies of %s would be written upon it: give another --folder", path);
+}
+
 char *race_given(struct config *config, const char *folder, const char *path, struct error *err) {
     char *name = name_of(path), *mine = path_join(folder, name);
-    int status = write_rounded(mine, path, err);
+    int status = check_place(mine, path, name, err);
 
+    if (!status) status = write_rounded(mine, path, err);
     if (!status) status = write_formats(mine, err);
     if (!status && folder_config(config, mine, err) != 1) status = -1;
     free(mine);

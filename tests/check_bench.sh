@@ -47,6 +47,8 @@ says out '### decode x 16'
 grep -qE '^\| pyrite bf16 \| [0-9]+ \[' out || complain "no figure of its own in"$'\n'"$(cat out)"
 cmp -s weights/safety/model.safetensors "$source/bases/safety/model.safetensors" || complain "its numbers of bf16 changed"
 "$pyrite" inspect weights/safety/Q8_0.gguf | grep -q '29 Q8_0' || complain "no GGUF file of Q8_0"
+runs 2 bench compare --model weights/safety --folder weights
+says out 'the copies of weights/safety would be written upon it: give another --folder'
 runs 2 bench compare --model nowhere.gguf
 says out 'nowhere.gguf'
 
