@@ -2,7 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "harness/adapter_base.h"
 #include "harness/memory.h"
 #include "models/adapter_file.h"
 #include "rewards/lora_ensemble.h"
@@ -150,29 +152,53 @@ static int load_models(struct scorer *s, const char *folder, const struct kernel
     return status;
 }
 
+/* Members that are put together by hand may stand on other bases of the same shape. */
+static int check_base(const char *folder, const char *path, struct error *err) {
+    char *first = member_path(folder, 0), *a = adapter_base_of(first), *b = adapter_base_of(path);
+    char *x = a ? realpath(a, NULL) : NULL, *y = b ? realpath(b, NULL) : NULL;
+    int same = x && y && strcmp(x, y) == 0;
+
+    free(first);
+    free(a);
+    free(b);
+    free(x);
+    free(y);
+    return same ? 0
+                : fail(err,
+                       "%s: the adapter stands on another base than member-1: merge the members first, "
+                       "pyrite convert --merge",
+                       path);
+}
+
+static int load_adapter(struct scorer *s, int member, const char *folder, struct adapter_options *adapted,
+                        const struct kernels *kernels, struct error *err) {
+    char *path = member_path(folder, member);
+    int status;
+
+    if (member == 0) {
+        status = adapter_load(&s->models[0], adapted, path, kernels, err);
+    } else {
+        status = check_base(folder, path, err);
+        if (!status) status = adapter_exchange(s->models[0], adapted, path, err);
+    }
+    if (!status && s->models[0]->config.score_heads != 1)
+        status = fail(err, "%s: expected one score head, found %d", path, s->models[0]->config.score_heads);
+    if (!status) s->learned[member] = model_learned_copy(s->models[0]);
+    free(path);
+    return status;
+}
+
 /* One base in memory, and of each member only what it learned. */
 static int load_adapters(struct scorer *s, const char *folder, const struct kernels *kernels,
                          struct error *err) {
     struct adapter_options adapted = {0};
-    int status = 0;
 
     s->model_count = 1;
     s->models = xcalloc(1, sizeof *s->models);
     s->learned = xcalloc((size_t)s->settings.members, sizeof *s->learned);
-    for (int m = 0; m < s->settings.members && !status; m++) {
-        char *path = member_path(folder, m);
-
-        if (m == 0)
-            status = adapter_load(&s->models[0], &adapted, path, kernels, err);
-        else
-            status = adapter_exchange(s->models[0], &adapted, path, err);
-        if (!status && s->models[0]->config.score_heads != 1)
-            status =
-                fail(err, "%s: expected one score head, found %d", path, s->models[0]->config.score_heads);
-        if (!status) s->learned[m] = model_learned_copy(s->models[0]);
-        free(path);
-    }
-    return status;
+    for (int m = 0; m < s->settings.members; m++)
+        if (load_adapter(s, m, folder, &adapted, kernels, err)) return -1;
+    return 0;
 }
 
 /* Whether members are adapters, which as a rule stand on one base. */
