@@ -73,16 +73,6 @@ int adapter_target(unsigned *targets, const char *name, const struct config *con
     return found ? 0 : refuse_target(name, config, err);
 }
 
-int adapter_targets(unsigned *targets, const char *names, const struct config *config, struct error *err) {
-    char *copy = xstrdup(names), *rest = copy, *name;
-    int status = 0;
-
-    while (status == 0 && (name = strsep(&rest, ",")))
-        status = adapter_target(targets, name + strspn(name, " "), config, err);
-    free(copy);
-    return status;
-}
-
 static int check_options(const struct adapter_options *options, const struct config *config,
                          struct error *err) {
     unsigned all = 0;

@@ -44,8 +44,6 @@ struct adapter {
 const char *adapter_module(const struct config *config, int index);
 /* Adds the modules that PEFT's target_modules mean by this name, "q_proj" or "c_proj", or "all-linear". */
 int adapter_target(unsigned *targets, const char *name, const struct config *config, struct error *err);
-/* The same for names with commas between them. */
-int adapter_targets(unsigned *targets, const char *names, const struct config *config, struct error *err);
 
 /* Puts adapters on a model that has none and is not being trained yet: a is U(-1/sqrt(ins), 1/sqrt(ins)), b
  * is 0. From now on these learn and the score head, if there is one; all else is frozen. After a failure the

@@ -1,5 +1,6 @@
 #include "models/adapter_config.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,8 +183,8 @@ static const char *module_of(const char *name, const struct config *model, int *
     int digits = 0;
 
     *layer = -1;
-    if (strncmp(name, place, length) || sscanf(name + length, "%6d%n", layer, &digits) != 1 ||
-        name[length + (size_t)digits] != '.')
+    if (strncmp(name, place, length) || !isdigit((unsigned char)name[length]) ||
+        sscanf(name + length, "%6d%n", layer, &digits) != 1 || name[length + (size_t)digits] != '.')
         return name;
     return name + length + (size_t)digits + 1;
 }

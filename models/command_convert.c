@@ -75,14 +75,18 @@ static int write_folder(const struct conversion *c, struct error *err) {
 
 static int write_gguf(const struct conversion *c, struct error *err) {
     struct gguf_out tokenizer = {0};
+    struct gguf words = {0};
     int status = 0;
 
-    if (c->tokenizer && c->weights.gguf.metadata)
-        gguf_tokenizer_copy(&tokenizer, c->weights.gguf.metadata);
-    else
+    if (c->tokenizer && is_gguf(c->words)) {
+        if (gguf_open(&words, c->words, err)) return -1;
+        gguf_tokenizer_copy(&tokenizer, words.metadata);
+    } else {
         status = gguf_tokenizer_write(&tokenizer, c->tokenizer ? c->words : NULL, &c->model->config, err);
+    }
     if (status == 0) status = model_write_gguf(c->model, c->out, c->type, &tokenizer, err);
     gguf_free(&tokenizer);
+    if (words.metadata) gguf_close(&words);
     return status;
 }
 

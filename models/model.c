@@ -300,11 +300,11 @@ static int check_finite(const struct tensor *tensor, struct error *err) {
     return 0;
 }
 
-int model_close_tensor(struct model *model, struct tensor *tensor, struct error *err) {
+int model_close_tensor(struct model *model, struct tensor *tensor, int is_read, struct error *err) {
     int status;
 
-    if (!tensor->coded) return 0;
-    status = check_finite(tensor, err);
+    if (!tensor->coded || !tensor->data) return 0;
+    status = is_read ? check_finite(tensor, err) : -1;
     if (status == 0) model->kernels->pack_int8(tensor->packed, tensor->data, tensor->rows, tensor->cols);
     if (keeps_data(model, tensor)) return status;
     model->kernels->free(tensor->data);

@@ -112,9 +112,9 @@ int model_allocate(struct model *model, struct error *err);
 /* Between those two: the form of its weights, which a backend may not have. */
 int model_set_form(struct model *model, enum weight_form form, struct error *err);
 /* Floats for a tensor to be read into; and the end of that, which makes int8 numbers of them where the tensor
-   is to be of such. Its floats exist in between alone. */
+   is to be of such. Its floats exist in between alone; is_read 0: they never came, and it fails. */
 int model_open_tensor(struct model *model, struct tensor *tensor, struct error *err);
-int model_close_tensor(struct model *model, struct tensor *tensor, struct error *err);
+int model_close_tensor(struct model *model, struct tensor *tensor, int is_read, struct error *err);
 /* A sentence that says that this cannot be done ("be trained") with int8 weights, if the model's are. */
 int model_check_full(const struct model *model, const char *what, struct error *err);
 

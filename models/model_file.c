@@ -43,7 +43,7 @@ static int read_tensors(struct model *model, const struct parts *parts, const st
         for (next = first; next < parts->count && parts->items[next].tensor == tensor; next++) own.count++;
         status = model_open_tensor(model, tensor, err);
         if (status == 0) status = parts_read(&own, weights, err);
-        if (status == 0) status = model_close_tensor(model, tensor, err);
+        if (model_close_tensor(model, tensor, status == 0, err)) status = -1;
     }
     return status;
 }

@@ -9,6 +9,7 @@
 #include "harness/memory.h"
 #include "models/optimizer.h"
 #include "models/transformer.h"
+#include "tests/targets.h"
 
 static struct error err;
 
@@ -79,15 +80,16 @@ START_TEST(targets_are_named_as_in_peft)
 
     ck_assert_str_eq(adapter_module(&llama, 2), "self_attn.v_proj");
     ck_assert_ptr_null(adapter_module(&llama, 7));
-    ck_assert_int_eq(adapter_targets(&targets, "q_proj,v_proj", &llama, &err), 0);
+    ck_assert_int_eq(adapter_target(&targets, "q_proj", &llama, &err), 0);
+    ck_assert_int_eq(adapter_target(&targets, "self_attn.v_proj", &llama, &err), 0);
     ck_assert_uint_eq(targets, 1 | 4);
     targets = 0;
-    ck_assert_int_eq(adapter_targets(&targets, "all-linear", &llama, &err), 0);
+    ck_assert_int_eq(adapter_target(&targets, "all-linear", &llama, &err), 0);
     ck_assert_uint_eq(targets, 127);
     targets = 0;
-    ck_assert_int_eq(adapter_targets(&targets, "c_proj", &gpt2, &err), 0);
+    ck_assert_int_eq(adapter_target(&targets, "c_proj", &gpt2, &err), 0);
     ck_assert_uint_eq(targets, 2 | 8);
-    ck_assert_int_eq(adapter_targets(&targets, "proj", &gpt2, &err), -1);
+    ck_assert_int_eq(adapter_target(&targets, "proj", &gpt2, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.message, "\"proj\""));
     ck_assert_ptr_nonnull(strstr(err.message, "c_attn"));
 }

@@ -11,6 +11,7 @@
 #include "models/adapter_config.h"
 #include "models/folder.h"
 #include "models/transformer.h"
+#include "tests/targets.h"
 
 #define PLACE   "test_adapter_file.tmp"
 #define BASE    PLACE "/base"

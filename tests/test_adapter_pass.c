@@ -12,6 +12,7 @@
 #include "models/generator.h"
 #include "models/optimizer.h"
 #include "models/safetensors.h"
+#include "tests/targets.h"
 
 static struct error err;
 
@@ -607,7 +608,7 @@ START_TEST(a_training_step_takes_the_memory_that_the_plan_says)
     struct trunk *trunk;
     size_t plan;
 
-    ck_assert_int_eq(adapter_targets(&options.targets, "all-linear", &b.model->config, &err), 0);
+    ck_assert_int_eq(adapter_target(&options.targets, "all-linear", &b.model->config, &err), 0);
     plan = model_bytes(&b.model->config, counted, 1, &options) +
            trunk_bytes(&b.model->config, counted, b.batch.total, 1, 0, &options);
     kernels.alloc = count_alloc;

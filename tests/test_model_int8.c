@@ -169,7 +169,7 @@ END_TEST
 static void adapt(struct model *model) {
     struct adapter_options options = {.rank = 3, .alpha = 6};
 
-    ck_assert_int_eq(adapter_targets(&options.targets, "all-linear", &model->config, &err), 0);
+    ck_assert_int_eq(adapter_target(&options.targets, "all-linear", &model->config, &err), 0);
     ck_assert_msg(model_adapt(model, &options, 11, &err) == 0, "%s", err.message);
     for (int i = 0; i < model->adapter_count; i++) {
         const struct tensor *b = model->adapters[i].b;
