@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# recipes/smollm2-hh.yaml, shortened to what two CPU cores do in an hour, from nothing: gets the data sets and the model
+# recipes/smollm2-hh.yaml, shortened to what two CPU cores do in half an hour, from nothing: gets the data sets and the model
 # where they are missing, then runs the recipe. What is given goes to 'pyrite run' (--dry-run, --out DIR, --set …).
 #   tools/smollm2-hh.sh [OPTION]...
 # PYRITE: the program (default: build/pyrite). DATA: the folder with the data sets (default: data).
