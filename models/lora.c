@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "harness/adapter_base.h"
 #include "models/folder.h"
 
 struct settings {
@@ -44,6 +45,16 @@ int lora_read(struct adapter_options *out, const struct node *given, const char 
                                     .dropout = settings.dropout};
     if (!config || read_targets(&out->targets, settings.targets, config, err) == 0) return 0;
     return fail_within(err, "%s: lora", where);
+}
+
+int lora_check_weights(int form, const struct node *given, const char *base, const char *where,
+                       struct error *err) {
+    if (form == WEIGHTS_FULL) return 0;
+    if (!given)
+        return fail(err, "%s: weights: int8 needs lora: only adapters can learn on such weights", where);
+    if (!base || !is_adapter(base)) return 0;
+    return fail(err, "%s: weights: int8 cannot take in the adapter that %s is: give weights: full", where,
+                base);
 }
 
 int lora_store(const struct model *model, const struct tokenizer *tokenizer, const char *folder, int bits,

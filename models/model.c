@@ -510,19 +510,26 @@ void model_join_grad(struct model *model) {
     zero_head_grad(model);
 }
 
+void model_copy(struct model *model, const struct model *from) {
+    const struct kernels *kernels = model->kernels;
+
+    for (int i = 0; i < from->count; i++) {
+        const struct tensor *source = &from->tensors[i], *to = &model->tensors[i];
+
+        if (source == from->score) continue;
+        if (source->data) kernels->copy(to->data, source->data, tensor_size(source) * sizeof(float));
+        if (source->coded) kernels->copy(to->packed, source->packed, layout_bytes(from, source, 0));
+    }
+    model_changed(model);
+}
+
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
                 struct error *err) {
     struct config config = model->config;
 
     config.score_heads = heads;
     if (create(out, &config, model->kernels, model->form, err)) return -1;
-    for (int i = 0; i < model->count; i++) {
-        const struct tensor *from = &model->tensors[i], *to = &(*out)->tensors[i];
-
-        if (from == model->score) continue;
-        if (from->data) model->kernels->copy(to->data, from->data, tensor_size(from) * sizeof(float));
-        if (from->coded) model->kernels->copy(to->packed, from->packed, layout_bytes(model, from, 0));
-    }
+    model_copy(*out, model);
     if (!zero_score) model_init_score(*out, seed);
     return 0;
 }

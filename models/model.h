@@ -78,6 +78,9 @@ void model_join_grad(struct model *model);
  * new, N(0, 1/sqrt(width+1)), or 0 if zero_score. */
 int model_clone(struct model **out, const struct model *model, int heads, int zero_score, uint64_t seed,
                 struct error *err);
+/* This one's parameters, but not a score head's, become those of `from`: of the same config, heads aside, and
+ * the same form. */
+void model_copy(struct model *model, const struct model *from);
 /* Layer `layer` and those above it have had their last backward pass before optimizer_update(): their
  * gradients may leave for other ranks. */
 void model_layer_done(struct model *model, int layer);

@@ -138,7 +138,7 @@ static char *member_path(const char *folder, int member) {
 }
 
 static int load_models(struct scorer *s, const char *folder, const struct kernels *kernels,
-                       struct error *err) {
+                       enum weight_form form, struct error *err) {
     int shared = s->settings.architecture == SHARED, status = 0;
 
     s->model_count = shared ? 1 : s->settings.members;
@@ -146,7 +146,7 @@ static int load_models(struct scorer *s, const char *folder, const struct kernel
     for (int m = 0; m < s->model_count && !status; m++) {
         char *path = shared ? xstrdup(folder) : member_path(folder, m);
 
-        status = preference_load(&s->models[m], path, kernels, err);
+        status = preference_load(&s->models[m], path, kernels, form, err);
         free(path);
     }
     return status;
@@ -171,12 +171,12 @@ static int check_base(const char *folder, const char *path, struct error *err) {
 }
 
 static int load_adapter(struct scorer *s, int member, const char *folder, struct adapter_options *adapted,
-                        const struct kernels *kernels, struct error *err) {
+                        const struct kernels *kernels, enum weight_form form, struct error *err) {
     char *path = member_path(folder, member);
     int status;
 
     if (member == 0) {
-        status = adapter_load(&s->models[0], adapted, path, kernels, err);
+        status = adapter_load_as(&s->models[0], adapted, path, kernels, form, err);
     } else {
         status = check_base(folder, path, err);
         if (!status) status = adapter_exchange(s->models[0], adapted, path, err);
@@ -190,14 +190,14 @@ static int load_adapter(struct scorer *s, int member, const char *folder, struct
 
 /* One base in memory, and of each member only what it learned. */
 static int load_adapters(struct scorer *s, const char *folder, const struct kernels *kernels,
-                         struct error *err) {
+                         enum weight_form form, struct error *err) {
     struct adapter_options adapted = {0};
 
     s->model_count = 1;
     s->models = xcalloc(1, sizeof *s->models);
     s->learned = xcalloc((size_t)s->settings.members, sizeof *s->learned);
     for (int m = 0; m < s->settings.members; m++)
-        if (load_adapter(s, m, folder, &adapted, kernels, err)) return -1;
+        if (load_adapter(s, m, folder, &adapted, kernels, form, err)) return -1;
     return 0;
 }
 
@@ -211,7 +211,7 @@ static int has_adapters(const char *folder) {
 }
 
 static int load(struct scorer **out, const char *folder, const struct settings *settings,
-                const struct kernels *kernels, struct error *err) {
+                const struct kernels *kernels, enum weight_form form, struct error *err) {
     struct scorer *s = xcalloc(1, sizeof *s);
     int adapters = settings->architecture != SHARED && has_adapters(folder);
 
@@ -220,7 +220,7 @@ static int load(struct scorer **out, const char *folder, const struct settings *
     s->means = xcalloc((size_t)settings->members, sizeof *s->means);
     s->stds = xcalloc((size_t)settings->members, sizeof *s->stds);
     for (int m = 0; m < settings->members; m++) s->stds[m] = 1;
-    if ((adapters ? load_adapters : load_models)(s, folder, kernels, err)) goto out;
+    if ((adapters ? load_adapters : load_models)(s, folder, kernels, form, err)) goto out;
     s->reader.model = s->models[0];
     if (trunk_create(&s->reader.trunk, s->models[0], 0, err)) goto out;
     *out = s;
@@ -314,7 +314,7 @@ static int ensemble_fit(struct fitting *fitting, const void *settings, struct no
     int status = -1;
 
     if (fit_members(fitting, given, err) || fitting_samples(fitting, err)) goto out;
-    if (load(&s, fitting->step->folder, given, fitting->kernels, err)) goto out;
+    if (load(&s, fitting->step->folder, given, fitting->kernels, fitting->options->weights, err)) goto out;
     raw = xcalloc((size_t)fitting->sample_count * given->members, sizeof *raw);
     if (score_members(s, fitting->samples, fitting->sample_count, raw, err)) goto out;
     calibrate(s, raw, fitting->sample_count, facts);
@@ -336,9 +336,11 @@ static void read_list(double *out, const struct node *list, int count) {
 static int ensemble_open(struct scorer **out, const char *folder, const struct node *facts,
                          const struct kernels *kernels, struct error *err) {
     struct settings settings;
+    enum weight_form form;
 
     if (reward_settings(&reward_ensemble, facts, folder, &settings, err)) return -1;
-    if (load(out, folder, &settings, kernels, err)) return -1;
+    if (reward_weights(&form, facts, folder, err)) return -1;
+    if (load(out, folder, &settings, kernels, form, err)) return -1;
     (*out)->mean = node_number(facts, "mean", 0);
     (*out)->std = node_number(facts, "std", 1);
     read_list((*out)->means, node_get(facts, "member_mean"), settings.members);

@@ -35,6 +35,7 @@ const struct option fitting_options[] = {
      "of heads, row order and samples"},
     OVERLONG_OPTION(struct fitting_options, overlong),
     LORA_OPTION(struct fitting_options, lora),
+    WEIGHTS_OPTION(struct fitting_options, weights),
     {0}};
 
 static void pair_free(struct pair *pair) {
@@ -95,7 +96,9 @@ int fitting_open(struct fitting *fitting, const struct fitting_options *options,
     fitting->options = options;
     fitting->step = step;
     if (run_kernels(&fitting->kernels, run, err)) return -1;
-    if (folder_open(&fitting->base, &fitting->tokenizer, options->base, fitting->kernels, err)) return -1;
+    if (folder_open_as(&fitting->base, &fitting->tokenizer, options->base, fitting->kernels, options->weights,
+                       err))
+        return -1;
     if (lora_read(&fitting->adapters, options->lora, step->name, &fitting->base->config, err)) return -1;
     if (data_read(options->data, "pairs.jsonl", &fitting->examples, err)) return -1;
     return add_pairs(fitting, step, err);

@@ -28,6 +28,7 @@ struct fitting_options {
     const struct node *data, *settings, *lora;
     struct fit_options fit;
     int normalise, samples, max_new, bits, recompute, seed;
+    int weights; /* enum weight_form: of the base, and of the reward's models when they score */
     double length_limit;
     int overlong; /* see models/overlong.h */
 };

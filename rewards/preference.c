@@ -136,16 +136,6 @@ static char *member_folder(const struct step *step, int members, int member) {
     return step_path(step, name);
 }
 
-/* The base's parameters, into the model that the session keeps. */
-static int copy_base(struct job *job, uint64_t seed, struct error *err) {
-    struct model *fresh = NULL;
-
-    if (model_clone(&fresh, job->what->base, job->heads, 0, seed, err)) return -1;
-    fresh->kernels->copy(job->model->data, fresh->data, fresh->size * sizeof *fresh->data);
-    model_free(fresh);
-    return 0;
-}
-
 static void set_scores(struct model *model, const float *scores) {
     size_t bytes = (size_t)model->score->rows * (size_t)model->score->cols * sizeof *scores;
     float *view = model->kernels->map(model->score->data, bytes, 0);
@@ -155,21 +145,19 @@ static void set_scores(struct model *model, const float *scores) {
 }
 
 /* A member as it is at first: the base's parameters or adapters that add nothing, and a head of its own. */
-static int reset(struct job *job, int member, struct error *err) {
+static void reset(struct job *job, int member) {
     const struct preference_fit *what = job->what;
     uint64_t seed = what->step->seed + 1000003 * (uint64_t)member;
     size_t head = (size_t)job->heads * (size_t)job->model->config.width;
 
-    if (what->adapters->rank) {
+    if (what->adapters->rank)
         model_init_adapters(job->model, seed);
-        model_init_score(job->model, seed);
-    } else if (copy_base(job, seed, err)) {
-        return -1;
-    }
+    else
+        model_copy(job->model, what->base);
+    model_init_score(job->model, seed);
     if (what->scores) set_scores(job->model, what->scores + (size_t)member * head);
     model_changed(job->model);
     optimizer_reset(&job->optimizer, job->model);
-    return 0;
 }
 
 static int store(const struct preference_fit *what, const struct model *model, int member,
@@ -193,7 +181,7 @@ static int fit_member(struct job *job, struct session *session, int member, int 
         resume,  what->pairs->count, job->sizes,      learn,         evaluate,
         job,     job->reader.trunk};
 
-    if (!resume && reset(job, member, err)) return -1;
+    if (!resume) reset(job, member);
     if (fit_run(&fit, err)) return -1;
     return store(what, job->model, member, err);
 }
@@ -272,15 +260,15 @@ struct preference_fit preference_of(struct fitting *fitting, int members, int he
 }
 
 int preference_load(struct model **out, const char *folder, const struct kernels *kernels,
-                    struct error *err) {
-    if (model_load(out, folder, kernels, err)) return -1;
+                    enum weight_form form, struct error *err) {
+    if (model_load_as(out, folder, kernels, form, err)) return -1;
     if ((*out)->config.score_heads > 0) return 0;
     return fail(err, "%s: the model has no score head; fit it with the trainer reward", folder);
 }
 
 int preference_open(struct preference *p, const char *folder, const struct kernels *kernels,
-                    struct error *err) {
-    if (preference_load(&p->model, folder, kernels, err)) return -1;
+                    enum weight_form form, struct error *err) {
+    if (preference_load(&p->model, folder, kernels, form, err)) return -1;
     return trunk_create(&p->trunk, p->model, 0, err);
 }
 

@@ -34,10 +34,11 @@ struct preference {
     int *last; /* scratch */
     int room;
 };
-/* A model with a score head, or an error. */
-int preference_load(struct model **out, const char *folder, const struct kernels *kernels, struct error *err);
+/* A model with a score head and weights of that form, or an error. */
+int preference_load(struct model **out, const char *folder, const struct kernels *kernels,
+                    enum weight_form form, struct error *err);
 int preference_open(struct preference *preference, const char *folder, const struct kernels *kernels,
-                    struct error *err);
+                    enum weight_form form, struct error *err);
 /* out[count][heads], as the heads say it. */
 int preference_score(struct preference *preference, const struct exchange *rows, int count, float *out,
                      struct error *err);

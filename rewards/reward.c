@@ -43,6 +43,11 @@ int reward_settings(const struct reward *reward, const struct node *facts, const
     return status;
 }
 
+int reward_weights(enum weight_form *out, const struct node *facts, const char *folder, struct error *err) {
+    if (weight_form_read(out, node_text(facts, "weights", "full"), err) == 0) return 0;
+    return fail_within(err, "%s/reward.json", folder);
+}
+
 int exchanges_end(const struct exchange *rows, int first, int count, int copies, int extra, int budget) {
     int total = 0, end = first;
 

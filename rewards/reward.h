@@ -6,6 +6,7 @@
 #include "harness/option.h"
 #include "harness/run.h"
 #include "kernels/kernels.h"
+#include "models/model.h"
 
 /* One response to one prompt, as ids and as text. */
 struct exchange {
@@ -45,6 +46,8 @@ int reward_open(const struct reward **reward, struct scorer **out, const char *f
 /* Settings as reward.json keeps them, read with the reward's own table. */
 int reward_settings(const struct reward *reward, const struct node *facts, const char *folder, void *settings,
                     struct error *err);
+/* The form of the weights that reward.json says it learned on, and scores with: absent, full. */
+int reward_weights(enum weight_form *out, const struct node *facts, const char *folder, struct error *err);
 /* The end of the run of rows, from `first`, that holds at most `budget` tokens or one row; each row is its
    prompt, `copies` times its response, and `extra` tokens. */
 int exchanges_end(const struct exchange *rows, int first, int count, int copies, int extra, int budget);

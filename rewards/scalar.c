@@ -27,7 +27,8 @@ static int scalar_fit(struct fitting *fitting, const void *settings, struct node
 
     if (preference_fit(&what, err) || fitting_samples(fitting, err)) goto out;
     score = xcalloc((size_t)fitting->sample_count, sizeof *score);
-    if (preference_open(&model, fitting->step->folder, fitting->kernels, err)) goto out;
+    if (preference_open(&model, fitting->step->folder, fitting->kernels, fitting->options->weights, err))
+        goto out;
     if (preference_score(&model, fitting->samples, fitting->sample_count, score, err)) goto out;
     moments(&mean, &std, score, fitting->sample_count);
     node_add_number(facts, "mean", mean);
@@ -47,11 +48,14 @@ static void scalar_close(struct scorer *scorer) {
 
 static int scalar_open(struct scorer **out, const char *folder, const struct node *facts,
                        const struct kernels *kernels, struct error *err) {
-    struct scorer *scorer = xcalloc(1, sizeof *scorer);
+    struct scorer *scorer;
+    enum weight_form form;
 
+    if (reward_weights(&form, facts, folder, err)) return -1;
+    scorer = xcalloc(1, sizeof *scorer);
     scorer->mean = node_number(facts, "mean", 0);
     scorer->std = node_number(facts, "std", 1);
-    if (preference_open(&scorer->model, folder, kernels, err)) {
+    if (preference_open(&scorer->model, folder, kernels, form, err)) {
         scalar_close(scorer);
         return -1;
     }

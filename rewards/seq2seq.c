@@ -213,13 +213,13 @@ static void seq2seq_close(struct scorer *s) {
 }
 
 static int load(struct scorer **out, const char *folder, const struct settings *settings,
-                const struct kernels *kernels, struct error *err) {
+                const struct kernels *kernels, enum weight_form form, struct error *err) {
     struct scorer *s = xcalloc(1, sizeof *s);
     struct tokenizer *tokenizer = NULL;
 
     s->settings = *settings;
     s->weight = 1;
-    if (folder_open(&s->model, &tokenizer, folder, kernels, err) ||
+    if (folder_open_as(&s->model, &tokenizer, folder, kernels, form, err) ||
         trunk_create(&s->trunk, s->model, 0, err)) {
         tokenizer_free(tokenizer);
         seq2seq_close(s);
@@ -342,7 +342,7 @@ static int seq2seq_fit(struct fitting *fitting, const void *settings, struct nod
 
     if (fit_mappings(fitting, &given, facts, err) || fitting_samples(fitting, err)) goto out;
     given.how.reference = mean_length(fitting);
-    if (load(&s, fitting->step->folder, &given, fitting->kernels, err)) goto out;
+    if (load(&s, fitting->step->folder, &given, fitting->kernels, fitting->options->weights, err)) goto out;
     if (calibrate(s, fitting, &mean, &std, err)) goto out;
     node_add_number(facts, "reference_length", given.how.reference);
     node_add_number(facts, "mean", mean);
@@ -356,10 +356,12 @@ out:
 static int seq2seq_open(struct scorer **out, const char *folder, const struct node *facts,
                         const struct kernels *kernels, struct error *err) {
     struct settings settings;
+    enum weight_form form;
 
     if (reward_settings(&reward_seq2seq, facts, folder, &settings, err)) return -1;
+    if (reward_weights(&form, facts, folder, err)) return -1;
     settings.how.reference = node_number(facts, "reference_length", 1);
-    if (load(out, folder, &settings, kernels, err)) return -1;
+    if (load(out, folder, &settings, kernels, form, err)) return -1;
     (*out)->weight = 1 / node_number(facts, "std", 1);
     return 0;
 }

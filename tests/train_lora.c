@@ -47,6 +47,7 @@ static void teardown(void) {
 #define LORA    "lora: {rank: 4, alpha: 8}"
 #define FIT     "{base: @sft, data: [@data], samples: 64, max_new: 8, epochs: 3, lr: 2e-2, batch: 16, "
 #define PPO     "{policy: @sft, data: [@data], reward: @gold, max_new: 8, episodes: 64, lr: 2e-3, " LORA ", "
+#define INT8    "weights: int8, " LORA
 #define NUMBERS "adapter_model.safetensors"
 
 static void make_sft(void) {
@@ -180,7 +181,7 @@ static void check_members(const char *name) {
         char *member = xprintf("%s/member-%d", place, m);
         struct preference alone = {0};
 
-        ck_assert_int_eq(preference_open(&alone, member, kernels_find("cpu"), &err), 0);
+        ck_assert_int_eq(preference_open(&alone, member, kernels_find("cpu"), WEIGHTS_FULL, &err), 0);
         ck_assert_int_eq(preference_score(&alone, &row, 1, &score, &err), 0);
         sum += score;
         preference_close(&alone);
@@ -233,10 +234,10 @@ END_TEST
 /* A member starts from the base and a head of its own, not from where the one before it ended. */
 START_TEST(a_later_member_starts_as_it_would_alone)
 {
-    static const char *const kinds[] = {"", ", lora: {rank: 2}"};
+    static const char *const kinds[] = {"", ", lora: {rank: 2}", ", lora: {rank: 2}, weights: int8"};
 
     make_sft();
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         char *both =
             xprintf("{base: @sft, data: [@data], normalise: none, lr: 1e-2, steps: 1, batch: 1000, reward: "
                     "ensemble, settings: {members: 2}%s}",
@@ -329,6 +330,231 @@ START_TEST(what_cannot_be_is_refused)
 }
 END_TEST
 
+/* Each row's numbers as int8 holds them to the bit: the largest of 32 is 127 times a scale of ten bits. */
+static void round_row(float *w, int cols) {
+    for (float *end = w + cols; w < end; w += 32) {
+        float most = 0, scale;
+        int exponent;
+
+        for (int i = 0; i < 32; i++) most = fmaxf(most, fabsf(w[i]));
+        scale = frexpf(most / 127, &exponent);
+        scale = ldexpf(rintf(1024 * scale) / 1024, exponent);
+        for (int i = 0; i < 32; i++) w[i] = scale * rintf(w[i] / scale);
+    }
+}
+
+/* FOLDER/round: the sft model with such matrices. */
+static void make_round(void) {
+    char *from = path_join(folder, "sft"), *to = path_join(folder, "round");
+    struct tokenizer *tokenizer;
+    struct model *model;
+    struct error err;
+
+    ck_assert_int_eq(folder_open(&model, &tokenizer, from, kernels_find("cpu"), &err), 0);
+    for (int i = 0; i < model->count; i++) {
+        const struct tensor *tensor = &model->tensors[i];
+
+        ck_assert(tensor->rank == 1 || tensor->cols % 32 == 0);
+        for (int r = 0; r < tensor->rows && tensor->rank == 2; r++)
+            round_row(tensor->data + (size_t)r * (size_t)tensor->cols, tensor->cols);
+    }
+    ck_assert_msg(folder_store(model, tokenizer, to, 32, &err) == 0, "%s", err.message);
+    tokenizer_free(tokenizer);
+    model_free(model);
+    free(from);
+    free(to);
+}
+
+/* On a base that int8 holds as it is, to the bit; then the reward's samples are the same too. */
+START_TEST(rewards_on_int8_weights_learn_what_full_ones_would)
+{
+    static const char *const kinds[] = {"scalar", "seq2seq", "ensemble, settings: {members: 2}",
+                                        "ensemble, settings: {members: 2, architecture: shared}"};
+
+    make_sft();
+    make_round();
+    for (int i = 0; i < 4; i++) {
+        const char *numbers = i == 2 ? "member-2/" NUMBERS : NUMBERS;
+        char *full = xprintf("{base: @round, data: [@data], samples: 64, max_new: 8, epochs: 3, lr: 2e-2, "
+                             "batch: 16, " LORA ", reward: %s}",
+                             kinds[i]);
+        char *coded = xprintf("%.*s, weights: int8}", (int)strlen(full) - 1, full);
+        char *a = xprintf("full-%d", i), *b = xprintf("int8-%d", i);
+        struct node *facts, *others;
+
+        train("reward", a, full);
+        train("reward", b, coded);
+        check_same_bytes(folder, a, b, "log.jsonl");
+        check_same_bytes(folder, a, b, numbers);
+        check_accuracy(b, 0.9);
+        facts = facts_of(b);
+        others = facts_of(a);
+        ck_assert_str_eq(node_text(facts, "weights", ""), "int8");
+        ck_assert_ptr_null(node_get(others, "weights"));
+        ck_assert_double_eq_tol(node_number(facts, "mean", 9), node_number(others, "mean", 8), 1e-4);
+        ck_assert_double_eq_tol(node_number(facts, "std", 9), node_number(others, "std", 8), 1e-4);
+        node_free(facts);
+        node_free(others);
+        free(a);
+        free(b);
+        free(full);
+        free(coded);
+    }
+}
+END_TEST
+
+/* A row's score by the reward at FOLDER/name, undone what normalises it, and by its model with such weights.
+ */
+static void score_both(const char *name, enum weight_form form, float *whole, float *alone) {
+    int prompt[] = {1, 2, 3}, response[] = {4, 5};
+    struct exchange row = {.prompt = prompt, .response = response, .prompt_length = 3, .response_length = 2};
+    char *place = path_join(folder, name);
+    const struct kernels *kernels = kernels_find("cpu");
+    struct node *facts = facts_of(name);
+    struct preference model = {0};
+    const struct reward *reward;
+    struct scorer *scorer;
+    struct error err;
+
+    ck_assert_msg(reward_open(&reward, &scorer, place, kernels, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(reward->score(scorer, &row, 1, NULL, whole, &err), 0);
+    *whole = (float)(*whole * node_number(facts, "std", 0) + node_number(facts, "mean", 0));
+    ck_assert_msg(preference_open(&model, place, kernels, form, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(preference_score(&model, &row, 1, alone, &err), 0);
+    reward->close(scorer);
+    preference_close(&model);
+    node_free(facts);
+    free(place);
+}
+
+START_TEST(a_reward_scores_with_the_weights_that_it_learned_on)
+{
+    float whole, full, coded;
+
+    make_sft();
+    train("reward", "scalar", FIT "reward: scalar, " INT8 "}");
+    score_both("scalar", WEIGHTS_INT8, &whole, &coded);
+    ck_assert_float_eq_tol(whole, coded, 1e-5f);
+    score_both("scalar", WEIGHTS_FULL, &whole, &full);
+    ck_assert_float_gt(fabsf(full - coded), 1e-3f);
+    ck_assert_float_lt(fabsf(full - coded), 0.5f);
+}
+END_TEST
+
+START_TEST(a_killed_ensemble_on_int8_weights_ends_in_the_same_bytes)
+{
+    const char *options = FIT "checkpoint_every: 2, reward: ensemble, settings: {members: 2}, " INT8 "}";
+    static const char *const files[] = {"log.jsonl", "reward.json", "member-1/" NUMBERS, "member-2/" NUMBERS};
+
+    make_sft();
+    train("reward", "whole", options);
+    run_step_killed("reward", folder, "killed", options, 15);
+    train("reward", "killed", options);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        check_same_bytes(folder, "whole", "killed", files[i]);
+}
+END_TEST
+
+#define ROUND "{policy: @round, data: [@data], max_new: 8, episodes: 32, lr: 2e-3, iterations: 3, " LORA ", "
+
+/* As above; the reference is the policy's own base. Numbers that int8 has to round give another policy. */
+START_TEST(policies_on_int8_weights_learn_what_full_ones_would)
+{
+    static const char *const kinds[] = {"", "value: shared, "};
+
+    make_gold();
+    make_round();
+    for (int i = 0; i < 2; i++) {
+        char *full = xprintf(ROUND "%sreward: @gold}", kinds[i]);
+        char *coded = xprintf(ROUND "%sreward: @gold, weights: int8}", kinds[i]);
+        char *a = xprintf("full-%d", i), *b = xprintf("int8-%d", i);
+
+        train("ppo", a, full);
+        train("ppo", b, coded);
+        check_same_bytes(folder, a, b, "log.jsonl");
+        check_same_bytes(folder, a, b, NUMBERS);
+        free(a);
+        free(b);
+        free(full);
+        free(coded);
+    }
+    train("ppo", "full", PPO "iterations: 2}");
+    train("ppo", "int8", PPO "iterations: 2, weights: int8}");
+    ck_assert_double_ne(log_value(folder, "full", "kl", 0), log_value(folder, "int8", "kl", 0));
+}
+END_TEST
+
+START_TEST(a_policy_on_int8_weights_learns_from_a_reward_on_such)
+{
+    make_sft();
+    train("reward", "gold", FIT "reward: scalar, " INT8 "}"); /* PPO's options name it so */
+    train("ppo", "ppo", PPO "iterations: 20, weights: int8}");
+    ck_assert_double_gt(log_value(folder, "ppo", "reward", 0), log_value(folder, "ppo", "reward", 1) + 0.5);
+    ck_assert_double_eq(log_value(folder, "ppo", "kl", 1), 0);
+    ck_assert_double_eq(log_value(folder, "ppo", "logprob_gap", 0), 0);
+    train("generate", "answers", "{policy: @ppo, data: [@data], max_new: 8, weights: int8}");
+}
+END_TEST
+
+START_TEST(a_killed_policy_on_int8_weights_ends_in_the_same_bytes)
+{
+    const char *options = PPO "weights: int8, reference: @base, iterations: 6, checkpoint_every: 2}";
+
+    make_gold();
+    train("ppo", "whole", options);
+    run_step_killed("ppo", folder, "killed", options, 5);
+    train("ppo", "killed", options);
+    check_same_bytes(folder, "whole", "killed", "log.jsonl");
+    check_same_bytes(folder, "whole", "killed", NUMBERS);
+}
+END_TEST
+
+START_TEST(what_int8_weights_cannot_be_is_refused)
+{
+    make_gold();
+    train("sft", "adapted", SFT "steps: 1, " LORA "}");
+    train("reward", "scalar", FIT "steps: 1, reward: scalar, " LORA "}");
+    refuse("sft", SFT "weights: int8}", "weights: int8 needs lora: only adapters can learn");
+    refuse("reward", FIT "reward: scalar, weights: int8}", "weights: int8 needs lora");
+    refuse("ppo", "{policy: @sft, data: [@data], reward: @gold, weights: int8}", "weights: int8 needs lora");
+    refuse("reward", FIT "reward: ensemble, settings: {architecture: lora}, " INT8 "}",
+           "weights: int8 cannot learn, and architecture: lora trains a trunk whole");
+    refuse("sft", "{base: @adapted, data: [@data], " INT8 "}", "/adapted is: give weights: full");
+    refuse("reward", "{base: @adapted, data: [@data], reward: scalar, " INT8 "}",
+           "cannot take in the adapter that");
+    refuse("ppo", "{policy: @adapted, data: [@data], reward: @gold, " INT8 "}",
+           "cannot take in the adapter that");
+    refuse("ppo", "{policy: @sft, data: [@data], reward: @scalar, value_init: reward, " INT8 "}",
+           "value_init: reward: weights: int8 cannot take in the adapter that");
+}
+END_TEST
+
+static double planned(const char *stage, const char *options) {
+    struct plan plan;
+    struct error err;
+
+    ck_assert_msg(plan_step(stage, folder, options, &plan, &err) == 0, "%s", err.message);
+    return plan.bytes;
+}
+
+/* Of two layers the matrices have 20480 numbers, of which two models are held: a reward's base and the model
+ * that learns; a policy and a value model; and a reference is a third. */
+START_TEST(a_plan_knows_what_int8_weights_save)
+{
+    const double matrices = 4 * 20480;
+    double two, three;
+
+    make_sft();
+    two = planned("ppo", PPO "slots: 64}") - planned("ppo", PPO "weights: int8}");
+    three = planned("ppo", PPO "reference: @base}") - planned("ppo", PPO "reference: @base, weights: int8}");
+    ck_assert_double_gt(planned("reward", FIT "reward: scalar, " LORA "}") -
+                            planned("reward", FIT "reward: scalar, " INT8 "}"),
+                        2 * matrices);
+    ck_assert_double_gt(two, 2 * matrices);
+    ck_assert_double_gt(three, two + matrices);
+}
+END_TEST
+
 START_TEST(a_plan_knows_that_adapters_alone_learn)
 {
     struct plan whole, adapted;
@@ -365,6 +591,14 @@ int main(void) {
     tcase_add_test(tests, a_value_model_may_stand_on_a_reward_of_adapters);
     tcase_add_test(tests, what_cannot_be_is_refused);
     tcase_add_test(tests, a_plan_knows_that_adapters_alone_learn);
+    tcase_add_test(tests, rewards_on_int8_weights_learn_what_full_ones_would);
+    tcase_add_test(tests, a_reward_scores_with_the_weights_that_it_learned_on);
+    tcase_add_test(tests, a_killed_ensemble_on_int8_weights_ends_in_the_same_bytes);
+    tcase_add_test(tests, policies_on_int8_weights_learn_what_full_ones_would);
+    tcase_add_test(tests, a_policy_on_int8_weights_learns_from_a_reward_on_such);
+    tcase_add_test(tests, a_killed_policy_on_int8_weights_ends_in_the_same_bytes);
+    tcase_add_test(tests, what_int8_weights_cannot_be_is_refused);
+    tcase_add_test(tests, a_plan_knows_what_int8_weights_save);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -46,8 +46,11 @@ static int load_reward_model(struct model **out, const struct ppo *ppo, struct e
     char *config = path_join(ppo->options.reward, "config.json");
     int whole = file_exists(config) || is_adapter(ppo->options.reward);
     const char *folder = whole ? ppo->options.reward : member;
-    int status = model_load(out, folder, ppo->kernels, err);
+    int form = ppo->options.weights;
+    int status = lora_check_weights(form, ppo->options.lora, folder, "value_init: reward", err);
 
+    if (status) goto out;
+    status = model_load_as(out, folder, ppo->kernels, form, err);
     if (status)
         fail_within(err, "value_init: reward needs a reward that has a model");
     else if ((*out)->config.vocab != ppo->learner.policy.model->config.vocab) {
@@ -57,6 +60,7 @@ static int load_reward_model(struct model **out, const struct ppo *ppo, struct e
         model_free(*out);
         *out = NULL;
     }
+out:
     free(config);
     free(member);
     return status;
@@ -90,7 +94,7 @@ static int load_reference(struct ppo *ppo, struct error *err) {
 
     if (!uses_reference(&ppo->options)) return 0;
     if (shares_reference(&ppo->options)) return share_reference(ppo, err);
-    if (model_load(&ppo->reference, folder, ppo->kernels, err)) return -1;
+    if (model_load_as(&ppo->reference, folder, ppo->kernels, ppo->options.weights, err)) return -1;
     if (ppo->reference->config.vocab != ppo->learner.policy.model->config.vocab)
         return fail(err, "the reference %s has %d tokens, the policy %d; they must share a tokenizer", folder,
                     ppo->reference->config.vocab, ppo->learner.policy.model->config.vocab);
@@ -136,7 +140,8 @@ static int load_models(struct ppo *ppo, struct error *err) {
     int shared = ppo->options.value == VALUE_SHARED;
 
     learner->options = &ppo->options;
-    if (folder_open(&learner->policy.model, &ppo->tokenizer, ppo->options.policy, ppo->kernels, err))
+    if (folder_open_as(&learner->policy.model, &ppo->tokenizer, ppo->options.policy, ppo->kernels,
+                       ppo->options.weights, err))
         return -1;
     if (shared ? add_value_head(&learner->policy.model, err) : make_value_model(ppo, err)) return -1;
     if (adapt(ppo, err) || load_reference(ppo, err)) return -1;
@@ -407,7 +412,7 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     struct config config;
     double parameters;
     char note[64] = "";
-    int known, frozen;
+    int known, reference;
 
     if (ppo_options_read(step->options, step->name, &o, err)) return -1;
     known = folder_config(&config, o.policy, err);
@@ -418,11 +423,12 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
              known ? "" : "; sizes once the policy is there", note);
     if (!known) return 0;
     plan = lora_plan(&adapters);
-    frozen = 1 + (uses_reference(&o) && !shares_reference(&o));
+    reference = uses_reference(&o) && !shares_reference(&o);
     parameters = config_parameters(&config);
-    out->parameters = parameters * (pupils(&o) + frozen);
-    out->bytes = pupils(&o) * (double)model_bytes(&config, kernels, 1, plan) +
-                 frozen * (double)model_bytes(&config, kernels, 0, NULL) +
+    out->parameters = parameters * (pupils(&o) + reference + 1);
+    out->bytes = pupils(&o) * (double)model_bytes_as(&config, kernels, o.weights, 1, plan) +
+                 reference * (double)model_bytes_as(&config, kernels, o.weights, 0, NULL) +
+                 (double)model_bytes(&config, kernels, 0, NULL) + /* the reward's, at most */
                  pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute, plan) +
                  2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0, NULL);
     out->flops = o.iterations * iteration_work(&o, &config, lora_passes(&adapters));

@@ -96,6 +96,7 @@ const struct option ppo_options[] = {
      "keep only each layer's input for the backward pass"},
     {"seed", OPTION_INT, AT(seed), "1", 0, 2147483647, NULL, "of prompts, samples and minibatches"},
     LORA_OPTION(struct ppo_options, lora),
+    WEIGHTS_OPTION(struct ppo_options, weights),
     {0}};
 #undef AT
 
@@ -182,6 +183,7 @@ static int check_shared(const struct ppo_options *o, const char *where, struct e
 int ppo_options_read(const struct node *given, const char *where, struct ppo_options *out,
                      struct error *err) {
     if (options_read(ppo_options, ppo_presets, given, where, out, err)) return -1;
+    if (lora_check_weights(out->weights, out->lora, out->policy, where, err)) return -1;
     return out->value == VALUE_SHARED ? check_shared(out, where, err) : 0;
 }
 

@@ -37,6 +37,7 @@ struct ppo_options {
     int checkpoint_every, bits, recompute, seed;
     int value; /* enum value_model */
     const struct node *lora;
+    int weights; /* enum weight_form: of the policy, the value model and the reference */
 };
 
 extern const struct option ppo_options[];

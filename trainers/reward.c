@@ -37,6 +37,34 @@ static int read_settings(void **out, const struct reward *reward, const struct n
     return status;
 }
 
+/* Models that are fitted one after another, and whole ones before them, by the settings that say it. */
+struct fitted {
+    double members, trunks;
+};
+
+static struct fitted models_fitted(const struct reward *reward, const void *settings) {
+    struct node *described = options_describe(reward->options, settings);
+    const char *architecture = node_text(described, "architecture", "");
+    struct fitted out = {node_number(described, "members", 1), strcmp(architecture, "lora") == 0};
+
+    if (strcmp(architecture, "shared") == 0) out.members = 1;
+    node_free(described);
+    return out;
+}
+
+/* A reward and its settings, which the caller frees, also after an error. */
+static int read_options(struct fitting_options *options, const struct reward **reward, void **settings,
+                        const struct step *step, struct error *err) {
+    const char *name = step->name;
+
+    if (options_read(fitting_options, NULL, step->options, name, options, err)) return -1;
+    if (find(reward, options->name, err)) return -1;
+    if (read_settings(settings, *reward, options->settings, name, err)) return -1;
+    if (lora_check_weights(options->weights, options->lora, options->base, name, err)) return -1;
+    if (options->weights == WEIGHTS_FULL || !models_fitted(*reward, *settings).trunks) return 0;
+    return fail(err, "%s: weights: int8 cannot learn, and architecture: lora trains a trunk whole", name);
+}
+
 static int write_facts(const struct step *step, const struct node *facts, struct error *err) {
     char *path = step_path(step, "reward.json"), *json = node_json(facts, 2);
     int status = file_write(path, json, strlen(json), err);
@@ -110,13 +138,12 @@ static int reward_run(struct run *run, const struct step *step, struct error *er
     void *settings = NULL;
     int status = -1;
 
-    if (options_read(fitting_options, NULL, step->options, step->name, &options, err)) goto out;
-    if (find(&reward, options.name, err)) goto out;
-    if (read_settings(&settings, reward, options.settings, step->name, err)) goto out;
+    if (read_options(&options, &reward, &settings, step, err)) goto out;
     if (fitting_open(&fitting, &options, run, step, err)) goto out;
     described = options_describe(reward->options, settings);
     node_add_text(facts, "reward", reward->name);
     node_add_copy(facts, "settings", described);
+    if (options.weights == WEIGHTS_INT8) node_add_text(facts, "weights", "int8");
     node_add_number(facts, "pairs", fitting.train.count);
     if (reward->fit(&fitting, settings, facts, err)) goto out;
     node_add_number(facts, "samples", fitting.sample_count);
@@ -128,21 +155,6 @@ out:
     node_free(facts);
     free(settings);
     return status;
-}
-
-/* Models that are fitted one after another, and whole ones before them, by the settings that say it. */
-struct fitted {
-    double members, trunks;
-};
-
-static struct fitted models_fitted(const struct reward *reward, const void *settings) {
-    struct node *described = options_describe(reward->options, settings);
-    const char *architecture = node_text(described, "architecture", "");
-    struct fitted out = {node_number(described, "members", 1), strcmp(architecture, "lora") == 0};
-
-    if (strcmp(architecture, "shared") == 0) out.members = 1;
-    node_free(described);
-    return out;
 }
 
 /* Fitting, and samples of the base that every fitted model reads. The vocabulary's head is left out of what
@@ -168,15 +180,13 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     char note[64] = "";
     int known, status = -1;
 
-    if (options_read(fitting_options, NULL, step->options, step->name, &options, err)) return -1;
-    if (find(&reward, options.name, err)) return -1;
-    if (read_settings(&settings, reward, options.settings, step->name, err)) goto out;
+    if (read_options(&options, &reward, &settings, step, err)) goto out;
     known = folder_config(&config, options.base, err);
     if (known < 0 || lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) goto out;
     if (known) {
         out->parameters = 2 * config_parameters(&config);
-        out->bytes = (double)model_bytes(&config, kernels, 1, lora_plan(&adapters)) +
-                     (double)model_bytes(&config, kernels, 0, NULL) +
+        out->bytes = (double)model_bytes_as(&config, kernels, options.weights, 1, lora_plan(&adapters)) +
+                     (double)model_bytes_as(&config, kernels, options.weights, 0, NULL) +
                      (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute,
                                          lora_plan(&adapters));
         if (options.fit.steps && options.fit.batch_tokens)

@@ -41,8 +41,7 @@ static const struct option sft_options[] = {
      "of the row order and of a new model's parameters"},
     OVERLONG_OPTION(struct sft_options, overlong),
     LORA_OPTION(struct sft_options, lora),
-    {"weights", OPTION_CHOICE, offsetof(struct sft_options, weights), "full", 0, 0, WEIGHT_FORMS,
-     "of the base that adapters are put on; int8: 8 bits a number, on processors"},
+    WEIGHTS_OPTION(struct sft_options, weights),
     {"learn", OPTION_CHOICE, offsetof(struct sft_options, learn), "response", 0, 0, "response|assistant|all",
      "the tokens that are learned: the response's; also what an assistant wrote earlier in the prompt; or "
      "all"},
@@ -77,6 +76,11 @@ struct sft {
     int *sizes; /* of the training rows */
     struct supervised supervised;
 };
+
+static int read_options(struct sft_options *out, const struct step *step, struct error *err) {
+    if (options_read(sft_options, NULL, step->options, step->name, out, err)) return -1;
+    return lora_check_weights(out->weights, out->lora, out->base, step->name, err);
+}
 
 static int read_shape(struct config *config, const struct node *model, int vocab, struct error *err) {
     static const char *const families[] = {"gpt2", "llama"};
@@ -124,8 +128,6 @@ static int open_model(struct sft *sft, struct run *run, const struct step *step,
 }
 
 static int adapt(struct sft *sft, const struct step *step, struct error *err) {
-    if (!sft->options.lora && sft->options.weights == WEIGHTS_INT8)
-        return fail(err, "%s: weights: int8 needs lora: only adapters can learn on such weights", step->name);
     if (!sft->options.lora) return 0;
     if (!sft->options.base)
         return fail(err, "%s: lora needs a base: adapters alone make no new model", step->name);
@@ -273,7 +275,7 @@ static int sft_run(struct run *run, const struct step *step, struct error *err) 
     struct sft sft = {0};
     int status = -1;
 
-    if (options_read(sft_options, NULL, step->options, step->name, &sft.options, err)) goto out;
+    if (read_options(&sft.options, step, err)) goto out;
     if (open_model(&sft, run, step, err) || adapt(&sft, step, err) || load_rows(&sft, step, err)) goto out;
     if (trunk_create(&sft.supervised.trunk, sft.model, sft.options.recompute, err)) goto out;
     sft.supervised.data = &sft.data;
@@ -296,13 +298,11 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     char note[64];
     int known = 0;
 
-    if (options_read(sft_options, NULL, step->options, step->name, &options, err)) return -1;
+    if (read_options(&options, step, err)) return -1;
     if (options.base) known = folder_config(&config, options.base, err);
     if (known < 0) return -1;
     if (!options.base && options.model) known = !read_shape(&config, options.model, 1024, err);
     if (lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) return -1;
-    if (!options.lora && options.weights == WEIGHTS_INT8)
-        return fail(err, "%s: weights: int8 needs lora: only adapters can learn on such weights", step->name);
     if (!known) {
         snprintf(out->note, sizeof out->note, "sizes are known once the base is there");
         return 0;
