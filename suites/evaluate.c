@@ -194,6 +194,16 @@ static double scored_rows(const struct gather_options *o) {
     return 2.0 * o->reward_pairs + (double)SPLITS * o->reward_prompts * answers;
 }
 
+/* Of a reward, or of an ensemble's first member; 0: not known yet. */
+static int reward_config(struct config *out, const char *folder, struct error *err) {
+    int known = folder_config(out, folder, err);
+    char *member = path_join(folder, "member-1");
+
+    if (known == 0) known = folder_config(out, member, err);
+    free(member);
+    return known;
+}
+
 /* Rewards are read in turn. */
 static int plan_rewards(const struct gather_options *o, const struct kernels *kernels, struct plan *out,
                         struct error *err) {
@@ -203,7 +213,7 @@ static int plan_rewards(const struct gather_options *o, const struct kernels *ke
         struct passage read;
         struct config config;
         double bytes;
-        int known = folder_config(&config, folder->text, err);
+        int known = reward_config(&config, folder->text, err);
 
         if (known < 0) return -1;
         if (!known) continue;
