@@ -299,9 +299,6 @@ static int fit_members(struct fitting *fitting, const struct settings *given, st
                                       given->lora_schedule};
 
     if (given->architecture != LORA) return preference_fit(&what, err);
-    if (!fitting->adapters.rank)
-        return fail(err, "%s: architecture: lora needs the option lora, as lora: {rank: 8}",
-                    fitting->step->name);
     return lora_ensemble_fit(fitting, &how, err);
 }
 

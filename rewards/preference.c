@@ -221,7 +221,14 @@ static void size_pairs(struct job *job) {
 
 static int make_model(struct job *job, struct error *err) {
     const struct preference_fit *what = job->what;
+    int heads = what->base->config.score_heads;
 
+    if (what->adapters->rank && heads && heads != what->heads)
+        return fail(
+            err,
+            "%s: the base has a score head of %d, where adapters with one of %d cannot be put: take a "
+            "base without a head",
+            what->step->name, heads, what->heads);
     if (model_clone(&job->model, what->base, what->heads, 0, what->step->seed, err)) return -1;
     job->reader.model = job->model;
     return what->adapters->rank ? model_adapt(job->model, what->adapters, what->step->seed, err) : 0;

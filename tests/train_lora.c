@@ -327,6 +327,11 @@ START_TEST(what_cannot_be_is_refused)
            "architecture: lora needs the option lora");
     refuse("reward", FIT "reward: ensemble, settings: {architecture: lora, first: 0.01}, " LORA "}",
            "for the trunk and");
+    train("reward", "scored", FIT "reward: scalar}");
+    refuse("reward",
+           "{base: @scored, data: [@data], samples: 64, max_new: 8, reward: ensemble, settings: {members: 2, "
+           "architecture: shared}, " LORA "}",
+           "the base has a score head of 1, where adapters with one of 2 cannot be put");
 }
 END_TEST
 
@@ -555,6 +560,17 @@ START_TEST(a_plan_knows_what_int8_weights_save)
 }
 END_TEST
 
+/* The trunk is trained as a whole model is, beside its base. */
+START_TEST(a_plan_knows_that_the_trunk_of_adapters_learns_whole)
+{
+    make_sft();
+    ck_assert_double_ge(planned("reward", FIT "reward: ensemble, settings: {architecture: lora}, " LORA "}"),
+                        planned("reward", FIT "reward: scalar}"));
+    ck_assert_double_lt(planned("reward", FIT "reward: scalar, " LORA "}"),
+                        planned("reward", FIT "reward: scalar}"));
+}
+END_TEST
+
 START_TEST(a_plan_knows_that_adapters_alone_learn)
 {
     struct plan whole, adapted;
@@ -590,6 +606,7 @@ int main(void) {
     tcase_add_test(tests, a_killed_policy_of_adapters_ends_in_the_same_bytes);
     tcase_add_test(tests, a_value_model_may_stand_on_a_reward_of_adapters);
     tcase_add_test(tests, what_cannot_be_is_refused);
+    tcase_add_test(tests, a_plan_knows_that_the_trunk_of_adapters_learns_whole);
     tcase_add_test(tests, a_plan_knows_that_adapters_alone_learn);
     tcase_add_test(tests, rewards_on_int8_weights_learn_what_full_ones_would);
     tcase_add_test(tests, a_reward_scores_with_the_weights_that_it_learned_on);

@@ -61,7 +61,10 @@ static int read_options(struct fitting_options *options, const struct reward **r
     if (find(reward, options->name, err)) return -1;
     if (read_settings(settings, *reward, options->settings, name, err)) return -1;
     if (lora_check_weights(options->weights, options->lora, options->base, name, err)) return -1;
-    if (options->weights == WEIGHTS_FULL || !models_fitted(*reward, *settings).trunks) return 0;
+    if (!models_fitted(*reward, *settings).trunks) return 0;
+    if (!options->lora)
+        return fail(err, "%s: architecture: lora needs the option lora, as lora: {rank: 8}", name);
+    if (options->weights == WEIGHTS_FULL) return 0;
     return fail(err, "%s: weights: int8 cannot learn, and architecture: lora trains a trunk whole", name);
 }
 
@@ -170,6 +173,23 @@ static double reward_work(const struct fitting_options *options, const struct co
            (models.members * passes + models.trunks * 3) * cost_forward(config, &updates);
 }
 
+static double learning_bytes(const struct fitting_options *options, const struct config *config,
+                             const struct kernels *kernels, const struct adapter_options *adapters) {
+    return (double)model_bytes_as(config, kernels, options->weights, 1, adapters) +
+           (double)trunk_bytes(config, kernels, options->fit.micro_tokens, 1, options->recompute, adapters);
+}
+
+/* The base, and beside it what learns; on a trunk first that, then adapters beside the trunk too. */
+static double reward_bytes(const struct fitting_options *options, const struct config *config,
+                           const struct kernels *kernels, struct fitted models,
+                           const struct adapter_options *adapters) {
+    double base = (double)model_bytes_as(config, kernels, options->weights, 0, NULL);
+    double learning = learning_bytes(options, config, kernels, adapters);
+
+    if (!models.trunks) return base + learning;
+    return base + fmax(learning_bytes(options, config, kernels, NULL), base + learning);
+}
+
 static int reward_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct fitting_options options;
     const struct kernels *kernels = plan_kernels(run);
@@ -185,10 +205,8 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     if (known < 0 || lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) goto out;
     if (known) {
         out->parameters = 2 * config_parameters(&config);
-        out->bytes = (double)model_bytes_as(&config, kernels, options.weights, 1, lora_plan(&adapters)) +
-                     (double)model_bytes_as(&config, kernels, options.weights, 0, NULL) +
-                     (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute,
-                                         lora_plan(&adapters));
+        out->bytes =
+            reward_bytes(&options, &config, kernels, models_fitted(reward, settings), lora_plan(&adapters));
         if (options.fit.steps && options.fit.batch_tokens)
             out->flops =
                 reward_work(&options, &config, models_fitted(reward, settings), lora_passes(&adapters));

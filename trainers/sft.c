@@ -79,6 +79,8 @@ struct sft {
 
 static int read_options(struct sft_options *out, const struct step *step, struct error *err) {
     if (options_read(sft_options, NULL, step->options, step->name, out, err)) return -1;
+    if (out->lora && !out->base)
+        return fail(err, "%s: lora needs a base: adapters alone make no new model", step->name);
     return lora_check_weights(out->weights, out->lora, out->base, step->name, err);
 }
 
@@ -129,8 +131,6 @@ static int open_model(struct sft *sft, struct run *run, const struct step *step,
 
 static int adapt(struct sft *sft, const struct step *step, struct error *err) {
     if (!sft->options.lora) return 0;
-    if (!sft->options.base)
-        return fail(err, "%s: lora needs a base: adapters alone make no new model", step->name);
     if (lora_read(&sft->adapters, sft->options.lora, step->name, &sft->model->config, err)) return -1;
     return model_adapt(sft->model, &sft->adapters, step->seed, err);
 }
