@@ -564,10 +564,12 @@ END_TEST
 START_TEST(a_plan_knows_that_the_trunk_of_adapters_learns_whole)
 {
     make_sft();
-    ck_assert_double_ge(planned("reward", FIT "reward: ensemble, settings: {architecture: lora}, " LORA "}"),
-                        planned("reward", FIT "reward: scalar}"));
-    ck_assert_double_lt(planned("reward", FIT "reward: scalar, " LORA "}"),
-                        planned("reward", FIT "reward: scalar}"));
+    ck_assert_double_ge(planned("reward", FIT
+                                "reward: ensemble, settings: {architecture: lora}, micro_tokens: 64, " LORA
+                                "}"),
+                        planned("reward", FIT "reward: scalar, micro_tokens: 64}"));
+    ck_assert_double_lt(planned("reward", FIT "reward: scalar, micro_tokens: 64, " LORA "}"),
+                        planned("reward", FIT "reward: scalar, micro_tokens: 64}"));
 }
 END_TEST
 
