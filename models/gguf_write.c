@@ -112,8 +112,8 @@ void gguf_write_header(const struct gguf_out *out, FILE *file) {
     put(&head, out->tensor_count, 8);
     put(&head, out->key_count, 8);
     fwrite(head.data, 1, head.length, file);
-    fwrite(out->keys.data, 1, out->keys.length, file);
-    fwrite(out->tensors.data, 1, out->tensors.length, file);
+    if (out->keys.length) fwrite(out->keys.data, 1, out->keys.length, file);
+    if (out->tensors.length) fwrite(out->tensors.data, 1, out->tensors.length, file);
     pad(file, head.length + out->keys.length + out->tensors.length);
     free(head.data);
 }
