@@ -130,17 +130,6 @@ static void write_long_prompt(void) {
     free(data);
 }
 
-static void expect_listed(const char *name, const char *expected) {
-    char *path = xprintf("%s/%s/dropped.jsonl", folder, name), *text;
-    struct error err;
-
-    text = file_read(path, NULL, &err);
-    ck_assert_msg(text != NULL, "%s", err.message);
-    ck_assert_str_eq(text, expected);
-    free(text);
-    free(path);
-}
-
 START_TEST(prompts_without_room_for_a_response_are_listed)
 {
     static const char row[] =
@@ -150,11 +139,11 @@ START_TEST(prompts_without_room_for_a_response_are_listed)
     write_long_prompt();
     train("ppo", "ppo",
           "{policy: @sft, data: [@data, @long], max_new: 8, episodes: 64, reward: @gold, iterations: 1}", 1);
-    expect_listed("ppo", row);
+    check_dropped(folder, "ppo", row);
     train("generate", "answers", "{policy: @sft, data: [@long], splits: train, max_new: 8}", 1);
-    expect_listed("answers", row);
+    check_dropped(folder, "answers", row);
     train("generate", "all", "{policy: @sft, data: [@data], max_new: 8}", 1);
-    expect_listed("all", "");
+    check_dropped(folder, "all", "");
     ck_assert_int_eq(run_step("generate", folder, "none",
                               "{policy: @sft, data: [@long], splits: heldout, max_new: 8}", 1, &err),
                      -1);

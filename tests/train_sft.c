@@ -110,17 +110,6 @@ static void write_long_rows(void) {
     free(data);
 }
 
-static void expect_listed(const char *name, const char *expected) {
-    char *path = xprintf("%s/%s/dropped.jsonl", folder, name), *text;
-    struct error err;
-
-    text = file_read(path, NULL, &err);
-    ck_assert_msg(text != NULL, "%s", err.message);
-    ck_assert_str_eq(text, expected);
-    free(text);
-    free(path);
-}
-
 START_TEST(rows_that_do_not_fit_are_left_out_cut_or_an_error)
 {
     static const char alone[] = "{\"id\":\"row-3\",\"reason\":\"the response alone is longer than the "
@@ -133,16 +122,16 @@ START_TEST(rows_that_do_not_fit_are_left_out_cut_or_an_error)
 
     write_long_rows();
     train("drop", "{base: @base, data: [@long], steps: 2}", 1);
-    expect_listed("drop", both);
+    check_dropped(folder, "drop", both);
     train("cut", "{base: @base, data: [@long], steps: 2, overlong: cut_prompt}", 1);
-    expect_listed("cut", cut);
+    check_dropped(folder, "cut", cut);
     ck_assert_int_eq(
         run_step("sft", folder, "error", "{base: @base, data: [@long], steps: 2, overlong: error}", 1, &err),
         -1);
     ck_assert_ptr_nonnull(strstr(err.message, "prompt and response of row-2 have"));
     ck_assert_ptr_nonnull(strstr(err.message, "and the context 64; overlong: drop"));
     train("all", SFT ", steps: 2}", 1);
-    expect_listed("all", "");
+    check_dropped(folder, "all", "");
     free(both);
     free(cut);
 }

@@ -236,3 +236,14 @@ void check_same_bytes(const char *folder, const char *a, const char *b, const ch
     free(path_a);
     free(path_b);
 }
+
+void check_dropped(const char *folder, const char *name, const char *expected) {
+    char *path = xprintf("%s/%s/dropped.jsonl", folder, name), *text;
+    struct error err;
+
+    text = file_read(path, NULL, &err);
+    ck_assert_msg(text != NULL, "%s", err.message);
+    ck_assert_str_eq(text, expected);
+    free(text);
+    free(path);
+}

@@ -26,4 +26,7 @@ double log_value(const char *folder, const char *name, const char *field, int fi
 /* Fails the test unless both files exist and hold the same bytes. */
 void check_same_bytes(const char *folder, const char *a, const char *b, const char *file);
 
+/* The step's dropped.jsonl. */
+void check_dropped(const char *folder, const char *name, const char *expected);
+
 #endif
