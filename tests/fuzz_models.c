@@ -1,6 +1,7 @@
 /* For libFuzzer (clang -fsanitize=fuzzer,address,undefined): the first byte picks the reader of a model's
  * files, the others are its file. No input may crash, leak, or be accepted with tensors outside the file. Run
- * it in a folder that is kept in memory, with the seeds of fixtures/corpus. */
+ * it in a folder that is kept in memory, with the seeds of fixtures/corpus. -DONLY="'g'" makes every input a
+ * GGUF file. tools/fuzz.sh does all that. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,7 +275,11 @@ static void fuzz_config(const uint8_t *bytes, size_t length) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     if (length == 0) return 0;
+#ifdef ONLY
+    switch (ONLY) {
+#else
     switch (bytes[0]) {
+#endif
     case 's':
         fuzz_safetensors(bytes + 1, length - 1);
         break;

@@ -1,7 +1,7 @@
 /* For libFuzzer (clang -fsanitize=fuzzer,address,undefined): the first byte says which kind of file the
  * others are. Every record is counted, and read by the convention of the first. No input may crash, leak, or
  * give an example without a prompt and an answer. Run it in a folder that is kept in memory. -DONLY=2 makes
- * every input a table. */
+ * every input a table. tools/fuzz.sh does all that. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
