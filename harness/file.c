@@ -134,6 +134,15 @@ int file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
 
+int file_same(const char *a, const char *b) {
+    char *first = realpath(a, NULL), *second = realpath(b, NULL);
+    int same = first && second && strcmp(first, second) == 0;
+
+    free(first);
+    free(second);
+    return same;
+}
+
 int folder_make(const char *path, struct error *err) {
     char *part = xstrdup(path);
     struct stat info;

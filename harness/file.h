@@ -19,6 +19,7 @@ void output_discard(struct output *out);                 /* harmless after close
 int file_write(const char *path, const void *bytes, size_t length, struct error *err);
 char *file_read(const char *path, size_t *length, struct error *err); /* NUL-terminated; NULL on error */
 int file_exists(const char *path);
+int file_same(const char *a, const char *b); /* both are there, and one, wherever links and dots lead */
 int folder_make(const char *path, struct error *err);   /* and its parents */
 int folder_remove(const char *path, struct error *err); /* and all in it; missing is fine */
 int folder_exists(const char *path);

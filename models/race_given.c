@@ -53,12 +53,7 @@ static char *name_of(const char *path) {
 
 /* The files that are made must not fall upon those that are read, wherever links and dots lead. */
 static int check_place(const char *mine, const char *path, const char *name, struct error *err) {
-    char *there = realpath(mine, NULL), *given = realpath(path, NULL);
-    int same = there && given && strcmp(there, given) == 0;
-
-    free(there);
-    free(given);
-    if (!same && strcmp(name, ".") && strcmp(name, "..")) return 0;
+    if (!file_same(mine, path) && strcmp(name, ".") && strcmp(name, "..")) return 0;
     return fail(err, "the copies of %s would be written upon it: give another --folder", path);
 }
 

@@ -2,9 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "harness/adapter_base.h"
+#include "harness/file.h"
 #include "harness/memory.h"
 #include "models/adapter_file.h"
 #include "rewards/lora_ensemble.h"
@@ -155,14 +155,11 @@ static int load_models(struct scorer *s, const char *folder, const struct kernel
 /* Members that are put together by hand may stand on other bases of the same shape. */
 static int check_base(const char *folder, const char *path, struct error *err) {
     char *first = member_path(folder, 0), *a = adapter_base_of(first), *b = adapter_base_of(path);
-    char *x = a ? realpath(a, NULL) : NULL, *y = b ? realpath(b, NULL) : NULL;
-    int same = x && y && strcmp(x, y) == 0;
+    int same = a && b && file_same(a, b);
 
     free(first);
     free(a);
     free(b);
-    free(x);
-    free(y);
     return same ? 0
                 : fail(err,
                        "%s: the adapter stands on another base than member-1: merge the members first, "

@@ -123,6 +123,15 @@ START_TEST(reading_what_is_no_file_says_so)
 }
 END_TEST
 
+START_TEST(a_file_is_the_same_by_any_name)
+{
+    ck_assert_int_eq(folder_make(FOLDER "/same", &err), 0);
+    ck_assert(file_same(FOLDER "/same", FOLDER "/./same/../same/"));
+    ck_assert(!file_same(FOLDER "/same", FOLDER));
+    ck_assert(!file_same(FOLDER "/nowhere", FOLDER "/nowhere"));
+}
+END_TEST
+
 START_TEST(folders_are_made_with_parents_and_removed_with_children)
 {
     ck_assert_int_eq(folder_make(FOLDER "/x//y/z/", &err), 0);
@@ -184,6 +193,7 @@ int main(void) {
     tcase_add_test(cases, a_discarded_output_leaves_nothing);
     tcase_add_test(cases, a_full_disk_is_an_error_and_keeps_the_old_file);
     tcase_add_test(cases, reading_what_is_no_file_says_so);
+    tcase_add_test(cases, a_file_is_the_same_by_any_name);
     tcase_add_test(cases, folders_are_made_with_parents_and_removed_with_children);
     tcase_add_test(cases, paths_join_with_one_slash);
     tcase_add_test(cases, a_section_is_written_again_and_the_rest_stays);

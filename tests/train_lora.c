@@ -209,6 +209,35 @@ START_TEST(members_are_adapters_that_take_turns_on_one_base)
 }
 END_TEST
 
+/* The second member's base becomes a copy elsewhere: the same numbers, and another model to who reads names.
+ */
+START_TEST(members_on_different_bases_are_refused)
+{
+    char *config = xprintf("%s/apart/member-2/adapter_config.json", folder);
+    char *place = path_join(folder, "apart"), *text, *at, *moved;
+    const struct reward *reward;
+    struct scorer *scorer = NULL;
+    struct error err;
+
+    make_sft();
+    train("sft", "other", "{base: @base, data: [@data], lr: 1e-2, epochs: 4}");
+    train("reward", "apart",
+          FIT "reward: ensemble, steps: 1, normalise: none, settings: {members: 2}, " LORA "}");
+    text = file_read(config, NULL, &err);
+    at = text ? strstr(text, "/sft\"") : NULL;
+    ck_assert_ptr_nonnull(at);
+    moved = xprintf("%.*s/other%s", (int)(at - text), text, at + strlen("/sft"));
+    ck_assert_int_eq(file_write(config, moved, strlen(moved), &err), 0);
+    ck_assert_int_eq(reward_open(&reward, &scorer, place, kernels_find("cpu"), &err), -1);
+    ck_assert_msg(strstr(err.message, "member-2: the adapter stands on another base than member-1") != NULL,
+                  "%s", err.message);
+    free(moved);
+    free(text);
+    free(place);
+    free(config);
+}
+END_TEST
+
 /* Killed in the trunk's part and, again, in the members'. */
 START_TEST(a_killed_ensemble_of_adapters_ends_in_the_same_bytes)
 {
@@ -290,16 +319,20 @@ START_TEST(the_frozen_policy_is_its_own_reference)
 }
 END_TEST
 
-START_TEST(a_killed_policy_of_adapters_ends_in_the_same_bytes)
-{
-    const char *options = PPO "iterations: 6, checkpoint_every: 2}";
-
-    make_gold();
+static void check_killed_policy(const char *options) {
     train("ppo", "whole", options);
     run_step_killed("ppo", folder, "killed", options, 5);
     train("ppo", "killed", options);
     check_same_bytes(folder, "whole", "killed", "log.jsonl");
     check_same_bytes(folder, "whole", "killed", NUMBERS);
+}
+
+START_TEST(a_killed_policy_of_adapters_ends_in_the_same_bytes)
+{
+    const char *options = PPO "iterations: 6, checkpoint_every: 2}";
+
+    make_gold();
+    check_killed_policy(options);
 }
 END_TEST
 
@@ -506,11 +539,7 @@ START_TEST(a_killed_policy_on_int8_weights_ends_in_the_same_bytes)
     const char *options = PPO "weights: int8, reference: @base, iterations: 6, checkpoint_every: 2}";
 
     make_gold();
-    train("ppo", "whole", options);
-    run_step_killed("ppo", folder, "killed", options, 5);
-    train("ppo", "killed", options);
-    check_same_bytes(folder, "whole", "killed", "log.jsonl");
-    check_same_bytes(folder, "whole", "killed", NUMBERS);
+    check_killed_policy(options);
 }
 END_TEST
 
@@ -601,6 +630,7 @@ int main(void) {
     tcase_add_test(tests, numbers_that_drop_out_are_drawn_again_after_a_kill);
     tcase_add_test(tests, rewards_are_learned_by_adapters);
     tcase_add_test(tests, members_are_adapters_that_take_turns_on_one_base);
+    tcase_add_test(tests, members_on_different_bases_are_refused);
     tcase_add_test(tests, a_killed_ensemble_of_adapters_ends_in_the_same_bytes);
     tcase_add_test(tests, a_later_member_starts_as_it_would_alone);
     tcase_add_test(tests, a_policy_of_adapters_learns_from_a_reward);
