@@ -33,8 +33,7 @@ static __global__ void gelu_kernel(float *out, const float *x, size_t count) {
 
 extern "C" void cuda_gelu(float *out, const float *x, size_t count) {
     if (count == 0) return;
-    gelu_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, x, count);
-    launched("gelu");
+    launch("gelu", gelu_kernel, blocks_for(count, THREADS), THREADS, 0, out, x, count);
 }
 
 static __global__ void gelu_backward_kernel(float *dx, const float *x, size_t count) {
@@ -45,8 +44,7 @@ static __global__ void gelu_backward_kernel(float *dx, const float *x, size_t co
 
 extern "C" void cuda_gelu_backward(float *dx, const float *x, size_t count) {
     if (count == 0) return;
-    gelu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dx, x, count);
-    launched("gelu_backward");
+    launch("gelu_backward", gelu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dx, x, count);
 }
 
 static __global__ void swiglu_kernel(float *out, const float *gate_up, size_t count, int ffn) {
@@ -63,8 +61,7 @@ void swiglu_cuda(float *out, const float *gate_up, int rows, int ffn) {
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    swiglu_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, gate_up, count, ffn);
-    launched("swiglu");
+    launch("swiglu", swiglu_kernel, blocks_for(count, THREADS), THREADS, 0, out, gate_up, count, ffn);
 }
 
 static __global__ void swiglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
@@ -83,8 +80,8 @@ void swiglu_backward_cuda(float *dgate_up, const float *dy, const float *gate_up
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    swiglu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dgate_up, dy, gate_up, count, ffn);
-    launched("swiglu_backward");
+    launch("swiglu_backward", swiglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dgate_up, dy,
+           gate_up, count, ffn);
 }
 
 static __global__ void geglu_kernel(float *out, const float *gate_up, size_t count, int ffn) {
@@ -100,8 +97,7 @@ void geglu_cuda(float *out, const float *gate_up, int rows, int ffn) {
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    geglu_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, gate_up, count, ffn);
-    launched("geglu");
+    launch("geglu", geglu_kernel, blocks_for(count, THREADS), THREADS, 0, out, gate_up, count, ffn);
 }
 
 static __global__ void geglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
@@ -120,8 +116,8 @@ void geglu_backward_cuda(float *dgate_up, const float *dy, const float *gate_up,
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    geglu_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dgate_up, dy, gate_up, count, ffn);
-    launched("geglu_backward");
+    launch("geglu_backward", geglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dgate_up, dy,
+           gate_up, count, ffn);
 }
 
 static __global__ void cap_kernel(float *x, size_t count, float limit) {
@@ -132,8 +128,7 @@ static __global__ void cap_kernel(float *x, size_t count, float limit) {
 
 void cap_cuda(float *x, size_t count, float limit) {
     if (count == 0) return;
-    cap_kernel<<<blocks_for(count, THREADS), THREADS>>>(x, count, limit);
-    launched("cap");
+    launch("cap", cap_kernel, blocks_for(count, THREADS), THREADS, 0, x, count, limit);
 }
 
 static __global__ void cap_backward_kernel(float *dx, const float *y, size_t count, float limit) {
@@ -147,8 +142,7 @@ static __global__ void cap_backward_kernel(float *dx, const float *y, size_t cou
 
 void cap_backward_cuda(float *dx, const float *y, size_t count, float limit) {
     if (count == 0) return;
-    cap_backward_kernel<<<blocks_for(count, THREADS), THREADS>>>(dx, y, count, limit);
-    launched("cap_backward");
+    launch("cap_backward", cap_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dx, y, count, limit);
 }
 
 static __global__ void add_kernel(float *out, const float *x, size_t count) {
@@ -159,6 +153,5 @@ static __global__ void add_kernel(float *out, const float *x, size_t count) {
 
 void add_cuda(float *out, const float *x, size_t count) {
     if (count == 0) return;
-    add_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, x, count);
-    launched("add");
+    launch("add", add_kernel, blocks_for(count, THREADS), THREADS, 0, out, x, count);
 }

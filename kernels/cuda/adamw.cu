@@ -27,6 +27,5 @@ void adamw_cuda(float *w, float *m, float *v, float *grad, void *, void *, int o
     size_t count = (size_t)outs * ins;
 
     if (count == 0) return;
-    adamw_kernel<<<blocks_for(count, THREADS), THREADS>>>(w, m, v, grad, count, by);
-    launched("adamw");
+    launch("adamw", adamw_kernel, blocks_for(count, THREADS), THREADS, 0, w, m, v, grad, count, by);
 }

@@ -13,8 +13,8 @@ void keep_columns_cuda(float *x, int rows, int cols, int from, int to) {
     size_t count = (size_t)rows * cols;
 
     if (count == 0) return;
-    keep_columns_kernel<<<blocks_for(count, THREADS), THREADS>>>(x, count, cols, from, to);
-    launched("keep_columns");
+    launch("keep_columns", keep_columns_kernel, blocks_for(count, THREADS), THREADS, 0, x, count, cols, from,
+           to);
 }
 
 /* Number `column` of a row: Philox 4x32-10, as on the CPU. */
@@ -50,8 +50,8 @@ void dropout_cuda(float *out, const float *x, const int *key, int stream, float 
     unsigned limit = (unsigned)((double)p * 4294967296.0);
 
     if (count == 0) return;
-    dropout_kernel<<<blocks_for(count, THREADS), THREADS>>>(out, x, key, stream, p, limit, count, width);
-    launched("dropout");
+    launch("dropout", dropout_kernel, blocks_for(count, THREADS), THREADS, 0, out, x, key, stream, p, limit,
+           count, width);
 }
 
 void dropout_backward_cuda(float *dx, const int *key, int stream, float p, int rows, int width) {

@@ -220,7 +220,7 @@ static __device__ void mix_values(float sum[T::EACH], float mixed[T::EACH][T::CH
 template <class T>
 static __global__ void __launch_bounds__(THREADS)
     attention_kernel(float *out, float *logsum, const float *qkv, struct shape shape) {
-    extern __shared__ __align__(16) float shared[];
+    float *shared = dynamic_shared<float>();
     float *queries = shared, *far = queries + T::SIZE * T::NEAR, *weights = far + T::SIZE * T::FAR;
     int ty = threadIdx.x / ACROSS, tx = threadIdx.x % ACROSS, group = shape.heads / shape.kv_heads;
     struct task task;
@@ -283,7 +283,7 @@ template <class T>
 static __global__ void __launch_bounds__(THREADS)
     query_slopes(float *dqkv, const float *dout, const float *qkv, const float *out, const float *logsum,
                  struct shape shape) {
-    extern __shared__ __align__(16) float shared[];
+    float *shared = dynamic_shared<float>();
     __shared__ float dots[T::TILE], logsums[T::TILE];
     float *queries = shared, *douts = queries + T::SIZE * T::NEAR, *far = douts + T::SIZE * T::NEAR;
     float *values = far + T::SIZE * T::FAR, *weights = values + T::SIZE * T::FAR;
@@ -346,7 +346,7 @@ template <class T>
 static __global__ void __launch_bounds__(THREADS)
     key_slopes(float *dqkv, const float *dout, const float *qkv, const float *out, const float *logsum,
                struct shape shape) {
-    extern __shared__ __align__(16) float shared[];
+    float *shared = dynamic_shared<float>();
     __shared__ float dots[T::TILE], logsums[T::TILE];
     float *keys = shared, *values = keys + T::SIZE * T::NEAR, *queries = values + T::SIZE * T::NEAR;
     float *douts = queries + T::SIZE * T::FAR, *weights = douts + T::SIZE * T::FAR;
@@ -428,8 +428,7 @@ static void run_forward(float *out, float *logsum, const float *qkv, const struc
     int blocks = resident_blocks(&known, (const void *)attention_kernel<T>, bytes, "attention");
 
     if (!blocks) return;
-    attention_kernel<T><<<blocks, THREADS, bytes>>>(out, logsum, qkv, shape);
-    launched("attention");
+    launch("attention", attention_kernel<T>, blocks, THREADS, bytes, out, logsum, qkv, shape);
 }
 
 template <class T>
@@ -441,9 +440,9 @@ static void run_backward(float *dqkv, const float *dout, const float *qkv, const
     int by_key = resident_blocks(&known_key, (const void *)key_slopes<T>, bytes, "attention_backward");
 
     if (!by_query || !by_key) return;
-    query_slopes<T><<<by_query, THREADS, bytes>>>(dqkv, dout, qkv, out, logsum, shape);
-    key_slopes<T><<<by_key, THREADS, bytes>>>(dqkv, dout, qkv, out, logsum, shape);
-    launched("attention_backward");
+    launch("attention_backward", query_slopes<T>, by_query, THREADS, bytes, dqkv, dout, qkv, out, logsum,
+           shape);
+    launch("attention_backward", key_slopes<T>, by_key, THREADS, bytes, dqkv, dout, qkv, out, logsum, shape);
 }
 
 /* Up to which head size a tiling goes; its shared memory stays below the 99 KB that every device has. */

@@ -45,9 +45,8 @@ void cache_write_cuda(void *cache, const float *qkv, const int *slot, const int 
     size_t tasks = (size_t)count * kv_heads * head_size;
 
     if (tasks == 0) return;
-    cache_write_kernel<<<blocks_for(tasks, THREADS), THREADS>>>(
-        (float *)cache, qkv, slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
-    launched("cache_write");
+    launch("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (float *)cache, qkv,
+           slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
 }
 
 /* Scores of all keys, scaled; returns the thread's largest. */
@@ -103,7 +102,7 @@ static inline __host__ __device__ int query_room(int size) {
 static __global__ void decode_kernel(float *out, const float *qkv, const float *cache, const int *slot,
                                      const int *position, struct cache shape, int heads, int kv_heads,
                                      float scale, float cap) {
-    extern __shared__ float shared[];
+    float *shared = dynamic_shared<float>();
     int h = blockIdx.x, i = blockIdx.y, size = shape.size, count = position[i] + 1;
     float *q = shared, *scores = shared + query_room(size), max, sum;
     const float *head = cache + ((size_t)slot[i] * kv_heads + h / (heads / kv_heads)) * cache_head(shape);
@@ -130,9 +129,8 @@ void attention_decode_cuda(float *out, const float *qkv, const void *cache, cons
                            int head_size, float scale, float cap) {
     size_t bytes = ((size_t)context + query_room(head_size)) * sizeof(float);
 
-    if (count == 0 || !allow_shared((const void *)decode_kernel, bytes, "attention_decode")) return;
-    decode_kernel<<<dim3(heads, count), THREADS, bytes>>>(out, qkv, (const float *)cache, slot, position,
-                                                          cache_shape(context, head_size), heads, kv_heads,
-                                                          scale, cap);
-    launched("attention_decode");
+    if (count == 0) return;
+    launch("attention_decode", decode_kernel, dim3(heads, count), THREADS, bytes, out, qkv,
+           (const float *)cache, slot, position, cache_shape(context, head_size), heads, kv_heads, scale,
+           cap);
 }

@@ -62,8 +62,8 @@ static __global__ void __launch_bounds__(WARP *(COLUMNS_HIGH + 1))
 
 template <class TERM> static inline void add_columns(float *out, TERM term, int rows, const char *operation) {
     if (rows == 0 || term.width == 0) return;
-    columns_kernel<<<blocks_for(term.width, WARP), dim3(WARP, COLUMNS_HIGH + 1)>>>(out, term, rows);
-    launched(operation);
+    launch(operation, columns_kernel<TERM>, blocks_for(term.width, WARP), dim3(WARP, COLUMNS_HIGH + 1), 0,
+           out, term, rows);
 }
 
 #endif

@@ -9,22 +9,35 @@
 extern "C" {
 #include "kernels/cuda/cuda.h"
 }
+#include "kernels/cuda/instructions.cuh"
 
 #define WIDTH          16 /* lanes of a sum: half a warp */
 #define WARP           32
 #define EVERYONE       0xffffffffu
+#define MOST_SHARED    ((size_t)48 << 10) /* bytes a block gets without asking */
 #define ROUND16(count) (((count) + 15) / 16 * 16)
 
 /* Notes the first failure for sync(). */
 void note_failure(cudaError_t error, const char *what);
-/* After a launch. */
-void launched(const char *operation);
 /* Device memory that stays, of at least so many bytes, for intermediate results; NULL (and a noted failure)
  * when there is none. */
 void *device_scratch(size_t bytes);
 int multiprocessors(void);
 /* Dynamic shared memory beyond 48 KB; 0 if this device has not so much. */
 int allow_shared(const void *kernel, size_t bytes, const char *operation);
+
+/* Starts a kernel; sync() gives what it fails with. */
+template <class... TAKES, class... GIVEN>
+static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, dim3 threads, size_t shared,
+                   GIVEN... given) {
+    cudaLaunchConfig_t how = {};
+
+    if (shared > MOST_SHARED && !allow_shared((const void *)kernel, shared, operation)) return;
+    how.gridDim = grid;
+    how.blockDim = threads;
+    how.dynamicSmemBytes = shared;
+    note_failure(cudaLaunchKernelEx(&how, kernel, given...), operation);
+}
 
 static inline int blocks_for(size_t count, int each) {
     return (int)((count + each - 1) / each);

@@ -18,9 +18,8 @@ void embed_cuda(float *out, const float *table, const float *positions, const in
     size_t size = (size_t)count * width;
 
     if (size == 0) return;
-    embed_kernel<<<blocks_for(size, THREADS), THREADS>>>(out, table, positions, token, position, size, width,
-                                                         scale);
-    launched("embed");
+    launch("embed", embed_kernel, blocks_for(size, THREADS), THREADS, 0, out, table, positions, token,
+           position, size, width, scale);
 }
 
 /* Numbers the threads that say yes, in their order; returns how many do. */
@@ -64,8 +63,8 @@ static __global__ void scatter_kernel(float *out, const float *x, const int *ind
 
 static void scatter(float *out, const float *x, const int *index, int count, int width, float scale) {
     if (count == 0 || width == 0) return;
-    scatter_kernel<<<dim3(count, blocks_for(width, THREADS)), THREADS>>>(out, x, index, count, width, scale);
-    launched("scatter_add");
+    launch("scatter_add", scatter_kernel, dim3(count, blocks_for(width, THREADS)), THREADS, 0, out, x, index,
+           count, width, scale);
 }
 
 void scatter_add_cuda(float *out, const float *x, const int *index, int count, int width) {
@@ -90,7 +89,6 @@ void gather_cuda(void *out, const void *x, const int *index, int count, size_t b
     size_t words = bytes / sizeof(unsigned), size = count * words;
 
     if (size == 0) return;
-    gather_kernel<<<blocks_for(size, THREADS), THREADS>>>((unsigned *)out, (const unsigned *)x, index, size,
-                                                          words);
-    launched("gather");
+    launch("gather", gather_kernel, blocks_for(size, THREADS), THREADS, 0, (unsigned *)out,
+           (const unsigned *)x, index, size, words);
 }

@@ -21,7 +21,7 @@ enum { MAX, SHARE, LOG_SUM, ENTROPY, NORMS };
 
 static __global__ void logprob_kernel(float *logprob, float *entropy, int *best, float *norm,
                                       const float *logits, const int *target, int vocab, float temperature) {
-    extern __shared__ double sums[];
+    double *sums = dynamic_shared<double>();
     int r = blockIdx.x;
     const float *row = logits + (size_t)r * vocab;
     float max = max_of(row, vocab);
@@ -50,9 +50,8 @@ static __global__ void logprob_kernel(float *logprob, float *entropy, int *best,
 void logprob_cuda(float *logprob, float *entropy, int *best, float *norm, const float *logits,
                   const int *target, int rows, int vocab, float temperature) {
     if (rows == 0) return;
-    logprob_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(logprob, entropy, best, norm, logits,
-                                                                        target, vocab, temperature);
-    launched("logprob");
+    launch("logprob", logprob_kernel, rows, THREADS, spans_of(vocab) * sizeof(double), logprob, entropy, best,
+           norm, logits, target, vocab, temperature);
 }
 
 /* d logprob[target] / d z_j = [j == target] - p_j;  d entropy / d z_j = -p_j (log p_j + entropy);  z = logit
@@ -79,7 +78,6 @@ void logprob_backward_cuda(float *dlogits, const float *logits, const int *targe
                            const float *slope, const float *entropy_slope, int rows, int vocab,
                            float temperature) {
     if (rows == 0) return;
-    logprob_backward_kernel<<<rows, THREADS>>>(dlogits, logits, target, norm, slope, entropy_slope, vocab,
-                                               temperature);
-    launched("logprob_backward");
+    launch("logprob_backward", logprob_backward_kernel, rows, THREADS, 0, dlogits, logits, target, norm,
+           slope, entropy_slope, vocab, temperature);
 }

@@ -120,10 +120,11 @@ typedef shape<64, 64, 16, 8, 4> middle;
 typedef shape<32, 32, 32, 2, 2> small;
 typedef shape<16, 32, 32, 1, 2> flat; /* few rows */
 
-template <class S, bool LEFT_ALONG, bool RIGHT_ALONG> static void run_shape(const struct product &p) {
+template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
+static void run_shape(const struct product &p, const char *operation) {
     dim3 grid(blocks_for(p.cols, S::COLS), blocks_for(p.rows, S::ROWS));
 
-    product_kernel<S, LEFT_ALONG, RIGHT_ALONG><<<grid, S::THREADS>>>(p);
+    launch(operation, product_kernel<S, LEFT_ALONG, RIGHT_ALONG>, grid, S::THREADS, 0, p);
 }
 
 template <bool LEFT_ALONG, bool RIGHT_ALONG>
@@ -134,14 +135,13 @@ static void run_product(struct product p, const char *operation) {
     if (p.rows == 0 || p.cols == 0) return;
     choose_width(&p);
     if (p.rows <= flat::ROWS)
-        run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else if (by_large <= by_middle && by_large <= by_small)
-        run_shape<large, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_shape<large, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else if (by_middle <= by_small)
-        run_shape<middle, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_shape<middle, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else
-        run_shape<small, LEFT_ALONG, RIGHT_ALONG>(p);
-    launched(operation);
+        run_shape<small, LEFT_ALONG, RIGHT_ALONG>(p, operation);
 }
 
 #define PRODUCT(name) name##_cuda
@@ -172,6 +172,5 @@ void narrow_cuda(float *out, const float *x, float scale, size_t count) {
     const int threads = 256;
 
     if (count == 0) return;
-    narrow_kernel<<<blocks_for(count, threads), threads>>>(out, x, scale, count);
-    launched("narrow");
+    launch("narrow", narrow_kernel, blocks_for(count, threads), threads, 0, out, x, scale, count);
 }

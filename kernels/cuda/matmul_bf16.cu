@@ -12,16 +12,6 @@ template <int ROWS_, int COLS_, int DEPTH_, int HIGH_, int WIDE_> struct shape {
     static const int TALL = HIGH / 16, BROAD = WIDE / 8; /* fragments of a warp */
 };
 
-typedef unsigned short bf16;
-
-/* Two numbers rounded to nearest even, `low` in the lower half. */
-static __device__ __forceinline__ unsigned rounded(float low, float high) {
-    unsigned both;
-
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
-
 /* A piece in shared memory as it lies in global memory: [at][k] or [k][at], with 8 elements to spare a line.
  */
 template <bool ALONG, int SIZE, int DEPTH, int THREADS>
@@ -50,30 +40,13 @@ struct piece : staged_piece<ALONG, SIZE, DEPTH, THREADS> {
         int down = K_LAST ? which % 2 : which / 2, deep = K_LAST ? which / 2 : which % 2;
         const bf16 *line = ALONG ? shared + (at + 8 * down + row) * PITCH + k + 8 * deep
                                  : shared + (k + 8 * deep + row) * PITCH + at + 8 * down;
-        unsigned address = (unsigned)__cvta_generic_to_shared(line);
 
         if (ALONG)
-            asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                         : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-                         : "r"(address)
-                         : "memory");
+            load_matrices(out, line);
         else
-            asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
-                         : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-                         : "r"(address)
-                         : "memory");
+            load_turned_matrices(out, line);
     }
 };
-
-/* sum[16][8] += left[16][16] right[8][16]^T */
-static __device__ __forceinline__ void multiply(float sum[4], const unsigned left[4],
-                                                const unsigned right[2]) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, "
-        "%1, %2, %3};"
-        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[0]), "r"(right[1]));
-}
 
 /* Where number i of a fragment's four lies, seen from its first row and column. */
 static __device__ __forceinline__ int row_of(int i) {
@@ -173,13 +146,6 @@ struct rounded_product {
     int left_stride, right_stride; /* multiples of 8; lines end in zeros */
 };
 
-static __device__ __forceinline__ void copy_async(bf16 *shared, const bf16 *global, int bytes) {
-    unsigned address = (unsigned)__cvta_generic_to_shared(shared);
-
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(bytes)
-                 : "memory");
-}
-
 /* Starts a piece on its way; what lies outside becomes 0. */
 template <bool ALONG, int SIZE, int DEPTH, int THREADS>
 static __device__ __forceinline__ void start_piece(bf16 *shared, const bf16 *data, int stride, int first,
@@ -202,7 +168,7 @@ template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
 static __global__ void __launch_bounds__(S::THREADS, 2) rounded_kernel(struct rounded_product p) {
     typedef piece<LEFT_ALONG, S::ROWS, S::DEPTH, S::THREADS> left_piece;
     typedef piece<RIGHT_ALONG, S::COLS, S::DEPTH, S::THREADS> right_piece;
-    extern __shared__ __align__(16) bf16 pieces[];
+    bf16 *pieces = dynamic_shared<bf16>();
     const int room = left_piece::ROOM + right_piece::ROOM;
     int row = blockIdx.y * S::ROWS, col = blockIdx.x * S::COLS, warp = threadIdx.x / WARP;
     int high = warp / S::ACROSS * S::HIGH, wide = warp % S::ACROSS * S::WIDE;
@@ -214,7 +180,7 @@ static __global__ void __launch_bounds__(S::THREADS, 2) rounded_kernel(struct ro
         int ready = step - (STAGES - 1);
 
         if (ready >= 0) {
-            asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
+            wait_for_copies<STAGES - 2>();
             __syncthreads();
         }
         if (step < steps) {
@@ -226,7 +192,7 @@ static __global__ void __launch_bounds__(S::THREADS, 2) rounded_kernel(struct ro
                                                                     p.right_stride, col, p.of.cols,
                                                                     step * S::DEPTH, p.of.depth);
         }
-        asm volatile("cp.async.commit_group;" ::: "memory");
+        end_copies();
         if (ready >= 0)
             multiply_pieces<S, left_piece, right_piece>(sum, pieces + ready % STAGES * room,
                                                         pieces + ready % STAGES * room + left_piece::ROOM,
@@ -254,7 +220,7 @@ static __global__ void round_kernel(bf16 *out, const float *x, size_t eights, in
 static void round_lines(bf16 *out, const float *x, int lines, int cols, int across) {
     size_t eights = (size_t)lines * across;
 
-    round_kernel<<<blocks_for(eights, 256), 256>>>(out, x, eights, across, cols);
+    launch("matmul", round_kernel, blocks_for(eights, 256), 256, 0, out, x, eights, across, cols);
 }
 
 typedef shape<128, 128, 32, 64, 32> rounded_large;
@@ -262,15 +228,13 @@ typedef shape<64, 128, 32, 32, 32> rounded_middle;
 typedef shape<64, 64, 32, 32, 32> rounded_small;
 
 template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
-static void run_rounded_shape(const struct rounded_product &p) {
-    const void *kernel = (const void *)rounded_kernel<S, LEFT_ALONG, RIGHT_ALONG>;
+static void run_rounded_shape(const struct rounded_product &p, const char *operation) {
     size_t bytes = STAGES * sizeof(bf16) *
                    (piece<LEFT_ALONG, S::ROWS, S::DEPTH, S::THREADS>::ROOM +
                     piece<RIGHT_ALONG, S::COLS, S::DEPTH, S::THREADS>::ROOM);
     dim3 grid(blocks_for(p.of.cols, S::COLS), blocks_for(p.of.rows, S::ROWS));
 
-    if (allow_shared(kernel, bytes, "matmul"))
-        rounded_kernel<S, LEFT_ALONG, RIGHT_ALONG><<<grid, S::THREADS, bytes>>>(p);
+    launch(operation, rounded_kernel<S, LEFT_ALONG, RIGHT_ALONG>, grid, S::THREADS, bytes, p);
 }
 
 /* Whether rounding first, which moves each operand once more, is won back. */
@@ -280,7 +244,8 @@ static int worth_rounding(const struct product &p) {
     return work > 2e9 && (double)p.rows * p.cols / ((double)p.rows + p.cols) > 128;
 }
 
-template <bool LEFT_ALONG, bool RIGHT_ALONG> static void run_rounded(const struct product &of) {
+template <bool LEFT_ALONG, bool RIGHT_ALONG>
+static void run_rounded(const struct product &of, const char *operation) {
     int left_lines = LEFT_ALONG ? of.rows : of.depth, right_lines = RIGHT_ALONG ? of.cols : of.depth;
     int left_across = (of.left_stride + 7) / 8, right_across = (of.right_stride + 7) / 8;
     size_t left_size = (size_t)left_lines * left_across * 8,
@@ -294,11 +259,11 @@ template <bool LEFT_ALONG, bool RIGHT_ALONG> static void run_rounded(const struc
     round_lines(left, of.left, left_lines, of.left_stride, left_across);
     round_lines(right, of.right, right_lines, of.right_stride, right_across);
     if (by_large <= by_middle && by_large <= by_small)
-        run_rounded_shape<rounded_large, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_rounded_shape<rounded_large, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else if (by_middle <= by_small)
-        run_rounded_shape<rounded_middle, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_rounded_shape<rounded_middle, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else
-        run_rounded_shape<rounded_small, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_rounded_shape<rounded_small, LEFT_ALONG, RIGHT_ALONG>(p, operation);
 }
 
 typedef shape<128, 128, 32, 64, 32> large;
@@ -306,10 +271,11 @@ typedef shape<64, 64, 32, 32, 32> middle;
 typedef shape<32, 32, 64, 16, 16> small;
 typedef shape<16, 64, 64, 16, 16> flat; /* few rows */
 
-template <class S, bool LEFT_ALONG, bool RIGHT_ALONG> static void run_shape(const struct product &p) {
+template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
+static void run_shape(const struct product &p, const char *operation) {
     dim3 grid(blocks_for(p.cols, S::COLS), blocks_for(p.rows, S::ROWS));
 
-    product_kernel<S, LEFT_ALONG, RIGHT_ALONG><<<grid, S::THREADS>>>(p);
+    launch(operation, product_kernel<S, LEFT_ALONG, RIGHT_ALONG>, grid, S::THREADS, 0, p);
 }
 
 template <bool LEFT_ALONG, bool RIGHT_ALONG>
@@ -320,19 +286,17 @@ static void run_product(struct product p, const char *operation) {
     if (p.rows == 0 || p.cols == 0) return;
     choose_width(&p);
     if (worth_rounding(p)) {
-        run_rounded<LEFT_ALONG, RIGHT_ALONG>(p);
-        launched(operation);
+        run_rounded<LEFT_ALONG, RIGHT_ALONG>(p, operation);
         return;
     }
     if (p.rows <= flat::ROWS)
-        run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else if (by_large <= by_middle && by_large <= by_small)
-        run_shape<large, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_shape<large, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else if (by_middle <= by_small)
-        run_shape<middle, LEFT_ALONG, RIGHT_ALONG>(p);
+        run_shape<middle, LEFT_ALONG, RIGHT_ALONG>(p, operation);
     else
-        run_shape<small, LEFT_ALONG, RIGHT_ALONG>(p);
-    launched(operation);
+        run_shape<small, LEFT_ALONG, RIGHT_ALONG>(p, operation);
 }
 
 #define PRODUCT(name) name##_bf16_cuda

@@ -33,10 +33,6 @@ void note_failure(cudaError_t error, const char *what) {
     snprintf(device.failure, sizeof device.failure, "CUDA device: %s: %s", what, cudaGetErrorString(error));
 }
 
-void launched(const char *operation) {
-    note_failure(cudaGetLastError(), operation);
-}
-
 int multiprocessors(void) {
     return device.processors;
 }

@@ -41,9 +41,8 @@ static __global__ void layernorm_kernel(float *out, float *mean, float *rstd, co
 void layernorm_cuda(float *out, float *mean, float *rstd, const float *x, const float *weight,
                     const float *bias, int rows, int width, float eps) {
     if (rows == 0) return;
-    layernorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, mean, rstd, x, weight, bias, rows,
-                                                                    width, eps);
-    launched("layernorm");
+    launch("layernorm", layernorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, mean, rstd, x,
+           weight, bias, rows, width, eps);
 }
 
 /* With n the normalised x and g = dy weight: dx += rstd (g - mean(g) - n mean(g n)); without centre (RMSNorm)
@@ -123,9 +122,8 @@ struct rmsnorm_term {
 void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
                              const float *weight, const float *mean, const float *rstd, int rows, int width) {
     if (rows == 0) return;
-    norm_backward_kernel<true>
-        <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, mean, rstd, rows, width);
-    launched("layernorm_backward");
+    launch("layernorm_backward", norm_backward_kernel<true>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, dx,
+           dy, x, weight, mean, rstd, rows, width);
     if (!dweight) return;
     add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, "layernorm_backward");
     add_columns(dbias, slope_term{dy, width}, rows, "layernorm_backward");
@@ -150,25 +148,22 @@ static __global__ void rmsnorm_kernel(float *out, float *rstd, const float *base
 void rmsnorm_add_cuda(float *out, float *rstd, const float *base, const float *x, const float *weight,
                       int rows, int width, float eps) {
     if (rows == 0) return;
-    rmsnorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, rstd, base, x, weight, rows, width,
-                                                                  eps);
-    launched("rmsnorm");
+    launch("rmsnorm", rmsnorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd, base, x,
+           weight, rows, width, eps);
 }
 
 void rmsnorm_cuda(float *out, float *rstd, const float *x, const float *weight, int rows, int width,
                   float eps) {
     if (rows == 0) return;
-    rmsnorm_kernel<<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(out, rstd, NULL, x, weight, rows, width,
-                                                                  eps);
-    launched("rmsnorm");
+    launch("rmsnorm", rmsnorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd, nullptr, x,
+           weight, rows, width, eps);
 }
 
 void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const float *x, const float *weight,
                            const float *rstd, int rows, int width) {
     if (rows == 0) return;
-    norm_backward_kernel<false>
-        <<<blocks_for(rows, ROWS), dim3(WIDTH, ROWS)>>>(dx, dy, x, weight, NULL, rstd, rows, width);
-    launched("rmsnorm_backward");
+    launch("rmsnorm_backward", norm_backward_kernel<false>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, dx,
+           dy, x, weight, nullptr, rstd, rows, width);
     if (!dweight) return;
     add_columns(dweight, rmsnorm_term{dy, x, rstd, width}, rows, "rmsnorm_backward");
 }

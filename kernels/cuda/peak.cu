@@ -25,8 +25,7 @@ extern "C" size_t cuda_peak(float *out, int rounds) {
 
     *out = 0;
     if (!sums) return 0;
-    peak_kernel<<<multiprocessors() * BLOCKS, THREADS>>>(sums, rounds, 0.999f, 0.001f);
-    launched("peak");
+    launch("peak", peak_kernel, multiprocessors() * BLOCKS, THREADS, 0, sums, rounds, 0.999f, 0.001f);
     cuda_fetch(out, sums, sizeof *out);
     cuda_sync();
     return threads * (size_t)rounds * CHAINS * 2;

@@ -21,7 +21,6 @@ void rope_cuda(float *x, const float *cosine, const float *sine, const int *posi
     size_t tasks = (size_t)count * heads * (head_size / 2);
 
     if (tasks == 0) return;
-    rope_kernel<<<blocks_for(tasks, THREADS), THREADS>>>(x, cosine, sine, position, tasks, heads,
-                                                         head_size / 2, stride, inverse ? -1.0f : 1.0f);
-    launched("rope");
+    launch("rope", rope_kernel, blocks_for(tasks, THREADS), THREADS, 0, x, cosine, sine, position, tasks,
+           heads, head_size / 2, stride, inverse ? -1.0f : 1.0f);
 }

@@ -47,7 +47,7 @@ static __device__ int draw(const double *sums, const float *logits, int vocab, f
 
 static __global__ void sample_kernel(int *token, float *logprob, const float *logits, const float *u,
                                      int vocab, float temperature) {
-    extern __shared__ double sums[];
+    double *sums = dynamic_shared<double>();
     int r = blockIdx.x, drawn;
     const float *row = logits + (size_t)r * vocab;
     float max = max_of(row, vocab), scale = temperature > 0 ? temperature : 1;
@@ -63,7 +63,6 @@ static __global__ void sample_kernel(int *token, float *logprob, const float *lo
 void sample_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
                  float temperature) {
     if (rows == 0) return;
-    sample_kernel<<<rows, THREADS, spans_of(vocab) * sizeof(double)>>>(token, logprob, logits, u, vocab,
-                                                                       temperature);
-    launched("sample");
+    launch("sample", sample_kernel, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob, logits,
+           u, vocab, temperature);
 }

@@ -37,7 +37,8 @@ void sum_squares_cuda(double *out, const float *x, size_t count) {
     double *sums = (double *)device_scratch((blocks + 1) * sizeof *sums);
 
     if (!sums) return;
-    if (blocks) block_squares<<<blocks_for(blocks, BLOCKS), dim3(WIDTH, BLOCKS)>>>(sums, x, count, blocks);
-    add_blocks<<<1, 256>>>(out, sums, blocks);
-    launched("sum_squares");
+    if (blocks)
+        launch("sum_squares", block_squares, blocks_for(blocks, BLOCKS), dim3(WIDTH, BLOCKS), 0, sums, x,
+               count, blocks);
+    launch("sum_squares", add_blocks, 1, 256, 0, out, sums, blocks);
 }

@@ -81,7 +81,6 @@ static __global__ void truncate_kernel(float *logits, const int *keep, int vocab
 void truncate_cuda(float *logits, const int *keep, int rows, int vocab, float temperature, int top_k,
                    float top_p, float min_p) {
     if (rows == 0 || (top_k <= 0 && !(top_p < 1) && !(min_p > 0))) return;
-    truncate_kernel<<<rows, THREADS>>>(logits, keep, vocab, temperature > 0 ? temperature : 1, top_k, top_p,
-                                       min_p);
-    launched("truncate");
+    launch("truncate", truncate_kernel, rows, THREADS, 0, logits, keep, vocab,
+           temperature > 0 ? temperature : 1, top_k, top_p, min_p);
 }
