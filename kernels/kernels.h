@@ -5,13 +5,8 @@
 
 #include <stddef.h>
 
-/* What matrix products multiply: an array of float, or of bf16 in the backends whose name ends in "bf16"
- * but CUDA's, which rounds floats on their way. */
-#ifdef __CUDACC__
-typedef float operand;
-#else
+/* What matrix products multiply: an array of float, or of bf16 where operand_bytes is 2. */
 typedef void operand;
-#endif
 
 struct kernels {
     const char *name;

@@ -57,11 +57,12 @@ static __global__ void swiglu_kernel(float *out, const float *gate_up, size_t co
     out[i] = gate * sigmoid(gate) * up;
 }
 
-void swiglu_cuda(float *out, const float *gate_up, int rows, int ffn) {
+void swiglu_cuda(operand *out, const operand *gate_up, int rows, int ffn) {
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    launch("swiglu", swiglu_kernel, blocks_for(count, THREADS), THREADS, 0, out, gate_up, count, ffn);
+    launch("swiglu", swiglu_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)out,
+           (const float *)gate_up, count, ffn);
 }
 
 static __global__ void swiglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
@@ -76,12 +77,12 @@ static __global__ void swiglu_backward_kernel(float *dgate_up, const float *dy, 
     dgate_up[gate_at + ffn] = dy[i] * (gate * s);
 }
 
-void swiglu_backward_cuda(float *dgate_up, const float *dy, const float *gate_up, int rows, int ffn) {
+void swiglu_backward_cuda(operand *dgate_up, const float *dy, const operand *gate_up, int rows, int ffn) {
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    launch("swiglu_backward", swiglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dgate_up, dy,
-           gate_up, count, ffn);
+    launch("swiglu_backward", swiglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0,
+           (float *)dgate_up, dy, (const float *)gate_up, count, ffn);
 }
 
 static __global__ void geglu_kernel(float *out, const float *gate_up, size_t count, int ffn) {
@@ -93,11 +94,12 @@ static __global__ void geglu_kernel(float *out, const float *gate_up, size_t cou
     out[i] = gelu_of(row[i % ffn]) * row[ffn + i % ffn];
 }
 
-void geglu_cuda(float *out, const float *gate_up, int rows, int ffn) {
+void geglu_cuda(operand *out, const operand *gate_up, int rows, int ffn) {
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    launch("geglu", geglu_kernel, blocks_for(count, THREADS), THREADS, 0, out, gate_up, count, ffn);
+    launch("geglu", geglu_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)out,
+           (const float *)gate_up, count, ffn);
 }
 
 static __global__ void geglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
@@ -112,12 +114,12 @@ static __global__ void geglu_backward_kernel(float *dgate_up, const float *dy, c
     dgate_up[gate_at + ffn] = dy[i] * gelu_of(gate);
 }
 
-void geglu_backward_cuda(float *dgate_up, const float *dy, const float *gate_up, int rows, int ffn) {
+void geglu_backward_cuda(operand *dgate_up, const float *dy, const operand *gate_up, int rows, int ffn) {
     size_t count = (size_t)rows * ffn;
 
     if (count == 0) return;
-    launch("geglu_backward", geglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dgate_up, dy,
-           gate_up, count, ffn);
+    launch("geglu_backward", geglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)dgate_up,
+           dy, (const float *)gate_up, count, ffn);
 }
 
 static __global__ void cap_kernel(float *x, size_t count, float limit) {
@@ -140,9 +142,10 @@ static __global__ void cap_backward_kernel(float *dx, const float *y, size_t cou
     dx[i] = dx[i] * (slope > 0 ? slope : 0);
 }
 
-void cap_backward_cuda(float *dx, const float *y, size_t count, float limit) {
+void cap_backward_cuda(operand *dx, const float *y, size_t count, float limit) {
     if (count == 0) return;
-    launch("cap_backward", cap_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dx, y, count, limit);
+    launch("cap_backward", cap_backward_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)dx, y, count,
+           limit);
 }
 
 static __global__ void add_kernel(float *out, const float *x, size_t count) {

@@ -45,13 +45,13 @@ static __global__ void dropout_kernel(float *out, const float *x, const int *key
     out[i] = drawn(key + 2 * (i / width), stream, (int)(i % width)) < limit ? 0 : x[i] / (1 - p);
 }
 
-void dropout_cuda(float *out, const float *x, const int *key, int stream, float p, int rows, int width) {
+void dropout_cuda(operand *out, const operand *x, const int *key, int stream, float p, int rows, int width) {
     size_t count = (size_t)rows * width;
     unsigned limit = (unsigned)((double)p * 4294967296.0);
 
     if (count == 0) return;
-    launch("dropout", dropout_kernel, blocks_for(count, THREADS), THREADS, 0, out, x, key, stream, p, limit,
-           count, width);
+    launch("dropout", dropout_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)out, (const float *)x,
+           key, stream, p, limit, count, width);
 }
 
 void dropout_backward_cuda(float *dx, const int *key, int stream, float p, int rows, int width) {

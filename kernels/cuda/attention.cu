@@ -455,37 +455,42 @@ static void refuse_size(const char *operation) {
     note_failure(cudaErrorInvalidValue, operation);
 }
 
-void attention_cuda(float *out, float *logsum, const float *qkv, const int *start, int rows, int heads,
+void attention_cuda(operand *out, float *logsum, const operand *qkv, const int *start, int rows, int heads,
                     int kv_heads, int head_size, float scale, float cap) {
     struct shape shape = {start, rows, heads, kv_heads, head_size, scale, cap};
+    const float *tokens = (const float *)qkv;
+    float *mixed = (float *)out;
 
     if (rows == 0) return;
     if (head_size <= 32)
-        run_forward<up_to_32>(out, logsum, qkv, shape);
+        run_forward<up_to_32>(mixed, logsum, tokens, shape);
     else if (head_size <= 64)
-        run_forward<up_to_64>(out, logsum, qkv, shape);
+        run_forward<up_to_64>(mixed, logsum, tokens, shape);
     else if (head_size <= 128)
-        run_forward<up_to_128>(out, logsum, qkv, shape);
+        run_forward<up_to_128>(mixed, logsum, tokens, shape);
     else if (head_size <= 256)
-        run_forward<up_to_256>(out, logsum, qkv, shape);
+        run_forward<up_to_256>(mixed, logsum, tokens, shape);
     else
         refuse_size("attention with heads of more than 256 channels");
 }
 
-void attention_backward_cuda(float *dqkv, const float *dout, const float *qkv, const float *out,
+void attention_backward_cuda(operand *dqkv, const operand *dout, const operand *qkv, const operand *out,
                              const float *logsum, const int *start, int rows, int heads, int kv_heads,
                              int head_size, float scale, float cap) {
     struct shape shape = {start, rows, heads, kv_heads, head_size, scale, cap};
 
+    const float *tokens = (const float *)qkv, *mixed = (const float *)out, *dmixed = (const float *)dout;
+    float *dtokens = (float *)dqkv;
+
     if (rows == 0) return;
     if (head_size <= 32)
-        run_backward<up_to_32>(dqkv, dout, qkv, out, logsum, shape);
+        run_backward<up_to_32>(dtokens, dmixed, tokens, mixed, logsum, shape);
     else if (head_size <= 64)
-        run_backward<up_to_64>(dqkv, dout, qkv, out, logsum, shape);
+        run_backward<up_to_64>(dtokens, dmixed, tokens, mixed, logsum, shape);
     else if (head_size <= 128)
-        run_backward<up_to_128>(dqkv, dout, qkv, out, logsum, shape);
+        run_backward<up_to_128>(dtokens, dmixed, tokens, mixed, logsum, shape);
     else if (head_size <= 256)
-        run_backward<up_to_256>(dqkv, dout, qkv, out, logsum, shape);
+        run_backward<up_to_256>(dtokens, dmixed, tokens, mixed, logsum, shape);
     else
         refuse_size("attention_backward with heads of more than 256 channels");
 }

@@ -40,13 +40,13 @@ static __global__ void cache_write_kernel(float *cache, const float *qkv, const 
     head[cache_keys(shape) + (size_t)at * shape.size + d] = k[(size_t)kv_heads * shape.size];
 }
 
-void cache_write_cuda(void *cache, const float *qkv, const int *slot, const int *position, int count,
+void cache_write_cuda(void *cache, const operand *qkv, const int *slot, const int *position, int count,
                       int context, int heads, int kv_heads, int head_size) {
     size_t tasks = (size_t)count * kv_heads * head_size;
 
     if (tasks == 0) return;
-    launch("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (float *)cache, qkv,
-           slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
+    launch("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (float *)cache,
+           (const float *)qkv, slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
 }
 
 /* Scores of all keys, scaled; returns the thread's largest. */
@@ -124,13 +124,13 @@ static __global__ void decode_kernel(float *out, const float *qkv, const float *
     }
 }
 
-void attention_decode_cuda(float *out, const float *qkv, const void *cache, const int *slot,
+void attention_decode_cuda(operand *out, const operand *qkv, const void *cache, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
                            int head_size, float scale, float cap) {
     size_t bytes = ((size_t)context + query_room(head_size)) * sizeof(float);
 
     if (count == 0) return;
-    launch("attention_decode", decode_kernel, dim3(heads, count), THREADS, bytes, out, qkv,
-           (const float *)cache, slot, position, cache_shape(context, head_size), heads, kv_heads, scale,
-           cap);
+    launch("attention_decode", decode_kernel, dim3(heads, count), THREADS, bytes, (float *)out,
+           (const float *)qkv, (const float *)cache, slot, position, cache_shape(context, head_size), heads,
+           kv_heads, scale, cap);
 }

@@ -74,10 +74,10 @@ static __global__ void logprob_backward_kernel(float *dlogits, const float *logi
     }
 }
 
-void logprob_backward_cuda(float *dlogits, const float *logits, const int *target, const float *norm,
+void logprob_backward_cuda(operand *dlogits, const float *logits, const int *target, const float *norm,
                            const float *slope, const float *entropy_slope, int rows, int vocab,
                            float temperature) {
     if (rows == 0) return;
-    launch("logprob_backward", logprob_backward_kernel, rows, THREADS, 0, dlogits, logits, target, norm,
-           slope, entropy_slope, vocab, temperature);
+    launch("logprob_backward", logprob_backward_kernel, rows, THREADS, 0, (float *)dlogits, logits, target,
+           norm, slope, entropy_slope, vocab, temperature);
 }

@@ -168,9 +168,9 @@ static __global__ void narrow_kernel(float *out, const float *x, float scale, si
     if (i < count) out[i] = scale * x[i];
 }
 
-void narrow_cuda(float *out, const float *x, float scale, size_t count) {
+void narrow_cuda(operand *out, const float *x, float scale, size_t count) {
     const int threads = 256;
 
     if (count == 0) return;
-    launch("narrow", narrow_kernel, blocks_for(count, threads), threads, 0, out, x, scale, count);
+    launch("narrow", narrow_kernel, blocks_for(count, threads), threads, 0, (float *)out, x, scale, count);
 }

@@ -38,11 +38,11 @@ static __global__ void layernorm_kernel(float *out, float *mean, float *rstd, co
     rstd[r] = scale;
 }
 
-void layernorm_cuda(float *out, float *mean, float *rstd, const float *x, const float *weight,
+void layernorm_cuda(operand *out, float *mean, float *rstd, const float *x, const float *weight,
                     const float *bias, int rows, int width, float eps) {
     if (rows == 0) return;
-    launch("layernorm", layernorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, mean, rstd, x,
-           weight, bias, rows, width, eps);
+    launch("layernorm", layernorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, (float *)out, mean,
+           rstd, x, weight, bias, rows, width, eps);
 }
 
 /* With n the normalised x and g = dy weight: dx += rstd (g - mean(g) - n mean(g n)); without centre (RMSNorm)
@@ -152,11 +152,11 @@ void rmsnorm_add_cuda(float *out, float *rstd, const float *base, const float *x
            weight, rows, width, eps);
 }
 
-void rmsnorm_cuda(float *out, float *rstd, const float *x, const float *weight, int rows, int width,
+void rmsnorm_cuda(operand *out, float *rstd, const float *x, const float *weight, int rows, int width,
                   float eps) {
     if (rows == 0) return;
-    launch("rmsnorm", rmsnorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd, nullptr, x,
-           weight, rows, width, eps);
+    launch("rmsnorm", rmsnorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, (float *)out, rstd,
+           nullptr, x, weight, rows, width, eps);
 }
 
 void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const float *x, const float *weight,
@@ -168,6 +168,6 @@ void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const flo
     add_columns(dweight, rmsnorm_term{dy, x, rstd, width}, rows, "rmsnorm_backward");
 }
 
-void bias_backward_cuda(float *dbias, const float *dy, int rows, int outs) {
-    add_columns(dbias, slope_term{dy, outs}, rows, "bias_backward");
+void bias_backward_cuda(float *dbias, const operand *dy, int rows, int outs) {
+    add_columns(dbias, slope_term{(const float *)dy, outs}, rows, "bias_backward");
 }

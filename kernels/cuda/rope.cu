@@ -16,11 +16,11 @@ static __global__ void rope_kernel(float *x, const float *cosine, const float *s
     at[half] = b * c + a * s;
 }
 
-void rope_cuda(float *x, const float *cosine, const float *sine, const int *position, int count, int heads,
+void rope_cuda(operand *x, const float *cosine, const float *sine, const int *position, int count, int heads,
                int head_size, int stride, int inverse) {
     size_t tasks = (size_t)count * heads * (head_size / 2);
 
     if (tasks == 0) return;
-    launch("rope", rope_kernel, blocks_for(tasks, THREADS), THREADS, 0, x, cosine, sine, position, tasks,
-           heads, head_size / 2, stride, inverse ? -1.0f : 1.0f);
+    launch("rope", rope_kernel, blocks_for(tasks, THREADS), THREADS, 0, (float *)x, cosine, sine, position,
+           tasks, heads, head_size / 2, stride, inverse ? -1.0f : 1.0f);
 }
