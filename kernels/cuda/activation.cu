@@ -1,160 +1,189 @@
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/element.cuh"
+#include "kernels/cuda/gelu.cuh"
 
-#define THREADS   256
-#define ROOT      0.7978845608028654f /* sqrt(2 / pi) */
-#define CUBIC     0.044715f
-#define SATURATED 16.0f /* beyond, gelu' is 0 or 1 to the bit */
-
-static __device__ __forceinline__ size_t thread_index(void) {
-    return (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-}
-
-static __device__ __forceinline__ float sigmoid(float x) {
-    return 1.0f / (1.0f + exp_of(-x));
-}
-
-static __device__ __forceinline__ float gelu_of(float x) {
-    return x * sigmoid(2 * ROOT * (x + CUBIC * (x * x * x)));
-}
-
-static __device__ __forceinline__ float gelu_slope(float x) {
-    float low = x < -SATURATED ? -SATURATED : x, y = low > SATURATED ? SATURATED : low;
-    float s = sigmoid(2 * ROOT * (y + CUBIC * (y * y * y)));
-    float slope = 2 * ROOT * (1 + 3 * CUBIC * (y * y));
-
-    return s + y * (s * (1 - s)) * slope;
-}
-
-static __global__ void gelu_kernel(float *out, const float *x, size_t count) {
-    size_t i = thread_index();
-
-    if (i < count) out[i] = gelu_of(x[i]);
-}
+struct gelu {
+    __device__ __forceinline__ float operator()(float x) const {
+        return gelu_of(x);
+    }
+};
 
 extern "C" void cuda_gelu(float *out, const float *x, size_t count) {
-    if (count == 0) return;
-    launch("gelu", gelu_kernel, blocks_for(count, THREADS), THREADS, 0, out, x, count);
+    map_array("gelu", out, x, count, gelu{});
 }
 
-static __global__ void gelu_backward_kernel(float *dx, const float *x, size_t count) {
-    size_t i = thread_index();
-
-    if (i < count) dx[i] *= gelu_slope(x[i]);
-}
+struct gelu_backward {
+    __device__ __forceinline__ float operator()(float dx, float x) const {
+        return dx * gelu_slope(x);
+    }
+};
 
 extern "C" void cuda_gelu_backward(float *dx, const float *x, size_t count) {
-    if (count == 0) return;
-    launch("gelu_backward", gelu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, dx, x, count);
+    update_array("gelu_backward", dx, x, count, gelu_backward{});
 }
 
-static __global__ void swiglu_kernel(float *out, const float *gate_up, size_t count, int ffn) {
-    size_t i = thread_index();
+/* What a gate passes on, and its derivative. */
+struct silu_gate {
+    static __device__ __forceinline__ float of(float x) {
+        return x * sigmoid(x);
+    }
+    static __device__ __forceinline__ float slope(float x) {
+        float s = sigmoid(x);
 
-    if (i >= count) return;
-    const float *row = gate_up + i / ffn * 2 * ffn;
-    float gate = row[i % ffn], up = row[ffn + i % ffn];
+        return s + x * (s * (1 - s));
+    }
+};
 
-    out[i] = gate * sigmoid(gate) * up;
+struct gelu_gate {
+    static __device__ __forceinline__ float of(float x) {
+        return gelu_of(x);
+    }
+    static __device__ __forceinline__ float slope(float x) {
+        return gelu_slope(x);
+    }
+};
+
+template <class E, class GATE> struct gating {
+    static const int EACH = group<E>::SIZE;
+    E *out;
+    const E *gate_up;
+    int ffn;
+
+    __device__ __forceinline__ void operator()(size_t row, int c, int count, bool wide) const {
+        const E *from = gate_up + row * 2 * ffn + c;
+        float gate[EACH], up[EACH];
+
+        take<EACH>(gate, from, count, wide);
+        take<EACH>(up, from + ffn, count, wide);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) up[i] = GATE::of(gate[i]) * up[i];
+        give<EACH>(out + row * ffn + c, up, count, wide);
+    }
+};
+
+template <class E, class GATE>
+static void run_gate(const char *operation, operand *out, const operand *gate_up, int rows, int ffn) {
+    gating<E, GATE> op = {(E *)out, (const E *)gate_up, ffn};
+
+    over_rows(operation, op, rows, ffn, on_16_bytes(out, gate_up));
 }
 
 void swiglu_cuda(operand *out, const operand *gate_up, int rows, int ffn) {
-    size_t count = (size_t)rows * ffn;
-
-    if (count == 0) return;
-    launch("swiglu", swiglu_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)out,
-           (const float *)gate_up, count, ffn);
+    run_gate<float, silu_gate>("swiglu", out, gate_up, rows, ffn);
 }
 
-static __global__ void swiglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
-                                              size_t count, int ffn) {
-    size_t i = thread_index();
-
-    if (i >= count) return;
-    size_t gate_at = i / ffn * 2 * ffn + i % ffn;
-    float gate = gate_up[gate_at], up = gate_up[gate_at + ffn], s = sigmoid(gate);
-
-    dgate_up[gate_at] = dy[i] * up * (s + gate * (s * (1 - s)));
-    dgate_up[gate_at + ffn] = dy[i] * (gate * s);
-}
-
-void swiglu_backward_cuda(operand *dgate_up, const float *dy, const operand *gate_up, int rows, int ffn) {
-    size_t count = (size_t)rows * ffn;
-
-    if (count == 0) return;
-    launch("swiglu_backward", swiglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0,
-           (float *)dgate_up, dy, (const float *)gate_up, count, ffn);
-}
-
-static __global__ void geglu_kernel(float *out, const float *gate_up, size_t count, int ffn) {
-    size_t i = thread_index();
-
-    if (i >= count) return;
-    const float *row = gate_up + i / ffn * 2 * ffn;
-
-    out[i] = gelu_of(row[i % ffn]) * row[ffn + i % ffn];
+void swiglu_bf16_cuda(operand *out, const operand *gate_up, int rows, int ffn) {
+    run_gate<bf16, silu_gate>("swiglu", out, gate_up, rows, ffn);
 }
 
 void geglu_cuda(operand *out, const operand *gate_up, int rows, int ffn) {
-    size_t count = (size_t)rows * ffn;
-
-    if (count == 0) return;
-    launch("geglu", geglu_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)out,
-           (const float *)gate_up, count, ffn);
+    run_gate<float, gelu_gate>("geglu", out, gate_up, rows, ffn);
 }
 
-static __global__ void geglu_backward_kernel(float *dgate_up, const float *dy, const float *gate_up,
-                                             size_t count, int ffn) {
-    size_t i = thread_index();
+void geglu_bf16_cuda(operand *out, const operand *gate_up, int rows, int ffn) {
+    run_gate<bf16, gelu_gate>("geglu", out, gate_up, rows, ffn);
+}
 
-    if (i >= count) return;
-    size_t gate_at = i / ffn * 2 * ffn + i % ffn;
-    float gate = gate_up[gate_at], up = gate_up[gate_at + ffn];
+template <class E, class GATE> struct gating_backward {
+    static const int EACH = group<E>::SIZE;
+    E *dgate_up;
+    const float *dy;
+    const E *gate_up;
+    int ffn;
 
-    dgate_up[gate_at] = dy[i] * up * gelu_slope(gate);
-    dgate_up[gate_at + ffn] = dy[i] * gelu_of(gate);
+    __device__ __forceinline__ void operator()(size_t row, int c, int count, bool wide) const {
+        size_t at = row * 2 * ffn + c;
+        float slope[EACH], gate[EACH], up[EACH];
+
+        take<EACH>(slope, dy + row * ffn + c, count, wide);
+        take<EACH>(gate, gate_up + at, count, wide);
+        take<EACH>(up, gate_up + at + ffn, count, wide);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            up[i] = slope[i] * up[i] * GATE::slope(gate[i]);
+            gate[i] = slope[i] * GATE::of(gate[i]);
+        }
+        give<EACH>(dgate_up + at, up, count, wide);
+        give<EACH>(dgate_up + at + ffn, gate, count, wide);
+    }
+};
+
+template <class E, class GATE>
+static void run_gate_backward(const char *operation, operand *dgate_up, const float *dy,
+                              const operand *gate_up, int rows, int ffn) {
+    gating_backward<E, GATE> op = {(E *)dgate_up, dy, (const E *)gate_up, ffn};
+
+    over_rows(operation, op, rows, ffn, on_16_bytes(dgate_up, dy, gate_up));
+}
+
+void swiglu_backward_cuda(operand *dgate_up, const float *dy, const operand *gate_up, int rows, int ffn) {
+    run_gate_backward<float, silu_gate>("swiglu_backward", dgate_up, dy, gate_up, rows, ffn);
+}
+
+void swiglu_backward_bf16_cuda(operand *dgate_up, const float *dy, const operand *gate_up, int rows,
+                               int ffn) {
+    run_gate_backward<bf16, silu_gate>("swiglu_backward", dgate_up, dy, gate_up, rows, ffn);
 }
 
 void geglu_backward_cuda(operand *dgate_up, const float *dy, const operand *gate_up, int rows, int ffn) {
-    size_t count = (size_t)rows * ffn;
-
-    if (count == 0) return;
-    launch("geglu_backward", geglu_backward_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)dgate_up,
-           dy, (const float *)gate_up, count, ffn);
+    run_gate_backward<float, gelu_gate>("geglu_backward", dgate_up, dy, gate_up, rows, ffn);
 }
 
-static __global__ void cap_kernel(float *x, size_t count, float limit) {
-    size_t i = thread_index();
-
-    if (i < count) x[i] = limit * (2 * sigmoid(2 * (x[i] / limit)) - 1);
+void geglu_backward_bf16_cuda(operand *dgate_up, const float *dy, const operand *gate_up, int rows, int ffn) {
+    run_gate_backward<bf16, gelu_gate>("geglu_backward", dgate_up, dy, gate_up, rows, ffn);
 }
+
+struct capping {
+    float limit;
+
+    __device__ __forceinline__ float operator()(float x) const {
+        return limit * (2 * sigmoid(2 * (x / limit)) - 1);
+    }
+};
 
 void cap_cuda(float *x, size_t count, float limit) {
-    if (count == 0) return;
-    launch("cap", cap_kernel, blocks_for(count, THREADS), THREADS, 0, x, count, limit);
+    map_array("cap", x, x, count, capping{limit});
 }
 
-static __global__ void cap_backward_kernel(float *dx, const float *y, size_t count, float limit) {
-    size_t i = thread_index();
+struct capping_backward {
+    float limit;
 
-    if (i >= count) return;
-    float share = y[i] / limit, slope = 1 - share * share;
+    __device__ __forceinline__ float operator()(float dx, float y) const {
+        float share = y / limit, slope = 1 - share * share;
 
-    dx[i] = dx[i] * (slope > 0 ? slope : 0);
-}
+        return dx * (slope > 0 ? slope : 0);
+    }
+};
 
 void cap_backward_cuda(operand *dx, const float *y, size_t count, float limit) {
-    if (count == 0) return;
-    launch("cap_backward", cap_backward_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)dx, y, count,
-           limit);
+    update_array("cap_backward", (float *)dx, y, count, capping_backward{limit});
 }
 
-static __global__ void add_kernel(float *out, const float *x, size_t count) {
-    size_t i = thread_index();
-
-    if (i < count) out[i] += x[i];
+void cap_backward_bf16_cuda(operand *dx, const float *y, size_t count, float limit) {
+    update_array("cap_backward", (bf16 *)dx, y, count, capping_backward{limit});
 }
+
+struct adding {
+    __device__ __forceinline__ float operator()(float out, float x) const {
+        return out + x;
+    }
+};
 
 void add_cuda(float *out, const float *x, size_t count) {
-    if (count == 0) return;
-    launch("add", add_kernel, blocks_for(count, THREADS), THREADS, 0, out, x, count);
+    update_array("add", out, x, count, adding{});
+}
+
+struct scaling {
+    float scale;
+
+    __device__ __forceinline__ float operator()(float x) const {
+        return scale * x;
+    }
+};
+
+void narrow_cuda(operand *out, const float *x, float scale, size_t count) {
+    map_array("narrow", (float *)out, x, count, scaling{scale});
+}
+
+void narrow_bf16_cuda(operand *out, const float *x, float scale, size_t count) {
+    map_array("narrow", (bf16 *)out, x, count, scaling{scale});
 }

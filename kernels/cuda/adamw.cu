@@ -1,31 +1,61 @@
-#include "kernels/cuda/device.cuh"
-
-#define THREADS 256
+#include "kernels/cuda/element.cuh"
 
 struct adamw {
     float scale, lr, beta1, beta2, eps, decay, correction1, correction2;
 };
 
-static __global__ void adamw_kernel(float *w, float *m, float *v, float *grad, size_t count,
-                                    struct adamw by) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+/* rounded: the new w as bf16, or NULL. */
+struct adamw_update {
+    static const int EACH = 4;
+    float *w, *m, *v, *grad;
+    bf16 *rounded;
+    struct adamw by;
 
-    if (i >= count) return;
-    float g = grad[i] * by.scale, first = by.beta1 * m[i] + (1 - by.beta1) * g;
-    float second = by.beta2 * v[i] + (1 - by.beta2) * (g * g);
+    __device__ __forceinline__ void step(float *w, float *m, float *v, float grad) const {
+        float g = grad * by.scale, first = by.beta1 * *m + (1 - by.beta1) * g;
+        float second = by.beta2 * *v + (1 - by.beta2) * (g * g), kept = *w;
 
-    m[i] = first;
-    v[i] = second;
-    w[i] -= by.lr * (first / by.correction1 / (sqrtf(second / by.correction2) + by.eps) + by.decay * w[i]);
-    grad[i] = 0;
+        *m = first;
+        *v = second;
+        *w = kept -
+             by.lr * (first / by.correction1 / (sqrtf(second / by.correction2) + by.eps) + by.decay * kept);
+    }
+
+    __device__ __forceinline__ void operator()(size_t at, int count, bool wide) const {
+        float kept[EACH], first[EACH], second[EACH], slope[EACH], none[EACH] = {0, 0, 0, 0};
+
+        take<EACH>(kept, w + at, count, wide);
+        take<EACH>(first, m + at, count, wide);
+        take<EACH>(second, v + at, count, wide);
+        take<EACH>(slope, grad + at, count, wide);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) step(kept + i, first + i, second + i, slope[i]);
+        give<EACH>(w + at, kept, count, wide);
+        give<EACH>(m + at, first, count, wide);
+        give<EACH>(v + at, second, count, wide);
+        give<EACH>(grad + at, none, count, wide);
+        if (rounded) give<EACH>(rounded + at, kept, count, wide);
+    }
+};
+
+static void run_adamw(float *w, float *m, float *v, float *grad, void *rounded, size_t count,
+                      const struct adamw &by) {
+    adamw_update op = {w, m, v, grad, (bf16 *)rounded, by};
+
+    over_array("adamw", op, count, on_16_bytes(w, m, v, grad) && on_16_bytes(rounded));
 }
 
 void adamw_cuda(float *w, float *m, float *v, float *grad, void *, void *, int outs, int ins, float scale,
                 float lr, float beta1, float beta2, float eps, float decay, float correction1,
                 float correction2) {
-    struct adamw by = {scale, lr, beta1, beta2, eps, decay, correction1, correction2};
-    size_t count = (size_t)outs * ins;
+    run_adamw(w, m, v, grad, NULL, (size_t)outs * ins,
+              {scale, lr, beta1, beta2, eps, decay, correction1, correction2});
+}
 
-    if (count == 0) return;
-    launch("adamw", adamw_kernel, blocks_for(count, THREADS), THREADS, 0, w, m, v, grad, count, by);
+/* Products of either direction read the one layout. */
+void adamw_bf16_cuda(float *w, float *m, float *v, float *grad, void *packed, void *, int outs, int ins,
+                     float scale, float lr, float beta1, float beta2, float eps, float decay,
+                     float correction1, float correction2) {
+    run_adamw(w, m, v, grad, packed, (size_t)outs * ins,
+              {scale, lr, beta1, beta2, eps, decay, correction1, correction2});
 }

@@ -1,4 +1,4 @@
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/element.cuh"
 
 #define THREADS 256
 
@@ -17,11 +17,13 @@ void keep_columns_cuda(float *x, int rows, int cols, int from, int to) {
            to);
 }
 
-/* Number `column` of a row: Philox 4x32-10, as on the CPU. */
-static __device__ __forceinline__ unsigned drawn(const int *key, int stream, int column) {
-    unsigned x[4] = {(unsigned)column / 4, (unsigned)stream, 0, 0};
+/* Numbers 4 i to 4 i + 3 of a row: Philox 4x32-10, as on the CPU. */
+static __device__ __forceinline__ void draw_four(unsigned x[4], const int *key, int stream, int i) {
     unsigned k0 = (unsigned)key[0], k1 = (unsigned)key[1];
 
+    x[0] = (unsigned)i;
+    x[1] = (unsigned)stream;
+    x[2] = x[3] = 0;
 #pragma unroll
     for (int round = 0; round < 10; round++) {
         unsigned high0 = __umulhi(0xD2511F53u, x[0]), low0 = 0xD2511F53u * x[0];
@@ -34,26 +36,52 @@ static __device__ __forceinline__ unsigned drawn(const int *key, int stream, int
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    return column % 4 < 2 ? (column % 4 ? x[1] : x[0]) : (column % 4 == 2 ? x[2] : x[3]);
 }
 
-static __global__ void dropout_kernel(float *out, const float *x, const int *key, int stream, float p,
-                                      unsigned limit, size_t count, int width) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+template <class E> struct dropping {
+    static const int EACH = group<E>::SIZE;
+    E *out;
+    const E *x;
+    const int *key;
+    int stream, width;
+    unsigned limit;
+    float kept;
 
-    if (i >= count) return;
-    out[i] = drawn(key + 2 * (i / width), stream, (int)(i % width)) < limit ? 0 : x[i] / (1 - p);
+    __device__ __forceinline__ void operator()(size_t row, int c, int count, bool wide) const {
+        size_t at = row * width + c;
+        float y[EACH];
+
+        take<EACH>(y, x + at, count, wide);
+#pragma unroll
+        for (int i = 0; i < EACH; i += 4) {
+            unsigned number[4];
+
+            draw_four(number, key + 2 * row, stream, (c + i) / 4);
+#pragma unroll
+            for (int j = 0; j < 4; j++) y[i + j] = number[j] < limit ? 0 : y[i + j] / kept;
+        }
+        give<EACH>(out + at, y, count, wide);
+    }
+};
+
+template <class E>
+static void run_dropout(const char *operation, E *out, const E *x, const int *key, int stream, float p,
+                        int rows, int width) {
+    unsigned limit = (unsigned)((double)p * 4294967296.0);
+    dropping<E> op = {out, x, key, stream, width, limit, 1 - p};
+
+    over_rows(operation, op, rows, width, on_16_bytes(out, x));
 }
 
 void dropout_cuda(operand *out, const operand *x, const int *key, int stream, float p, int rows, int width) {
-    size_t count = (size_t)rows * width;
-    unsigned limit = (unsigned)((double)p * 4294967296.0);
+    run_dropout("dropout", (float *)out, (const float *)x, key, stream, p, rows, width);
+}
 
-    if (count == 0) return;
-    launch("dropout", dropout_kernel, blocks_for(count, THREADS), THREADS, 0, (float *)out, (const float *)x,
-           key, stream, p, limit, count, width);
+void dropout_bf16_cuda(operand *out, const operand *x, const int *key, int stream, float p, int rows,
+                       int width) {
+    run_dropout("dropout", (bf16 *)out, (const bf16 *)x, key, stream, p, rows, width);
 }
 
 void dropout_backward_cuda(float *dx, const int *key, int stream, float p, int rows, int width) {
-    dropout_cuda(dx, dx, key, stream, p, rows, width);
+    run_dropout("dropout_backward", dx, dx, key, stream, p, rows, width);
 }

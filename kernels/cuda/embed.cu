@@ -77,18 +77,29 @@ void embed_backward_cuda(float *dtable, float *dpositions, const float *dout, co
     if (dpositions) scatter(dpositions, dout, position, count, width, 1);
 }
 
-/* Rows are whole words here. */
-static __global__ void gather_kernel(unsigned *out, const unsigned *x, const int *index, size_t count,
-                                     size_t words) {
+template <class WORD>
+static __global__ void gather_kernel(WORD *out, const WORD *x, const int *index, size_t count, size_t words) {
     size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
 
     if (i < count) out[i] = x[index[i / words] * words + i % words];
 }
 
-void gather_cuda(void *out, const void *x, const int *index, int count, size_t bytes) {
-    size_t words = bytes / sizeof(unsigned), size = count * words;
+template <class WORD>
+static void gather(void *out, const void *x, const int *index, int count, size_t bytes) {
+    size_t words = bytes / sizeof(WORD), size = count * words;
 
     if (size == 0) return;
-    launch("gather", gather_kernel, blocks_for(size, THREADS), THREADS, 0, (unsigned *)out,
-           (const unsigned *)x, index, size, words);
+    launch("gather", gather_kernel<WORD>, blocks_for(size, THREADS), THREADS, 0, (WORD *)out, (const WORD *)x,
+           index, size, words);
+}
+
+void gather_cuda(void *out, const void *x, const int *index, int count, size_t bytes) {
+    size_t all = (size_t)out | (size_t)x | bytes;
+
+    if (all % sizeof(uint4) == 0)
+        gather<uint4>(out, x, index, count, bytes);
+    else if (all % sizeof(unsigned) == 0)
+        gather<unsigned>(out, x, index, count, bytes);
+    else
+        gather<unsigned char>(out, x, index, count, bytes);
 }

@@ -1,4 +1,5 @@
 #include "kernels/cuda/distribution.cuh"
+#include "kernels/cuda/element.cuh"
 
 /* weight (logit - max) / temperature; a weight of 0 counts nothing, even at -infinity. */
 struct weighted_logit {
@@ -54,30 +55,71 @@ void logprob_cuda(float *logprob, float *entropy, int *best, float *norm, const 
            norm, logits, target, vocab, temperature);
 }
 
+/* What the slopes of one row's logits are made of. */
+struct slopes {
+    float max, share, log_sum, entropy, of_logprob, of_entropy, temperature;
+    bool with_entropy;
+};
+
 /* d logprob[target] / d z_j = [j == target] - p_j;  d entropy / d z_j = -p_j (log p_j + entropy);  z = logit
- * / temperature. */
-static __global__ void logprob_backward_kernel(float *dlogits, const float *logits, const int *target,
-                                               const float *norm, const float *slope,
-                                               const float *entropy_slope, int vocab, float temperature) {
-    int r = blockIdx.x, chosen = target[r], with_entropy = entropy_slope != NULL;
-    const float *row = logits + (size_t)r * vocab, *of_row = norm + (size_t)r * NORMS;
-    float max = of_row[MAX], share = of_row[SHARE], log_sum = of_row[LOG_SUM], entropy = of_row[ENTROPY];
-    float of_slope = slope[r] / temperature, of_entropy = with_entropy ? entropy_slope[r] / temperature : 0;
+ * / temperature. Here all but the [j == target]. */
+static __device__ __forceinline__ float logit_slope(float logit, const struct slopes &by) {
+    float z = scaled(logit, by.max, by.temperature), p = exp_of(z) * by.share;
+    float slope = -by.of_logprob * p, spread = by.of_entropy * p * (z - by.log_sum + by.entropy);
 
-#pragma unroll 4
-    for (int i = threadIdx.x; i < vocab; i += THREADS) {
-        float z = scaled(row[i], max, temperature), p = exp_of(z) * share;
-        float gradient = -of_slope * p, spread = of_entropy * p * (z - log_sum + entropy);
+    return by.with_entropy && p > 0 ? slope - spread : slope;
+}
 
-        gradient = with_entropy && p > 0 ? gradient - spread : gradient;
-        dlogits[(size_t)r * vocab + i] = i == chosen ? gradient + of_slope : gradient;
+/* Groups are those of all rows as one array, for their alignment: a row's first and last may be shared with
+ * its neighbours, who have their own part of them. */
+template <class E>
+static __global__ void __launch_bounds__(THREADS)
+    logprob_backward_kernel(E *dlogits, const float *logits, const int *target, const float *norm,
+                            const float *slope, const float *entropy_slope, int vocab, float temperature,
+                            bool wide) {
+    const int each = group<E>::SIZE;
+    int r = blockIdx.x;
+    const float *of_row = norm + (size_t)r * NORMS;
+    struct slopes by = {
+        of_row[MAX],     of_row[SHARE],          of_row[LOG_SUM],
+        of_row[ENTROPY], slope[r] / temperature, entropy_slope ? entropy_slope[r] / temperature : 0,
+        temperature,     entropy_slope != NULL};
+    size_t begin = (size_t)r * vocab, end = begin + vocab, chosen = begin + target[r];
+
+    for (size_t at = begin / each * each + threadIdx.x * each; at < end; at += THREADS * each) {
+        size_t from = at > begin ? at : begin, stop = at + each < end ? at + each : end;
+        int count = (int)(stop - from);
+        float x[each];
+
+        take<each>(x, logits + from, count, wide);
+#pragma unroll
+        for (int i = 0; i < each; i++) {
+            x[i] = logit_slope(x[i], by);
+            if (from + i == chosen) x[i] += by.of_logprob;
+        }
+        give<each>(dlogits + from, x, count, wide);
     }
+}
+
+template <class E>
+static void run_logprob_backward(E *dlogits, const float *logits, const int *target, const float *norm,
+                                 const float *slope, const float *entropy_slope, int rows, int vocab,
+                                 float temperature) {
+    if (rows == 0) return;
+    launch("logprob_backward", logprob_backward_kernel<E>, rows, THREADS, 0, dlogits, logits, target, norm,
+           slope, entropy_slope, vocab, temperature, on_16_bytes(dlogits, logits));
 }
 
 void logprob_backward_cuda(operand *dlogits, const float *logits, const int *target, const float *norm,
                            const float *slope, const float *entropy_slope, int rows, int vocab,
                            float temperature) {
-    if (rows == 0) return;
-    launch("logprob_backward", logprob_backward_kernel, rows, THREADS, 0, (float *)dlogits, logits, target,
-           norm, slope, entropy_slope, vocab, temperature);
+    run_logprob_backward((float *)dlogits, logits, target, norm, slope, entropy_slope, rows, vocab,
+                         temperature);
+}
+
+void logprob_backward_bf16_cuda(operand *dlogits, const float *logits, const int *target, const float *norm,
+                                const float *slope, const float *entropy_slope, int rows, int vocab,
+                                float temperature) {
+    run_logprob_backward((bf16 *)dlogits, logits, target, norm, slope, entropy_slope, rows, vocab,
+                         temperature);
 }

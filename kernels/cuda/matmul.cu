@@ -161,16 +161,3 @@ extern "C" size_t cuda_pack_int8_size(int, int) {
 
 void pack_int8_cuda(void *, const float *, int, int) {
 }
-
-static __global__ void narrow_kernel(float *out, const float *x, float scale, size_t count) {
-    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
-
-    if (i < count) out[i] = scale * x[i];
-}
-
-void narrow_cuda(operand *out, const float *x, float scale, size_t count) {
-    const int threads = 256;
-
-    if (count == 0) return;
-    launch("narrow", narrow_kernel, blocks_for(count, threads), threads, 0, (float *)out, x, scale, count);
-}

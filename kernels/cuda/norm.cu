@@ -1,4 +1,5 @@
 #include "kernels/cuda/columns.cuh"
+#include "kernels/cuda/element.cuh"
 
 #define ROWS 8 /* a block: half a warp each */
 
@@ -21,9 +22,35 @@ static __device__ __forceinline__ int row_index(void) {
     return blockIdx.x * ROWS + threadIdx.y;
 }
 
-static __global__ void layernorm_kernel(float *out, float *mean, float *rstd, const float *x,
-                                        const float *weight, const float *bias, int rows, int width,
-                                        float eps) {
+/* The lanes of a row's half-warp have group after group of it: op(column, count). */
+template <int EACH, class OP>
+static __device__ __forceinline__ void over_row(int width, int lane, const OP &op) {
+    for (int c = lane * EACH; c < width; c += WIDTH * EACH) op(c, width - c < EACH ? width - c : EACH);
+}
+
+/* out = (x - centre) scale weight + bias, a row of it. */
+template <class E> struct layernorm_row {
+    static const int EACH = group<E>::SIZE;
+    E *out;
+    const float *x, *weight, *bias;
+    float centre, scale;
+    bool wide;
+
+    __device__ __forceinline__ void operator()(int c, int count) const {
+        float y[EACH], by[EACH], plus[EACH];
+
+        take<EACH>(y, x + c, count, wide);
+        take<EACH>(by, weight + c, count, wide);
+        take<EACH>(plus, bias + c, count, wide);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) y[i] = (y[i] - centre) * scale * by[i] + plus[i];
+        give<EACH>(out + c, y, count, wide);
+    }
+};
+
+template <class E>
+static __global__ void layernorm_kernel(E *out, float *mean, float *rstd, const float *x, const float *weight,
+                                        const float *bias, int rows, int width, float eps, bool wide) {
     int r = row_index(), lane = threadIdx.x;
     /* all lanes of a warp take part in its sums */
     size_t at = (size_t)(r < rows ? r : rows - 1) * width;
@@ -31,18 +58,31 @@ static __global__ void layernorm_kernel(float *out, float *mean, float *rstd, co
     float scale = 1.0f / sqrtf(square_sum(x + at, centre, width, lane) / (float)width + eps);
 
     if (r >= rows) return;
-    for (int i = lane; i < width; i += WIDTH)
-        out[at + i] = (x[at + i] - centre) * scale * weight[i] + bias[i];
+    over_row<layernorm_row<E>::EACH>(width, lane,
+                                     layernorm_row<E>{out + at, x + at, weight, bias, centre, scale, wide});
     if (lane) return;
     mean[r] = centre;
     rstd[r] = scale;
 }
 
+template <class E>
+static void run_layernorm(E *out, float *mean, float *rstd, const float *x, const float *weight,
+                          const float *bias, int rows, int width, float eps) {
+    bool wide = width % group<E>::SIZE == 0 && on_16_bytes(out, x, weight, bias);
+
+    if (rows == 0) return;
+    launch("layernorm", layernorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, mean, rstd, x,
+           weight, bias, rows, width, eps, wide);
+}
+
 void layernorm_cuda(operand *out, float *mean, float *rstd, const float *x, const float *weight,
                     const float *bias, int rows, int width, float eps) {
-    if (rows == 0) return;
-    launch("layernorm", layernorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, (float *)out, mean,
-           rstd, x, weight, bias, rows, width, eps);
+    run_layernorm((float *)out, mean, rstd, x, weight, bias, rows, width, eps);
+}
+
+void layernorm_bf16_cuda(operand *out, float *mean, float *rstd, const float *x, const float *weight,
+                         const float *bias, int rows, int width, float eps) {
+    run_layernorm((bf16 *)out, mean, rstd, x, weight, bias, rows, width, eps);
 }
 
 /* With n the normalised x and g = dy weight: dx += rstd (g - mean(g) - n mean(g n)); without centre (RMSNorm)
@@ -75,9 +115,9 @@ static __global__ void norm_backward_kernel(float *__restrict__ dx, const float 
 }
 
 /* Terms of the sums over rows, for add_columns(): what is loaded, and what is made of it. */
-struct slope_term {
-    typedef float parts;
-    const float *dy;
+template <class E> struct slope_term {
+    typedef E parts;
+    const E *dy;
     int width;
 
     __device__ parts load(int r, size_t at) const {
@@ -85,7 +125,7 @@ struct slope_term {
         return __ldg(dy + at);
     }
     static __device__ float make(parts slope) {
-        return slope;
+        return float_of(slope);
     }
 };
 
@@ -126,37 +166,69 @@ void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const floa
            dy, x, weight, mean, rstd, rows, width);
     if (!dweight) return;
     add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, "layernorm_backward");
-    add_columns(dbias, slope_term{dy, width}, rows, "layernorm_backward");
+    add_columns(dbias, slope_term<float>{dy, width}, rows, "layernorm_backward");
 }
 
-/* base: NULL, or what to add to. */
-static __global__ void rmsnorm_kernel(float *out, float *rstd, const float *base, const float *x,
-                                      const float *weight, int rows, int width, float eps) {
+/* out = base (NULL: 0) + x scale weight, a row of it. */
+template <class E> struct rmsnorm_row {
+    static const int EACH = group<E>::SIZE;
+    E *out;
+    const float *base, *x, *weight;
+    float scale;
+    bool wide;
+
+    __device__ __forceinline__ void operator()(int c, int count) const {
+        float y[EACH], by[EACH], plus[EACH];
+
+        take<EACH>(y, x + c, count, wide);
+        take<EACH>(by, weight + c, count, wide);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) y[i] = y[i] * scale * by[i];
+        if (base) {
+            take<EACH>(plus, base + c, count, wide);
+#pragma unroll
+            for (int i = 0; i < EACH; i++) y[i] = plus[i] + y[i];
+        }
+        give<EACH>(out + c, y, count, wide);
+    }
+};
+
+template <class E>
+static __global__ void rmsnorm_kernel(E *out, float *rstd, const float *base, const float *x,
+                                      const float *weight, int rows, int width, float eps, bool wide) {
     int r = row_index(), lane = threadIdx.x;
     size_t at = (size_t)(r < rows ? r : rows - 1) * width;
     float scale = 1.0f / sqrtf(square_sum(x + at, 0, width, lane) / (float)width + eps);
 
     if (r >= rows) return;
-    for (int i = lane; i < width; i += WIDTH) {
-        float y = x[at + i] * scale * weight[i];
-
-        out[at + i] = base ? base[at + i] + y : y;
-    }
+    over_row<rmsnorm_row<E>::EACH>(
+        width, lane, rmsnorm_row<E>{out + at, base ? base + at : NULL, x + at, weight, scale, wide});
     if (lane == 0) rstd[r] = scale;
+}
+
+template <class E>
+static void run_rmsnorm(E *out, float *rstd, const float *base, const float *x, const float *weight, int rows,
+                        int width, float eps) {
+    bool wide = width % group<E>::SIZE == 0 && on_16_bytes(out, base, x, weight);
+
+    if (rows == 0) return;
+    launch("rmsnorm", rmsnorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd, base, x,
+           weight, rows, width, eps, wide);
 }
 
 void rmsnorm_add_cuda(float *out, float *rstd, const float *base, const float *x, const float *weight,
                       int rows, int width, float eps) {
-    if (rows == 0) return;
-    launch("rmsnorm", rmsnorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd, base, x,
-           weight, rows, width, eps);
+    run_rmsnorm(out, rstd, base, x, weight, rows, width, eps);
 }
 
 void rmsnorm_cuda(operand *out, float *rstd, const float *x, const float *weight, int rows, int width,
                   float eps) {
-    if (rows == 0) return;
-    launch("rmsnorm", rmsnorm_kernel, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, (float *)out, rstd,
-           nullptr, x, weight, rows, width, eps);
+    run_rmsnorm((float *)out, rstd, NULL, x, weight, rows, width, eps);
+}
+
+void rmsnorm_bf16_cuda(operand *out, float *rstd, const float *x, const float *weight, int rows, int width,
+                       float eps) {
+    run_rmsnorm((bf16 *)out, rstd, NULL, x, weight, rows, width, eps);
 }
 
 void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const float *x, const float *weight,
@@ -169,5 +241,9 @@ void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const flo
 }
 
 void bias_backward_cuda(float *dbias, const operand *dy, int rows, int outs) {
-    add_columns(dbias, slope_term{(const float *)dy, outs}, rows, "bias_backward");
+    add_columns(dbias, slope_term<float>{(const float *)dy, outs}, rows, "bias_backward");
+}
+
+void bias_backward_bf16_cuda(float *dbias, const operand *dy, int rows, int outs) {
+    add_columns(dbias, slope_term<bf16>{(const bf16 *)dy, outs}, rows, "bias_backward");
 }
