@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-packages=(autoconf automake make gcc pkg-config libcurl4-openssl-dev libcjson-dev libgsl-dev check
+packages=(autoconf automake make gcc g++ pkg-config libcurl4-openssl-dev libcjson-dev libgsl-dev check
           libsqlite3-dev zlib1g-dev libzstd-dev libyaml-dev gnuplot-nox bubblewrap)
 
 missing() {

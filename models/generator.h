@@ -28,7 +28,6 @@ struct generator_memory {
     struct trunk *trunk;
     void **cache;       /* of keys and values: [layers] */
     int slots, context; /* the cache's size */
-    struct decoding *decoding;
 };
 void generator_memory_free(struct generator_memory *memory);
 

@@ -11,7 +11,7 @@
 #define CONTEXT  96
 #define REQUESTS 40
 #define STEPS    40
-#define TOKENS   300
+#define TOKENS   200
 
 static struct error err;
 static const struct kernels *devices[2]; /* cpu, cuda */
@@ -35,21 +35,29 @@ static struct model *new_model(int llama, const struct kernels *kernels) {
     return model;
 }
 
+static int requests_count(void) {
+    return few_sizes() ? REQUESTS / 4 : REQUESTS;
+}
+
 /* Prompts of 1 to 20 tokens; every third request asks for another response to the prompt before. */
 static void run(const struct model *model, struct sampling sampling, struct response *responses) {
-    struct generator_options options = {
-        .sampling = sampling, .max_new = 60, .end_token = 7, .slots = 16, .seed = 11, .stream = "test"};
+    struct generator_options options = {.sampling = sampling,
+                                        .max_new = few_sizes() ? 20 : 60,
+                                        .end_token = 7,
+                                        .slots = requests_count() / 3,
+                                        .seed = 11,
+                                        .stream = "test"};
     struct rng rng = rng_stream(1, "prompts", 0, 0);
     struct request requests[REQUESTS];
     int prompts[REQUESTS][20];
 
-    for (int i = 0; i < REQUESTS; i++) {
+    for (int i = 0; i < requests_count(); i++) {
         for (int t = 0; t < 20; t++) prompts[i][t] = rng_below(&rng, VOCAB);
         requests[i] = (struct request){prompts[i], 1 + rng_below(&rng, 20), 5, (uint64_t)i, 0};
         if (i % 3 == 2) requests[i] = requests[i - 1], requests[i].b = (uint64_t)i;
     }
-    ck_assert_msg(generate(model, requests, REQUESTS, &options, responses, NULL, NULL, &err) == 0, "%s",
-                  err.message);
+    ck_assert_msg(generate(model, requests, requests_count(), &options, responses, NULL, NULL, &err) == 0,
+                  "%s", err.message);
 }
 
 START_TEST(responses_have_the_tokens_and_log_probabilities_of_the_cpu)
@@ -65,7 +73,7 @@ START_TEST(responses_have_the_tokens_and_log_probabilities_of_the_cpu)
             run(model, samplings[s], responses[d]);
             model_free(model);
         }
-        for (int i = 0; i < REQUESTS; i++) {
+        for (int i = 0; i < requests_count(); i++) {
             const struct response *a = &responses[0][i], *b = &responses[1][i];
 
             ck_assert_int_eq(a->length, b->length);
@@ -156,9 +164,10 @@ START_TEST(training_follows_the_curve_of_the_cpu)
 {
     struct pupil pupils[2];
     double loss[2], norm[2], first = 0, last = 0;
+    int steps = few_sizes() ? STEPS / 4 : STEPS;
 
     for (int d = 0; d < 2; d++) begin(&pupils[d], _i, devices[d]);
-    for (int step = 0; step < STEPS; step++) {
+    for (int step = 0; step < steps; step++) {
         for (int d = 0; d < 2; d++) loss[d] = learn(&pupils[d], step, &norm[d]);
         if (step == 0) {
             first = loss[0];
@@ -171,7 +180,7 @@ START_TEST(training_follows_the_curve_of_the_cpu)
         ck_assert_msg(fabs(loss[0] - loss[1]) < 1e-3 * loss[0], "step %d: loss %.9g, on the CPU %.9g", step,
                       loss[1], loss[0]);
     }
-    ck_assert_double_lt(last, 0.8 * first);
+    if (steps == STEPS) ck_assert_double_lt(last, 0.8 * first);
     for (int d = 0; d < 2; d++) end(&pupils[d]);
 }
 END_TEST
@@ -194,7 +203,7 @@ static float *parameters_after(int llama, int steps, size_t *size) {
 START_TEST(training_twice_gives_the_same_bits)
 {
     size_t size, same;
-    float *a = parameters_after(_i, 10, &size), *b = parameters_after(_i, 10, &same);
+    float *a = parameters_after(_i, 3, &size), *b = parameters_after(_i, 3, &same);
 
     ck_assert_uint_eq(size, same);
     ck_assert(same_bits(a, b, size));
@@ -228,7 +237,7 @@ START_TEST(the_samplers_log_probabilities_are_the_trainers_to_the_bit)
         head_logprob(trunk, position, response->tokens, response->length, &SAMPLING_PLAIN, again, NULL, NULL);
         ck_assert_mem_eq(again, response->logprob, (size_t)response->length * sizeof(float));
     }
-    for (int i = 0; i < REQUESTS; i++) response_free(&responses[i]);
+    for (int i = 0; i < requests_count(); i++) response_free(&responses[i]);
     batch_free(&batch);
     trunk_free(trunk);
     model_free(model);

@@ -24,6 +24,15 @@ static inline const struct kernels *backend(int i) {
     return kernels_find(names[i]);
 }
 
+/* Whether to try less, since every access is slow: under a checker, or on a device in software. */
+static inline int few_sizes(void) {
+#ifdef EMULATED
+    return 1;
+#else
+    return getenv("FEW_SIZES") != NULL;
+#endif
+}
+
 /* Numbers in [-1, 1), the same for the same seed. Freed with free(). */
 static inline float *noise(size_t count, uint32_t seed) {
     float *x = malloc((count + 1) * sizeof *x);

@@ -210,7 +210,7 @@ static __global__ void round_kernel(bf16 *out, const float *x, size_t eights, in
     float eight[8];
 
 #pragma unroll
-    for (int j = 0; j < 8; j++) eight[j] = first + j < cols ? from[j] : 0;
+    for (int j = 0; j < 8; j++) eight[j] = first + j < (size_t)cols ? from[j] : 0;
     *(uint4 *)(out + line * across * 8 + first) =
         make_uint4(rounded(eight[0], eight[1]), rounded(eight[2], eight[3]), rounded(eight[4], eight[5]),
                    rounded(eight[6], eight[7]));

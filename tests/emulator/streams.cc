@@ -1,0 +1,412 @@
+/* The runtime: memory, and streams whose work is done when the host waits for it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "device.h"
+
+#define MEMORY     ((size_t)8 << 30)
+#define PROCESSORS 4
+#define SHARED     ((size_t)227 << 10) /* bytes a block can have, when it asks; 48 KiB otherwise */
+
+struct emulated_event {
+    unsigned wanted, done; /* records asked for and passed */
+};
+
+/* Work, or the wait for a record of an event. */
+struct task {
+    std::function<void()> work;
+    struct emulated_event *event;
+    unsigned record;
+};
+
+struct emulated_graph {
+    std::vector<struct task> tasks;
+};
+
+struct emulated_stream {
+    std::deque<struct task> tasks;
+    struct emulated_graph *capture; /* NULL: work is queued */
+};
+
+static struct emulated_stream everyone; /* the default stream */
+static std::vector<struct emulated_stream *> streams;
+static std::map<void *, size_t> memory;
+static std::map<const void *, size_t> shared_limits;
+static std::map<std::string, size_t> calls;
+static size_t used;
+static unsigned launches;
+static cudaError_t failed, last; /* failed: for good */
+
+static cudaError_t note(cudaError_t error) {
+    if (error) last = error;
+    return error;
+}
+
+static size_t number_in(const char *variable, size_t otherwise) {
+    const char *text = getenv(variable);
+
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+size_t emulated_calls(const char *function) {
+    return calls[function];
+}
+
+#define CALLED() calls[__func__]++
+
+static int capturing(void) {
+    for (struct emulated_stream *stream : streams)
+        if (stream->capture) return 1;
+    return 0;
+}
+
+/* What is not allowed while a stream is captured. */
+#define NOT_CAPTURED()                                                                                       \
+    if (capturing()) return note(cudaErrorStreamCaptureUnsupported)
+
+static struct emulated_stream *of(cudaStream_t stream) {
+    return stream ? stream : &everyone;
+}
+
+static int step(struct emulated_stream *stream);
+
+/* Takes turns with the streams that others wait for; 0 when nothing moves. */
+static int run_until(struct emulated_event *event, unsigned record) {
+    while ((int)(event->done - record) < 0) {
+        int moved = step(&everyone);
+
+        for (struct emulated_stream *stream : streams) moved |= step(stream);
+        if (!moved) return 0;
+    }
+    return 1;
+}
+
+/* The first task of a stream, unless it waits. */
+static int step(struct emulated_stream *stream) {
+    struct task task;
+
+    if (stream->tasks.empty()) return 0;
+    task = stream->tasks.front();
+    if (task.event && !task.work && (int)(task.event->done - task.record) < 0) return 0;
+    stream->tasks.pop_front();
+    if (task.work && !failed) task.work();
+    if (task.work && task.event) task.event->done = task.record;
+    return 1;
+}
+
+static void drain(struct emulated_stream *stream) {
+    while (!stream->tasks.empty()) {
+        struct task task = stream->tasks.front();
+
+        if (step(stream)) continue;
+        if (!run_until(task.event, task.record)) {
+            fprintf(stderr, "emulator: a stream waits for an event that nobody records\n");
+            abort();
+        }
+    }
+}
+
+static void drain_all(void) {
+    drain(&everyone);
+    for (struct emulated_stream *stream : streams) drain(stream);
+}
+
+static cudaError_t add(cudaStream_t stream, struct task task) {
+    struct emulated_stream *to = of(stream);
+
+    if (failed) return note(failed);
+    if (to->capture)
+        to->capture->tasks.push_back(task);
+    else
+        to->tasks.push_back(task);
+    return cudaSuccess;
+}
+
+cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work) {
+    return add(stream, {work, NULL, 0});
+}
+
+static unsigned product(dim3 size) {
+    return size.x * size.y * size.z;
+}
+
+/* A launch of number EMULATED_FAILURE fails when its turn comes, and all after it. */
+static void run_kernel(const struct emulated_kernel &kernel) {
+    static const size_t fails = number_in("EMULATED_FAILURE", 0);
+
+    if (fails && kernel.number == fails)
+        failed = cudaErrorECCUncorrectable;
+    else
+        emulated_run(kernel);
+}
+
+cudaError_t emulated_launch(const void *function, dim3 grid, dim3 threads, size_t shared, cudaStream_t stream,
+                            std::function<void()> thread) {
+    size_t limit = shared_limits.count(function) ? shared_limits[function] : (size_t)48 << 10;
+
+    CALLED();
+    if (product(threads) < 1 || product(threads) > 1024 || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
+        grid.z > 65535 || shared > limit)
+        return note(cudaErrorInvalidValue);
+    struct emulated_kernel kernel = {grid, threads, shared, thread, 0};
+    return emulated_queue(stream, [kernel]() mutable {
+        kernel.number = ++launches;
+        run_kernel(kernel);
+    });
+}
+
+/* --- what cuda_runtime.h declares of the runtime --- */
+
+const char *cudaGetErrorString(cudaError_t error) {
+    switch (error) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorInvalidValue:
+        return "invalid argument";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorInsufficientDriver:
+        return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice:
+        return "no CUDA-capable device is detected";
+    case cudaErrorECCUncorrectable:
+        return "uncorrectable ECC error encountered";
+    case cudaErrorNotReady:
+        return "device not ready";
+    case cudaErrorIllegalAddress:
+        return "an illegal memory access was encountered";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    }
+    return "unrecognized error code";
+}
+
+cudaError_t cudaPeekAtLastError(void) {
+    return failed ? failed : last;
+}
+
+cudaError_t cudaGetLastError(void) {
+    cudaError_t error = cudaPeekAtLastError();
+
+    last = cudaSuccess;
+    return error;
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = (int)number_in("EMULATED_DEVICES", 1);
+    return *count ? cudaSuccess : note(cudaErrorNoDevice);
+}
+
+static int chosen;
+
+cudaError_t cudaSetDevice(int device) {
+    if (device < 0 || device >= (int)number_in("EMULATED_DEVICES", 1)) return note(cudaErrorInvalidValue);
+    chosen = device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int *device) {
+    *device = chosen;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int) {
+    memset(out, 0, sizeof *out);
+    snprintf(out->name, sizeof out->name, "emulated device");
+    out->totalGlobalMem = number_in("EMULATED_MEMORY", MEMORY);
+    out->major = 9;
+    out->multiProcessorCount = PROCESSORS;
+    out->sharedMemPerBlockOptin = SHARED;
+    out->l2CacheSize = 50 << 20;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *left, size_t *total) {
+    *total = number_in("EMULATED_MEMORY", MEMORY);
+    *left = *total - used;
+    return note(failed);
+}
+
+cudaError_t cudaMalloc(void **out, size_t bytes) {
+    CALLED();
+    NOT_CAPTURED();
+    if (failed) return note(failed);
+    if (!bytes) {
+        *out = NULL;
+        return cudaSuccess;
+    }
+    if (bytes > number_in("EMULATED_MEMORY", MEMORY) - used) return note(cudaErrorMemoryAllocation);
+    if (posix_memalign(out, 256, bytes)) return note(cudaErrorMemoryAllocation);
+    memset(*out, 0xff, bytes); /* NaNs */
+    memory[*out] = bytes;
+    used += bytes;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *at) {
+    CALLED();
+    if (!at) return cudaSuccess;
+    NOT_CAPTURED();
+    drain_all();
+    if (!memory.count(at)) return note(cudaErrorInvalidValue);
+    used -= memory[at];
+    memory.erase(at);
+    free(at);
+    return note(failed);
+}
+
+cudaError_t cudaMallocHost(void **out, size_t bytes) {
+    CALLED();
+    NOT_CAPTURED();
+    if (failed) return note(failed);
+    *out = malloc(bytes ? bytes : 1);
+    return *out ? cudaSuccess : note(cudaErrorMemoryAllocation);
+}
+
+cudaError_t cudaFreeHost(void *at) {
+    NOT_CAPTURED();
+    drain_all();
+    free(at);
+    return note(failed);
+}
+
+cudaError_t cudaMemcpyAsync(void *out, const void *in, size_t bytes, enum cudaMemcpyKind,
+                            cudaStream_t stream) {
+    CALLED();
+    return emulated_queue(stream, [=] { memmove(out, in, bytes); });
+}
+
+/* As the default stream is: behind all that was queued. */
+cudaError_t cudaMemcpy(void *out, const void *in, size_t bytes, enum cudaMemcpyKind) {
+    CALLED();
+    NOT_CAPTURED();
+    drain_all();
+    if (failed) return note(failed);
+    memmove(out, in, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *out, int value, size_t bytes, cudaStream_t stream) {
+    CALLED();
+    return emulated_queue(stream, [=] { memset(out, value, bytes); });
+}
+
+cudaError_t cudaMemset(void *out, int value, size_t bytes) {
+    return cudaMemsetAsync(out, value, bytes, 0);
+}
+
+cudaError_t cudaDeviceSynchronize(void) {
+    CALLED();
+    NOT_CAPTURED();
+    drain_all();
+    return note(failed);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned) {
+    *out = new emulated_stream();
+    streams.push_back(*out);
+    return note(failed);
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    drain(stream);
+    for (size_t i = 0; i < streams.size(); i++)
+        if (streams[i] == stream) streams.erase(streams.begin() + (ptrdiff_t)i);
+    delete stream;
+    return note(failed);
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    CALLED();
+    NOT_CAPTURED();
+    drain(of(stream));
+    return note(failed);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned) {
+    *out = new emulated_event();
+    return note(failed);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    drain_all();
+    delete event;
+    return note(failed);
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    return add(stream, {[] {}, event, ++event->wanted});
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    return add(stream, {nullptr, event, event->wanted});
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    CALLED();
+    NOT_CAPTURED();
+    if (!run_until(event, event->wanted)) abort();
+    return note(failed);
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    if (failed) return note(failed);
+    return event->done == event->wanted ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode) {
+    if (failed) return note(failed);
+    if (!stream || stream->capture) return note(cudaErrorInvalidValue);
+    stream->capture = new emulated_graph();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out) {
+    if (!stream || !stream->capture) return note(cudaErrorInvalidValue);
+    *out = stream->capture;
+    stream->capture = NULL;
+    return note(failed);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long) {
+    *out = new emulated_graph(*graph);
+    return note(failed);
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+    CALLED();
+    for (const struct task &task : graph->tasks)
+        if (add(stream, task)) return failed;
+    return note(failed);
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+    drain_all();
+    delete graph;
+    return note(failed);
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return note(failed);
+}
+
+cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute, int value) {
+    if (value < 0 || (size_t)value > SHARED) return note(cudaErrorInvalidValue);
+    shared_limits[kernel] = (size_t)value;
+    return note(failed);
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *out, const void *, int threads,
+                                                          size_t shared) {
+    int by_shared = shared ? (int)(SHARED / (shared + 1024)) : 32, by_threads = 2048 / threads;
+
+    *out = by_shared < by_threads ? by_shared : by_threads;
+    return note(failed);
+}

@@ -1,0 +1,354 @@
+/* A block's threads, each with a stack of its own, which take turns until all have ended. */
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "device.h"
+
+#define STACK ((size_t)128 << 10) /* bytes of a thread's */
+#define MOST  1024                /* threads of a block */
+
+enum state { READY, AT_BARRIER, AT_NAMED, IN_MEETING, ENDED };
+
+struct copy {
+    void *shared;
+    const void *global;
+    int bytes, group;
+};
+
+struct fiber {
+    struct emulated_thread self;
+    enum state state;
+    int begun; /* its stack */
+    jmp_buf at;
+    struct emulated_votes votes;
+    int named;
+    std::vector<struct copy> copies;
+    int group;
+    void *out; /* what the meeting that it waits in leaves it */
+    size_t out_bytes;
+};
+
+/* Lanes of a warp that meet under one mask, and what they give and get. */
+struct meeting {
+    unsigned mask, arrived;
+    unsigned char in[32][EMULATED_BYTES], out[32][EMULATED_BYTES];
+};
+
+struct warp {
+    struct fiber *first;
+    unsigned lanes; /* that have not ended */
+    struct meeting meetings[32];
+};
+
+struct emulated_thread *emulated_thread;
+dim3 emulated_block, emulated_threads, emulated_grid;
+unsigned char *emulated_shared;
+
+static struct fiber fibers[MOST];
+static unsigned char *stacks;
+static jmp_buf scheduler;
+static const struct emulated_kernel *running;
+static unsigned count, living; /* threads of the block */
+static struct warp warps[MOST / 32];
+static struct { int line, arrived, any, all, yes; } barrier;
+static int named[16];
+
+void emulated_wrong(const char *what) {
+    fprintf(stderr, "emulator: %s (block %u,%u,%u thread %u,%u,%u of launch %u)\n", what, emulated_block.x,
+            emulated_block.y, emulated_block.z, emulated_thread->index.x, emulated_thread->index.y,
+            emulated_thread->index.z, running->number);
+    abort();
+}
+
+static struct fiber *current(void) {
+    return (struct fiber *)emulated_thread;
+}
+
+static unsigned number_of(const struct fiber *fiber) {
+    return (unsigned)(fiber - fibers);
+}
+
+/* Until the scheduler comes back to this thread, in another state. */
+static void yield(enum state state) {
+    struct fiber *fiber = current();
+
+    fiber->state = state;
+    if (!_setjmp(fiber->at)) _longjmp(scheduler, 1);
+}
+
+static void open_barrier(void) {
+    struct emulated_votes votes = {barrier.any, barrier.all, barrier.yes};
+
+    for (unsigned i = 0; i < count; i++)
+        if (fibers[i].state == AT_BARRIER) fibers[i].votes = votes, fibers[i].state = READY;
+    barrier = {0, 0, 0, 1, 0};
+}
+
+struct emulated_votes emulated_barrier(int line, int vote) {
+    if (barrier.arrived && barrier.line != line)
+        emulated_wrong("threads of one block wait at different barriers");
+    barrier.line = line;
+    barrier.arrived++;
+    barrier.any |= vote != 0;
+    barrier.all &= vote != 0;
+    barrier.yes += vote != 0;
+    yield(AT_BARRIER);
+    return current()->votes;
+}
+
+void emulated_named_barrier(int number, int wanted) {
+    if (number < 0 || number > 15 || wanted % 32)
+        emulated_wrong("a named barrier is of whole warps, 0 to 15");
+    named[number]++;
+    current()->named = number;
+    if (named[number] == wanted) {
+        named[number] = 0;
+        for (unsigned i = 0; i < count; i++)
+            if (fibers[i].state == AT_NAMED && fibers[i].named == number) fibers[i].state = READY;
+        yield(READY);
+    } else {
+        yield(AT_NAMED);
+    }
+}
+
+static struct meeting *meeting_of(struct warp *warp, unsigned mask) {
+    struct meeting *meeting = warp->meetings;
+
+    while (meeting->arrived && meeting->mask != mask)
+        if (++meeting == warp->meetings + 32) emulated_wrong("lanes meet under masks that overlap");
+    meeting->mask = mask;
+    return meeting;
+}
+
+void emulated_meet(unsigned mask, emulated_meeting *meet, const void *in, size_t in_bytes, void *out,
+                   size_t out_bytes) {
+    unsigned lane = emulated_thread->lane;
+    struct warp *warp = &warps[number_of(current()) / 32];
+    struct meeting *meeting = meeting_of(warp, mask);
+
+    if (!(mask >> lane & 1)) emulated_wrong("a lane takes part in what its mask leaves out");
+    if (mask & ~warp->lanes) emulated_wrong("a mask names a lane that has ended or never was");
+    memcpy(meeting->in[lane], in, in_bytes);
+    meeting->arrived |= 1u << lane;
+    current()->out = out;
+    current()->out_bytes = out_bytes;
+    if (meeting->arrived != mask) {
+        yield(IN_MEETING);
+        return;
+    }
+    meet(mask, meeting->in, meeting->out);
+    meeting->arrived = 0;
+    for (unsigned other = 0; other < 32; other++) {
+        struct fiber *fiber = warp->first + other;
+
+        if (!(mask >> other & 1)) continue;
+        if (fiber->out_bytes) memcpy(fiber->out, meeting->out[other], fiber->out_bytes);
+        if (other != lane) fiber->state = READY;
+    }
+}
+
+/* What a stack runs: one thread after the other, of all launches. */
+static void run_threads(void) {
+    for (;;) {
+        running->thread();
+        for (const struct copy &copy : current()->copies)
+            if (copy.bytes) emulated_wrong("a thread ends while its copies to shared memory are under way");
+        yield(ENDED);
+    }
+}
+
+static void resume(struct fiber *fiber) {
+    ucontext_t first;
+
+    emulated_thread = &fiber->self;
+    if (_setjmp(scheduler)) return;
+    if (fiber->begun) _longjmp(fiber->at, 1);
+    fiber->begun = 1;
+    getcontext(&first);
+    first.uc_stack.ss_sp = stacks + number_of(fiber) * STACK;
+    first.uc_stack.ss_size = STACK;
+    first.uc_link = NULL;
+    makecontext(&first, run_threads, 0);
+    setcontext(&first);
+}
+
+/* Every launch has another order, but the same each time the program runs. */
+static void draw_order(std::vector<unsigned> &order, unsigned turn) {
+    static const char *wanted = getenv("EMULATED_ORDER");
+    unsigned kind = !wanted                       ? running->number % 3
+                    : !strcmp(wanted, "forward")  ? 0
+                    : !strcmp(wanted, "backward") ? 1
+                                                  : 2;
+    unsigned seed = running->number * 2654435761u + turn * 40503u + 1;
+
+    order.resize(count);
+    for (unsigned i = 0; i < count; i++) order[i] = kind == 1 ? count - 1 - i : i;
+    for (unsigned i = count; kind == 2 && i > 1; i--) {
+        seed = seed * 1664525u + 1013904223u;
+        std::swap(order[i - 1], order[(seed >> 8) % i]);
+    }
+}
+
+static void begin_threads(void) {
+    dim3 size = running->threads;
+
+    for (unsigned i = 0; i < count; i++) {
+        fibers[i].self.index = dim3(i % size.x, i / size.x % size.y, i / size.x / size.y);
+        fibers[i].self.lane = i % 32;
+        fibers[i].state = READY;
+        fibers[i].copies.clear();
+        fibers[i].group = 0;
+    }
+    living = count;
+    barrier = {0, 0, 0, 1, 0};
+    memset(named, 0, sizeof named);
+    for (unsigned w = 0; w * 32 < count; w++) {
+        warps[w].first = fibers + w * 32;
+        warps[w].lanes = count - w * 32 < 32 ? (1u << (count - w * 32)) - 1 : ~0u;
+    }
+    memset(emulated_shared, 0xff, running->shared); /* NaNs */
+}
+
+static void run_block(void) {
+    static std::vector<unsigned> order;
+    unsigned turn = 0;
+
+    begin_threads();
+    while (living) {
+        int moved = 0;
+
+        draw_order(order, turn++);
+        for (unsigned i : order) {
+            if (fibers[i].state != READY) continue;
+            resume(&fibers[i]);
+            moved = 1;
+            if (fibers[i].state != ENDED) continue;
+            living--;
+            warps[i / 32].lanes &= ~(1u << i % 32);
+        }
+        if (barrier.arrived && (unsigned)barrier.arrived == living)
+            open_barrier();
+        else if (!moved)
+            emulated_wrong("threads wait for others that never come");
+    }
+}
+
+void emulated_run(const struct emulated_kernel &kernel) {
+    if (!stacks)
+        stacks = (unsigned char *)mmap(NULL, MOST * STACK, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    running = &kernel;
+    count = kernel.threads.x * kernel.threads.y * kernel.threads.z;
+    emulated_grid = kernel.grid;
+    emulated_threads = kernel.threads;
+    emulated_shared = (unsigned char *)aligned_alloc(128, (kernel.shared + 255) / 128 * 128);
+    for (unsigned z = 0; z < kernel.grid.z; z++)
+        for (unsigned y = 0; y < kernel.grid.y; y++)
+            for (unsigned x = 0; x < kernel.grid.x; x++) {
+                emulated_block = dim3(x, y, z);
+                run_block();
+            }
+    free(emulated_shared);
+}
+
+/* --- instructions --- */
+
+void copy_async(void *shared, const void *global, int bytes) {
+    if ((size_t)shared % 16 || (size_t)global % 16) emulated_wrong("cp.async of 16 bytes off its alignment");
+    if (bytes < 0 || bytes > 16) emulated_wrong("cp.async of more than 16 bytes");
+    memset(shared, 0xff, 16); /* until it arrives */
+    current()->copies.push_back({shared, global, bytes, current()->group});
+}
+
+void end_copies(void) {
+    current()->group++;
+}
+
+void emulated_wait_for_copies(int left) {
+    std::vector<struct copy> &copies = current()->copies;
+    int until = current()->group - left;
+    size_t done = 0;
+
+    for (; done < copies.size() && copies[done].group < until; done++) {
+        memset(copies[done].shared, 0, 16);
+        memcpy(copies[done].shared, copies[done].global, (size_t)copies[done].bytes);
+    }
+    copies.erase(copies.begin(), copies.begin() + (ptrdiff_t)done);
+}
+
+template <bool TURNED>
+static void take_matrices(unsigned, unsigned char in[32][EMULATED_BYTES],
+                          unsigned char out[32][EMULATED_BYTES]) {
+    const unsigned short *line[32];
+
+    for (int lane = 0; lane < 32; lane++) {
+        memcpy(&line[lane], in[lane], sizeof line[lane]);
+        if ((size_t)line[lane] % 16) emulated_wrong("ldmatrix off its alignment");
+    }
+    for (int lane = 0; lane < 32; lane++)
+        for (int i = 0; i < 4; i++) {
+            const unsigned short *const *matrix = line + 8 * i;
+            int down = lane / 4, across = lane % 4 * 2;
+            unsigned low = TURNED ? matrix[across][down] : matrix[down][across];
+            unsigned high = TURNED ? matrix[across + 1][down] : matrix[down][across + 1];
+            unsigned both = high << 16 | low;
+
+            memcpy(out[lane] + 4 * i, &both, sizeof both);
+        }
+}
+
+void load_matrices(unsigned out[4], const unsigned short *line) {
+    emulated_meet(0xffffffffu, take_matrices<false>, &line, sizeof line, out, 4 * sizeof *out);
+}
+
+void load_turned_matrices(unsigned out[4], const unsigned short *line) {
+    emulated_meet(0xffffffffu, take_matrices<true>, &line, sizeof line, out, 4 * sizeof *out);
+}
+
+struct fragments {
+    float *sum;
+    const unsigned *left, *right;
+};
+
+static float half_of(unsigned pair, int high) {
+    return emulated_float(high ? pair >> 16 : pair & 0xffff);
+}
+
+/* All lanes wait here, so that their registers can be read and written where they are. */
+static void multiply_fragments(unsigned, unsigned char in[32][EMULATED_BYTES],
+                               unsigned char (*)[EMULATED_BYTES]) {
+    struct fragments of[32];
+    double left[16][16], right[16][8]; /* right: turned */
+
+    for (int lane = 0; lane < 32; lane++) {
+        int line = lane / 4, column = lane % 4 * 2;
+
+        memcpy(&of[lane], in[lane], sizeof of[lane]);
+        for (int half = 0; half < 2; half++)
+            for (int k = 0; k < 16; k += 8) {
+                left[line][k + column + half] = (double)half_of(of[lane].left[k / 4], half);
+                left[line + 8][k + column + half] = (double)half_of(of[lane].left[k / 4 + 1], half);
+                right[k + column + half][line] = (double)half_of(of[lane].right[k / 8], half);
+            }
+    }
+    for (int row = 0; row < 16; row++) {
+        double sum[8];
+
+        for (int c = 0; c < 8; c++) sum[c] = (double)of[row % 8 * 4 + c / 2].sum[row / 8 * 2 + c % 2];
+        for (int k = 0; k < 16; k++)
+            for (int c = 0; c < 8; c++) sum[c] += left[row][k] * right[k][c];
+        for (int c = 0; c < 8; c++) of[row % 8 * 4 + c / 2].sum[row / 8 * 2 + c % 2] = (float)sum[c];
+    }
+}
+
+void multiply(float sum[4], const unsigned left[4], const unsigned right[2]) {
+    struct fragments mine = {sum, left, right};
+
+    emulated_meet(0xffffffffu, multiply_fragments, &mine, sizeof mine, NULL, 0);
+}
