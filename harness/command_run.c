@@ -5,6 +5,7 @@
 #include "harness/command.h"
 #include "harness/estimate.h"
 #include "harness/failures.h"
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/pipeline.h"
@@ -13,23 +14,6 @@
 #include "harness/version.h"
 
 enum { THREADS_MOST = 1024, INTERRUPTED = 130 };
-
-/* "1.23 M", "4.5 GiB": three digits and a prefix for each factor of 1000 or 1024. */
-static const char *format_amount(char buffer[32], double amount, double step, const char *unit) {
-    const char *prefixes = step == 1024 ? " KMGTPE" : " kMGTPE";
-    int place = 0;
-
-    if (amount <= 0) return "-";
-    while (amount >= 999.5 && place < 6) {
-        amount /= step;
-        place++;
-    }
-    if (place)
-        snprintf(buffer, 32, "%.3g %c%s%s", amount, prefixes[place], step == 1024 ? "i" : "", unit);
-    else
-        snprintf(buffer, 32, "%.3g %s", amount, unit);
-    return buffer;
-}
 
 static int read_device(const struct arguments *arguments, const char **out, struct error *err) {
     static const char *const devices[] = {"cpu",
@@ -91,29 +75,19 @@ static int read_recipe(const struct arguments *arguments, struct recipe *out, st
     return status;
 }
 
-/* What the stage says of the task; also where combinations that cannot work are found before a run. */
-static int plan_task(const struct pipeline *pipeline, const struct task *task, struct plan *out,
-                     struct error *err) {
-    const struct stage *stage = task->instance->stage;
+/* What the stage says of the task; also where combinations that cannot work are found before a run. trouble:
+ * why that much memory is not enough, or NULL; the caller's; without a room not asked. */
+static int plan_task(const struct pipeline *pipeline, const struct task *task, const struct room *room,
+                     struct plan *out, char **trouble, struct error *err) {
     struct run run;
     struct step step;
     int status;
 
-    *out = (struct plan){0};
-    if (!stage->plan) return 0;
     pipeline_step(pipeline, task, 1, &run, &step);
-    status = stage->plan(&run, &step, out, err);
+    status = plan_make(out, &run, &step, err);
+    if (!status && room) *trouble = plan_trouble(out, &run, &step, room);
     node_free((struct node *)step.options);
     return status ? fail_within(err, "step %s", task->instance->name) : 0;
-}
-
-static int check_plans(const struct pipeline *pipeline, struct error *err) {
-    struct plan plan;
-
-    for (int i = 0; i < pipeline->recipe->count; i++)
-        if (pipeline->tasks[i].state != TASK_DONE && plan_task(pipeline, &pipeline->tasks[i], &plan, err))
-            return -1;
-    return 0;
 }
 
 static int widest_name(const struct recipe *recipe) {
@@ -130,8 +104,8 @@ static void print_task(FILE *out, const struct task *task, const struct plan *pl
     fprintf(out, "%-*s  %-9s  %-5s  %10s  %10s  %10s  %s\n", width, task->instance->name,
             task->instance->stage->name, task->state == TASK_DONE ? "done" : "to do",
             format_amount(parameters, plan->parameters, 1000, ""),
-            format_amount(bytes, plan->bytes, 1024, "B"), format_amount(flops, plan->flops, 1000, "FLOP"),
-            plan->note);
+            format_amount(bytes, plan_bytes(plan), 1024, "B"),
+            format_amount(flops, plan->flops, 1000, "FLOP"), plan->note);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -160,26 +134,96 @@ static void print_totals(FILE *out, const struct pipeline *pipeline, double byte
     estimate_print(out, flops, bytes);
 }
 
-static int print_plan(const struct pipeline *pipeline, FILE *out, struct error *err) {
-    const struct recipe *recipe = pipeline->recipe;
-    double *bytes = xcalloc((size_t)recipe->count, sizeof *bytes), flops = 0;
-    int width = widest_name(recipe), status = 0;
+/* What is planned of all steps. */
+struct totals {
+    double *bytes, flops; /* of each step; of what is to do */
+    struct plan largest;  /* of what is to do */
+    const char *name;     /* its step; NULL: no plan knows of memory */
+};
 
-    fprintf(out, "%s (%s) -> %s\n\n", recipe->title, recipe->path, pipeline->folder);
+static void add_plan(struct totals *totals, const struct pipeline *pipeline, int i, const struct plan *plan) {
+    const struct task *task = &pipeline->tasks[i];
+
+    totals->bytes[i] = plan_bytes(plan);
+    if (task->state == TASK_DONE) return;
+    totals->flops += plan->flops;
+    if (totals->bytes[i] <= plan_bytes(&totals->largest)) return;
+    totals->largest = *plan;
+    totals->name = task->instance->name;
+}
+
+static void print_room(FILE *out, const struct pipeline *pipeline, const struct room *room,
+                       const char *troubles) {
+    char left[32], total[32];
+
+    if (room->total <= 0) return;
+    fprintf(out, "\nOf the memory of %s %s of %s are free%s\n", pipeline->device,
+            format_bytes(left, room->free), format_bytes(total, room->total), troubles ? ":" : ".");
+    if (troubles) fprintf(out, "%s", troubles);
+}
+
+static int print_tasks(const struct pipeline *pipeline, FILE *out, const struct room *room,
+                       struct totals *totals, struct text *troubles, struct error *err) {
+    int width = widest_name(pipeline->recipe);
+
     fprintf(out, "%-*s  %-9s  %-5s  %10s  %10s  %10s\n", width, "step", "stage", "state", "parameters",
             "memory", "work");
-    for (int i = 0; i < recipe->count && !status; i++) {
+    for (int i = 0; i < pipeline->recipe->count; i++) {
         const struct task *task = &pipeline->tasks[i];
         struct plan plan;
+        char *trouble = NULL;
 
-        status = plan_task(pipeline, task, &plan, err);
-        if (status) break;
+        if (plan_task(pipeline, task, room, &plan, &trouble, err)) return -1;
         print_task(out, task, &plan, width);
-        bytes[i] = plan.bytes;
-        if (task->state != TASK_DONE) flops += plan.flops;
+        add_plan(totals, pipeline, i, &plan);
+        if (trouble && task->state != TASK_DONE)
+            text_printf(troubles, "step %s: %s\n", task->instance->name, trouble);
+        free(trouble);
     }
-    if (!status) print_totals(out, pipeline, most_together(bytes, recipe->count, pipeline->jobs), flops);
-    free(bytes);
+    return 0;
+}
+
+static int print_plan(const struct pipeline *pipeline, FILE *out, struct error *err) {
+    const struct recipe *recipe = pipeline->recipe;
+    struct totals totals = {.bytes = xcalloc((size_t)recipe->count, sizeof *totals.bytes)};
+    struct text troubles = {0};
+    struct room room;
+    int status;
+
+    device_room(&room, pipeline->device);
+    fprintf(out, "%s (%s) -> %s\n\n", recipe->title, recipe->path, pipeline->folder);
+    status = print_tasks(pipeline, out, &room, &totals, &troubles, err);
+    if (!status) {
+        print_totals(out, pipeline, most_together(totals.bytes, recipe->count, pipeline->jobs), totals.flops);
+        print_room(out, pipeline, &room, troubles.data);
+    }
+    free(troubles.data);
+    free(totals.bytes);
+    return status;
+}
+
+/* Before anything runs: whether all can, and what memory it will take. */
+static int check_plans(const struct pipeline *pipeline, struct text *out, struct error *err) {
+    int count = pipeline->recipe->count, status = 0;
+    struct totals totals = {.bytes = xcalloc((size_t)count, sizeof *totals.bytes)};
+    char memory[32], *largest;
+
+    for (int i = 0; i < count && !status; i++) {
+        struct plan plan;
+
+        if (pipeline->tasks[i].state == TASK_DONE) continue;
+        status = plan_task(pipeline, &pipeline->tasks[i], NULL, &plan, NULL, err);
+        if (!status) add_plan(&totals, pipeline, i, &plan);
+    }
+    if (!status && totals.name) {
+        largest = plan_describe(&totals.largest);
+        text_printf(out,
+                    "memory, as far as models are known: at most %s with %d at a time; the most by %s: %s",
+                    format_bytes(memory, most_together(totals.bytes, count, pipeline->jobs)), pipeline->jobs,
+                    totals.name, largest);
+        free(largest);
+    }
+    free(totals.bytes);
     return status;
 }
 
@@ -210,9 +254,12 @@ static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err)
     int total = pipeline->recipe->count + (pipeline->recipe->formats->count > 0);
     int pending = pipeline_pending(pipeline), status;
     struct display *display;
+    struct text plans = {0};
 
-    if (check_plans(pipeline, err)) return -1;
+    if (check_plans(pipeline, &plans, err)) return -1;
     display = ranks_first() ? display_open(stderr, total - pending, total) : NULL;
+    if (display && plans.length) display_event(display, "", &(struct progress_event){.note = plans.data});
+    free(plans.data);
     status = pipeline_run(pipeline, display, err);
     display_close(display);
     if (status) return pipeline->interrupted ? INTERRUPTED : 1;
@@ -256,7 +303,10 @@ static const struct flag flags[] = {
      "them"},
     {"jobs", 'j', "N", "steps at a time (default: as many as threads; of several ranks, one)"},
     {"out", 'o', "DIR", "the run's folder (default: runs/NAME-HASH)"},
-    {"dry-run", 'n', NULL, "print the plan: steps, parameters, memory, work, and time on a GPU; run nothing"},
+    {"dry-run", 'n', NULL,
+     "print the plan: steps, parameters, memory, work, and time on a GPU, and what does not fit with what "
+     "would make "
+     "it fit; run nothing"},
     {0},
 };
 

@@ -106,21 +106,27 @@ struct node *node_add_copy(struct node *parent, const char *key, const struct no
     return attach(parent, key, node_copy(value));
 }
 
-struct node *node_set_text(struct node *map, const char *key, const char *text) {
-    struct node *node = (struct node *)node_get(map, key);
+struct node *node_set_copy(struct node *map, const char *key, const struct node *value) {
+    struct node *node = (struct node *)node_get(map, key), *copy;
 
-    if (!node) return node_add_text(map, key, text);
+    if (!node) return node_add_copy(map, key, value);
     for (struct node *child = node->first, *next; child; child = next) {
         next = child->next;
         node_free(child);
     }
     free(node->text);
-    *node = (struct node){.kind = text ? NODE_STRING : NODE_NULL,
-                          .key = node->key,
-                          .text = xstrdup(text),
-                          .line = node->line,
-                          .next = node->next};
+    copy = node_copy(value);
+    copy->key = node->key;
+    copy->line = node->line;
+    copy->next = node->next;
+    *node = *copy;
+    free(copy);
     return node;
+}
+
+struct node *node_set_text(struct node *map, const char *key, const char *text) {
+    return node_set_copy(map, key,
+                         &(struct node){.kind = text ? NODE_STRING : NODE_NULL, .text = (char *)text});
 }
 
 size_t utf8_length(const unsigned char *at, size_t room) {

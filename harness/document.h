@@ -46,7 +46,9 @@ struct node *node_add_number(struct node *parent, const char *key, double number
 struct node *node_add_real(struct node *parent, const char *key, double number);
 struct node *node_add_bool(struct node *parent, const char *key, int truth);
 struct node *node_add_copy(struct node *parent, const char *key, const struct node *value);
-struct node *node_set_text(struct node *map, const char *key, const char *text); /* replaces or adds */
+/* Each replaces or adds. */
+struct node *node_set_copy(struct node *map, const char *key, const struct node *value);
+struct node *node_set_text(struct node *map, const char *key, const char *text);
 
 /* Compact JSON on one line (no newline); numbers in the shortest form that reads back the same;
    NaN and infinity as null, bytes that are not UTF-8 as U+FFFD. indent > 0 pretty-prints. Caller frees. */

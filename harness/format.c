@@ -109,6 +109,26 @@ static void write_figure(char buffer[32], const struct metric *metric, double va
     snprintf(buffer, 32, "%s%.30s", plus ? "+" : "", digits);
 }
 
+const char *format_amount(char buffer[32], double amount, double step, const char *unit) {
+    const char *prefixes = step == 1024 ? " KMGTPE" : " kMGTPE";
+    int place = 0;
+
+    if (amount <= 0) return "-";
+    while (amount >= 999.5 && place < 6) {
+        amount /= step;
+        place++;
+    }
+    if (place)
+        snprintf(buffer, 32, "%.3g %c%s%s", amount, prefixes[place], step == 1024 ? "i" : "", unit);
+    else
+        snprintf(buffer, 32, "%.3g %s", amount, unit);
+    return buffer;
+}
+
+const char *format_bytes(char buffer[32], double bytes) {
+    return bytes > 0 ? format_amount(buffer, bytes, 1024, "B") : "nothing";
+}
+
 void format_metric(struct metric_text *out, const struct metric *metric) {
     write_figure(out->value, metric, metric->value);
     if (scaled(metric->unit) && isfinite(metric->value))

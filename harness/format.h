@@ -12,6 +12,10 @@ const char *format_number(char buffer[32], double value, const char *unit);
 /* The same without the unit's sign, with as many decimals as a number of the size `scale` has. */
 const char *format_digits(char buffer[32], double value, const char *unit, double scale);
 
+/* "1.23 M", "4.5 GiB": three digits and a prefix for each factor of 1000 or 1024 (step); "-" for nothing. */
+const char *format_amount(char buffer[32], double amount, double step, const char *unit);
+const char *format_bytes(char buffer[32], double bytes); /* of memory: "4.5 GiB" */
+
 /* A metric's figures as every format shows them: value with its unit; low and high with the value's decimals
    and no unit; a difference from a baseline with its sign, of a rate in points. */
 struct metric_text {

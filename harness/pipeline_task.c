@@ -2,6 +2,7 @@
 
 #include "harness/file.h"
 #include "harness/manifest.h"
+#include "harness/plan.h"
 #include "harness/source.h"
 #include "harness/step_folder.h"
 
@@ -36,7 +37,8 @@ int task_run(struct pipeline *pipeline, struct task *task, struct error *err) {
     int status;
 
     pipeline_step(pipeline, task, 0, &run, &step);
-    status = task->instance->stage->run(&run, &step, err);
+    status = plan_check(&run, &step, err);
+    if (!status) status = task->instance->stage->run(&run, &step, err);
     node_free((struct node *)step.options);
     return status;
 }

@@ -8,17 +8,10 @@
 #include "harness/document.h"
 #include "harness/error.h"
 #include "harness/option.h"
+#include "harness/plan.h"
 #include "harness/record.h"
 #include "harness/rng.h"
 #include "harness/run.h"
-
-/* What a step will cost, for --dry-run; estimates, from shapes alone. */
-struct plan {
-    double parameters; /* of all models held at once */
-    double bytes;      /* peak, host or device */
-    double flops;      /* of the whole step */
-    char note[200];
-};
 
 /* A step of a recipe: trainers (sft, reward, ppo, …) and what stands around them (data, generate, evaluate).
  */
@@ -27,9 +20,12 @@ struct stage {
     const struct option *options;
     const struct preset *presets; /* or NULL */
     int (*run)(struct run *run, const struct step *step, struct error *err);
-    /* Inputs need not exist yet; NULL if there is nothing to say. */
+    /* Inputs need not exist yet; out is zeros at first. NULL if there is nothing to say. */
     int (*plan)(const struct run *run, const struct step *step, struct plan *out, struct error *err);
     int shared; /* ranks (harness/ranks.h) run it together; 0: the first alone */
+    /* What to offer where the plan does not fit, those first that change no result; ends with {0}; or NULL.
+     */
+    const struct remedy *remedies;
 };
 
 /* What a response shows, as far as the world can tell. */
@@ -82,6 +78,9 @@ extern const struct reward *const rewards[];
 extern const struct judge *const judges[];
 extern const struct suite *const suites[];
 extern const struct report *const reports[];
+
+/* The memory of a device of this machine; models/folder.c. It may not fork to use the device afterwards. */
+void device_room(struct room *out, const char *device);
 
 /* Writes RUN/report/ in the formats named (a list of texts); reports/report.c. */
 int report_write(const char *run_folder, const struct node *formats, struct error *err);

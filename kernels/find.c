@@ -21,12 +21,17 @@ static const char *cuda_trouble(void) {
 #endif
 }
 
-const struct kernels *kernels_find(const char *name) {
+const struct kernels *kernels_outline(const char *name) {
     if (!is_cuda(name)) return cpu_find(name);
 #ifdef HAVE_CUDA
-    if (!cuda_trouble()) return strcmp(name, "cuda") ? cuda_bf16() : &kernels_cuda;
-#endif
+    return strcmp(name, "cuda") ? cuda_bf16() : &kernels_cuda;
+#else
     return NULL;
+#endif
+}
+
+const struct kernels *kernels_find(const char *name) {
+    return is_cuda(name) && cuda_trouble() ? NULL : kernels_outline(name);
 }
 
 const char *kernels_missing(const char *name) {

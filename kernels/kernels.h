@@ -32,6 +32,9 @@ struct kernels {
     /* Those that pack_int8() needs; 0 where products cannot read what it makes. */
     size_t (*pack_int8_size)(int outs, int ins);
     size_t (*cache_size)(int slots, int context, int kv_heads, int head_size);
+    /* Bytes that are free now, for alloc(), and all there are: of the device, or of the machine with what its
+       other programs can give back, where a control group allows less, of that; total 0: nobody can tell. */
+    void (*memory)(size_t *free, size_t *total);
     /* Nothing but multiply-adds in registers, in the calling thread, or on all of a device: what the bench
        measures a machine's ceiling with. Returns the floating-point operations done; out: anything, so that
        they are done. */
@@ -50,6 +53,9 @@ struct kernels {
    does not survive fork(): a process that has found it must not fork to use it.
  */
 const struct kernels *kernels_find(const char *name);
+/* The same table for what it says of sizes alone: no device is touched, or need be there, so that a process
+ * may fork afterwards. NULL if this build has no such backend. */
+const struct kernels *kernels_outline(const char *name);
 /* Why kernels_find() has just given NULL for that name: "this machine has no …". */
 const char *kernels_missing(const char *name);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/adapter_config.h"
+#include "models/device.h"
 #include "models/model_file.h"
 
 #define PREFIX "base_model.model."
@@ -371,7 +372,9 @@ static float *copy(const struct model *model, const float *data, size_t size) {
 
     memcpy(out, view, size * sizeof *out);
     model->kernels->unmap((float *)data, view, size * sizeof *out, 0);
-    return out;
+    if (!model->kernels->sync()) return out;
+    free(out);
+    return NULL;
 }
 
 static float *make_a(const void *context) {
@@ -386,7 +389,7 @@ static float *make_b(const void *context) {
     size_t cols = (size_t)s->adapter->b->cols, rank = (size_t)s->adapter->rank;
     float *out = copy(s->model, part_b(s->adapter, s->part), (size_t)s->part->rows * cols);
 
-    for (size_t r = 0; r < (size_t)s->part->rows; r++)
+    for (size_t r = 0; r < (size_t)s->part->rows && out; r++)
         memmove(out + r * rank, out + r * cols + s->part->rank_from, rank * sizeof *out);
     return out;
 }
@@ -450,12 +453,14 @@ int adapter_store(const struct model *model, const struct adapter_options *optio
                   int scores, const char *folder, const struct number_type *type, struct error *err) {
     char *config = path_join(folder, ADAPTER_CONFIG), *numbers = path_join(folder, ADAPTER_NUMBERS);
     char *name = NULL;
-    int status = folder_make(folder, err);
+    int status = device_check(model->kernels, "the adapters", err);
 
+    if (status == 0) status = folder_make(folder, err);
     if (status == 0) name = adapter_base_name(folder, base, err);
     if (!name) status = -1;
     if (status == 0) status = adapter_config_write(config, options, &model->config, scores, name, err);
     if (status == 0) status = write_numbers(numbers, model, scores, type, err);
+    if (status) device_check(model->kernels, "the adapters", err);
     free(name);
     free(config);
     free(numbers);

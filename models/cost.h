@@ -21,6 +21,11 @@ struct passage cost_updates(const struct config *config, double steps, double ba
 /* Rows of COST_ROW tokens that are scored, without the vocabulary's head. */
 struct passage cost_rows(const struct config *config, double rows);
 
+/* Tokens that are held at once of so many rows, where a budget bounds them. */
+int cost_held(const struct config *config, int budget, double rows);
+/* Tokens of a row that is answered: a prompt as long as the response may be, and that. */
+int cost_answer(const struct config *config, int max_new);
+
 /* Operations of a forward pass (multiply and add count as two): the products and the attention of all tokens,
    the head's products of those it reads. A training step has three times as many: a product's gradient is two
    products. */

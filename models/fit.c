@@ -1,12 +1,15 @@
 #include "models/fit.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "harness/ranks.h"
 #include "harness/rng.h"
+#include "models/cost.h"
+#include "models/device.h"
 
 /* Which of an epoch's shuffled items each update takes. */
 struct slice {
@@ -52,6 +55,14 @@ int run_budget(const int *sizes, const int *items, int count, int budget) {
             budget = middle;
     }
     return budget;
+}
+
+int fit_held(const struct fit_options *options, const struct config *config, int rows) {
+    int micro = options->micro_tokens;
+
+    if (!options->batch_tokens) return cost_held(config, micro, (double)rows * options->batch);
+    return options->batch_tokens > rows * config->context ? cost_held(config, micro, options->batch_tokens)
+                                                          : cost_held(config, micro, rows);
 }
 
 void fit_optimizer(struct optimizer *optimizer, const struct fit_options *options) {
@@ -106,11 +117,16 @@ static int save(const struct fit *fit, int step, struct error *err) {
     return status;
 }
 
+/* What is logged came from a device that works. */
+static int check_device(const struct fit *fit, int step, struct error *err) {
+    char what[64];
+
+    snprintf(what, sizeof what, "update %d", step + 1);
+    return device_check(fit->model->kernels, what, err);
+}
+
 static int lost(const struct fit *fit, struct node *row, int step, double loss, double norm,
                 struct error *err) {
-    const char *trouble = fit->model->kernels->sync();
-
-    if (trouble) return fail(err, "%s: update %d: %s", fit->session->step->name, step + 1, trouble);
     session_event(fit->session, row, "nan", "the loss or the gradient is not a number");
     if (log_write(&fit->session->log, row, err)) return -1;
     return fail(err, "%s: update %d: loss %g, gradient %g: training diverged; lower lr (now %g)",
@@ -142,9 +158,10 @@ static int update(const struct fit *fit, const struct schedule_plan *plan, const
     node_add_number(row, "loss", loss);
     node_add_number(row, "lr", lr);
     node_add_number(row, "gradient", norm);
+    if (check_device(fit, step, err)) return -1;
     if (!isfinite(loss) || !isfinite(norm)) return lost(fit, row, step, loss, norm, err);
     if (fit->evaluate && due(options->evaluate_every, step + 1, plan->count) &&
-        fit->evaluate(fit->context, row, err))
+        (fit->evaluate(fit->context, row, err) || check_device(fit, step, err)))
         return -1;
     progress_update(step + 1, "loss %.4f", loss);
     return log_write(&fit->session->log, row, err);

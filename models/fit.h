@@ -100,6 +100,8 @@ struct fit {
     struct trunk *dropping; /* whose adapters drop numbers out while they learn; NULL: none */
 };
 int fit_run(const struct fit *fit, struct error *err);
+/* Tokens at most that a training pass holds, of items of so many rows; for plans. */
+int fit_held(const struct fit_options *options, const struct config *config, int rows);
 /* Sets the optimizer's numbers from the options. */
 void fit_optimizer(struct optimizer *optimizer, const struct fit_options *options);
 

@@ -1,10 +1,12 @@
 #include "models/folder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/ranks.h"
+#include "harness/registry.h"
 #include "models/adapter_file.h"
 #include "models/model_file.h"
 
@@ -18,9 +20,24 @@ int run_kernels(const struct kernels **out, const struct run *run, struct error 
 }
 
 const struct kernels *plan_kernels(const struct run *run) {
-    const struct kernels *kernels = run->device ? kernels_find(run->device) : NULL;
+    const struct kernels *kernels = run->device ? kernels_outline(run->device) : NULL;
 
     return kernels ? kernels : kernels_find("cpu");
+}
+
+void device_room(struct room *out, const char *device) {
+    const struct kernels *kernels = kernels_find(device);
+    size_t left = 0, total = 0;
+
+    if (kernels) kernels->memory(&left, &total);
+    *out = (struct room){(double)left, (double)total, strncmp(device, "cuda", 4) != 0};
+}
+
+void plan_host(struct plan *plan, const struct config *config, const struct run *run) {
+    double largest = 4.0 * config->vocab * config->width, checkpoint = 1.5 * plan->held[HELD_MOMENTS];
+
+    if (run->device && !strncmp(run->device, "cuda", 4))
+        plan->host = checkpoint > largest ? checkpoint : largest;
 }
 
 /* The model may have room for more tokens than the tokenizer has. */

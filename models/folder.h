@@ -9,8 +9,13 @@
 /* The backend of the run's device, with the run's number of threads. */
 int run_kernels(const struct kernels **out, const struct run *run, struct error *err);
 
-/* The backend that a plan is for: the run's, or the CPU's where this machine has not got it. */
+/* The backend that a plan is for: the run's, or the CPU's where this build has not got it. Only its sizes may
+ * be asked (kernels_outline()). */
 const struct kernels *plan_kernels(const struct run *run);
+
+/* Adds to a plan what the host holds of a device's arrays: the largest tensor while it is read, or all that
+ * learns with its moments while a checkpoint is written. */
+void plan_host(struct plan *plan, const struct config *config, const struct run *run);
 
 /* A folder or a .gguf file. tokenizer may be NULL: not wanted. Checks that the two belong together, and that
    the tokenizer knows how conversations are written. */

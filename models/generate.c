@@ -9,6 +9,7 @@
 #include "harness/registry.h"
 #include "models/cost.h"
 #include "models/dataset.h"
+#include "models/device.h"
 #include "models/folder.h"
 #include "models/generator.h"
 #include "models/overlong.h"
@@ -177,6 +178,7 @@ static int sum_reference(struct work *work, struct trunk *trunk, struct error *e
         head_logprob(trunk, targets.position, targets.target, targets.count, &SAMPLING_PLAIN, logprob, NULL,
                      NULL);
         for (int i = 0; i < targets.count; i++) work->reference[targets.item[i]] += logprob[i];
+        status = device_check(work->kernels, "the reference", err);
     }
     batch_free(&batch);
     targets_free(&targets);
@@ -294,6 +296,21 @@ static double generate_work(const struct generate_options *o, const struct confi
     return cost_forward(config, &sampled) + (o->reference ? cost_forward(config, &read) : 0);
 }
 
+/* The policy that answers, then it and the reference that reads the answers. */
+static void generate_hold(double held[HOLDINGS], const struct generate_options *o,
+                          const struct config *config, const struct kernels *kernels) {
+    double rows = (double)o->limit * count_words(o->splits) * o->per_prompt, reading[HOLDINGS] = {0};
+    int slots = rows > 0 && rows < o->slots ? (int)rows : o->slots;
+
+    model_hold(held, config, kernels, o->weights, 0, NULL);
+    memcpy(reading, held, sizeof reading);
+    generator_hold(held, config, kernels, slots, cost_answer(config, o->max_new), NULL);
+    if (!o->reference) return;
+    model_hold(reading, config, kernels, o->weights, 0, NULL);
+    trunk_hold(reading, config, kernels, REFERENCE_BUDGET, 0, 0, NULL);
+    plan_phase(held, reading);
+}
+
 static int generate_plan(const struct run *run, const struct step *step, struct plan *out,
                          struct error *err) {
     const struct kernels *kernels = plan_kernels(run);
@@ -305,17 +322,21 @@ static int generate_plan(const struct run *run, const struct step *step, struct 
     known = folder_config(&config, o.policy, err);
     if (known < 0) return -1;
     if (known) {
+        if (weight_form_check(o.weights, kernels, err)) return -1;
         out->parameters = config_parameters(&config) * (o.reference ? 2 : 1);
-        out->bytes = (o.reference ? 2 : 1) * (double)model_bytes_as(&config, kernels, o.weights, 0, NULL) +
-                     (double)trunk_bytes(&config, kernels, REFERENCE_BUDGET, 0, 0, NULL);
+        generate_hold(out->held, &o, &config, kernels);
+        plan_host(out, &config, run);
         out->flops = generate_work(&o, &config);
     }
     snprintf(out->note, sizeof out->note, "splits %s, %d a prompt", o.splits, o.per_prompt);
     return 0;
 }
 
+static const struct remedy remedies[] = {{"slots", NULL, 1}, {"weights", "int8", 0}, {0}};
+
 const struct stage stage_generate = {.name = "generate",
                                      .summary = "lets a policy answer prompts",
                                      .options = options,
                                      .run = generate_run,
-                                     .plan = generate_plan};
+                                     .plan = generate_plan,
+                                     .remedies = remedies};

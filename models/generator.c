@@ -1,9 +1,11 @@
 #include "models/generator.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "models/device.h"
 #include "models/span.h"
 #include "models/trunk.h"
 
@@ -105,6 +107,19 @@ static void free_cache(struct generator_memory *memory) {
     memory->cache = NULL;
 }
 
+/* Says so, and for how many rows there would be room. */
+static int no_cache(const struct generator_memory *memory, size_t bytes, struct error *err) {
+    const struct kernels *kernels = memory->trunk->model->kernels;
+    size_t left, all, row = bytes / (size_t)memory->slots;
+    char what[80], remedy[64];
+
+    kernels->memory(&left, &all);
+    snprintf(what, sizeof what, "the keys and values of %d rows of %d tokens", memory->slots,
+             memory->context);
+    snprintf(remedy, sizeof remedy, "slots: %zu", left / row > 0 ? left / row : 1);
+    return device_full(kernels, bytes, what, remedy, err);
+}
+
 /* A cache of at least so many slots of so many tokens, in the place of a smaller one. */
 static int make_cache(struct generator_memory *memory, int slots, int context, struct error *err) {
     const struct config *c = &memory->trunk->model->config;
@@ -121,8 +136,7 @@ static int make_cache(struct generator_memory *memory, int slots, int context, s
         memory->cache[i] = kernels->alloc(bytes);
         if (memory->cache[i]) continue;
         free_cache(memory);
-        return fail(err, "no memory for the keys and values of %d rows of %d tokens (%zu MiB a layer)",
-                    memory->slots, memory->context, bytes >> 20);
+        return no_cache(memory, bytes * (size_t)c->layers, err);
     }
     return 0;
 }
@@ -146,6 +160,15 @@ void generator_memory_free(struct generator_memory *memory) {
     free_cache(memory);
     trunk_free(memory->trunk);
     *memory = (struct generator_memory){0};
+}
+
+void generator_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
+                    int slots, int length, const struct adapter_options *adapters) {
+    double rows = (double)slots * length, pass = slots > PROMPT_PASS ? slots : PROMPT_PASS;
+
+    held[HELD_CACHE] += (double)config->layers *
+                        (double)kernels->cache_size(slots, length, config->kv_heads, config->head_size);
+    trunk_hold(held, config, kernels, (int)(rows < pass ? rows : pass), 0, 0, adapters);
 }
 
 static int prepare(struct generator *g, struct error *err) {
@@ -348,7 +371,6 @@ static int step(struct generator *g, struct error *err) {
 
 static int run(struct generator *g, void (*done)(void *context, int finished), void *context,
                struct error *err) {
-    const char *trouble;
     int told = 0;
 
     if (prepare(g, err)) return -1;
@@ -358,8 +380,7 @@ static int run(struct generator *g, void (*done)(void *context, int finished), v
         if (done && g->finished > told) done(context, g->finished);
         told = g->finished;
     }
-    trouble = g->model->kernels->sync();
-    return trouble ? fail(err, "generation failed: %s", trouble) : 0;
+    return device_check(g->model->kernels, "generation", err);
 }
 
 int generate(const struct model *model, const struct request *requests, int count,

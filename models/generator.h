@@ -30,6 +30,10 @@ struct generator_memory {
     int slots, context; /* the cache's size */
 };
 void generator_memory_free(struct generator_memory *memory);
+/* Adds to a memory plan what that is for rows of so many tokens with their prompts; adapters: the model's, or
+   NULL. */
+void generator_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
+                    int slots, int length, const struct adapter_options *adapters);
 
 struct generator_options {
     struct sampling sampling;

@@ -9,6 +9,7 @@
 #include "harness/memory.h"
 #include "harness/reduction.h"
 #include "harness/rng.h"
+#include "models/device.h"
 
 #define BUCKET  (1 << 18) /* gradients that leave for other ranks at a time */
 #define ALIGNED 16        /* floats: tensors begin on 64-byte boundaries */
@@ -142,11 +143,17 @@ static size_t layout_bytes(const struct model *model, const struct tensor *tenso
 }
 
 /* The parameters of one tensor, and what training it takes. */
-static size_t tensor_bytes(const struct model *model, const struct tensor *tensor, int training) {
-    size_t copies = training && !tensor->frozen ? 4 : keeps_data(model, tensor);
+static void hold_tensor(double held[HOLDINGS], const struct model *model, const struct tensor *tensor,
+                        int training) {
+    double bytes = (double)tensor_room(tensor) * sizeof(float);
+    int learns = training && !tensor->frozen;
 
-    return tensor_room(tensor) * sizeof(float) * copies + layout_bytes(model, tensor, 0) +
-           (training ? layout_bytes(model, tensor, 1) : 0);
+    held[HELD_PARAMETERS] += learns || keeps_data(model, tensor) ? bytes : 0;
+    held[HELD_LAYOUTS] += (double)layout_bytes(model, tensor, 0);
+    if (training) held[HELD_LAYOUTS] += (double)layout_bytes(model, tensor, 1);
+    if (!learns) return;
+    held[HELD_GRADIENTS] += bytes;
+    held[HELD_MOMENTS] += 2 * bytes;
 }
 
 int weight_form_read(enum weight_form *out, const char *text, struct error *err) {
@@ -162,10 +169,13 @@ static void set_form(struct model *model, enum weight_form form) {
                                   &model->tensors[i] != model->score;
 }
 
+int weight_form_check(enum weight_form form, const struct kernels *kernels, struct error *err) {
+    if (form != WEIGHTS_INT8 || kernels->pack_int8_size(1, 1)) return 0;
+    return fail(err, "the device %s has no products with int8 weights, processors have", kernels->name);
+}
+
 int model_set_form(struct model *model, enum weight_form form, struct error *err) {
-    if (form == WEIGHTS_INT8 && !model->kernels->pack_int8_size(1, 1))
-        return fail(err, "the device %s has no products with int8 weights, processors have",
-                    model->kernels->name);
+    if (weight_form_check(form, model->kernels, err)) return -1;
     set_form(model, form);
     return 0;
 }
@@ -180,19 +190,28 @@ size_t model_bytes(const struct config *config, const struct kernels *kernels, i
     return model_bytes_as(config, kernels, WEIGHTS_FULL, training, adapters);
 }
 
-size_t model_bytes_as(const struct config *config, const struct kernels *kernels, enum weight_form form,
-                      int training, const struct adapter_options *adapters) {
+void model_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
+                enum weight_form form, int training, const struct adapter_options *adapters) {
     struct model *model = model_outline(config, kernels);
-    size_t bytes = 0;
 
     set_form(model, form);
     if (adapters) model_outline_adapters(model, adapters);
-    for (int i = 0; i < all_tensors(model); i++) bytes += tensor_bytes(model, &model->tensors[i], training);
-    if (adapters && model->score) bytes += tensor_room(model->score) * sizeof(float);
-    if (training && config->tied && !model->head->frozen) bytes += tensor_size(model->head) * sizeof(float);
-    if (config->rotary) bytes += (size_t)config->context * (size_t)config->head_size * sizeof(float);
+    for (int i = 0; i < all_tensors(model); i++) hold_tensor(held, model, &model->tensors[i], training);
+    if (adapters && model->score) held[HELD_PARAMETERS] += (double)tensor_room(model->score) * sizeof(float);
+    if (training && config->tied && !model->head->frozen)
+        held[HELD_GRADIENTS] += (double)tensor_size(model->head) * sizeof(float);
+    if (config->rotary)
+        held[HELD_PARAMETERS] += (double)config->context * (double)config->head_size * sizeof(float);
     model_free(model);
-    return bytes;
+}
+
+size_t model_bytes_as(const struct config *config, const struct kernels *kernels, enum weight_form form,
+                      int training, const struct adapter_options *adapters) {
+    double held[HOLDINGS] = {0}, bytes = 0;
+
+    model_hold(held, config, kernels, form, training, adapters);
+    for (int i = 0; i < HOLDINGS; i++) bytes += held[i];
+    return (size_t)bytes;
 }
 
 /* One layout of the weights among these tensors; what it needs on this backend may be nothing. */
@@ -203,7 +222,7 @@ static int make_layout(struct model *model, void **memory, int from, int to, int
     for (int i = from; i < to; i++) bytes += layout_bytes(model, &model->tensors[i], turned);
     if (*memory || bytes == 0) return 0;
     next = *memory = model->kernels->alloc(bytes);
-    if (!next) return fail(err, "no memory for the weights as products read them (%zu MiB)", bytes >> 20);
+    if (!next) return device_full(model->kernels, bytes, "the weights as products read them", NULL, err);
     for (int i = from; i < to; i++) {
         struct tensor *tensor = &model->tensors[i];
         size_t room = layout_bytes(model, tensor, turned);
@@ -256,7 +275,7 @@ static int make_rotary(struct model *model, struct error *err) {
     model->cosine = model->kernels->alloc(bytes);
     model->sine = model->kernels->alloc(bytes);
     if (!model->cosine || !model->sine)
-        return fail(err, "no memory for the rotary tables (%zu MiB)", bytes >> 19);
+        return device_full(model->kernels, 2 * bytes, "the rotary tables", NULL, err);
     cosine = model->kernels->map(model->cosine, bytes, 0);
     sine = model->kernels->map(model->sine, bytes, 0);
     for (int position = 0; position < model->config.context; position++) {
@@ -276,7 +295,8 @@ int model_allocate(struct model *model, struct error *err) {
     for (int i = 0; i < model->count; i++)
         if (keeps_data(model, &model->tensors[i])) model->size += tensor_room(&model->tensors[i]);
     model->data = model->kernels->alloc(model->size * sizeof(float));
-    if (!model->data) return fail(err, "no memory for the model's parameters (%zu MiB)", model->size >> 18);
+    if (!model->data)
+        return device_full(model->kernels, model->size * sizeof(float), "the model's parameters", NULL, err);
     place_data(model);
     model->learned = model->data;
     model->learned_size = model->size;
@@ -289,7 +309,7 @@ int model_open_tensor(struct model *model, struct tensor *tensor, struct error *
 
     if (tensor->data) return 0;
     tensor->data = model->kernels->alloc(bytes);
-    return tensor->data ? 0 : fail(err, "no memory to read \"%s\" (%zu MiB)", tensor->name, bytes >> 20);
+    return tensor->data ? 0 : device_full(model->kernels, bytes, tensor->name, NULL, err);
 }
 
 /* As the files have it, of which scales can be made. */
@@ -319,7 +339,7 @@ int model_place_learned(struct model *model, struct error *err) {
     for (int i = 0; i < all_tensors(model); i++)
         if (!model->tensors[i].frozen) size += tensor_room(&model->tensors[i]);
     next = model->kernels->alloc(size * sizeof *next);
-    if (!next) return fail(err, "no memory for the adapters (%zu MiB)", size >> 18);
+    if (!next) return device_full(model->kernels, size * sizeof *next, "the adapters", NULL, err);
     model->learned = next;
     model->learned_size = size;
     for (int i = model->count; i < all_tensors(model); i++) {
@@ -452,7 +472,7 @@ static int make_head_grad(struct model *model, struct error *err) {
     if (model->head->frozen) return 0;
     model->head_grad = model->config.tied ? model->kernels->alloc(bytes) : model->head->grad;
     if (model->head_grad) return 0;
-    return fail(err, "no memory for the head's gradient (%zu MiB)", bytes >> 20);
+    return device_full(model->kernels, bytes, "the head's gradient", "lora", err);
 }
 
 int model_train(struct model *model, struct error *err) {
@@ -461,7 +481,7 @@ int model_train(struct model *model, struct error *err) {
     if (model->grad) return 0;
     if (!model->added && model_check_full(model, "be trained without adapters", err)) return -1;
     model->grad = model->kernels->alloc(bytes);
-    if (!model->grad) return fail(err, "no memory for the model's gradients (%zu MiB)", bytes >> 20);
+    if (!model->grad) return device_full(model->kernels, bytes, "the model's gradients", "lora", err);
     for (int i = 0; i < all_tensors(model); i++)
         if (!model->tensors[i].frozen)
             model->tensors[i].grad = model->grad + (model->tensors[i].data - model->learned);

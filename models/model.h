@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "harness/error.h"
+#include "harness/plan.h"
 #include "kernels/kernels.h"
 #include "models/adapter.h"
 #include "models/config.h"
@@ -16,6 +17,8 @@ enum weight_form { WEIGHTS_FULL, WEIGHTS_INT8 };
 #define WEIGHT_FORMS "full|int8"
 /* "full" or "int8". */
 int weight_form_read(enum weight_form *out, const char *text, struct error *err);
+/* Whether a backend has products with such weights: 0, or -1 with err set. */
+int weight_form_check(enum weight_form form, const struct kernels *kernels, struct error *err);
 
 struct tensor {
     char name[96];
@@ -91,8 +94,11 @@ void model_free(struct model *model);
 float *model_learned_copy(const struct model *model);
 void model_learned_set(struct model *model, const float *numbers);
 
-/* The memory plan: of parameters and their layouts; training: of gradients, those of the layouts that they
+/* Adds to a memory plan parameters and their layouts; training: gradients, those of the layouts that they
  * need and an optimizer's moments too. adapters: what is put on the model; NULL: nothing, all learns. */
+void model_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
+                enum weight_form form, int training, const struct adapter_options *adapters);
+/* The sum of that. */
 size_t model_bytes(const struct config *config, const struct kernels *kernels, int training,
                    const struct adapter_options *adapters);
 size_t model_bytes_as(const struct config *config, const struct kernels *kernels, enum weight_form form,

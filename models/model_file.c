@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/adapter_file.h"
+#include "models/device.h"
 #include "models/gguf_config.h"
 #include "models/parts.h"
 
@@ -122,9 +123,11 @@ int model_write(const struct model *model, const char *folder, const struct numb
     int status = -1;
 
     if (model_check_full(model, "be written", err) || config_check(&model->config, err)) goto out;
+    if (device_check(model->kernels, "the model", err)) goto out;
     if (folder_make(folder, err)) goto out;
     if (config_write(&model->config, config, err)) goto out;
     status = write_parts(&parts, weights, type, err);
+    if (status) device_check(model->kernels, "the model", err);
 out:
     free(config);
     free(weights);
@@ -147,7 +150,7 @@ static int write_part(FILE *file, const struct part *part, const struct number_t
                       struct error *err) {
     float *numbers = part_numbers(part);
     size_t size = part_size(part);
-    int status = 0;
+    int status = numbers ? 0 : device_check(part->kernels, "the model", err);
 
     for (size_t i = 0; i < size && type->count > 1 && status == 0; i++)
         if (!isfinite(numbers[i]))

@@ -5,6 +5,7 @@
 
 #include "harness/ranks.h"
 #include "harness/reduction.h"
+#include "models/device.h"
 
 enum { LARGEST_PART = 1 << 30 }; /* parameters in a call */
 
@@ -27,7 +28,7 @@ int optimizer_create(struct optimizer *optimizer, const struct model *model, str
     optimizer->squares = model->kernels->alloc(sizeof *optimizer->squares);
     if (optimizer->m && optimizer->v && optimizer->squares) return 0;
     optimizer_free(optimizer, model);
-    return fail(err, "no memory for the optimizer's two moments of %zu MiB each", bytes >> 20);
+    return device_full(model->kernels, 2 * bytes, "the optimizer's two moments", "lora", err);
 }
 
 void optimizer_free(struct optimizer *optimizer, const struct model *model) {

@@ -327,5 +327,7 @@ float *part_numbers(const void *context) {
         memcpy(out, view, bytes);
     part->kernels->unmap(part_data(part), view, bytes, 0);
     for (size_t i = 0; i < size && part->less != 0; i++) out[i] -= part->less;
-    return out;
+    if (!part->kernels->sync()) return out;
+    free(out);
+    return NULL;
 }

@@ -4,9 +4,11 @@
 
 #include "harness/document.h"
 #include "harness/progress.h"
+#include "models/device.h"
 
 /* Room for a window and what was found of it: predictions of ids[first …]. */
 struct reading {
+    const struct kernels *kernels;
     struct trunk *trunk;
     struct batch batch;
     int *position, *best; /* [window] */
@@ -30,7 +32,7 @@ static int read_window(struct reading *reading, const struct tokens *begin, cons
     if (trunk_forward(reading->trunk, batch, 0, err)) return -1;
     head_logprob(reading->trunk, reading->position, batch->tokens + first, predicted, &SAMPLING_PLAIN,
                  reading->logprob, NULL, reading->best);
-    return predicted;
+    return device_check(reading->kernels, "reading", err) ? -1 : predicted;
 }
 
 static void add_ints(struct node *row, const char *key, const int *values, int count) {
@@ -74,7 +76,7 @@ static int read_windows(struct perplexity *out, struct reading *reading, const s
 
 int perplexity_measure(struct perplexity *out, struct model *model, const struct tokens *begin,
                        const struct tokens *text, int window, FILE *list, struct error *err) {
-    struct reading reading = {0};
+    struct reading reading = {.kernels = model->kernels};
     int status;
 
     *out = (struct perplexity){0};

@@ -247,12 +247,13 @@ static struct text make_header(const struct safetensor_out **items, int count, c
     return header;
 }
 
-static void write_floats(FILE *file, const struct safetensor_out *item) {
+static int write_floats(FILE *file, const struct safetensor_out *item, struct error *err) {
     float *made = item->data ? NULL : item->make(item->context);
     const float *data = made ? made : item->data;
     unsigned char some[CHUNK * sizeof(float)];
     size_t count = numbers(item);
 
+    if (!data) return fail(err, "the numbers of \"%s\" cannot be read", item->name);
     for (size_t done = 0; done < count; done += CHUNK) {
         size_t now = count - done < CHUNK ? count - done : CHUNK;
 
@@ -260,6 +261,7 @@ static void write_floats(FILE *file, const struct safetensor_out *item) {
         fwrite(some, (size_t)item->type->bytes, now, file);
     }
     free(made);
+    return 0;
 }
 
 int safetensors_write(const char *path, const struct safetensor_out *items, int count,
@@ -277,7 +279,8 @@ int safetensors_write(const char *path, const struct safetensor_out *items, int 
     if (output_open(&out, path, err)) goto out;
     fwrite(size, 1, sizeof size, out.file);
     fwrite(header.data, 1, header.length, out.file);
-    for (int i = 0; i < count; i++) write_floats(out.file, sorted[i]);
+    for (int i = 0; i < count; i++)
+        if (write_floats(out.file, sorted[i], err)) goto out;
     status = output_close(&out, err);
 out:
     output_discard(&out);

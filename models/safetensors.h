@@ -31,7 +31,8 @@ struct safetensor_out {
     const char *name;
     int rank;
     int64_t shape[8];
-    const float *data; /* NULL: make(context) has them, when they are written; they are freed then */
+    const float *
+        data; /* NULL: make(context) has them, when they are written; they are freed then; or has not: NULL */
     float *(*make)(const void *context);
     const void *context;
     const struct number_type *type;

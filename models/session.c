@@ -7,6 +7,7 @@
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "harness/ranks.h"
+#include "models/device.h"
 
 void session_begin(struct session *session, const struct step *step) {
     session->step = step;
@@ -101,13 +102,6 @@ double session_number(const struct session *session, const char *key, double fal
     return session->state ? node_number(session->state, key, fallback) : fallback;
 }
 
-/* A device that has failed has nothing worth keeping. */
-static int check_device(const struct session *session, struct error *err) {
-    const char *trouble = session->count ? session->kernels->sync() : NULL;
-
-    return trouble ? fail(err, "%s: %s", session->step->name, trouble) : 0;
-}
-
 int session_save(struct session *session, const struct node *numbers, struct error *err) {
     struct checkpoint_item *views;
     struct node *state;
@@ -115,7 +109,7 @@ int session_save(struct session *session, const struct node *numbers, struct err
     int status;
 
     if (length < 0) return -1;
-    if (check_device(session, err)) return -1;
+    if (session->count && device_check(session->kernels, "the checkpoint", err)) return -1;
     state = node_new(NODE_MAP);
     for (const struct node *n = numbers ? numbers->first : NULL; n; n = n->next)
         node_add_copy(state, n->key, n);
@@ -123,7 +117,9 @@ int session_save(struct session *session, const struct node *numbers, struct err
         node_add_number(state, session->optimizers[i].name, session->optimizers[i].optimizer->step);
     node_add_number(state, "log", (double)length);
     views = open_views(session, 1);
-    status = ranks_first() ? checkpoint_save(session->path, views, session->count, state, err) : 0;
+    status = session->count ? device_check(session->kernels, "the checkpoint", err) : 0;
+    if (!status)
+        status = ranks_first() ? checkpoint_save(session->path, views, session->count, state, err) : 0;
     close_views(session, views, 0);
     node_free(state);
     return status;

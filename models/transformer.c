@@ -1,10 +1,12 @@
 #include "models/transformer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/memory.h"
+#include "models/device.h"
 #include "models/trunk.h"
 
 #define ALIGNED 16 /* floats: arrays begin on 64-byte boundaries */
@@ -208,20 +210,52 @@ void trunk_use(struct trunk *trunk, struct model *model) {
     trunk->layers = xrealloc(trunk->layers, (size_t)model->config.layers, sizeof *trunk->layers);
 }
 
-size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
-                   int recompute, const struct adapter_options *adapters) {
+void trunk_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels, int tokens,
+                int training, int recompute, const struct adapter_options *adapters) {
     struct trunk trunk = {.recompute = recompute,
                           .operand_bytes = kernels->operand_bytes,
                           .selection = {.count = tokens},
                           .layers = xcalloc((size_t)config->layers, sizeof *trunk.layers)};
-    struct arena arena = {0};
+    struct arena all = {0}, head = {0};
 
     for (enum joined j = 0; j < JOINED && adapters; j++)
         trunk.adapting.ranks[j] = adapter_ranks(adapters, config, j);
     trunk.adapting.drops = training && adapters && adapters->dropout > 0;
-    take_all(&arena, &trunk, config, tokens, tokens, training);
+    take_all(&all, &trunk, config, tokens, tokens, training);
+    take_head(&head, &trunk, config, (size_t)tokens, training);
+    held[HELD_ACTIVATIONS] += (double)(all.used - head.used) * sizeof(float);
+    held[HELD_SCRATCH] += (double)head.used * sizeof(float);
     free(trunk.layers);
-    return arena.used * sizeof(float);
+}
+
+size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
+                   int recompute, const struct adapter_options *adapters) {
+    double held[HOLDINGS] = {0};
+
+    trunk_hold(held, config, kernels, tokens, training, recompute, adapters);
+    return (size_t)(held[HELD_ACTIVATIONS] + held[HELD_SCRATCH]);
+}
+
+/* Says so, and how many tokens there would be room for, of those that are halves of these. */
+static int no_room(struct trunk *trunk, int rows, int total, int keep, struct error *err) {
+    const struct kernels *kernels = trunk->model->kernels;
+    size_t asked = trunk->size * sizeof(float), left, all, needed = asked;
+    char what[64], remedy[96];
+    int tokens = total;
+
+    trunk->size = 0;
+    kernels->memory(&left, &all);
+    for (; needed > left && tokens > 1; tokens /= 2) {
+        struct arena arena = {0};
+
+        take_all(&arena, trunk, &trunk->model->config, rows < tokens / 2 ? rows : tokens / 2, tokens / 2,
+                 keep);
+        needed = arena.used * sizeof(float);
+    }
+    snprintf(what, sizeof what, "the activations of %d tokens", total);
+    snprintf(remedy, sizeof remedy, "%s%d tokens at once (micro_tokens), if rows are no longer",
+             keep && !trunk->recompute ? "recompute: true, " : "", tokens);
+    return device_full(kernels, asked, what, remedy, err);
 }
 
 static int reserve(struct trunk *trunk, int rows, int total, int keep, struct error *err) {
@@ -230,14 +264,11 @@ static int reserve(struct trunk *trunk, int rows, int total, int keep, struct er
 
     take_all(&arena, trunk, &trunk->model->config, rows, total, keep);
     if (arena.used > trunk->size) {
-        size_t size = arena.used + arena.used / 8;
-
         if (trunk->memory) kernels->free(trunk->memory);
-        trunk->memory = kernels->alloc(size * sizeof(float));
-        trunk->size = trunk->memory ? size : 0;
-        if (!trunk->memory)
-            return fail(err, "no memory for the activations of %d tokens (%zu MiB); use smaller batches",
-                        total, size >> 18);
+        trunk->size = arena.used + arena.used / 8; /* longer ones may come */
+        trunk->memory = kernels->alloc(trunk->size * sizeof(float));
+        if (!trunk->memory) trunk->memory = kernels->alloc((trunk->size = arena.used) * sizeof(float));
+        if (!trunk->memory) return no_room(trunk, rows, total, keep, err);
     }
     arena = (struct arena){trunk->memory, 0};
     take_all(&arena, trunk, &trunk->model->config, rows, total, keep);
@@ -553,9 +584,7 @@ static void place_selection(struct trunk *trunk) {
 }
 
 int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err) {
-    const char *trouble = trunk->model->kernels->sync();
-
-    if (trouble) return fail(err, "%s", trouble);
+    if (device_check(trunk->model->kernels, "before a pass", err)) return -1;
     if (check_batch(&trunk->model->config, pass->rows, pass->total, pass->tokens, pass->start, err))
         return -1;
     trunk->rows = pass->rows;
@@ -584,12 +613,9 @@ int trunk_forward_at(struct trunk *trunk, const struct batch *batch, const int *
                         .wanted = wanted,
                         .wanted_count = count,
                         .keep = keep};
-    const char *trouble;
 
     if (trunk_run(trunk, &pass, err)) return -1;
-    trouble = trunk->model->kernels->sync();
-    if (trouble) return fail(err, "the forward pass failed: %s", trouble);
-    return 0;
+    return device_check(trunk->model->kernels, "the forward pass", err);
 }
 
 int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err) {

@@ -30,7 +30,10 @@ void trunk_adapters(struct trunk *trunk, int on);
    update; -1: none, as at first. The mask of a token depends on these and on its row up to there, so that
    micro-batches add up to the bits of one batch. The modules of a joined tensor share one mask. */
 void trunk_dropout(struct trunk *trunk, uint64_t seed, int update);
-/* The memory plan of a pass over so many tokens; adapters: of the model, or NULL. */
+/* Adds to a memory plan a pass over so many tokens; adapters: of the model, or NULL. */
+void trunk_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels, int tokens,
+                int training, int recompute, const struct adapter_options *adapters);
+/* The sum of that. */
 size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
                    int recompute, const struct adapter_options *adapters);
 

@@ -160,7 +160,7 @@ static int choose_examples(struct fitting *fitting, struct examples *from, int *
 static int answer(struct fitting *fitting, struct error *err) {
     struct generator_options options = {.sampling = SAMPLING_PLAIN,
                                         .max_new = fitting->options->max_new,
-                                        .slots = 64,
+                                        .slots = SAMPLE_SLOTS,
                                         .seed = fitting->step->seed,
                                         .stream = "reward/samples"};
     struct request *requests = xcalloc((size_t)fitting->sample_count, sizeof *requests);

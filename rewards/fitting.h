@@ -9,6 +9,8 @@
 #include "models/lora.h"
 #include "rewards/reward.h"
 
+#define SAMPLE_SLOTS 64 /* samples drawn together */
+
 /* Two responses to one prompt, both ended; chosen is the one that was preferred. */
 struct pair {
     struct tokens prompt, chosen, rejected;

@@ -8,6 +8,7 @@
 #include "harness/memory.h"
 #include "harness/ranks.h"
 #include "harness/rng.h"
+#include "models/device.h"
 #include "models/safetensors.h"
 
 static const struct adapter_options no_adapters;
@@ -51,8 +52,9 @@ static int write_scores(const struct step *trunk, const struct model *model, str
                                   .data = model->kernels->map(score->data, bytes, 1),
                                   .type = number_type_find("F32")};
     char *path = scores_path(trunk);
-    int status = safetensors_write(path, &item, 1, NULL, err);
+    int status = device_check(model->kernels, "the trunk's heads", err);
 
+    if (!status) status = safetensors_write(path, &item, 1, NULL, err);
     model->kernels->unmap(score->data, (float *)item.data, bytes, 0);
     free(path);
     return status;

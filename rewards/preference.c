@@ -7,6 +7,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/ranks.h"
+#include "models/device.h"
 
 /* One member being fitted. */
 struct job {
@@ -51,7 +52,7 @@ int preference_score(struct preference *p, const struct exchange *rows, int coun
         if (trunk_forward_at(p->trunk, &p->batch, p->last, end - first, 0, err)) return -1;
         head_score(p->trunk, p->last, end - first, out + (size_t)first * heads);
     }
-    return 0;
+    return device_check(p->model->kernels, "scoring", err);
 }
 
 /* Slopes of one micro-batch's scores (pairs at rows 2i, 2i+1), for the mean over `pairs` pairs and all heads.

@@ -43,6 +43,14 @@ const struct reward *reward_find(const char *name);
 int reward_open(const struct reward **reward, struct scorer **out, const char *folder,
                 const struct kernels *kernels, struct error *err);
 
+/* Adds to a memory plan what an opened reward holds while it scores; of a folder that is no reward's yet, one
+ * model as the folder's, or as `guess`; NULL: nothing. 1: added, 0: not known, -1 with err set. */
+int reward_hold(double held[HOLDINGS], const char *folder, const struct config *guess,
+                const struct kernels *kernels, struct error *err);
+/* The same of so many models, or of one with so many sets of adapters. */
+void reward_hold_models(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
+                        enum weight_form form, double models, const struct adapter_options *adapters);
+
 /* Settings as reward.json keeps them, read with the reward's own table. */
 int reward_settings(const struct reward *reward, const struct node *facts, const char *folder, void *settings,
                     struct error *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "models/device.h"
 #include "models/supervised.h"
 #include "rewards/fitting.h"
 
@@ -274,7 +275,7 @@ static int predict(struct scorer *s, const struct exchange *rows, int count, str
     if (s->settings.how.variant == VARIANT_MARGIN)
         head_logprob(s->trunk, s->targets.position, s->best, s->targets.count, &SAMPLING_PLAIN,
                      s->best_logprob, NULL, NULL);
-    return 0;
+    return device_check(s->model->kernels, "scoring", err);
 }
 
 static double sequence_score(const struct scorer *s, const float *tokens, const float *logprob, int length) {

@@ -212,14 +212,12 @@ static int plan_rewards(const struct gather_options *o, const struct kernels *ke
     for (const struct node *folder = o->rewards ? o->rewards->first : NULL; folder; folder = folder->next) {
         struct passage read;
         struct config config;
-        double bytes;
+        double held[HOLDINGS] = {0};
         int known = reward_config(&config, folder->text, err);
 
-        if (known < 0) return -1;
+        if (known < 0 || reward_hold(held, folder->text, NULL, kernels, err) < 0) return -1;
         if (!known) continue;
-        bytes = (double)model_bytes(&config, kernels, 0, NULL) +
-                (double)trunk_bytes(&config, kernels, SCORE_BUDGET, 0, 0, NULL);
-        if (bytes > out->bytes) out->bytes = bytes;
+        plan_phase(out->held, held);
         out->parameters = fmax(out->parameters, config_parameters(&config));
         read = cost_rows(&config, rows);
         out->flops += cost_forward(&config, &read);

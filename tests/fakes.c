@@ -38,7 +38,7 @@ char *fakes_read(const char *folder, const char *name) {
 }
 
 struct count_settings {
-    int rows, pause, seed;
+    int rows, pause, seed, cells, thrifty;
     double rate;
     const char *word, *from, *file;
     const struct node *dials, *judges;
@@ -55,6 +55,8 @@ static const struct option count_options[] = {
     {"file", OPTION_FILE, AT(file), "", 0, 0, NULL, "a file whose text goes in front"},
     {"judges", OPTION_JUDGES, AT(judges), "", 0, 0, NULL, "judges that nobody asks"},
     {"dials", OPTION_MAP, AT(dials), "", 0, 0, NULL, "anything"},
+    {"cells", OPTION_INT, AT(cells), "1024", 1, 1000000, NULL, "bytes held, as a plan has it"},
+    {"thrifty", OPTION_BOOL, AT(thrifty), "false", 0, 0, NULL, "half of the cells"},
     {"trouble", OPTION_CHOICE, AT(trouble), "none", 0, 0, "none|fail|crash|kill", "what goes wrong"},
     {0},
 };
@@ -134,18 +136,26 @@ static int count_run(struct run *run, const struct step *step, struct error *err
     return 0;
 }
 
+/* 1 KiB of parameters; and cells, of which there is half with one setting, a quarter with another. */
 static int count_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct count_settings settings;
+    double cells;
 
     (void)run;
     if (options_read(count_options, count_presets, step->options, "recipe", &settings, err)) return -1;
     if (settings.rows == 13) return fail(err, "13 rows bring bad luck");
-    *out = (struct plan){.parameters = 1e6, .bytes = 2048, .flops = settings.rows * 1e9};
+    cells = settings.cells / (settings.thrifty ? 2.0 : 1) / (node_get(settings.dials, "quarter") ? 4 : 1);
+    *out = (struct plan){.parameters = 1e6, .held = {1024}, .flops = settings.rows * 1e9};
+    out->held[HELD_ACTIVATIONS] = cells;
     return 0;
 }
 
+static const struct remedy count_remedies[] = {
+    {"thrifty", "true", 0}, {"cells", NULL, 64}, {"dials.quarter", "true", 0}, {0}};
+
 static const struct stage stage_count = {
-    "count", "writes a log, row by row", count_options, count_presets, count_run, count_plan, 0};
+    "count",       "writes a log, row by row", count_options, count_presets, count_run, count_plan, 0,
+    count_remedies};
 
 struct join_settings {
     const struct node *parts;
@@ -211,6 +221,14 @@ int report_write(const char *run_folder, const struct node *formats, struct erro
     free(folder);
     free(text);
     return 0;
+}
+
+/* As large as PYRITE_TEST_ROOM says, all of it free. */
+void device_room(struct room *out, const char *device) {
+    const char *bytes = getenv("PYRITE_TEST_ROOM");
+
+    *out =
+        (struct room){bytes ? atof(bytes) : 0, bytes ? 2 * atof(bytes) : 0, strncmp(device, "cuda", 4) != 0};
 }
 
 static char *echo_prompt(const void *dials, const char *split, struct rng *rng) {

@@ -222,6 +222,13 @@ START_TEST(run_plans_runs_and_reports)
     says("run r.yaml -n", 0, "its 80 GB hold what is held at a time");
     ck_assert_int_eq(file_exists("runs"), 0);
     says("run r.yaml --set steps.a.rows=13", -1, "step a: 13 rows bring bad luck");
+    setenv("PYRITE_TEST_ROOM", "1600", 1);
+    says("run r.yaml --device cuda -n", 0,
+         "Of the memory of cuda 1.56 KiB of 3.12 KiB are free:\nstep a: it takes 2");
+    says("run r.yaml --device cuda", 1, "step a: it takes 2 KiB (parameters 1 KiB, activations 1 KiB)");
+    says("run r.yaml --out slim --device cuda --set steps.a.cells=512", 0, "slim/report");
+    says("run r.yaml --out warned", 0, "warned/report"); /* on the host, whose plans a system may stretch */
+    unsetenv("PYRITE_TEST_ROOM");
     says("run r.yaml --set steps.a.trouble=fail", 1, "step a: the a is out of words");
     says("run r.yaml --out here", 0, "here/report/report.md\n");
     says("run r.yaml --out here", 0, "Everything was done already.\nhere/report/report.md\n");

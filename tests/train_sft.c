@@ -213,7 +213,7 @@ START_TEST(the_plan_knows_what_a_base_weighs)
 
     ck_assert_int_eq(plan_step("sft", folder, SFT ", steps: 10, batch_tokens: 100}", &plan, &err), 0);
     ck_assert_double_gt(plan.parameters, 10000);
-    ck_assert_double_gt(plan.bytes, 16 * plan.parameters);
+    ck_assert_double_gt(plan_bytes(&plan), 16 * plan.parameters);
     plan = (struct plan){0};
     ck_assert_int_eq(plan_step("sft", folder, "{base: @later, data: [@data]}", &plan, &err), 0);
     ck_assert_double_eq(plan.parameters, 0);

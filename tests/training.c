@@ -172,7 +172,7 @@ int plan_step(const char *stage, const char *folder, const char *options, struct
     char *spelt = spell_out(options, folder);
     struct node *node = document_parse_yaml(spelt, strlen(spelt), "test", err);
     struct step step = {.name = stage, .label = stage, .use = stage, .options = node, .folder = folder};
-    int status = node ? stage_find(stage)->plan(&run, &step, out, err) : -1;
+    int status = node ? plan_make(out, &run, &step, err) : -1;
 
     node_free(node);
     free(spelt);

@@ -6,6 +6,7 @@
 #include "harness/memory.h"
 #include "harness/ranks.h"
 #include "harness/rng.h"
+#include "models/device.h"
 #include "models/fit.h"
 #include "trainers/advantage.h"
 
@@ -161,6 +162,7 @@ static int learn_minibatch(struct learner *l, const struct rollout *rollout, con
         rollout_gather(rollout, rows + first, end - first, &l->batch, &l->targets);
         if (learn_batch(l, pass, frozen, with_entropy, end == count, err)) return -1;
     }
+    if (device_check(l->policy.model->kernels, "a minibatch", err)) return -1;
     join_pass(pass);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "models/cost.h"
+#include "models/device.h"
 #include "models/folder.h"
 #include "models/session.h"
 #include "trainers/advantage.h"
@@ -310,6 +311,7 @@ static int one_iteration(struct ppo *ppo, int iteration, struct error *err) {
     if (iteration == 0) ppo->first_length = facts.length;
     collector_shape(&ppo->collector, &rollout);
     if (learner_learn(&ppo->learner, &rollout, ppo->step->seed, iteration, &learned, err)) goto out;
+    if (device_check(ppo->kernels, "an iteration's last update", err)) goto out;
     if (write_row(ppo, iteration, &rollout, &facts, &learned, err)) goto out;
     if (!learned.finite) {
         fail(err, "%s: iteration %d: a loss or gradient is not a number; lower lr (now %g) or raise kl",
@@ -404,11 +406,56 @@ static double iteration_work(const struct ppo_options *o, const struct config *c
            (1 + apart * (1 + passes * o->epochs)) * cost_forward(config, &scored);
 }
 
+/* A model that learns, and the larger of a minibatch's pass and one that reads an iteration's rows. */
+static void hold_pupil(double held[HOLDINGS], const struct ppo_options *o, const struct config *config,
+                       const struct kernels *kernels, const struct adapter_options *adapters) {
+    int rows = (o->episodes + o->minibatches - 1) / o->minibatches;
+    double reading[HOLDINGS] = {0};
+
+    if (o->ptx > 0 && o->ptx_rows > rows) rows = o->ptx_rows;
+    trunk_hold(reading, config, kernels, cost_held(config, o->micro_tokens, o->episodes), 0, 0, adapters);
+    model_hold(held, config, kernels, o->weights, 1, adapters);
+    for (int i = 0; i < HOLDINGS; i++) reading[i] += held[i];
+    trunk_hold(held, config, kernels, cost_held(config, o->micro_tokens, rows), 1, o->recompute, adapters);
+    plan_phase(held, reading);
+}
+
+/* The policy that is stored without the head that read values off its trunk. */
+static void hold_bare(double held[HOLDINGS], const struct ppo_options *o, const struct config *config,
+                      const struct kernels *kernels) {
+    double copy[HOLDINGS] = {0};
+
+    model_hold(copy, config, kernels, o->weights, 0, NULL);
+    if (o->value == VALUE_SHARED && !o->lora) held[HELD_PARAMETERS] += copy[HELD_PARAMETERS];
+}
+
+/* All at once: what learns, the reference, the reward, and the cache of what is sampled. */
+static int ppo_hold(double held[HOLDINGS], const struct ppo_options *o, const struct config *config,
+                    const struct kernels *kernels, const struct adapter_options *adapters,
+                    struct error *err) {
+    int slots = o->episodes < o->slots ? o->episodes : o->slots;
+    struct config valued = *config;
+
+    valued.score_heads = 1;
+    for (int i = 0; i < pupils(o); i++) {
+        double pupil[HOLDINGS] = {0};
+
+        hold_pupil(pupil, o, &valued, kernels, adapters);
+        for (int j = 0; j < HOLDINGS; j++) held[j] += pupil[j];
+    }
+    hold_bare(held, o, config, kernels);
+    if (uses_reference(o)) {
+        if (!shares_reference(o)) model_hold(held, config, kernels, o->weights, 0, NULL);
+        trunk_hold(held, config, kernels, cost_held(config, o->micro_tokens, o->episodes), 0, 0, NULL);
+    }
+    generator_hold(held, config, kernels, slots, cost_answer(config, o->max_new), adapters);
+    return reward_hold(held, o->reward, config, kernels, err) < 0 ? -1 : 0;
+}
+
 static int ppo_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     const struct kernels *kernels = plan_kernels(run);
     struct ppo_options o;
     struct adapter_options adapters;
-    const struct adapter_options *plan;
     struct config config;
     double parameters;
     char note[64] = "";
@@ -422,18 +469,23 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
              o.iterations, o.episodes, o.epochs, o.minibatches,
              known ? "" : "; sizes once the policy is there", note);
     if (!known) return 0;
-    plan = lora_plan(&adapters);
     reference = uses_reference(&o) && !shares_reference(&o);
     parameters = config_parameters(&config);
     out->parameters = parameters * (pupils(&o) + reference + 1);
-    out->bytes = pupils(&o) * (double)model_bytes_as(&config, kernels, o.weights, 1, plan) +
-                 reference * (double)model_bytes_as(&config, kernels, o.weights, 0, NULL) +
-                 (double)model_bytes(&config, kernels, 0, NULL) + /* the reward's, at most */
-                 pupils(&o) * (double)trunk_bytes(&config, kernels, o.micro_tokens, 1, o.recompute, plan) +
-                 2.0 * (double)trunk_bytes(&config, kernels, o.micro_tokens, 0, 0, NULL);
+    if (weight_form_check(o.weights, kernels, err)) return -1;
+    if (ppo_hold(out->held, &o, &config, kernels, lora_plan(&adapters), err)) return -1;
+    plan_host(out, &config, run);
     out->flops = o.iterations * iteration_work(&o, &config, lora_passes(&adapters));
     return 0;
 }
+
+static const struct remedy remedies[] = {{"recompute", "true", 0},
+                                         {"micro_tokens", NULL, 64},
+                                         {"slots", NULL, 1},
+                                         {"lora", "{rank: 8}", 0},
+                                         {"value", "shared", 0},
+                                         {"weights", "int8", 0},
+                                         {0}};
 
 const struct stage stage_ppo = {.name = "ppo",
                                 .summary = "proximal policy optimisation against a reward",
@@ -441,4 +493,5 @@ const struct stage stage_ppo = {.name = "ppo",
                                 .presets = ppo_presets,
                                 .run = ppo_run,
                                 .plan = ppo_plan,
-                                .shared = 1};
+                                .shared = 1,
+                                .remedies = remedies};

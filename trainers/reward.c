@@ -173,21 +173,46 @@ static double reward_work(const struct fitting_options *options, const struct co
            (models.members * passes + models.trunks * 3) * cost_forward(config, &updates);
 }
 
-static double learning_bytes(const struct fitting_options *options, const struct config *config,
-                             const struct kernels *kernels, const struct adapter_options *adapters) {
-    return (double)model_bytes_as(config, kernels, options->weights, 1, adapters) +
-           (double)trunk_bytes(config, kernels, options->fit.micro_tokens, 1, options->recompute, adapters);
+/* What learns, and the larger of a pass over pairs and one that scores held-out ones. */
+static void hold_learning(double held[HOLDINGS], const struct fitting_options *o, const struct config *config,
+                          const struct kernels *kernels, const struct adapter_options *adapters) {
+    double scoring[HOLDINGS] = {0};
+
+    model_hold(held, config, kernels, o->weights, 1, adapters);
+    memcpy(scoring, held, sizeof scoring);
+    trunk_hold(scoring, config, kernels, SCORE_BUDGET, 0, 0, adapters);
+    trunk_hold(held, config, kernels, fit_held(&o->fit, config, 2), 1, o->recompute, adapters);
+    plan_phase(held, scoring);
 }
 
-/* The base, and beside it what learns; on a trunk first that, then adapters beside the trunk too. */
-static double reward_bytes(const struct fitting_options *options, const struct config *config,
-                           const struct kernels *kernels, struct fitted models,
-                           const struct adapter_options *adapters) {
-    double base = (double)model_bytes_as(config, kernels, options->weights, 0, NULL);
-    double learning = learning_bytes(options, config, kernels, adapters);
+/* A trunk is stored without its heads, which takes a copy of its parameters. */
+static void hold_trunk(double held[HOLDINGS], const struct fitting_options *o, const struct config *config,
+                       const struct kernels *kernels) {
+    double copy[HOLDINGS] = {0};
 
-    if (!models.trunks) return base + learning;
-    return base + fmax(learning_bytes(options, config, kernels, NULL), base + learning);
+    hold_learning(held, o, config, kernels, NULL);
+    model_hold(copy, config, kernels, o->weights, 0, NULL);
+    held[HELD_PARAMETERS] += copy[HELD_PARAMETERS];
+}
+
+/* Beside the base one after another: what learns; the base at its samples; the fitted models that score. With
+ * a trunk that is learned first, then adapters beside it too. */
+static void reward_plan_hold(double held[HOLDINGS], const struct fitting_options *o,
+                             const struct config *config, const struct kernels *kernels, struct fitted models,
+                             const struct adapter_options *adapters) {
+    double base[HOLDINGS] = {0}, phases[4][HOLDINGS];
+
+    model_hold(base, config, kernels, o->weights, 0, NULL);
+    for (int i = 0; i < 4; i++) memcpy(phases[i], base, sizeof base);
+    if (models.trunks) {
+        hold_trunk(phases[0], o, config, kernels);
+        model_hold(phases[1], config, kernels, o->weights, 0, NULL);
+    }
+    hold_learning(phases[1], o, config, kernels, adapters);
+    if (o->normalise == NORMALISE_SAMPLES)
+        generator_hold(phases[2], config, kernels, SAMPLE_SLOTS, cost_answer(config, o->max_new), NULL);
+    reward_hold_models(phases[3], config, kernels, o->weights, models.members, adapters);
+    for (int i = 0; i < 4; i++) plan_phase(held, phases[i]);
 }
 
 static int reward_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
@@ -205,8 +230,10 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     if (known < 0 || lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) goto out;
     if (known) {
         out->parameters = 2 * config_parameters(&config);
-        out->bytes =
-            reward_bytes(&options, &config, kernels, models_fitted(reward, settings), lora_plan(&adapters));
+        if (weight_form_check(options.weights, kernels, err)) goto out;
+        reward_plan_hold(out->held, &options, &config, kernels, models_fitted(reward, settings),
+                         lora_plan(&adapters));
+        plan_host(out, &config, run);
         if (options.fit.steps && options.fit.batch_tokens)
             out->flops =
                 reward_work(&options, &config, models_fitted(reward, settings), lora_passes(&adapters));
@@ -220,9 +247,19 @@ out:
     return status;
 }
 
+static const struct remedy remedies[] = {{"recompute", "true", 0},
+                                         {"micro_tokens", NULL, 64},
+                                         {"lora", "{rank: 8}", 0},
+                                         {"settings.architecture", "shared", 0},
+                                         {"settings.architecture", "lora", 0},
+                                         {"settings.members", "2", 0},
+                                         {"weights", "int8", 0},
+                                         {0}};
+
 const struct stage stage_reward = {.name = "reward",
                                    .summary = "fits a reward on preference pairs",
                                    .options = fitting_options,
                                    .run = reward_run,
                                    .plan = reward_plan,
-                                   .shared = 1};
+                                   .shared = 1,
+                                   .remedies = remedies};

@@ -289,6 +289,19 @@ out:
     return status;
 }
 
+/* The model that learns, and the larger of a training pass and one that reads held-out rows. */
+static void sft_hold(double held[HOLDINGS], const struct sft_options *o, const struct config *config,
+                     const struct kernels *kernels, const struct adapter_options *adapters) {
+    int micro = o->fit.micro_tokens;
+    double reading[HOLDINGS] = {0};
+
+    model_hold(held, config, kernels, o->weights, 1, adapters);
+    memcpy(reading, held, sizeof reading);
+    trunk_hold(reading, config, kernels, micro, 0, 0, adapters);
+    trunk_hold(held, config, kernels, fit_held(&o->fit, config, 1), 1, o->recompute, adapters);
+    plan_phase(held, reading);
+}
+
 static int sft_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct sft_options options;
     const struct kernels *kernels = plan_kernels(run);
@@ -308,9 +321,9 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
         return 0;
     }
     out->parameters = config_parameters(&config);
-    out->bytes = (double)model_bytes_as(&config, kernels, options.weights, 1, lora_plan(&adapters)) +
-                 (double)trunk_bytes(&config, kernels, options.fit.micro_tokens, 1, options.recompute,
-                                     lora_plan(&adapters));
+    if (weight_form_check(options.weights, kernels, err)) return -1;
+    sft_hold(out->held, &options, &config, kernels, lora_plan(&adapters));
+    plan_host(out, &config, run);
     updates = cost_updates(&config, options.fit.steps, options.fit.batch_tokens);
     if (options.learn == LEARN_ALL) updates.read = updates.tokens;
     out->flops = lora_passes(&adapters) * cost_forward(&config, &updates);
@@ -319,9 +332,16 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     return 0;
 }
 
+static const struct remedy remedies[] = {{"recompute", "true", 0},
+                                         {"micro_tokens", NULL, 64},
+                                         {"lora", "{rank: 8}", 0},
+                                         {"weights", "int8", 0},
+                                         {0}};
+
 const struct stage stage_sft = {.name = "sft",
                                 .summary = "supervised fine-tuning on demonstrations",
                                 .options = sft_options,
                                 .run = sft_run,
                                 .plan = sft_plan,
-                                .shared = 1};
+                                .shared = 1,
+                                .remedies = remedies};

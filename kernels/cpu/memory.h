@@ -37,6 +37,8 @@ void *host_place(void *room, void *array);
 void host_fetch(void *array, const void *place, size_t bytes);
 void host_zero(void *memory, size_t bytes);
 void host_copy(void *out, const void *memory, size_t bytes);
+/* kernels->memory: the machine's, or what this process's control group leaves of it. */
+void host_memory(size_t *free, size_t *total);
 
 /* Whether so many elementary operations are worth waking the other threads. */
 int worth_threads(size_t work);

@@ -23,6 +23,7 @@ void cuda_copy(void *out, const void *memory, size_t bytes);
 size_t cuda_pack_size(int outs, int ins, int turned);
 size_t cuda_pack_int8_size(int outs, int ins);
 size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);
+void cuda_memory(size_t *free, size_t *total);
 size_t cuda_peak(float *out, int rounds);
 const char *cuda_sync(void);
 

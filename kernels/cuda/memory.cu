@@ -128,11 +128,20 @@ static void upload(void *memory, const void *array, size_t bytes) {
     note_failure(cudaMemcpyAsync(memory, staged, bytes, cudaMemcpyHostToDevice, 0), "copy to the device");
 }
 
+extern "C" void cuda_memory(size_t *free, size_t *total) {
+    if (cudaMemGetInfo(free, total) == cudaSuccess) return;
+    cudaGetLastError();
+    *free = *total = 0;
+}
+
+/* Of a device that has failed nothing can be had, which is not for want of memory. */
 extern "C" void *cuda_alloc(size_t bytes) {
     void *memory = NULL;
+    cudaError_t error = cudaMalloc(&memory, bytes ? bytes : 1);
 
-    if (cudaMalloc(&memory, bytes ? bytes : 1) != cudaSuccess) {
+    if (error != cudaSuccess) {
         cudaGetLastError();
+        if (error != cudaErrorMemoryAllocation) note_failure(error, "allocation");
         return NULL;
     }
     cuda_zero(memory, bytes);

@@ -15,6 +15,7 @@ const struct kernels kernels_cuda = {
     .pack_size = cuda_pack_size,
     .pack_int8_size = cuda_pack_int8_size,
     .cache_size = cuda_cache_size,
+    .memory = cuda_memory,
     .peak = cuda_peak,
     .sync = cuda_sync,
 #define OP(name, arguments) .name = name##_cuda,
