@@ -8,6 +8,8 @@
 /* What matrix products multiply: an array of float, or of bf16 where operand_bytes is 2. */
 typedef void operand;
 
+struct recording;
+
 struct kernels {
     const char *name;
     size_t operand_bytes; /* of one element: 4 or 2 */
@@ -27,6 +29,12 @@ struct kernels {
     void (*fetch)(void *array, const void *place, size_t bytes);
     void (*zero)(void *memory, size_t bytes);
     void (*copy)(void *out, const void *memory, size_t bytes);
+    /* Queues what calls(context) does, which must be operations, zero() and copy() alone. Where many calls
+       take longer to make than to do, a backend records them the second time and queues the record from then
+       on: so with one *recording, at first NULL, they must be the same calls of the same arguments; what the
+       arrays hold may change. Freeing kernel memory makes recordings be made anew. forget(): NULL is none. */
+    void (*repeat)(struct recording **recording, void (*calls)(void *context), void *context);
+    void (*forget)(struct recording *recording);
     /* Bytes that pack() and cache_write() need; pack_size() is 0 where products read weights as they are. */
     size_t (*pack_size)(int outs, int ins, int turned);
     /* Those that pack_int8() needs; 0 where products cannot read what it makes. */

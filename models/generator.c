@@ -5,9 +5,9 @@
 
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "models/decoding.h"
 #include "models/device.h"
 #include "models/span.h"
-#include "models/trunk.h"
 
 #define PROMPT_PASS 2048 /* tokens of prompts that go through together, or one prompt */
 
@@ -34,10 +34,10 @@ struct generator {
     struct batch prompts;
     struct fill *fills;
 
-    int *active, *tokens, *position;  /* [slots] of one pass: slots, what each is fed, and where */
-    int *ends;                        /* [slots] of the prompts of a pass, their last tokens */
-    int *index;                       /* [slots] of the hidden states to draw from */
-    float *uniform, *logprob, *value; /* [slots] */
+    struct decoding *decoding; /* the memory's */
+    int *active;               /* [slots] of one pass: its rows' */
+    int *ends;                 /* [slots] of the prompts of a pass, their last tokens */
+    int *index;                /* [slots] of the hidden states to draw from */
 };
 
 static int least(int a, int b) {
@@ -141,7 +141,15 @@ static int make_cache(struct generator_memory *memory, int slots, int context, s
     return 0;
 }
 
-/* The trunk and the cache, from an earlier call or made now. */
+/* Of at least so many slots. */
+static int make_decoding(struct generator_memory *memory, int slots, struct error *err) {
+    if (memory->decoding && slots <= memory->decoding->slots) return 0;
+    decoding_free(memory->decoding);
+    memory->decoding = NULL;
+    return decoding_create(&memory->decoding, memory->trunk->model->kernels, slots, err);
+}
+
+/* The trunk, the cache and a step's arrays, from an earlier call or made now. */
 static int take_memory(struct generator *g, struct error *err) {
     struct generator_memory *memory = g->options->memory ? g->options->memory : &g->own;
 
@@ -149,6 +157,8 @@ static int take_memory(struct generator *g, struct error *err) {
     if (!memory->trunk && trunk_create(&memory->trunk, (struct model *)g->model, 0, err)) return -1;
     g->trunk = memory->trunk;
     if (make_cache(memory, g->decoder.slots, g->decoder.context, err)) return -1;
+    if (make_decoding(memory, memory->slots, err)) return -1;
+    g->decoding = memory->decoding;
     g->decoder.cache = memory->cache;
     g->decoder.context = memory->context;
     g->trunk->decoder = &g->decoder;
@@ -157,6 +167,7 @@ static int take_memory(struct generator *g, struct error *err) {
 
 void generator_memory_free(struct generator_memory *memory) {
     if (!memory->trunk) return;
+    decoding_free(memory->decoding);
     free_cache(memory);
     trunk_free(memory->trunk);
     *memory = (struct generator_memory){0};
@@ -189,14 +200,9 @@ static int prepare(struct generator *g, struct error *err) {
     g->places = xcalloc(slots, sizeof *g->places);
     g->fills = xcalloc(slots, sizeof *g->fills);
     g->active = xcalloc(slots, sizeof *g->active);
-    g->tokens = xcalloc(slots, sizeof *g->tokens);
-    g->position = xcalloc(slots, sizeof *g->position);
     g->index = xcalloc(slots, sizeof *g->index);
     g->ends = xcalloc(slots, sizeof *g->ends);
-    g->uniform = xcalloc(slots, sizeof *g->uniform);
-    g->logprob = xcalloc(slots, sizeof *g->logprob);
-    g->value = xcalloc(slots, sizeof *g->value);
-    decoder->slot = xcalloc(slots + (size_t)decoder->context, sizeof *decoder->slot);
+    decoder->slot = xcalloc((size_t)decoder->context, sizeof *decoder->slot);
     for (size_t i = 0; i < slots; i++) g->places[i].request = -1;
     return 0;
 }
@@ -211,13 +217,8 @@ static void discard(struct generator *g) {
     free(g->places);
     free(g->fills);
     free(g->active);
-    free(g->tokens);
-    free(g->position);
     free(g->index);
     free(g->ends);
-    free(g->uniform);
-    free(g->logprob);
-    free(g->value);
 }
 
 static void begin(struct generator *g, int slot) {
@@ -278,47 +279,22 @@ static int choose_prompts(struct generator *g) {
 static void note(struct generator *g, int i) {
     struct place *place = &g->places[g->active[i]];
     struct response *response = &g->responses[place->request];
+    int token = g->decoding->drawn[i];
 
-    if (response->value) response->value[response->length] = g->value[i];
-    response->tokens[response->length] = g->tokens[i];
-    response->logprob[response->length++] = g->logprob[i];
-    response->ended = g->tokens[i] == g->options->end_token;
-    place->token = g->tokens[i];
+    if (response->value) response->value[response->length] = g->decoding->value[i];
+    response->tokens[response->length] = token;
+    response->logprob[response->length++] = g->decoding->logprob[i];
+    response->ended = token == g->options->end_token;
+    place->token = token;
     if (!response->ended && response->length < room(g, &g->requests[place->request])) return;
     place->request = -1;
     g->finished++;
 }
 
-static void draw_chunk(struct generator *g, int first, int count) {
-    const struct kernels *kernels = g->model->kernels;
-    const struct head_room *room = &g->trunk->room;
-    int *token = kernels->place(room->token, g->tokens + first);
-    float *logprob = kernels->place(room->logprob, g->logprob + first);
-
-    kernels->sample(token, logprob, g->trunk->logits,
-                    kernels->send(room->uniform, g->uniform + first, (size_t)count * sizeof *g->uniform),
-                    count, g->model->config.vocab, g->options->sampling.temperature);
-    kernels->fetch(g->tokens + first, token, (size_t)count * sizeof *token);
-    kernels->fetch(g->logprob + first, logprob, (size_t)count * sizeof *logprob);
-}
-
-/* Draws a token for each of the active slots from the hidden states at `index`. */
-static void draw(struct generator *g, int count) {
-    const struct kernels *kernels = g->model->kernels;
-    const struct sampling *sampling = &g->options->sampling;
-
-    for (int first = 0; first < count; first += g->trunk->chunk) {
-        int chunk = least(g->trunk->chunk, count - first);
-
-        if (g->options->values) head_scores(g->trunk, g->index + first, chunk, g->value + first);
-        head_logits(g->trunk, g->index + first, chunk);
-        head_truncate(g->trunk, NULL, chunk, sampling);
-        for (int i = first; i < first + chunk; i++) /* 24 bits, so that no float is 1 */
-            g->uniform[i] = (float)(rng_u32(&g->places[g->active[i]].rng) >> 8) * 0x1p-24f;
-        draw_chunk(g, first, chunk);
-    }
-    kernels->sync();
-    for (int i = 0; i < count; i++) note(g, i);
+/* The numbers that the active slots' next tokens are drawn with. */
+static void draw_uniforms(struct generator *g, int count) {
+    for (int i = 0; i < count; i++) /* 24 bits, so that no float is 1 */
+        g->decoding->uniform[i] = (float)(rng_u32(&g->places[g->active[i]].rng) >> 8) * 0x1p-24f;
 }
 
 static int begin_prompts(struct generator *g, struct error *err) {
@@ -341,31 +317,33 @@ static int begin_prompts(struct generator *g, struct error *err) {
             g->active[i] = g->fills[i].slot;
             g->index[i] = g->ends[g->fills[i].row];
         }
-        draw(g, fills);
+        draw_uniforms(g, fills);
+        if (decoding_draw(g->decoding, g->trunk, g->index, fills, &g->options->sampling, g->options->values,
+                          err))
+            return -1;
+        for (int i = 0; i < fills; i++) note(g, i);
     }
     return 0;
 }
 
 static int step(struct generator *g, struct error *err) {
+    struct decoding *decoding = g->decoding;
     int count = 0;
 
     for (int slot = 0; slot < g->decoder.slots; slot++) {
         const struct place *place = &g->places[slot];
 
         if (place->request < 0) continue;
-        g->active[count] = g->decoder.slot[count] = slot;
-        g->tokens[count] = place->token;
-        g->position[count] = g->requests[place->request].length + g->responses[place->request].length - 1;
-        g->index[count] = count;
+        decoding->token[count] = place->token;
+        decoding->position[count] =
+            g->requests[place->request].length + g->responses[place->request].length - 1;
+        g->active[count] = decoding->slot[count] = slot;
         count++;
     }
     if (count == 0) return 0;
-    g->decoder.fills = NULL;
-    if (trunk_run(g->trunk,
-                  &(struct pass){.rows = count, .total = count, .tokens = g->tokens, .position = g->position},
-                  err))
-        return -1;
-    draw(g, count);
+    draw_uniforms(g, count);
+    if (decoding_step(decoding, g->trunk, count, &g->options->sampling, g->options->values, err)) return -1;
+    for (int i = 0; i < count; i++) note(g, i);
     return 0;
 }
 

@@ -28,6 +28,7 @@ struct generator_memory {
     struct trunk *trunk;
     void **cache;       /* of keys and values: [layers] */
     int slots, context; /* the cache's size */
+    struct decoding *decoding;
 };
 void generator_memory_free(struct generator_memory *memory);
 /* Adds to a memory plan what that is for rows of so many tokens with their prompts; adapters: the model's, or

@@ -31,8 +31,7 @@ static const int *send_rows(struct trunk *trunk, const int *position, int count)
     return send_ints(trunk->model->kernels, trunk->room.position, trunk->row, count);
 }
 
-/* head_x = the hidden states at these positions; returns where operations read the positions. */
-static const int *gather_hidden(struct trunk *trunk, const int *position, int count) {
+const int *head_gather(struct trunk *trunk, const int *position, int count) {
     const struct kernels *kernels = trunk->model->kernels;
     const int *at = send_rows(trunk, position, count);
 
@@ -41,15 +40,13 @@ static const int *gather_hidden(struct trunk *trunk, const int *position, int co
     return at;
 }
 
-void head_logits(struct trunk *trunk, const int *position, int count) {
+void head_logits_of(struct trunk *trunk, const operand *x, int count) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
-
     const struct tensor *head = trunk->model->head;
 
-    gather_hidden(trunk, position, count);
-    kernels->matmul(trunk->logits, trunk->head_x, tensor_factors(head), head->packed, NULL, NULL, count,
-                    c->vocab, c->width);
+    kernels->matmul(trunk->logits, x, tensor_factors(head), head->packed, NULL, NULL, count, c->vocab,
+                    c->width);
     if (c->final_cap > 0) kernels->cap(trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
 }
 
@@ -79,7 +76,8 @@ static const int *score_chunk(struct trunk *trunk, const int *position, const in
     float *entropy = results->entropy ? kernels->place(room->entropy, results->entropy) : NULL;
     int *best = results->best ? kernels->place(room->best, results->best) : NULL;
 
-    head_logits(trunk, position, count);
+    head_gather(trunk, position, count);
+    head_logits_of(trunk, trunk->head_x, count);
     head_truncate(trunk, at, count, sampling);
     kernels->logprob(logprob, entropy, best, norm, trunk->logits, at, count, trunk->model->config.vocab,
                      head_temperature(sampling));
@@ -146,22 +144,27 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
     kernels->sync();
 }
 
-void head_scores(struct trunk *trunk, const int *position, int count, float *out) {
-    const struct config *c = &trunk->model->config;
-    const struct kernels *kernels = trunk->model->kernels;
+void head_scores_of(struct trunk *trunk, const operand *x, int count, float *out) {
     const struct tensor *score = trunk->model->score;
+
+    trunk->model->kernels->matmul(out, x, score->data, score->packed, NULL, NULL, count, score->rows,
+                                  score->cols);
+}
+
+/* A chunk's scores: out[count][score_heads] of the host's. Their room is the logits'. */
+static void score_rows(struct trunk *trunk, const int *position, int count, float *out) {
+    const struct kernels *kernels = trunk->model->kernels;
     float *place = kernels->place(trunk->logits, out);
 
-    gather_hidden(trunk, position, count);
-    kernels->matmul(place, trunk->head_x, score->data, score->packed, NULL, NULL, count, c->score_heads,
-                    c->width);
-    kernels->fetch(out, place, (size_t)count * c->score_heads * sizeof *out);
+    head_gather(trunk, position, count);
+    head_scores_of(trunk, trunk->head_x, count, place);
+    kernels->fetch(out, place, (size_t)count * (size_t)trunk->model->config.score_heads * sizeof *out);
 }
 
 void head_score(struct trunk *trunk, const int *position, int count, float *out) {
     for (int first = 0; first < count; first += trunk->chunk)
-        head_scores(trunk, position + first, least(trunk->chunk, count - first),
-                    out + (size_t)first * trunk->model->config.score_heads);
+        score_rows(trunk, position + first, least(trunk->chunk, count - first),
+                   out + (size_t)first * trunk->model->config.score_heads);
     trunk->model->kernels->sync();
 }
 
@@ -183,7 +186,7 @@ void head_score_backward(struct trunk *trunk, const int *position, int count, co
         int chunk = least(trunk->chunk, count - first);
         const operand *slope =
             send_slope(trunk, dout + (size_t)first * c->score_heads, chunk * c->score_heads);
-        const int *at = gather_hidden(trunk, position + first, chunk);
+        const int *at = head_gather(trunk, position + first, chunk);
 
         kernels->matmul_dw(score->grad, slope, trunk->head_x, chunk, c->score_heads, c->width);
         kernels->matmul_dx(trunk->head_dx, slope, score->data, score->turned, NULL, chunk, c->score_heads,

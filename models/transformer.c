@@ -170,10 +170,10 @@ static void take_all(struct arena *arena, struct trunk *trunk, const struct conf
                      int total, int keep) {
     size_t count = (size_t)total;
 
-    trunk->tokens = take_ints(arena, count);
-    trunk->position = take_ints(arena, count);
+    trunk->own_tokens = take_ints(arena, count);
+    trunk->own_position = take_ints(arena, count);
     trunk->start = take_ints(arena, (size_t)rows + 1);
-    trunk->slot = take_ints(arena, count);
+    trunk->own_slot = take_ints(arena, count);
     take_layers(arena, trunk, config, count, keep);
     trunk->hidden = take_operands(arena, trunk, count * config->width);
     trunk->mean = take(arena, count);
@@ -390,7 +390,7 @@ static void fill_cache(struct trunk *trunk, void *cache, const operand *qkv) {
 
         for (int t = 0; t < count; t++) decoder->slot[t] = decoder->fills[i].slot;
         write_cache(trunk, cache, qkv,
-                    trunk->model->kernels->send(trunk->slot, decoder->slot, (size_t)count * sizeof(int)),
+                    trunk->model->kernels->send(trunk->own_slot, decoder->slot, (size_t)count * sizeof(int)),
                     first, count);
     }
 }
@@ -404,11 +404,9 @@ static void attend(struct trunk *trunk, const struct activations *a, void *cache
     const struct kernels *kernels = trunk->model->kernels;
     const struct decoder *decoder = trunk->decoder;
 
-    if (decoder && !decoder->fills) {
-        const int *slot = kernels->send(trunk->slot, decoder->slot, (size_t)trunk->total * sizeof(int));
-
-        write_cache(trunk, cache, a->qkv, slot, 0, trunk->total);
-        kernels->attention_decode(a->attention, a->qkv, cache, slot, trunk->position, trunk->total,
+    if (trunk->slot) {
+        write_cache(trunk, cache, a->qkv, trunk->slot, 0, trunk->total);
+        kernels->attention_decode(a->attention, a->qkv, cache, trunk->slot, trunk->position, trunk->total,
                                   decoder->context, c->heads, c->kv_heads, c->head_size, attention_scale(c),
                                   c->attention_cap);
         return;
@@ -503,7 +501,7 @@ static float embedding_scale(const struct config *config) {
     return config->scaled_embeddings ? sqrtf((float)config->width) : 1;
 }
 
-static void run_layers(struct trunk *trunk) {
+void trunk_layers(struct trunk *trunk) {
     const struct model *model = trunk->model;
     int layers = model->config.layers;
 
@@ -520,7 +518,7 @@ static void run_layers(struct trunk *trunk) {
 
 static int check_batch(const struct config *config, int rows, int total, const int *tokens, const int *start,
                        struct error *err) {
-    for (int r = 0; r < rows && start; r++)
+    for (int r = 0; r < rows; r++)
         if (start[r + 1] - start[r] > config->context)
             return fail(err, "row %d has %d tokens: the model's context is %d", r, start[r + 1] - start[r],
                         config->context);
@@ -530,35 +528,35 @@ static int check_batch(const struct config *config, int rows, int total, const i
     return 0;
 }
 
-static void place_ints(const struct kernels *kernels, int *memory, const int *in, int count) {
+/* Returns the memory. */
+static int *place_ints(const struct kernels *kernels, int *memory, const int *in, int count) {
     size_t bytes = (size_t)count * sizeof *in;
     int *view = kernels->map(memory, bytes, 0);
 
     for (int i = 0; i < count; i++) view[i] = in[i];
     kernels->unmap(memory, view, bytes, 1);
+    return memory;
 }
 
 static void place_positions(struct trunk *trunk, const int *start) {
     const struct kernels *kernels = trunk->model->kernels;
     size_t bytes = (size_t)trunk->total * sizeof *trunk->position;
-    int *position = kernels->map(trunk->position, bytes, 0);
+    int *position = kernels->map(trunk->own_position, bytes, 0);
 
     for (int r = 0; r < trunk->rows; r++)
         for (int t = start[r]; t < start[r + 1]; t++) position[t] = t - start[r];
-    kernels->unmap(trunk->position, position, bytes, 1);
+    kernels->unmap(trunk->own_position, position, bytes, 1);
+    trunk->position = trunk->own_position;
 }
 
-static void place_tokens(struct trunk *trunk, const int *tokens, const int *start, const int *position) {
+static void place_tokens(struct trunk *trunk, const int *tokens, const int *start) {
     const struct kernels *kernels = trunk->model->kernels;
 
     trunk->host_start = start;
-    place_ints(kernels, trunk->tokens, tokens, trunk->total);
-    if (start) {
-        place_ints(kernels, trunk->start, start, trunk->rows + 1);
-        place_positions(trunk, start);
-    } else {
-        place_ints(kernels, trunk->position, position, trunk->total);
-    }
+    trunk->slot = NULL;
+    trunk->tokens = place_ints(kernels, trunk->own_tokens, tokens, trunk->total);
+    place_ints(kernels, trunk->start, start, trunk->rows + 1);
+    place_positions(trunk, start);
 }
 
 static void zero_gradients(struct trunk *trunk) {
@@ -583,24 +581,35 @@ static void place_selection(struct trunk *trunk) {
     place_ints(kernels, selection->spread, selection->row, trunk->all);
 }
 
+/* Layouts, adapters and memory for so many tokens, of which the caller has said how many are wanted. */
+static int prepare(struct trunk *trunk, int rows, int total, int keep, struct error *err) {
+    trunk->rows = rows;
+    trunk->total = trunk->all = total;
+    if (model_ready(trunk->model, keep, err)) return -1;
+    adapting_prepare(trunk, keep);
+    return reserve(trunk, rows, total, keep, err);
+}
+
 int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err) {
     if (device_check(trunk->model->kernels, "before a pass", err)) return -1;
     if (check_batch(&trunk->model->config, pass->rows, pass->total, pass->tokens, pass->start, err))
         return -1;
-    trunk->rows = pass->rows;
-    trunk->total = trunk->all = pass->total;
     trunk->selection.count = pass->wanted_count < pass->total ? pass->wanted_count : 0;
     trunk->selection.wanted = pass->wanted;
-    if (model_ready(trunk->model, pass->keep, err)) return -1;
-    adapting_prepare(trunk, pass->keep);
-    if (reserve(trunk, pass->rows, pass->total, pass->keep, err)) return -1;
+    if (prepare(trunk, pass->rows, pass->total, pass->keep, err)) return -1;
     if (pass->total == 0) return 0;
-    place_tokens(trunk, pass->tokens, pass->start, pass->position);
+    place_tokens(trunk, pass->tokens, pass->start);
     place_selection(trunk);
     adapting_place_keys(trunk, pass);
     if (pass->keep) zero_gradients(trunk);
-    run_layers(trunk);
+    trunk_layers(trunk);
     return 0;
+}
+
+int trunk_prepare_step(struct trunk *trunk, const int *tokens, int count, struct error *err) {
+    if (check_batch(&trunk->model->config, 0, count, tokens, NULL, err)) return -1;
+    trunk->selection.count = 0;
+    return prepare(trunk, count, count, 0, err);
 }
 
 int trunk_forward_at(struct trunk *trunk, const struct batch *batch, const int *wanted, int count, int keep,

@@ -28,12 +28,11 @@ struct fill {
 
 /* What makes a trunk a decoder: a cache. */
 struct decoder {
-    void **cache;       /* [layers] */
-    int slots, context; /* of the cache */
-    /* A prompt pass: where rows go. NULL: one token for each of many slots. */
-    const struct fill *fills;
+    void **cache;             /* [layers] */
+    int slots, context;       /* of the cache */
+    const struct fill *fills; /* of a prompt pass: where rows go */
     int fill_count;
-    int *slot; /* one token each: its slot; a prompt pass: room for the longest prompt */
+    int *slot; /* room for the slots of the longest prompt's tokens */
 };
 
 /* Where a pass's hidden states are wanted: behind its attention the last layer goes on with these tokens
@@ -79,11 +78,13 @@ struct trunk {
     int rows, total; /* total: tokens that the arrays under way hold, `all` or selection.count */
     int all;
     struct selection selection;
-    int *tokens, *start, *position; /* of the last pass */
-    const int *host_start;          /* the caller's, during a pass */
-    int *slot;                      /* a decoder's, of the last pass; room for it */
-    struct activations *layers;     /* [layers]; they share what need not be kept */
-    float *x, *mean, *rstd;         /* around the last norm */
+    const int *tokens, *position;           /* of the last pass, where operations read them */
+    const int *slot;                        /* the same of a step of decoding; NULL: a pass over rows */
+    int *own_tokens, *own_position, *start; /* of a pass over rows; */
+    int *own_slot;                          /* and room for its decoder's */
+    const int *host_start;                  /* the caller's, during a pass */
+    struct activations *layers;             /* [layers]; they share what need not be kept */
+    float *x, *mean, *rstd;                 /* around the last norm */
     operand *hidden;
     float *dhidden, *dx; /* gradients: of hidden, from the heads; of the residual stream, from the top down */
     operand *rounded;    /* dx, where operands are no floats */
@@ -102,14 +103,19 @@ struct trunk {
     float slope[HEAD_CHUNK], entropy_slope[HEAD_CHUNK];
 };
 
-/* What goes through a trunk: rows of tokens, or, when start is NULL, single tokens at these positions. */
+/* What goes through a trunk: rows of tokens. */
 struct pass {
     int rows, total;
-    const int *tokens, *start, *position;
+    const int *tokens, *start;
     const int *wanted; /* tokens whose hidden states will be read, ascending; wanted_count 0: all */
     int wanted_count, keep;
 };
 int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err);
+/* Makes a decoder ready for a step: single tokens, the host's, for many slots. Then, once tokens, position
+   and slot say where operations read them, trunk_layers() queues the step as far as the hidden states,
+   [count][width]. */
+int trunk_prepare_step(struct trunk *trunk, const int *tokens, int count, struct error *err);
+void trunk_layers(struct trunk *trunk);
 
 /* A pass's beginning: which adapters it goes through and whether these drop out; then the keys for that. */
 void adapting_prepare(struct trunk *trunk, int keep);
@@ -124,12 +130,13 @@ const float *adapter_forward(struct trunk *trunk, float *sum, const float *base,
 const float *adapter_backward(struct trunk *trunk, float *dx, const operand *dy, const operand *x,
                               const struct tensor *w, const operand *low);
 
-/* Logits of count <= trunk->chunk hidden states, and what sampling leaves of them; keep: targets, where
-   operations read them, or NULL. */
-void head_logits(struct trunk *trunk, const int *position, int count);
+/* head_x = count <= trunk->chunk hidden states; returns where operations read their rows. */
+const int *head_gather(struct trunk *trunk, const int *position, int count);
+/* Logits of count <= trunk->chunk hidden states x, [count][width], and what sampling leaves of them; keep:
+   targets, where operations read them, or NULL. */
+void head_logits_of(struct trunk *trunk, const operand *x, int count);
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling);
-/* Queues the score head at count <= trunk->chunk hidden states: out[count][score_heads] on the host, there
-   after sync(). Its room is the logits'. */
-void head_scores(struct trunk *trunk, const int *position, int count, float *out);
+/* The score head at hidden states x: out[count][score_heads], where operations write. */
+void head_scores_of(struct trunk *trunk, const operand *x, int count, float *out);
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
 # curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
-# environment: PYRITE, TESTS (the folder with cuda_ops and cuda_model), BINARIES (the same, where TESTS has scripts that
+# environment: PYRITE, TESTS (the folder with cuda_ops, cuda_model, cuda_queue and cuda_steps), BINARIES (the same, where TESTS has scripts that
 # start them), SANITIZE (yes)
 set -u
 pyrite=${PYRITE:-./pyrite}
@@ -34,8 +34,11 @@ curve() {
 
 part "operations against the CPU's"
 check "$tests/cuda_ops"
+part "transfers, and calls that are recorded"
+check "$tests/cuda_queue"
 part "models against the CPU's"
 check "$tests/cuda_model"
+check "$tests/cuda_steps"
 
 part "a whole run, on both"
 for device in cpu cuda; do

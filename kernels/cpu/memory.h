@@ -19,6 +19,8 @@ enum scratch {
     SCRATCHES
 };
 
+struct recording;
+
 /* Zeroed, on 64-byte boundaries; NULL when there is none. Freed with free(). */
 void *huge_alloc(size_t bytes);
 
@@ -29,7 +31,7 @@ float *scratch_floats(enum scratch kind, size_t count);
 /* kernels->sync: calls here are done when they return. */
 const char *nothing_queued(void);
 
-/* kernels->map … copy: the memory is the host's, so that views and places are the arrays themselves. */
+/* kernels->map … forget: the memory is the host's, so that views and places are the arrays themselves. */
 void *host_map(void *memory, size_t bytes, int reading);
 void host_unmap(void *memory, void *view, size_t bytes, int writing);
 const void *host_send(void *room, const void *array, size_t bytes);
@@ -39,6 +41,8 @@ void host_zero(void *memory, size_t bytes);
 void host_copy(void *out, const void *memory, size_t bytes);
 /* kernels->memory: the machine's, or what this process's control group leaves of it. */
 void host_memory(size_t *free, size_t *total);
+void host_repeat(struct recording **recording, void (*calls)(void *context), void *context);
+void host_forget(struct recording *recording);
 
 /* Whether so many elementary operations are worth waking the other threads. */
 int worth_threads(size_t work);

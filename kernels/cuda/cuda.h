@@ -20,6 +20,8 @@ void *cuda_place(void *room, void *array);
 void cuda_fetch(void *array, const void *place, size_t bytes);
 void cuda_zero(void *memory, size_t bytes);
 void cuda_copy(void *out, const void *memory, size_t bytes);
+void cuda_repeat(struct recording **recording, void (*calls)(void *context), void *context);
+void cuda_forget(struct recording *recording);
 size_t cuda_pack_size(int outs, int ins, int turned);
 size_t cuda_pack_int8_size(int outs, int ins);
 size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);

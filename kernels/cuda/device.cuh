@@ -19,6 +19,23 @@ extern "C" {
 
 /* Notes the first failure for sync(). */
 void note_failure(cudaError_t error, const char *what);
+int device_failed(void);
+/* The one stream of all operations and copies, for something to be queued there: sync() waits only where it
+ * was asked for. */
+cudaStream_t device_stream(void);
+/* What transfers and sync() are made of (kernels/cuda/queue.cu): copies through pinned memory, in the order
+ * of the calls, so that neither waits for the device unless all of that memory is on its way. */
+cudaError_t queue_open(void);
+void queue_upload(void *memory, const void *array, size_t bytes);
+/* Into the array by the next settling; after a failure, zeros. */
+void queue_fetch(void *array, const void *memory, size_t bytes);
+/* Waits for all that is queued, and hands over what it brought. */
+void queue_settle(void);
+/* Between these, what is asked of the stream goes into the graph instead; transfers and settling fail. */
+cudaError_t queue_record(void);
+cudaError_t queue_recorded(cudaGraph_t *graph);
+/* How often memory was freed: what was recorded before may hold its address. */
+unsigned device_frees(void);
 /* Device memory that stays, of at least so many bytes, for intermediate results; NULL (and a noted failure)
  * when there is none. */
 void *device_scratch(size_t bytes);
@@ -36,6 +53,7 @@ static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, d
     how.gridDim = grid;
     how.blockDim = threads;
     how.dynamicSmemBytes = shared;
+    how.stream = device_stream();
     note_failure(cudaLaunchKernelEx(&how, kernel, given...), operation);
 }
 

@@ -4,33 +4,28 @@
 
 #include "kernels/cuda/device.cuh"
 
-#define RING       ((size_t)4 << 20) /* bytes of pinned memory that transfers go through */
-#define LINE       64
-#define DELIVERIES 4096
-#define LEAST      80 /* compute capability, times 10 */
+#define LEAST 80 /* compute capability, times 10 */
 
-/* A result on its way: staged in the ring, given to the host's array by the next sync. */
-struct delivery {
-    void *array;
-    const void *staged;
-    size_t bytes;
-};
-
-/* The process's one device and what is under way on it; used by one thread. */
+/* The process's one device; used by one thread. */
 static struct {
     int ready, processors;
-    char *ring;
-    size_t used;
-    struct delivery deliveries[DELIVERIES];
-    int count;
+    unsigned frees;
     void *scratch;
     size_t scratch_bytes;
     char failure[256];
 } device;
 
 void note_failure(cudaError_t error, const char *what) {
-    if (error == cudaSuccess || device.failure[0]) return;
+    if (error == cudaSuccess || device_failed()) return;
     snprintf(device.failure, sizeof device.failure, "CUDA device: %s: %s", what, cudaGetErrorString(error));
+}
+
+int device_failed(void) {
+    return device.failure[0] != 0;
+}
+
+unsigned device_frees(void) {
+    return device.frees;
 }
 
 int multiprocessors(void) {
@@ -80,52 +75,15 @@ extern "C" const char *cuda_open(void) {
         return refuse("there is no NVIDIA driver, or it is older than this build's CUDA runtime");
     if (error != cudaSuccess) return refuse(cudaGetErrorString(error));
     if ((reason = check_device())) return reason;
-    error = cudaMallocHost((void **)&device.ring, RING);
+    error = queue_open();
     if (error != cudaSuccess) return refuse(cudaGetErrorString(error));
     device.ready = 1;
     return NULL;
 }
 
-/* Waits for all queued calls and hands over what they brought; after a failure, zeros. */
-static void settle(void) {
-    note_failure(cudaStreamSynchronize(0), "queued operations");
-    for (int i = 0; i < device.count; i++) {
-        const struct delivery *delivery = &device.deliveries[i];
-
-        if (device.failure[0])
-            memset(delivery->array, 0, delivery->bytes);
-        else
-            memcpy(delivery->array, delivery->staged, delivery->bytes);
-    }
-    device.count = 0;
-    device.used = 0;
-}
-
 extern "C" const char *cuda_sync(void) {
-    settle();
-    return device.failure[0] ? device.failure : NULL;
-}
-
-/* Pinned memory that stays until the next settle(). */
-static void *stage(size_t bytes) {
-    size_t room = (bytes + LINE - 1) / LINE * LINE;
-    void *at;
-
-    if (device.used + room > RING) settle();
-    at = device.ring + device.used;
-    device.used += room;
-    return at;
-}
-
-static void upload(void *memory, const void *array, size_t bytes) {
-    void *staged;
-
-    if (bytes > RING / 4) {
-        note_failure(cudaMemcpy(memory, array, bytes, cudaMemcpyHostToDevice), "copy to the device");
-        return;
-    }
-    staged = memcpy(stage(bytes), array, bytes);
-    note_failure(cudaMemcpyAsync(memory, staged, bytes, cudaMemcpyHostToDevice, 0), "copy to the device");
+    queue_settle();
+    return device_failed() ? device.failure : NULL;
 }
 
 extern "C" void cuda_memory(size_t *free, size_t *total) {
@@ -149,6 +107,8 @@ extern "C" void *cuda_alloc(size_t bytes) {
 }
 
 extern "C" void cuda_release(void *memory) {
+    queue_settle();
+    device.frees++;
     note_failure(cudaFree(memory), "free");
 }
 
@@ -161,20 +121,19 @@ extern "C" void *cuda_map(void *memory, size_t bytes, int reading) {
         exit(1);
     }
     if (reading) {
-        settle();
-        note_failure(cudaMemcpy(view, memory, bytes, cudaMemcpyDeviceToHost), "copy from the device");
-        if (device.failure[0]) memset(view, 0, bytes);
+        queue_fetch(view, memory, bytes);
+        queue_settle();
     }
     return view;
 }
 
 extern "C" void cuda_unmap(void *memory, void *view, size_t bytes, int writing) {
-    if (writing) upload(memory, view, bytes);
+    if (writing) queue_upload(memory, view, bytes);
     free(view);
 }
 
 extern "C" const void *cuda_send(void *room, const void *array, size_t bytes) {
-    upload(room, array, bytes);
+    queue_upload(room, array, bytes);
     return room;
 }
 
@@ -184,25 +143,15 @@ extern "C" void *cuda_place(void *room, void *array) {
 }
 
 extern "C" void cuda_fetch(void *array, const void *place, size_t bytes) {
-    void *staged;
-
-    if (bytes > RING / 4) {
-        settle();
-        note_failure(cudaMemcpy(array, place, bytes, cudaMemcpyDeviceToHost), "copy from the device");
-        return;
-    }
-    if (device.count == DELIVERIES) settle();
-    staged = stage(bytes);
-    note_failure(cudaMemcpyAsync(staged, place, bytes, cudaMemcpyDeviceToHost, 0), "copy from the device");
-    device.deliveries[device.count++] = (struct delivery){array, staged, bytes};
+    queue_fetch(array, place, bytes);
 }
 
 extern "C" void cuda_zero(void *memory, size_t bytes) {
-    note_failure(cudaMemsetAsync(memory, 0, bytes, 0), "zero");
+    note_failure(cudaMemsetAsync(memory, 0, bytes, device_stream()), "zero");
 }
 
 extern "C" void cuda_copy(void *out, const void *memory, size_t bytes) {
-    note_failure(cudaMemcpyAsync(out, memory, bytes, cudaMemcpyDeviceToDevice, 0), "copy");
+    note_failure(cudaMemcpyAsync(out, memory, bytes, cudaMemcpyDeviceToDevice, device_stream()), "copy");
 }
 
 void *device_scratch(size_t bytes) {

@@ -1,0 +1,205 @@
+/* What a step of generation or training asks of the CUDA backend: the CPU's results from recorded steps, and
+   no waiting or allocation within one. */
+#include <stdio.h>
+
+#include "harness/memory.h"
+#include "harness/rng.h"
+#include "models/generator.h"
+#include "models/training.h"
+#include "tests/test_kernels.h"
+
+#define VOCAB    61
+#define CONTEXT  48
+#define REQUESTS 14
+#define MOST_NEW 14
+#define SLOTS    5
+
+#ifdef EMULATED
+size_t emulated_calls(const char *function);
+#endif
+
+static struct error err;
+static const struct kernels *cpu, *cuda;
+
+static struct model *new_model(int llama, const struct kernels *kernels) {
+    struct config config;
+    struct model *model;
+
+    ck_assert_int_eq(config_family(&config, llama ? "llama" : "gpt2", &err), 0);
+    config.vocab = VOCAB;
+    config.context = CONTEXT;
+    config.layers = 2;
+    config.width = llama ? 20 : 32;
+    config.heads = 2;
+    config.kv_heads = llama ? 1 : 2;
+    config.head_size = llama ? 10 : 16;
+    config.ffn = 40;
+    config.score_heads = 1;
+    ck_assert_msg(model_create(&model, &config, kernels, &err) == 0, "%s", err.message);
+    model_init(model, 3);
+    return model;
+}
+
+/* Responses of 1 to MOST_NEW tokens, so that rows end one by one and others take their places; the second of
+   every three shares the prompt of the one before. */
+static void run(const struct model *model, struct sampling sampling, struct generator_memory *memory,
+                int values, struct response *responses) {
+    struct generator_options options = {.sampling = sampling,
+                                        .max_new = MOST_NEW,
+                                        .end_token = 7,
+                                        .slots = SLOTS,
+                                        .seed = 11,
+                                        .stream = "test",
+                                        .values = values,
+                                        .memory = memory};
+    struct request requests[REQUESTS];
+    int prompts[REQUESTS][20];
+    struct rng rng = rng_stream(1, "prompts", 0, 0);
+
+    for (int i = 0; i < REQUESTS; i++) {
+        for (int t = 0; t < 20; t++) prompts[i][t] = rng_below(&rng, VOCAB);
+        requests[i] = (struct request){prompts[i], 1 + rng_below(&rng, 20), 5, (uint64_t)i, 0};
+        if (i % 3 == 1) requests[i] = requests[i - 1], requests[i].b = (uint64_t)i;
+        requests[i].max_new = 1 + i * 5 % MOST_NEW;
+    }
+    ck_assert_msg(generate(model, requests, REQUESTS, &options, responses, NULL, NULL, &err) == 0, "%s",
+                  err.message);
+}
+
+static void assert_same_and_free(struct response *a, struct response *b) {
+    for (int i = 0; i < REQUESTS; i++) {
+        ck_assert_int_eq(a[i].length, b[i].length);
+        ck_assert_int_eq(a[i].ended, b[i].ended);
+        ck_assert_mem_eq(a[i].tokens, b[i].tokens, (size_t)a[i].length * sizeof(int));
+        ck_assert_mem_eq(a[i].logprob, b[i].logprob, (size_t)a[i].length * sizeof(float));
+        if (a[i].value) ck_assert_mem_eq(a[i].value, b[i].value, (size_t)a[i].length * sizeof(float));
+        response_free(&a[i]);
+        response_free(&b[i]);
+    }
+}
+
+/* Adds to every parameter, as an optimizer does between rollouts. */
+static void move_weights(struct model *model, float by) {
+    size_t bytes = model->learned_size * sizeof(float);
+    float *view = model->kernels->map(model->learned, bytes, 1);
+
+    for (size_t i = 0; i < model->learned_size; i++) view[i] += by;
+    model->kernels->unmap(model->learned, view, bytes, 1);
+    model_changed(model);
+}
+
+/* The memory stays, and with it what was recorded, while weights and what is sampled change. */
+START_TEST(steps_that_are_recorded_draw_what_the_cpu_draws)
+{
+    static const struct {
+        struct sampling sampling;
+        int values;
+    } calls[] = {{{0, 0, 1, 0}, 0}, {{0, 0, 1, 0}, 0},        {{1, 0, 1, 0}, 1}, {{1, 0, 1, 0}, 1},
+                 {{1, 0, 1, 0}, 0}, {{0.8f, 20, 0.9f, 0}, 0}, {{1, 0, 1, 0}, 0}};
+    struct model *models[] = {new_model(_i, cpu), new_model(_i, cuda)};
+    struct generator_memory memory = {0};
+
+    for (int c = 0; c < COUNT(calls); c++) {
+        struct response want[REQUESTS], got[REQUESTS];
+
+        run(models[0], calls[c].sampling, NULL, calls[c].values, want);
+        run(models[1], calls[c].sampling, &memory, calls[c].values, got);
+        assert_same_and_free(want, got);
+        for (int m = 0; m < 2; m++) move_weights(models[m], 0.01f);
+    }
+    generator_memory_free(&memory);
+    for (int m = 0; m < 2; m++) model_free(models[m]);
+}
+END_TEST
+
+#ifdef EMULATED
+/* How often the host asked the device for something since the last time. */
+struct asked {
+    size_t waits, launches, replays, copies, allocations;
+};
+
+static struct asked asked(struct asked *before) {
+    struct asked all = {emulated_calls("cudaStreamSynchronize") + emulated_calls("cudaEventSynchronize") +
+                            emulated_calls("cudaDeviceSynchronize") + emulated_calls("cudaMemcpy"),
+                        emulated_calls("emulated_launch"), emulated_calls("cudaGraphLaunch"),
+                        emulated_calls("cudaMemcpyAsync"),
+                        emulated_calls("cudaMalloc") + emulated_calls("cudaFree") +
+                            emulated_calls("cudaMallocHost")};
+    struct asked since = {all.waits - before->waits, all.launches - before->launches,
+                          all.replays - before->replays, all.copies - before->copies,
+                          all.allocations - before->allocations};
+
+    *before = all;
+    return since;
+}
+
+/* One request of n tokens: its prompt's pass draws the first of them, and steps the others. */
+static struct asked ask_for(const struct model *model, struct generator_memory *memory, int n) {
+    static const int prompt[] = {1, 2, 3};
+    struct generator_options options = {.sampling = SAMPLING_PLAIN,
+                                        .max_new = n,
+                                        .end_token = -1,
+                                        .slots = 1,
+                                        .seed = 1,
+                                        .stream = "test",
+                                        .memory = memory};
+    struct request request = {prompt, 3, 0, 0, 0};
+    struct asked before = {0};
+    struct response response;
+
+    asked(&before);
+    ck_assert_int_eq(generate(model, &request, 1, &options, &response, NULL, NULL, &err), 0);
+    ck_assert_int_eq(response.length, n);
+    response_free(&response);
+    return asked(&before);
+}
+
+START_TEST(a_recorded_step_is_one_launch_two_copies_and_one_wait)
+{
+    struct model *model = new_model(_i, cuda);
+    struct generator_memory memory = {0};
+    struct asked few, many;
+
+    ask_for(model, &memory, 40);
+    few = ask_for(model, &memory, 10);
+    many = ask_for(model, &memory, 40);
+    ck_assert_uint_eq(few.waits, 10);
+    ck_assert_uint_eq(many.waits, 40);
+    ck_assert_uint_eq(many.replays, 39);
+    ck_assert_uint_eq(many.launches, few.launches); /* the prompt's */
+    ck_assert_uint_eq(many.copies - few.copies, 2 * 30);
+    ck_assert_uint_eq(few.allocations, 0);
+    ck_assert_uint_eq(many.allocations, 0);
+    generator_memory_free(&memory);
+    model_free(model);
+}
+END_TEST
+#endif
+
+int main(void) {
+    TCase *test;
+    Suite *suite;
+    SRunner *runner;
+    int failures;
+
+    cpu = kernels_find("cpu");
+    cuda = kernels_find("cuda");
+    if (!cuda) {
+        printf("SKIP: %s\n", kernels_missing("cuda"));
+        return 77;
+    }
+    suite = suite_create("cuda steps");
+    test = tcase_create("cuda steps");
+    tcase_set_timeout(test, 120);
+    tcase_add_loop_test(test, steps_that_are_recorded_draw_what_the_cpu_draws, 0, 2);
+#ifdef EMULATED
+    tcase_add_loop_test(test, a_recorded_step_is_one_launch_two_copies_and_one_wait, 0, 2);
+#endif
+    suite_add_tcase(suite, test);
+    runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
