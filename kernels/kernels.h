@@ -35,7 +35,9 @@ struct kernels {
        arrays hold may change. Freeing kernel memory makes recordings be made anew. forget(): NULL is none. */
     void (*repeat)(struct recording **recording, void (*calls)(void *context), void *context);
     void (*forget)(struct recording *recording);
-    /* Bytes that pack() and cache_write() need; pack_size() is 0 where products read weights as they are. */
+    /* Bytes that pack() and cache_write() need; pack_size() is 0 where products read weights as they are.
+       With one_layout, products of dy read the layout of those of x, and pack_size() of theirs is 0. */
+    int one_layout;
     size_t (*pack_size)(int outs, int ins, int turned);
     /* Those that pack_int8() needs; 0 where products cannot read what it makes. */
     size_t (*pack_int8_size)(int outs, int ins);

@@ -42,7 +42,8 @@ static operand *make_operand(const struct kernels *kernels, size_t count, uint64
 }
 
 void product_free(struct product *product) {
-    void *const all[] = {product->out, product->x, product->y, product->w, product->packed, product->turned};
+    void *own = product->turned == product->packed ? NULL : product->turned;
+    void *const all[] = {product->out, product->x, product->y, product->w, product->packed, own};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]) product->kernels->free(all[i]);
@@ -67,6 +68,7 @@ int product_create(struct product *product, const struct kernels *kernels, int r
                                 .w = kernels->alloc(weights * sizeof(float)),
                                 .packed = make_layout(kernels, widest, narrowest, 0),
                                 .turned = make_layout(kernels, widest, narrowest, 1)};
+    if (kernels->one_layout) product->turned = product->packed;
     if (!product->out || !product->x || !product->y || !product->w) {
         product_free(product);
         return fail(err, "no memory for products of %d x %d", rows, widest);
@@ -81,7 +83,8 @@ void product_shape(struct product *product, int outs, int ins) {
     product->outs = outs;
     product->ins = ins;
     if (product->packed) kernels->pack(product->packed, product->w, outs, ins, 0);
-    if (product->turned) kernels->pack(product->turned, product->w, outs, ins, 1);
+    if (product->turned && product->turned != product->packed)
+        kernels->pack(product->turned, product->w, outs, ins, 1);
 }
 
 double product_operations(const struct product *product) {

@@ -142,6 +142,11 @@ static size_t layout_bytes(const struct model *model, const struct tensor *tenso
     return (bytes + 63) / 64 * 64;
 }
 
+/* Whether products of either direction read one layout. */
+static int shares_layout(const struct model *model, const struct tensor *tensor) {
+    return tensor->coded || model->kernels->one_layout;
+}
+
 /* The parameters of one tensor, and what training it takes. */
 static void hold_tensor(double held[HOLDINGS], const struct model *model, const struct tensor *tensor,
                         int training) {
@@ -227,7 +232,7 @@ static int make_layout(struct model *model, void **memory, int from, int to, int
         struct tensor *tensor = &model->tensors[i];
         size_t room = layout_bytes(model, tensor, turned);
 
-        if (room && (turned || tensor->coded)) tensor->turned = next;
+        if (room && (turned || shares_layout(model, tensor))) tensor->turned = next;
         if (room && !turned) tensor->packed = next;
         next += room;
     }
@@ -248,7 +253,8 @@ int model_ready(struct model *model, int training, struct error *err) {
 
         if (tensor->coded || (model->stale == STALE_LEARNED && tensor->frozen)) continue;
         if (tensor->packed) kernels->pack(tensor->packed, tensor->data, tensor->rows, tensor->cols, 0);
-        if (tensor->turned) kernels->pack(tensor->turned, tensor->data, tensor->rows, tensor->cols, 1);
+        if (tensor->turned && tensor->turned != tensor->packed)
+            kernels->pack(tensor->turned, tensor->data, tensor->rows, tensor->cols, 1);
     }
     model->stale = FRESH;
     return 0;
