@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
 # curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
-# environment: PYRITE, TESTS (the folder with cuda_ops, cuda_model, cuda_queue and cuda_steps), BINARIES (the same, where TESTS has scripts that
-# start them), SANITIZE (yes)
+# environment: PYRITE, TESTS (the folder with cuda_attention, cuda_ops, cuda_model, cuda_queue and cuda_steps), BINARIES
+# (the same, where TESTS has scripts that start them), SANITIZE (yes)
 set -u
 pyrite=${PYRITE:-./pyrite}
 tests=${TESTS:-tests}
@@ -34,6 +34,7 @@ curve() {
 
 part "operations against the CPU's"
 check "$tests/cuda_ops"
+check "$tests/cuda_attention"
 part "transfers, and calls that are recorded"
 check "$tests/cuda_queue"
 part "models against the CPU's"

@@ -413,19 +413,11 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* As many blocks as run at a time, which take tasks in turns; 0 if the device cannot run one. Asked once. */
-static int resident_blocks(int *known, const void *kernel, size_t bytes, const char *operation) {
-    if (*known) return *known;
-    if (!allow_shared(kernel, bytes, operation)) return 0;
-    note_failure(cudaOccupancyMaxActiveBlocksPerMultiprocessor(known, kernel, THREADS, bytes), operation);
-    return *known *= multiprocessors();
-}
-
 template <class T>
 static void run_forward(float *out, float *logsum, const float *qkv, const struct shape &shape) {
     size_t bytes = (T::SIZE * (T::NEAR + T::FAR) + T::TILE * T::NEAR) * sizeof(float);
     static int known;
-    int blocks = resident_blocks(&known, (const void *)attention_kernel<T>, bytes, "attention");
+    int blocks = resident_blocks(&known, (const void *)attention_kernel<T>, THREADS, bytes, "attention");
 
     if (!blocks) return;
     launch("attention", attention_kernel<T>, blocks, THREADS, bytes, out, logsum, qkv, shape);
@@ -436,8 +428,10 @@ static void run_backward(float *dqkv, const float *dout, const float *qkv, const
                          const float *logsum, const struct shape &shape) {
     size_t bytes = (2 * T::SIZE * (T::NEAR + T::FAR) + T::TILE * T::NEAR) * sizeof(float);
     static int known_query, known_key;
-    int by_query = resident_blocks(&known_query, (const void *)query_slopes<T>, bytes, "attention_backward");
-    int by_key = resident_blocks(&known_key, (const void *)key_slopes<T>, bytes, "attention_backward");
+    int by_query =
+        resident_blocks(&known_query, (const void *)query_slopes<T>, THREADS, bytes, "attention_backward");
+    int by_key =
+        resident_blocks(&known_key, (const void *)key_slopes<T>, THREADS, bytes, "attention_backward");
 
     if (!by_query || !by_key) return;
     launch("attention_backward", query_slopes<T>, by_query, THREADS, bytes, dqkv, dout, qkv, out, logsum,

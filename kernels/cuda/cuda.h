@@ -25,6 +25,7 @@ void cuda_forget(struct recording *recording);
 size_t cuda_pack_size(int outs, int ins, int turned);
 size_t cuda_pack_int8_size(int outs, int ins);
 size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);
+size_t cuda_cache_size_bf16(int slots, int context, int kv_heads, int head_size);
 void cuda_memory(size_t *free, size_t *total);
 size_t cuda_peak(float *out, int rounds);
 const char *cuda_sync(void);

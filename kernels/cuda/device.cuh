@@ -57,6 +57,15 @@ static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, d
     note_failure(cudaLaunchKernelEx(&how, kernel, given...), operation);
 }
 
+/* As many blocks as run at a time, which take tasks in turns; 0 if the device cannot run one. Asked once. */
+static inline int resident_blocks(int *known, const void *kernel, int threads, size_t bytes,
+                                  const char *operation) {
+    if (*known) return *known;
+    if (!allow_shared(kernel, bytes, operation)) return 0;
+    note_failure(cudaOccupancyMaxActiveBlocksPerMultiprocessor(known, kernel, threads, bytes), operation);
+    return *known *= multiprocessors();
+}
+
 static inline int blocks_for(size_t count, int each) {
     return (int)((count + each - 1) / each);
 }

@@ -22,6 +22,24 @@ static __device__ __forceinline__ unsigned rounded(float low, float high) {
     return both;
 }
 
+/* 2 to the power of x, off by 2^-22 of itself at most; below the least normal number 0. Exact at 0 and
+ * -infinity.
+ */
+static __device__ __forceinline__ float power_of_two(float x) {
+    float power;
+
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
+
+/* 1 / x, off by 2^-23 of itself at most. */
+static __device__ __forceinline__ float reciprocal(float x) {
+    float inverse;
+
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x));
+    return inverse;
+}
+
 static __device__ __forceinline__ unsigned shared_address(const void *shared) {
     return (unsigned)__cvta_generic_to_shared(shared);
 }

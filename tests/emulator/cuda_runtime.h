@@ -284,6 +284,15 @@ static inline unsigned rounded(float low, float high) {
     return emulated_bf16(high) << 16 | emulated_bf16(low);
 }
 
+static inline float power_of_two(float x) {
+    float power = (float)exp2((double)x);
+
+    return power < 0x1p-126f ? 0 : power;
+}
+static inline float reciprocal(float x) {
+    return (float)(1 / (double)x);
+}
+
 void load_matrices(unsigned out[4], const unsigned short *line);
 void load_turned_matrices(unsigned out[4], const unsigned short *line);
 void multiply(float sum[4], const unsigned left[4], const unsigned right[2]);

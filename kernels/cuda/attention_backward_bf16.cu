@@ -1,0 +1,305 @@
+#include "kernels/cuda/heads_bf16.cuh"
+
+/* Gradients of attention on tensor cores, of the same bits every time: a pass that gives each block a tile of
+ * keys gathers theirs and those of the values over the queries that see them, and another with tiles of
+ * queries those of the queries over the keys. Both make the scores again, in registers. */
+
+/* What a pass gathers. */
+enum wanted { OF_QUERIES = 1, OF_KEYS = 2, OF_VALUES = 4 };
+
+/* A block has NEAR lines, TALL blocks of 16 a warp, and meets FAR lines at a time. */
+template <int SIZE_, int TALL_, int FAR_, int WANTED_> struct pass {
+    static const int SIZE = SIZE_, TALL = TALL_, FAR = FAR_, WANTED = WANTED_, NEAR = WARPS * TALL * 16;
+    static const int BY_QUERY = WANTED == OF_QUERIES, MIXES = WANTED != OF_VALUES; /* slopes of scores */
+};
+
+struct gradients {
+    bf16 *dqkv;
+    const bf16 *dout, *qkv, *out;
+    const float *logsum;
+};
+
+/* One head's queries and the slopes of their outputs, or its keys and values. */
+struct side {
+    struct lines one, other;
+};
+
+static __device__ __forceinline__ struct side queries_of(const struct gradients &g, const struct task &task,
+                                                         const struct shape &shape, int head) {
+    int size = shape.head_size;
+    int width = shape_width(shape), outs = shape.heads * size, at = head * size;
+
+    return {{g.qkv + (size_t)task.first * width + at, width, task.length, size},
+            {g.dout + (size_t)task.first * outs + at, outs, task.length, size}};
+}
+
+static __device__ __forceinline__ struct side keys_of(const struct gradients &g, const struct task &task,
+                                                      const struct shape &shape, int kv) {
+    int size = shape.head_size;
+    int width = shape_width(shape);
+    const bf16 *keys = g.qkv + (size_t)task.first * width + (size_t)(shape.heads + kv) * size;
+
+    return {{keys, width, task.length, size},
+            {keys + (size_t)shape.kv_heads * size, width, task.length, size}};
+}
+
+template <class T, int LINES>
+static __device__ __forceinline__ void bring_side(bf16 *tiles, const struct side &side, int from, int whole) {
+    bring<T::SIZE, LINES>(tiles, side.one, from, whole);
+    bring<T::SIZE, LINES>(tiles + LINES * T::SIZE, side.other, from, whole);
+}
+
+/* A query's log-sum as a power of two, and the product of its output and the slope of that. */
+struct summary {
+    float logsum, dot;
+};
+
+/* A dot waits where the query's gradient will be, in the place of its first two channels. */
+static __device__ __forceinline__ void leave_dot(bf16 *line, float dot) {
+    line[0] = (bf16)(__float_as_uint(dot) >> 16);
+    line[1] = (bf16)__float_as_uint(dot);
+}
+
+/* Of the row's query `at`; beyond its end what makes all weights 0. */
+static __device__ __forceinline__ struct summary
+summary_of(const struct gradients &g, const struct task &task, const struct shape &shape, int head, int at) {
+    size_t token = task.first + at, line = token * shape.heads + head;
+    const bf16 *dot = g.dqkv + token * shape_width(shape) + (size_t)head * shape.head_size;
+
+    if (at >= task.length) return {INFINITY, 0};
+    if (shape.head_size < 2)
+        return {g.logsum[line] * (float)LOG2E, float_of(g.dout[line]) * float_of(g.out[line])};
+    return {g.logsum[line] * (float)LOG2E, __uint_as_float((unsigned)dot[0] << 16 | dot[1])};
+}
+
+/* Half a warp for each query of each head: lanes have 8 neighbouring channels at a time. */
+static __global__ void __launch_bounds__(THREADS) dots_kernel(struct gradients g, struct shape shape) {
+    int count = shape.start[shape.rows] * shape.heads, size = shape.head_size;
+    int half = threadIdx.x / WIDTH, lane = threadIdx.x % WIDTH;
+
+    for (int from = blockIdx.x * (THREADS / WIDTH); from < count; from += gridDim.x * (THREADS / WIDTH)) {
+        int at = min(from + half, count - 1);
+        const bf16 *dout = g.dout + (size_t)at * size, *out = g.out + (size_t)at * size;
+        float dot = 0;
+
+        for (int d = 8 * lane; d < size; d += 8 * WIDTH) {
+            float x[8], y[8];
+
+            take<8>(x, dout + d, min(size - d, 8), shape.whole);
+            take<8>(y, out + d, min(size - d, 8), shape.whole);
+#pragma unroll
+            for (int i = 0; i < 8; i++) dot = fmaf(x[i], y[i], dot);
+        }
+        dot = lanes_sum(dot);
+        if (lane == 0 && from + half < count)
+            leave_dot(g.dqkv + (size_t)(at / shape.heads) * shape_width(shape) +
+                          (size_t)(at % shape.heads) * size,
+                      dot);
+    }
+}
+
+/* Scores, and products of the slopes of outputs and values, become weights and, but for the scale, the slopes
+ * of the products of queries and keys. */
+template <class T>
+static __device__ __forceinline__ void weigh_tile(float score[T::FAR / 8][4], float slope[T::FAR / 8][4],
+                                                  const struct summary rows[2], const struct summary *columns,
+                                                  float limit) {
+    float inverse = limit > 0 ? 1 / limit : 0;
+
+#pragma unroll
+    for (int b = 0; b < T::FAR / 8; b++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const struct summary &query = T::BY_QUERY ? rows[i / 2] : columns[8 * b + col_of(i)];
+            float share = score[b][i] * inverse;
+
+            score[b][i] = power_of_two(score[b][i] - query.logsum);
+            if (!T::MIXES) continue;
+            slope[b][i] = score[b][i] * (slope[b][i] - query.dot);
+            if (limit > 0 && score[b][i] > 0) slope[b][i] *= 1 - share * share;
+        }
+}
+
+/* What a warp gathers: one, of queries or keys, other, of values. */
+template <class T> struct gathered { float one[T::TALL][T::SIZE / 8][4], other[T::TALL][T::SIZE / 8][4]; };
+
+template <class T>
+static __device__ __forceinline__ void pass_tile(struct gathered<T> *got, const bf16 *near, int line,
+                                                 const bf16 *far, const struct summary rows[T::TALL][2],
+                                                 const struct summary *columns, const struct scoring &by,
+                                                 int at, int from) {
+    float weight[T::TALL][T::FAR / 8][4], slope[T::TALL][T::FAR / 8][4];
+    const bf16 *far_other = far + T::FAR * T::SIZE;
+
+    multiply_lines<T::SIZE, T::TALL, T::FAR>(weight, near, line, far);
+    if (T::MIXES) multiply_lines<T::SIZE, T::TALL, T::FAR>(slope, near + T::NEAR * T::SIZE, line, far_other);
+#pragma unroll
+    for (int a = 0; a < T::TALL; a++) {
+        int near_line = at + 16 * a;
+
+        score_lines<T::FAR / 8, T::BY_QUERY>(weight[a], by, T::BY_QUERY ? near_line : from,
+                                             T::BY_QUERY ? from : near_line);
+        weigh_tile<T>(weight[a], slope[a], rows[a], columns, by.limit);
+    }
+    if (T::WANTED & OF_VALUES) mix_lines<T::SIZE, T::TALL, T::FAR>(got->other, weight, far_other);
+    if (T::MIXES) mix_lines<T::SIZE, T::TALL, T::FAR>(got->one, slope, far);
+}
+
+/* `at`: the place in the row of the warp's first line; line: where a row's gradients of this head begin. */
+template <class T>
+static __device__ __forceinline__ void store_lines(bf16 *line, const float sum[T::TALL][T::SIZE / 8][4],
+                                                   float scale, const struct task &task,
+                                                   const struct shape &shape, int at) {
+#pragma unroll
+    for (int a = 0; a < T::TALL; a++)
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            int to = at + 16 * a + row_of(2 * r);
+
+            if (to >= task.length) continue;
+#pragma unroll
+            for (int b = 0; b < T::SIZE / 8; b++)
+                store_pair(line + (size_t)to * shape_width(shape), 8 * b + col_of(0),
+                           sum[a][b][2 * r] * scale, sum[a][b][2 * r + 1] * scale, shape.head_size,
+                           shape.whole);
+        }
+}
+
+/* Which far lines a task meets: `tiles` from line `first` on, of each of `heads` heads. */
+struct journey {
+    int first, tiles, heads;
+};
+
+template <class T>
+static __device__ __forceinline__ struct journey journey_of(const struct task &task,
+                                                            const struct shape &shape, int from) {
+    int first = T::BY_QUERY ? 0 : from, end = T::BY_QUERY ? min(from + T::NEAR, task.length) : task.length;
+
+    return {first, (end - first + T::FAR - 1) / T::FAR, T::BY_QUERY ? 1 : shape.heads / shape.kv_heads};
+}
+
+/* The far lines of stop n of a journey, and the head of their queries. */
+template <class T>
+static __device__ __forceinline__ struct side far_side(const struct gradients &g, const struct task &task,
+                                                       const struct shape &shape, int head) {
+    return T::BY_QUERY ? keys_of(g, task, shape, head / (shape.heads / shape.kv_heads))
+                       : queries_of(g, task, shape, head);
+}
+
+/* One task: far tiles in two stages, and what is known of their queries, which a thread each fetches while
+ * the tile before is multiplied. */
+template <class T>
+static __device__ __forceinline__ void gather(const struct gradients &g, const struct task &task,
+                                              const struct shape &shape, float scale, bf16 *near,
+                                              struct summary columns[2][T::FAR]) {
+    const int room = 2 * T::FAR * T::SIZE, group = shape.heads / shape.kv_heads;
+    int from = (T::BY_QUERY ? task.cost - 1 : task.tiles - task.cost) * T::NEAR;
+    int line = threadIdx.x / WARP * T::TALL * 16, at = from + line;
+    int first_head = T::BY_QUERY ? task.head : task.head * group;
+    struct journey way = journey_of<T>(task, shape, from);
+    bf16 *stages = near + 2 * T::NEAR * T::SIZE;
+    bf16 *line_of_row = g.dqkv + (size_t)task.first * shape_width(shape);
+    struct summary rows[T::TALL][2] = {}, next = {};
+    struct gathered<T> got;
+
+    clear<T::TALL, T::SIZE / 8>(got.one);
+    clear<T::TALL, T::SIZE / 8>(got.other);
+    __syncthreads();
+    bring_side<T, T::NEAR>(
+        near, T::BY_QUERY ? queries_of(g, task, shape, task.head) : keys_of(g, task, shape, task.head), from,
+        shape.whole);
+    bring_side<T, T::FAR>(stages, far_side<T>(g, task, shape, first_head), way.first, shape.whole);
+    end_copies();
+    if (T::BY_QUERY)
+#pragma unroll
+        for (int a = 0; a < T::TALL; a++)
+#pragma unroll
+            for (int r = 0; r < 2; r++)
+                rows[a][r] = summary_of(g, task, shape, task.head, at + 16 * a + row_of(2 * r));
+    else if (threadIdx.x < T::FAR)
+        next = summary_of(g, task, shape, first_head, way.first + threadIdx.x);
+    for (int n = 0, head = first_head, far = way.first; n < way.tiles * way.heads; n++) {
+        int last = far + T::FAR >= way.first + way.tiles * T::FAR;
+        int next_head = head + last, next_far = last ? way.first : far + T::FAR;
+
+        wait_for_copies<0>();
+        if (!T::BY_QUERY && threadIdx.x < T::FAR) columns[n % 2][threadIdx.x] = next;
+        __syncthreads();
+        if (n + 1 < way.tiles * way.heads) {
+            bring_side<T, T::FAR>(stages + (n + 1) % 2 * room, far_side<T>(g, task, shape, next_head),
+                                  next_far, shape.whole);
+            if (!T::BY_QUERY && threadIdx.x < T::FAR)
+                next = summary_of(g, task, shape, next_head, next_far + threadIdx.x);
+        }
+        end_copies();
+        if (at < task.length && (T::BY_QUERY ? far < at + 16 * T::TALL : far + T::FAR > at))
+            pass_tile<T>(&got, near, line, stages + n % 2 * room, rows, columns[n % 2], shape.scoring, at,
+                         far);
+        head = next_head;
+        far = next_far;
+    }
+    if (T::BY_QUERY)
+        store_lines<T>(line_of_row + (size_t)task.head * shape.head_size, got.one, scale, task, shape, at);
+    if (T::WANTED & OF_KEYS)
+        store_lines<T>(line_of_row + (size_t)(shape.heads + task.head) * shape.head_size, got.one, scale,
+                       task, shape, at);
+    if (T::WANTED & OF_VALUES)
+        store_lines<T>(line_of_row + (size_t)(shape.heads + shape.kv_heads + task.head) * shape.head_size,
+                       got.other, 1, task, shape, at);
+}
+
+template <class T>
+static __global__ void __launch_bounds__(THREADS, 2)
+    slopes_kernel(struct gradients g, struct shape shape, float scale) {
+    __shared__ struct summary columns[2][T::FAR];
+    int heads = T::BY_QUERY ? shape.heads : shape.kv_heads, most = most_tiles(shape, T::NEAR);
+    struct task task;
+
+    for (int number = blockIdx.x; next_task(&task, &number, shape, heads, most, T::NEAR); number += gridDim.x)
+        gather<T>(g, task, shape, scale, dynamic_shared<bf16>(), columns);
+}
+
+template <class T> static void run(const struct gradients &g, const struct shape &shape, float scale) {
+    size_t bytes = (size_t)(2 * T::NEAR + 4 * T::FAR) * T::SIZE * sizeof(bf16);
+    static int known;
+    int blocks =
+        resident_blocks(&known, (const void *)slopes_kernel<T>, THREADS, bytes, "attention_backward");
+
+    if (blocks) launch("attention_backward", slopes_kernel<T>, blocks, THREADS, bytes, g, shape, scale);
+}
+
+/* Dots go before all, and the gradients of queries, which take their place, last. */
+static void run_dots(const struct gradients &g, const struct shape &shape) {
+    if (shape.head_size < 2) return;
+    launch("attention_backward", dots_kernel, 8 * multiprocessors(), THREADS, 0, g, shape);
+}
+
+void attention_backward_bf16_cuda(operand *dqkv, const operand *dout, const operand *qkv, const operand *out,
+                                  const float *logsum, const int *start, int rows, int heads, int kv_heads,
+                                  int head_size, float scale, float cap) {
+    struct gradients g = {(bf16 *)dqkv, (const bf16 *)dout, (const bf16 *)qkv, (const bf16 *)out, logsum};
+    int whole = head_size % 8 == 0 && on_16_bytes(dqkv, dout, qkv, out);
+    struct shape shape = {start, rows, heads, kv_heads, head_size, scoring_of(scale, cap), whole};
+
+    if (rows == 0) return;
+    run_dots(g, shape);
+    if (head_size <= 32) {
+        run<pass<32, 2, 32, OF_KEYS | OF_VALUES>>(g, shape, scale);
+        run<pass<32, 2, 32, OF_QUERIES>>(g, shape, scale);
+    } else if (head_size <= 64) {
+        run<pass<64, 2, 32, OF_KEYS | OF_VALUES>>(g, shape, scale);
+        run<pass<64, 2, 32, OF_QUERIES>>(g, shape, scale);
+    } else if (head_size <= 96) {
+        run<pass<96, 1, 32, OF_KEYS | OF_VALUES>>(g, shape, scale);
+        run<pass<96, 2, 32, OF_QUERIES>>(g, shape, scale);
+    } else if (head_size <= 128) {
+        run<pass<128, 1, 32, OF_KEYS | OF_VALUES>>(g, shape, scale);
+        run<pass<128, 2, 32, OF_QUERIES>>(g, shape, scale);
+    } else if (head_size <= 256) {
+        run<pass<256, 1, 16, OF_KEYS>>(g, shape, scale);
+        run<pass<256, 1, 16, OF_VALUES>>(g, shape, scale);
+        run<pass<256, 1, 16, OF_QUERIES>>(g, shape, scale);
+    } else {
+        note_failure(cudaErrorInvalidValue, "attention_backward with heads of more than 256 channels");
+    }
+}
