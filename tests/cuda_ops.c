@@ -365,6 +365,22 @@ START_TEST(gathering_and_scattering_have_the_bits_of_the_cpu)
 }
 END_TEST
 
+START_TEST(scattering_goes_on_where_more_entries_come_than_are_sorted_at_a_time)
+{
+    const int count = 16384 + 700, width = 3, rows = 901;
+    int *index = some_indices(count, rows, 5), *index_ = up_ints(index, count);
+    float *out = noise((size_t)rows * width, 6), *out_ = up(out, (size_t)rows * width);
+    float *x = noise((size_t)count * width, 7), *x_ = up(x, (size_t)count * width);
+
+    cpu->scatter_add(out, x, index, count, width);
+    cuda->scatter_add(out_, x_, index_, count, width);
+    expect_bits("scatter_add", out, out_, (size_t)rows * width);
+    release(index_, x_, NULL, NULL);
+    free(index);
+    free(x);
+}
+END_TEST
+
 /* Rows of odd lengths, an empty one and one of a single token among them. */
 static const int starts[] = {0, 1, 1, 64, 197, 200, 331};
 enum { ROWS = COUNT(starts) - 1, TOKENS = 331 };
@@ -622,6 +638,7 @@ int main(void) {
     tcase_add_test(test, what_adapters_need_has_the_bits_of_the_cpu);
     tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
     tcase_add_test(test, gathering_and_scattering_have_the_bits_of_the_cpu);
+    tcase_add_test(test, scattering_goes_on_where_more_entries_come_than_are_sorted_at_a_time);
     tcase_add_test(test, attention_has_the_bits_of_the_cpu_and_its_gradients_agree);
     tcase_add_test(test, decoding_has_the_bits_of_the_cpu);
     tcase_add_test(test, log_probabilities_and_their_gradients_agree);

@@ -22,49 +22,60 @@ void embed_cuda(float *out, const float *table, const float *positions, const in
            position, size, width, scale);
 }
 
-/* Numbers the threads that say yes, in their order; returns how many do. */
-static __device__ int number_matches(int matches, int *number) {
-    __shared__ int before[THREADS / WARP + 1];
-    int warp = threadIdx.x / WARP;
-    unsigned votes = __ballot_sync(EVERYONE, matches);
+#define ENTRIES 16384 /* that are sorted at a time; sums go on from one such part to the next */
+#define TILE    1024  /* entries that a block compares its own with */
 
+/* rank[i] += how many of the entries of tile blockIdx.y come before entry i, in the order of (index, i). */
+static __global__ void rank_kernel(int *rank, const int *index, int count) {
+    __shared__ int near[TILE];
+    int i = blockIdx.x * THREADS + threadIdx.x, from = blockIdx.y * TILE;
+    int end = count - from < TILE ? count - from : TILE, before = 0;
+
+    for (int j = threadIdx.x; j < end; j += THREADS) near[j] = index[from + j];
     __syncthreads();
-    if (threadIdx.x % WARP == 0) before[warp + 1] = __popc(votes);
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        before[0] = 0;
-        for (int w = 0; w < THREADS / WARP; w++) before[w + 1] += before[w];
-    }
-    __syncthreads();
-    *number = before[warp] + __popc(votes & ((1u << threadIdx.x % WARP) - 1));
-    return before[THREADS / WARP];
+    if (i >= count) return;
+    int own = index[i];
+
+#pragma unroll 8
+    for (int j = 0; j < end; j++) before += near[j] < own || (near[j] == own && from + j < i);
+    atomicAdd(rank + i, before);
+}
+
+static __global__ void sort_kernel(int *sorted, const int *rank, int count) {
+    int i = blockIdx.x * THREADS + threadIdx.x;
+
+    if (i < count) sorted[rank[i]] = i;
 }
 
 /* The block of an index's first entry adds up all its entries, in their order; the others have nothing to do.
  */
-static __global__ void scatter_kernel(float *out, const float *x, const int *index, int count, int width,
-                                      float scale) {
-    __shared__ int entries[THREADS];
-    int first = blockIdx.x, row = index[first], c = blockIdx.y * THREADS + threadIdx.x;
-    float *target = out + (size_t)row * width + c;
-    float sum = c < width ? *target : 0;
+static __global__ void scatter_kernel(float *out, const float *x, const int *index, const int *sorted,
+                                      int count, int width, float scale) {
+    int at = blockIdx.x, row = index[sorted[at]], c = blockIdx.y * THREADS + threadIdx.x;
 
-    for (int from = 0; from < count; from += THREADS) {
-        int i = from + threadIdx.x, matches = i < count && index[i] == row, number, found;
+    if (c >= width || (at > 0 && index[sorted[at - 1]] == row)) return;
+    float *target = out + (size_t)row * width + c, sum = *target;
 
-        if (__syncthreads_or(matches && i < first)) return;
-        found = number_matches(matches, &number);
-        if (matches) entries[number] = i;
-        __syncthreads();
-        for (int e = 0; e < found && c < width; e++) sum += scale * x[(size_t)entries[e] * width + c];
-    }
-    if (c < width) *target = sum;
+#pragma unroll 4
+    for (int e = at; e < count && index[sorted[e]] == row; e++)
+        sum += scale * x[(size_t)sorted[e] * width + c];
+    *target = sum;
 }
 
 static void scatter(float *out, const float *x, const int *index, int count, int width, float scale) {
-    if (count == 0 || width == 0) return;
-    launch("scatter_add", scatter_kernel, dim3(count, blocks_for(width, THREADS)), THREADS, 0, out, x, index,
-           count, width, scale);
+    int *rank = width ? (int *)device_scratch((size_t)2 * ENTRIES * sizeof *rank) : NULL,
+        *sorted = rank + ENTRIES;
+
+    for (int from = 0; rank && from < count; from += ENTRIES) {
+        int part = count - from < ENTRIES ? count - from : ENTRIES, blocks = blocks_for(part, THREADS);
+
+        cuda_zero(rank, (size_t)part * sizeof *rank);
+        launch("scatter_add", rank_kernel, dim3(blocks, blocks_for(part, TILE)), THREADS, 0, rank,
+               index + from, part);
+        launch("scatter_add", sort_kernel, blocks, THREADS, 0, sorted, rank, part);
+        launch("scatter_add", scatter_kernel, dim3(part, blocks_for(width, THREADS)), THREADS, 0, out,
+               x + (size_t)from * width, index + from, sorted, part, width, scale);
+    }
 }
 
 void scatter_add_cuda(float *out, const float *x, const int *index, int count, int width) {
