@@ -8,9 +8,13 @@
 #include <algorithm>
 #include <vector>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 #include "device.h"
 
-#define STACK ((size_t)128 << 10) /* bytes of a thread's */
+#define STACK ((size_t)256 << 10) /* bytes of a thread's */
 #define MOST  1024                /* threads of a block */
 
 enum state { READY, AT_BARRIER, AT_NAMED, IN_MEETING, ENDED };
@@ -74,12 +78,35 @@ static unsigned number_of(const struct fiber *fiber) {
     return (unsigned)(fiber - fibers);
 }
 
+/* What the address sanitizer wants to know of a change of stacks: before it, and after it has come here.
+ * `kept` is what it leaves to a stack until the next change to it. */
+static const void *scheduler_stack;
+static size_t scheduler_bytes;
+
+static void leave_for(void **kept, const void *stack, size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_start_switch_fiber(kept, stack, bytes);
+#else
+    (void)kept, (void)stack, (void)bytes;
+#endif
+}
+
+static void arrive(void *kept, const void **before, size_t *bytes) {
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(kept, before, bytes);
+#else
+    (void)kept, (void)before, (void)bytes;
+#endif
+}
+
 /* Until the scheduler comes back to this thread, in another state. */
 static void yield(enum state state) {
-    struct fiber *fiber = current();
+    void *kept = NULL;
 
-    fiber->state = state;
-    if (!_setjmp(fiber->at)) _longjmp(scheduler, 1);
+    current()->state = state;
+    leave_for(&kept, scheduler_stack, scheduler_bytes);
+    if (!_setjmp(current()->at)) _longjmp(scheduler, 1);
+    arrive(kept, &scheduler_stack, &scheduler_bytes);
 }
 
 static void open_barrier(void) {
@@ -155,6 +182,7 @@ void emulated_meet(unsigned mask, emulated_meeting *meet, const void *in, size_t
 
 /* What a stack runs: one thread after the other, of all launches. */
 static void run_threads(void) {
+    arrive(NULL, &scheduler_stack, &scheduler_bytes);
     for (;;) {
         running->thread();
         for (const struct copy &copy : current()->copies)
@@ -163,19 +191,29 @@ static void run_threads(void) {
     }
 }
 
-static void resume(struct fiber *fiber) {
-    ucontext_t first;
+static void begin(struct fiber *fiber, void *stack) {
+    static ucontext_t first;
 
-    emulated_thread = &fiber->self;
-    if (_setjmp(scheduler)) return;
-    if (fiber->begun) _longjmp(fiber->at, 1);
     fiber->begun = 1;
     getcontext(&first);
-    first.uc_stack.ss_sp = stacks + number_of(fiber) * STACK;
+    first.uc_stack.ss_sp = stack;
     first.uc_stack.ss_size = STACK;
     first.uc_link = NULL;
     makecontext(&first, run_threads, 0);
     setcontext(&first);
+}
+
+static void resume(struct fiber *fiber) {
+    unsigned char *stack = stacks + number_of(fiber) * STACK;
+    void *kept = NULL;
+
+    emulated_thread = &fiber->self;
+    leave_for(&kept, stack, STACK);
+    if (!_setjmp(scheduler)) {
+        if (fiber->begun) _longjmp(fiber->at, 1);
+        begin(fiber, stack);
+    }
+    arrive(kept, NULL, NULL);
 }
 
 /* Every launch has another order, but the same each time the program runs. */
@@ -247,7 +285,7 @@ void emulated_run(const struct emulated_kernel &kernel) {
     count = kernel.threads.x * kernel.threads.y * kernel.threads.z;
     emulated_grid = kernel.grid;
     emulated_threads = kernel.threads;
-    emulated_shared = (unsigned char *)aligned_alloc(128, (kernel.shared + 255) / 128 * 128);
+    if (posix_memalign((void **)&emulated_shared, 128, kernel.shared + !kernel.shared)) abort();
     for (unsigned z = 0; z < kernel.grid.z; z++)
         for (unsigned y = 0; y < kernel.grid.y; y++)
             for (unsigned x = 0; x < kernel.grid.x; x++) {
