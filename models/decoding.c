@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "models/device.h"
 
 enum { GIVEN = 4, GOT = 3 }; /* arrays in and out; each element has four bytes */
 
@@ -81,11 +82,8 @@ static struct token_step send_step(struct decoding *d, struct trunk *trunk, int 
 
 /* The one transfer out. */
 static int fetch_step(struct decoding *d, const struct token_step *step, struct error *err) {
-    const char *trouble;
-
     d->kernels->fetch(d->got, step->drawn, GOT * (size_t)d->slots * sizeof *d->got);
-    trouble = d->kernels->sync();
-    return trouble ? fail(err, "generation failed: %s", trouble) : 0;
+    return device_check(d->kernels, "generation", err);
 }
 
 /* Rows first … first+count-1 from their hidden states x, [count][width]. */

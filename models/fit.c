@@ -127,6 +127,7 @@ static int check_device(const struct fit *fit, int step, struct error *err) {
 
 static int lost(const struct fit *fit, struct node *row, int step, double loss, double norm,
                 struct error *err) {
+    if (check_device(fit, step, err)) return -1;
     session_event(fit->session, row, "nan", "the loss or the gradient is not a number");
     if (log_write(&fit->session->log, row, err)) return -1;
     return fail(err, "%s: update %d: loss %g, gradient %g: training diverged; lower lr (now %g)",
@@ -158,7 +159,6 @@ static int update(const struct fit *fit, const struct schedule_plan *plan, const
     node_add_number(row, "loss", loss);
     node_add_number(row, "lr", lr);
     node_add_number(row, "gradient", norm);
-    if (check_device(fit, step, err)) return -1;
     if (!isfinite(loss) || !isfinite(norm)) return lost(fit, row, step, loss, norm, err);
     if (fit->evaluate && due(options->evaluate_every, step + 1, plan->count) &&
         (fit->evaluate(fit->context, row, err) || check_device(fit, step, err)))

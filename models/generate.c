@@ -177,8 +177,9 @@ static int sum_reference(struct work *work, struct trunk *trunk, struct error *e
         if (status) break;
         head_logprob(trunk, targets.position, targets.target, targets.count, &SAMPLING_PLAIN, logprob, NULL,
                      NULL);
-        for (int i = 0; i < targets.count; i++) work->reference[targets.item[i]] += logprob[i];
         status = device_check(work->kernels, "the reference", err);
+        if (status) break;
+        for (int i = 0; i < targets.count; i++) work->reference[targets.item[i]] += logprob[i];
     }
     batch_free(&batch);
     targets_free(&targets);

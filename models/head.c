@@ -96,7 +96,6 @@ void head_logprob(struct trunk *trunk, const int *position, const int *target, i
         score_chunk(trunk, position + first, target + first, least(trunk->chunk, count - first), sampling,
                     &results, NULL);
     }
-    trunk->model->kernels->sync();
 }
 
 /* dlogits to the gradients of the head and of hidden. */
@@ -114,13 +113,33 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);
 }
 
+/* The chunk that score_chunk() was called for with norm: its slopes, the host's, to the gradients. */
+static void chunk_backward(struct trunk *trunk, const int *position, const int *at, int count,
+                           const struct sampling *sampling, const float *slope, const float *entropy_slope) {
+    const struct kernels *kernels = trunk->model->kernels;
+
+    kernels->logprob_backward(
+        trunk->dlogits, trunk->logits, at, trunk->norm, send_floats(kernels, trunk->room.slope, slope, count),
+        entropy_slope ? send_floats(kernels, trunk->room.entropy_slope, entropy_slope, count) : NULL, count,
+        trunk->model->config.vocab, head_temperature(sampling));
+    logits_backward(trunk, position, count);
+}
+
+void head_learn(struct trunk *trunk, const int *position, const int *target, int count,
+                const struct sampling *sampling, const float *slope, float *logprob) {
+    for (int first = 0; first < count; first += trunk->chunk) {
+        int chunk = least(trunk->chunk, count - first);
+        struct head_results results = {logprob + first, NULL, NULL};
+        const int *at =
+            score_chunk(trunk, position + first, target + first, chunk, sampling, &results, trunk->norm);
+
+        chunk_backward(trunk, position + first, at, chunk, sampling, slope + first, NULL);
+    }
+}
+
 void head_train(struct trunk *trunk, const int *position, const int *target, int count,
                 const struct sampling *sampling, int with_entropy, head_slope *slope, void *context,
                 float *logprob, float *entropy) {
-    const struct kernels *kernels = trunk->model->kernels;
-    float temperature = head_temperature(sampling);
-    int vocab = trunk->model->config.vocab;
-
     for (int first = 0; first < count; first += trunk->chunk) {
         int chunk = least(trunk->chunk, count - first);
         struct head_results results = {logprob ? logprob + first : trunk->logprob,
@@ -132,16 +151,10 @@ void head_train(struct trunk *trunk, const int *position, const int *target, int
             score_chunk(trunk, position + first, target + first, chunk, sampling, &results, trunk->norm);
         float *entropy_slope = with_entropy ? trunk->entropy_slope : NULL;
 
-        kernels->sync();
+        trunk->model->kernels->sync();
         slope(context, first, chunk, results.logprob, results.entropy, trunk->slope, entropy_slope);
-        kernels->logprob_backward(
-            trunk->dlogits, trunk->logits, at, trunk->norm,
-            send_floats(kernels, trunk->room.slope, trunk->slope, chunk),
-            entropy_slope ? send_floats(kernels, trunk->room.entropy_slope, entropy_slope, chunk) : NULL,
-            chunk, vocab, temperature);
-        logits_backward(trunk, position + first, chunk);
+        chunk_backward(trunk, position + first, at, chunk, sampling, trunk->slope, entropy_slope);
     }
-    kernels->sync();
 }
 
 void head_scores_of(struct trunk *trunk, const operand *x, int count, float *out) {
@@ -165,7 +178,6 @@ void head_score(struct trunk *trunk, const int *position, int count, float *out)
     for (int first = 0; first < count; first += trunk->chunk)
         score_rows(trunk, position + first, least(trunk->chunk, count - first),
                    out + (size_t)first * trunk->model->config.score_heads);
-    trunk->model->kernels->sync();
 }
 
 /* The host's gradients as an operand. */
@@ -193,5 +205,4 @@ void head_score_backward(struct trunk *trunk, const int *position, int count, co
                            c->width);
         kernels->scatter_add(trunk->dhidden, trunk->head_dx, at, chunk, c->width);
     }
-    kernels->sync();
 }

@@ -13,7 +13,7 @@ struct supervised {
     int micro_tokens;
     struct batch batch;
     struct targets targets;
-    float *logprob;
+    float *logprob, *slope; /* of a call's learned tokens, [room] */
     int room;
 };
 

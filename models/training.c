@@ -1,30 +1,25 @@
 #include "models/training.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "harness/memory.h"
+#include "models/device.h"
 #include "models/work.h"
 
-static void mean_loss(void *context, int first, int count, const float *logprob, const float *entropy,
-                      float *slope, float *entropy_slope) {
-    struct training *training = context;
-
-    (void)first;
-    (void)entropy;
-    (void)entropy_slope;
-    for (int i = 0; i < count; i++) {
-        training->loss -= (double)logprob[i] / training->tokens;
-        slope[i] = -1.0f / (float)training->tokens;
-    }
-}
-
 int training_step(struct training *training, struct error *err) {
+    double norm;
+
     if (trunk_forward(training->trunk, &training->batch, 1, err)) return -1;
-    training->loss = 0;
-    head_train(training->trunk, training->position, training->target, training->tokens, &SAMPLING_PLAIN, 0,
-               mean_loss, training, NULL, NULL);
+    head_learn(training->trunk, training->position, training->target, training->tokens, &SAMPLING_PLAIN,
+               training->slope, training->logprob);
     trunk_backward(training->trunk);
-    optimizer_update(&training->optimizer, training->model, 1e-4f);
+    norm =
+        optimizer_update(&training->optimizer, training->model, 1e-4f); /* waits for it, and so for logprob */
+    if (isnan(norm) && device_check(training->model->kernels, "a training step", err)) return -1;
+    training->loss = 0;
+    for (int i = 0; i < training->tokens; i++)
+        training->loss -= (double)training->logprob[i] / training->tokens;
     return 0;
 }
 
@@ -32,6 +27,8 @@ void training_free(struct training *training) {
     batch_free(&training->batch);
     free(training->position);
     free(training->target);
+    free(training->slope);
+    free(training->logprob);
     if (training->trunk) trunk_free(training->trunk);
     optimizer_free(&training->optimizer, training->model);
     model_free(training->model);
@@ -43,11 +40,14 @@ static void make_rows(struct training *training, int rows, int length) {
     training->tokens = rows * length;
     training->position = xcalloc((size_t)training->tokens, sizeof *training->position);
     training->target = xcalloc((size_t)training->tokens, sizeof *training->target);
+    training->slope = xcalloc((size_t)training->tokens, sizeof *training->slope);
+    training->logprob = xcalloc((size_t)training->tokens, sizeof *training->logprob);
     for (int r = 0; r < rows; r++) {
         for (int t = 0; t < length; t++, at++) {
             row[t] = race_token((uint32_t)at, vocab);
             training->target[at] = race_token(RACE_TARGETS + (uint32_t)at, vocab);
             training->position[at] = at;
+            training->slope[at] = -1.0f / (float)training->tokens;
         }
         batch_add(&training->batch, row, length);
     }

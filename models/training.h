@@ -11,7 +11,8 @@ struct training {
     struct trunk *trunk;
     struct batch batch;
     int *position, *target, tokens;
-    double loss; /* of the last step, before its update; a mean in nats */
+    float *slope, *logprob; /* [tokens] */
+    double loss;            /* of the last step, before its update; a mean in nats */
 };
 
 /* Takes the model, also when it fails; rows of `length` tokens. */

@@ -228,6 +228,10 @@ void trunk_hold(double held[HOLDINGS], const struct config *config, const struct
     free(trunk.layers);
 }
 
+const struct kernels *trunk_kernels(const struct trunk *trunk) {
+    return trunk->model->kernels;
+}
+
 size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
                    int recompute, const struct adapter_options *adapters) {
     double held[HOLDINGS] = {0};
@@ -591,7 +595,6 @@ static int prepare(struct trunk *trunk, int rows, int total, int keep, struct er
 }
 
 int trunk_run(struct trunk *trunk, const struct pass *pass, struct error *err) {
-    if (device_check(trunk->model->kernels, "before a pass", err)) return -1;
     if (check_batch(&trunk->model->config, pass->rows, pass->total, pass->tokens, pass->start, err))
         return -1;
     trunk->selection.count = pass->wanted_count < pass->total ? pass->wanted_count : 0;
@@ -623,8 +626,7 @@ int trunk_forward_at(struct trunk *trunk, const struct batch *batch, const int *
                         .wanted_count = count,
                         .keep = keep};
 
-    if (trunk_run(trunk, &pass, err)) return -1;
-    return device_check(trunk->model->kernels, "the forward pass", err);
+    return trunk_run(trunk, &pass, err);
 }
 
 int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err) {

@@ -37,6 +37,10 @@ void trunk_hold(double held[HOLDINGS], const struct config *config, const struct
 size_t trunk_bytes(const struct config *config, const struct kernels *kernels, int tokens, int training,
                    int recompute, const struct adapter_options *adapters);
 
+/* Passes and the head functions below queue their work and do not wait for it: what they give the host is
+   there, if nothing failed, after device_check() (models/device.h) of these kernels, the model's. */
+const struct kernels *trunk_kernels(const struct trunk *trunk);
+
 /* The hidden states that the head functions below read. keep: activations stay for trunk_backward(). */
 int trunk_forward(struct trunk *trunk, const struct batch *batch, int keep, struct error *err);
 /* The same where only the tokens at these flat indices, in ascending order, will be read: the last layer
@@ -72,7 +76,10 @@ void head_logprob(struct trunk *trunk, const int *position, const int *target, i
 typedef void head_slope(void *context, int first, int count, const float *logprob, const float *entropy,
                         float *slope, float *entropy_slope);
 /* Forward and backward of the head in one pass over the chunks: adds to the gradients of the head and of
- * hidden. */
+   hidden, given d loss / d logprob of each, slope[count]. logprob[count] is wanted. */
+void head_learn(struct trunk *trunk, const int *position, const int *target, int count,
+                const struct sampling *sampling, const float *slope, float *logprob);
+/* The same where slopes depend on log-probabilities: waits for those of every chunk. */
 void head_train(struct trunk *trunk, const int *position, const int *target, int count,
                 const struct sampling *sampling, int with_entropy, head_slope *slope, void *context,
                 float *logprob, float *entropy);

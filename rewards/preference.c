@@ -91,6 +91,8 @@ static int learn(void *context, const int *items, int count, struct node *row, d
         status = trunk_forward_at(p->trunk, &p->batch, p->last, 2 * (end - first), 1, err);
         if (status) break;
         head_score(p->trunk, p->last, 2 * (end - first), job->score);
+        status = device_check(p->model->kernels, "the pairs' scores", err);
+        if (status) break;
         slopes(job, end - first, pairs, &sums[0], &sums[1]);
         head_score_backward(p->trunk, p->last, 2 * (end - first), job->slope);
         (end < count ? trunk_backward : trunk_backward_last)(p->trunk);

@@ -272,6 +272,7 @@ static int predict(struct scorer *s, const struct exchange *rows, int count, str
     if (trunk_forward_at(s->trunk, &s->batch, s->targets.position, s->targets.count, 0, err)) return -1;
     head_logprob(s->trunk, s->targets.position, s->targets.target, s->targets.count, &SAMPLING_PLAIN,
                  s->logprob, NULL, s->best);
+    if (device_check(s->model->kernels, "scoring", err)) return -1;
     if (s->settings.how.variant == VARIANT_MARGIN)
         head_logprob(s->trunk, s->targets.position, s->best, s->targets.count, &SAMPLING_PLAIN,
                      s->best_logprob, NULL, NULL);

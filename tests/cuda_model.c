@@ -3,6 +3,7 @@
 
 #include "harness/memory.h"
 #include "harness/rng.h"
+#include "models/device.h"
 #include "models/generator.h"
 #include "models/optimizer.h"
 #include "tests/test_kernels.h"
@@ -152,6 +153,7 @@ static double learn(struct pupil *pupil, int step, double *norm) {
     head_train(pupil->trunk, pupil->position, pupil->target, pupil->count, &SAMPLING_PLAIN, 1, slope_of_mean,
                pupil, pupil->logprob, pupil->entropy);
     head_score(pupil->trunk, pupil->position, pupil->count, pupil->score);
+    ck_assert_msg(!device_check(devices[1], "a step", &err), "%s", err.message);
     for (int i = 0; i < 2 * pupil->count; i++) pupil->slope[i] = 0.1f * pupil->score[i] / (float)pupil->count;
     head_score_backward(pupil->trunk, pupil->position, pupil->count, pupil->slope);
     trunk_backward(pupil->trunk);
@@ -235,6 +237,7 @@ START_TEST(the_samplers_log_probabilities_are_the_trainers_to_the_bit)
         for (int t = 0; t < response->length; t++) position[t] = length + t - 1;
         ck_assert_int_eq(trunk_forward(trunk, &batch, 0, &err), 0);
         head_logprob(trunk, position, response->tokens, response->length, &SAMPLING_PLAIN, again, NULL, NULL);
+        ck_assert_msg(!device_check(devices[1], "a pass", &err), "%s", err.message);
         ck_assert_mem_eq(again, response->logprob, (size_t)response->length * sizeof(float));
     }
     for (int i = 0; i < requests_count(); i++) response_free(&responses[i]);

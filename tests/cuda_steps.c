@@ -5,6 +5,8 @@
 #include "harness/memory.h"
 #include "harness/rng.h"
 #include "models/generator.h"
+#include "models/optimizer.h"
+#include "models/supervised.h"
 #include "models/training.h"
 #include "tests/test_kernels.h"
 
@@ -174,6 +176,65 @@ START_TEST(a_recorded_step_is_one_launch_two_copies_and_one_wait)
     model_free(model);
 }
 END_TEST
+
+/* 600 tokens: two chunks of logits. */
+START_TEST(a_training_step_waits_once_and_allocates_nothing)
+{
+    struct asked before = {0}, step;
+    struct training training;
+
+    ck_assert_int_eq(training_create(&training, new_model(_i, cuda), 15, 40, &err), 0);
+    for (int i = 0; i < 2; i++) ck_assert_msg(!training_step(&training, &err), "%s", err.message);
+    asked(&before);
+    ck_assert_int_eq(training_step(&training, &err), 0);
+    step = asked(&before);
+    ck_assert_uint_eq(step.waits, 1);
+    ck_assert_uint_eq(step.allocations, 0);
+    ck_assert(isfinite(training.loss));
+    training_free(&training);
+}
+END_TEST
+
+/* One wait for the loss of all micro-batches, one for the gradient's norm. */
+START_TEST(micro_batches_are_queued_behind_one_another)
+{
+    enum { ROWS = 12, LENGTH = 30 };
+    struct dataset data = {0};
+    struct model *model = new_model(_i, cuda);
+    struct supervised supervised = {.data = &data, .micro_tokens = 2 * LENGTH};
+    struct optimizer optimizer;
+    struct asked before = {0}, step;
+    int rows[ROWS], ids[LENGTH];
+    double loss;
+
+    for (int r = 0; r < ROWS; r++) {
+        for (int t = 0; t < LENGTH; t++) ids[t] = (7 * r + t) % VOCAB;
+        dataset_add(&data, ids, 4, ids + 4, LENGTH - 4, 1);
+        rows[r] = r;
+    }
+    ck_assert_int_eq(model_train(model, &err), 0);
+    ck_assert_int_eq(optimizer_create(&optimizer, model, &err), 0);
+    ck_assert_int_eq(trunk_create(&supervised.trunk, model, 0, &err), 0);
+    supervised_sizes(&supervised);
+    for (int i = 0; i < 3; i++) {
+        asked(&before);
+        ck_assert_msg(!supervised_learn(&supervised, rows, ROWS, 1, &loss, &err), "%s", err.message);
+        step = asked(&before);
+        ck_assert(isfinite(optimizer_update(&optimizer, model, 1e-3f)));
+    }
+    ck_assert_uint_eq(step.waits, 1);
+    ck_assert_uint_eq(step.allocations, 0);
+    step = asked(&before);
+    ck_assert_uint_eq(step.waits, 1);
+    ck_assert_uint_eq(step.allocations, 0);
+    ck_assert_double_eq_tol(loss, log(VOCAB), 1);
+    supervised_free(&supervised);
+    trunk_free(supervised.trunk);
+    optimizer_free(&optimizer, model);
+    dataset_free(&data);
+    model_free(model);
+}
+END_TEST
 #endif
 
 int main(void) {
@@ -194,6 +255,8 @@ int main(void) {
     tcase_add_loop_test(test, steps_that_are_recorded_draw_what_the_cpu_draws, 0, 2);
 #ifdef EMULATED
     tcase_add_loop_test(test, a_recorded_step_is_one_launch_two_copies_and_one_wait, 0, 2);
+    tcase_add_loop_test(test, a_training_step_waits_once_and_allocates_nothing, 0, 2);
+    tcase_add_loop_test(test, micro_batches_are_queued_behind_one_another, 0, 2);
 #endif
     suite_add_tcase(suite, test);
     runner = srunner_create(suite);

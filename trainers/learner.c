@@ -65,7 +65,7 @@ static void learn_policy(struct learner *l, struct pass *pass, int with_entropy)
 }
 
 /* The same for the values that a trunk's score head reads off. */
-static void learn_value(struct learner *l, struct pass *pass, struct trunk *trunk) {
+static int learn_value(struct learner *l, struct pass *pass, struct trunk *trunk, struct error *err) {
     const struct rollout *rollout = pass->rollout;
     double weight = pass->share * l->options->value_coefficient;
 
@@ -75,6 +75,7 @@ static void learn_value(struct learner *l, struct pass *pass, struct trunk *trun
         l->value_slope = xrealloc(l->value_slope, (size_t)l->room, sizeof *l->value_slope);
     }
     head_score(trunk, l->targets.position, l->targets.count, l->value_out);
+    if (device_check(l->policy.model->kernels, "a minibatch's values", err)) return -1;
     for (int i = 0; i < l->targets.count; i++) {
         int item = l->targets.item[i];
         double slope;
@@ -85,6 +86,7 @@ static void learn_value(struct learner *l, struct pass *pass, struct trunk *trun
         l->value_slope[i] = (float)(weight * slope);
     }
     head_score_backward(trunk, l->targets.position, l->targets.count, l->value_slope);
+    return 0;
 }
 
 static int forward(struct learner *l, struct trunk *trunk, struct error *err) {
@@ -97,12 +99,12 @@ static int learn_batch(struct learner *l, struct pass *pass, int frozen, int wit
     if (!frozen) {
         if (forward(l, l->policy.trunk, err)) return -1;
         learn_policy(l, pass, with_entropy);
-        if (!l->value.model) learn_value(l, pass, l->policy.trunk);
+        if (!l->value.model && learn_value(l, pass, l->policy.trunk, err)) return -1;
         (last && !l->ptx ? trunk_backward_last : trunk_backward)(l->policy.trunk);
     }
     if (!l->value.model) return 0;
     if (forward(l, l->value.trunk, err)) return -1;
-    learn_value(l, pass, l->value.trunk);
+    if (learn_value(l, pass, l->value.trunk, err)) return -1;
     (last ? trunk_backward_last : trunk_backward)(l->value.trunk);
     return 0;
 }

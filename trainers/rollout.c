@@ -6,6 +6,7 @@
 
 #include "harness/memory.h"
 #include "harness/ranks.h"
+#include "models/device.h"
 #include "models/fit.h"
 #include "models/overlong.h"
 #include "trainers/advantage.h"
@@ -183,6 +184,7 @@ static int read_rows(float *out, const struct rollout *rollout, int begin, int c
         else
             head_score(trunk, targets.position, targets.count, out + rollout->start[rows[first]]);
     }
+    if (!status) status = device_check(trunk_kernels(trunk), "reading a rollout", err);
     batch_free(&batch);
     targets_free(&targets);
     free(rows);

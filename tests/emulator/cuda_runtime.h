@@ -383,7 +383,7 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *out, const void *
                                                           size_t shared);
 
 /* How often a function of the runtime was called so far; emulated_launch: kernels. */
-size_t emulated_calls(const char *function);
+extern "C" size_t emulated_calls(const char *function);
 /* Queues what a library's call or a kernel does on a device; for a kernel, each thread of each block calls
  * it. */
 cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work);
