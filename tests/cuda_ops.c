@@ -124,81 +124,6 @@ START_TEST(matrix_products_have_the_bits_of_the_cpu)
 }
 END_TEST
 
-/* To the nearest bf16, ties to even, in place. */
-static void round_to_bf16(float *x, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, x + i, sizeof bits);
-        bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
-        memcpy(x + i, &bits, sizeof bits);
-    }
-}
-
-START_TEST(tensor_cores_multiply_operands_rounded_to_bf16)
-{
-    const struct kernels *bf16 = kernels_find("cuda-bf16");
-
-    for (int i = 0; i < most(COUNT(products)); i++)
-        for (int add = 0; add < 2; add++) {
-            int rows = products[i].rows, outs = products[i].outs, ins = products[i].ins;
-            size_t xs = (size_t)rows * ins, ws = (size_t)outs * ins, ys = (size_t)rows * outs;
-            float *x = noise(xs, 1), *w = noise(ws, 2), *bias = noise(outs, 3), *dy = noise(ys, 4);
-            float *y = add ? noise(ys, 5) : poison(ys), *dx = add ? noise(xs, 6) : poison(xs);
-            float *dw = noise(ws, 7), *x_ = up(x, xs), *w_ = up(w, ws), *bias_ = up(bias, outs);
-            float *dy_ = up(dy, ys), *y_ = up(y, ys), *dx_ = up(dx, xs), *dw_ = up(dw, ws);
-
-            bf16->matmul(y_, x_, w_, NULL, add ? NULL : bias_, add ? y_ : NULL, rows, outs, ins);
-            bf16->matmul_dx(dx_, dy_, w_, NULL, NULL, rows, outs, ins);
-            bf16->matmul_dw(dw_, dy_, x_, rows, outs, ins);
-            ck_assert_msg(!bf16->sync(), "%s", bf16->sync());
-            round_to_bf16(x, xs);
-            round_to_bf16(w, ws);
-            round_to_bf16(dy, ys);
-            cpu->matmul(y, x, w, NULL, add ? NULL : bias, add ? y : NULL, rows, outs, ins);
-            cpu->matmul_dx(dx, dy, w, NULL, NULL, rows, outs, ins);
-            cpu->matmul_dw(dw, dy, x, rows, outs, ins);
-            ck_assert_double_lt(distance(y, y_, ys), 3e-6); /* an operand rounded otherwise is off by 1e-3 */
-            ck_assert_double_lt(distance(dx, dx_, xs), 3e-6);
-            ck_assert_double_lt(distance(dw, dw_, ws), 3e-6);
-            release(x_, w_, bias_, dy_);
-            release(y_, dx_, dw_, NULL);
-            free(x);
-            free(w);
-            free(bias);
-            free(dy);
-            free(y);
-            free(dx);
-            free(dw);
-        }
-}
-END_TEST
-
-START_TEST(a_row_on_tensor_cores_gives_its_bits_in_any_batch)
-{
-    enum { ALL = 1700, OUTS = 1540, INS = 420 };
-    static const int batches[] = {1, 5, 16, 17, 40, 64, 130, 500, 1000};
-    const struct kernels *bf16 = kernels_find("cuda-bf16");
-    float *x = noise(ALL * INS, 1), *w = noise(OUTS * INS, 2), *x_ = up(x, ALL * INS),
-          *w_ = up(w, OUTS * INS);
-    float *all_ = cuda->alloc((size_t)ALL * OUTS * sizeof *all_), *all;
-
-    bf16->matmul(all_, x_, w_, NULL, NULL, NULL, ALL, OUTS, INS);
-    all = cuda->map(all_, (size_t)ALL * OUTS * sizeof *all, 1);
-    for (int i = 0; i < most(COUNT(batches)); i++) {
-        size_t count = (size_t)batches[i] * OUTS;
-        float *part_ = cuda->alloc(count * sizeof *part_);
-
-        bf16->matmul(part_, x_ + 300 * INS, w_, NULL, NULL, NULL, batches[i], OUTS, INS);
-        expect_bits("a part of the batch", copied(all + 300 * OUTS, count), part_, count);
-    }
-    cuda->unmap(all_, all, (size_t)ALL * OUTS * sizeof *all, 0);
-    release(x_, w_, all_, NULL);
-    free(x);
-    free(w);
-}
-END_TEST
-
 static const int widths[] = {1, 3, 16, 17, 33, 65, 129, 200, 768, 1601};
 
 START_TEST(norms_have_the_bits_of_the_cpu)
@@ -613,7 +538,7 @@ START_TEST(memory_is_zeroed_copied_and_refused_when_there_is_not_so_much)
 END_TEST
 
 int main(void) {
-    TCase *test, *tensor_cores;
+    TCase *test;
     Suite *suite;
     SRunner *runner;
     int failures;
@@ -626,13 +551,9 @@ int main(void) {
     }
     suite = suite_create("cuda operations");
     test = tcase_create("cuda operations");
-    tensor_cores = tcase_create("tensor cores");
     tcase_set_timeout(test, 300);
-    tcase_set_timeout(tensor_cores, 300);
     tcase_add_test(test, memory_is_zeroed_copied_and_refused_when_there_is_not_so_much);
     tcase_add_test(test, matrix_products_have_the_bits_of_the_cpu);
-    tcase_add_test(tensor_cores, tensor_cores_multiply_operands_rounded_to_bf16);
-    tcase_add_test(tensor_cores, a_row_on_tensor_cores_gives_its_bits_in_any_batch);
     tcase_add_test(test, norms_have_the_bits_of_the_cpu);
     tcase_add_test(test, elementwise_operations_have_the_bits_of_the_cpu);
     tcase_add_test(test, what_adapters_need_has_the_bits_of_the_cpu);
@@ -646,7 +567,6 @@ int main(void) {
     tcase_add_test(test, truncation_keeps_what_the_cpu_keeps);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
     suite_add_tcase(suite, test);
-    suite_add_tcase(suite, tensor_cores);
     runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
     srunner_run_all(runner, CK_NORMAL);

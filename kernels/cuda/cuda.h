@@ -23,12 +23,18 @@ void cuda_copy(void *out, const void *memory, size_t bytes);
 void cuda_repeat(struct recording **recording, void (*calls)(void *context), void *context);
 void cuda_forget(struct recording *recording);
 size_t cuda_pack_size(int outs, int ins, int turned);
+size_t cuda_pack_size_bf16(int outs, int ins, int turned);
 size_t cuda_pack_int8_size(int outs, int ins);
 size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);
 size_t cuda_cache_size_bf16(int slots, int context, int kv_heads, int head_size);
 void cuda_memory(size_t *free, size_t *total);
 size_t cuda_peak(float *out, int rounds);
 const char *cuda_sync(void);
+
+/* For tests: the number, of CUDA_PRODUCT_SHAPES at most, of the tile that makes all products, though it take
+ * longer; -1: each product's own choice. */
+#define CUDA_PRODUCT_SHAPES 6
+extern int cuda_product_shape;
 
 /* out = gelu(x); dx *= gelu'(x) */
 void cuda_gelu(float *out, const float *x, size_t count);

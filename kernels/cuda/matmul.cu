@@ -1,11 +1,16 @@
 #include "kernels/cuda/product.cuh"
 
+int cuda_product_shape = -1;
+
 /* One chain of fused multiply-adds per element, k ascending, as on the CPU. */
 
-/* A tile's shape: ROWS x COLS of out a block, DEPTH of k at a time, EACH_ROW x EACH_COL a thread. */
-template <int ROWS_, int COLS_, int DEPTH_, int EACH_ROW_, int EACH_COL_> struct shape {
+/* A tile's shape: ROWS x COLS of out a block, DEPTH of k at a time, EACH_ROW x EACH_COL a thread. RATE:
+ * multiply-adds a clock that a multiprocessor makes in it; more of them share what a thread reads the larger
+ * its part is. */
+template <int ROWS_, int COLS_, int DEPTH_, int EACH_ROW_, int EACH_COL_, int RATE_> struct shape {
     static const int ROWS = ROWS_, COLS = COLS_, DEPTH = DEPTH_, EACH_ROW = EACH_ROW_, EACH_COL = EACH_COL_;
     static const int ACROSS = COLS / EACH_COL, THREADS = ROWS / EACH_ROW * ACROSS;
+    static const int RATE = RATE_, OPERAND_BYTES = sizeof(float), TOGETHER = 2, SHARED = 0;
 };
 
 /* Where a thread's i-th row or column lies in a tile of `size`: in groups of at most 4 neighbours. */
@@ -23,25 +28,52 @@ static __device__ __forceinline__ void load_group(float *out, const float *in, i
     for (int i = 0; i < EACH; i += group) load<group>(out + i, in + place_of<EACH, SIZE>(thread, i));
 }
 
-/* A piece for multiply-adds: shared[k][at]. */
-template <bool ALONG, int SIZE, int DEPTH, int THREADS>
-struct piece : staged_piece<ALONG, SIZE, DEPTH, THREADS> {
-    typedef staged_piece<ALONG, SIZE, DEPTH, THREADS> base;
-    static const int PITCH = SIZE + 4;
+/* One side's piece of SIZE x DEPTH, a thread's part of it in registers on its way to shared[k][at]; ALONG: k
+ * lies together. */
+template <bool ALONG, int SIZE, int DEPTH, int THREADS> struct piece {
+    static const int PITCH = SIZE + 4, QUADS = SIZE * DEPTH / 4, EACH = (QUADS + THREADS - 1) / THREADS;
+    float staged[EACH][4];
+
+    static __device__ __forceinline__ void quad_at(int quad, int *at, int *k) {
+        *at = ALONG ? quad / (DEPTH / 4) : quad % (SIZE / 4) * 4;
+        *k = ALONG ? quad % (DEPTH / 4) * 4 : quad / (SIZE / 4);
+    }
+
+    /* wide: data may be read in 16 bytes. */
+    __device__ __forceinline__ void fetch(const float *data, int stride, bool wide, int first, int count,
+                                          int from, int depth) {
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            int quad = threadIdx.x + e * THREADS, at, k;
+
+            quad_at(quad, &at, &k);
+            at += first;
+            k += from;
+            const float *x = data + (ALONG ? (size_t)at * stride + k : (size_t)k * stride + at);
+            int inside = quad < QUADS && at < count && k < depth;
+            int left = !inside ? 0 : ALONG ? depth - k : count - at;
+
+            if (wide && left >= 4) {
+                load<4>(staged[e], x);
+            } else {
+#pragma unroll
+                for (int i = 0; i < 4; i++) staged[e][i] = i < left ? x[i] : 0;
+            }
+        }
+    }
 
     __device__ __forceinline__ void put(float *shared) const {
 #pragma unroll
-        for (int e = 0; e < base::EACH; e++) {
+        for (int e = 0; e < EACH; e++) {
             int quad = threadIdx.x + e * THREADS, at, k;
 
-            if (base::QUADS % THREADS && quad >= base::QUADS) continue;
-            base::quad_at(quad, &at, &k);
+            if (QUADS % THREADS && quad >= QUADS) continue;
+            quad_at(quad, &at, &k);
             if (ALONG) {
 #pragma unroll
-                for (int i = 0; i < 4; i++) shared[(k + i) * PITCH + at] = this->staged[e][i];
+                for (int i = 0; i < 4; i++) shared[(k + i) * PITCH + at] = staged[e][i];
             } else {
-                *(float4 *)(shared + k * PITCH + at) = make_float4(this->staged[e][0], this->staged[e][1],
-                                                                   this->staged[e][2], this->staged[e][3]);
+                store<4>(shared + k * PITCH + at, staged[e]);
             }
         }
     }
@@ -72,17 +104,23 @@ static __device__ __forceinline__ void end_sums(const float sum[S::EACH_ROW][S::
                 c = col + place_of<S::EACH_COL, S::COLS>(tx, j);
 
             if (r < p.rows && c < p.cols)
-                p.out[(size_t)r * p.cols + c] = p.bias ? sum[i][j] + p.bias[c] : sum[i][j];
+                ((float *)p.out)[(size_t)r * p.cols + c] = p.bias ? sum[i][j] + p.bias[c] : sum[i][j];
         }
 }
 
+/* Which sides may be read in 16 bytes. */
+struct widths {
+    bool left, right;
+};
+
 /* One block's tile: while one piece of k is multiplied, the next is on its way. */
 template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
-static __global__ void __launch_bounds__(S::THREADS) product_kernel(struct product p) {
+static __global__ void __launch_bounds__(S::THREADS) product_kernel(struct product p, struct widths wide) {
     typedef piece<LEFT_ALONG, S::ROWS, S::DEPTH, S::THREADS> left_piece;
     typedef piece<RIGHT_ALONG, S::COLS, S::DEPTH, S::THREADS> right_piece;
     __shared__ __align__(16) float left[2][S::DEPTH * left_piece::PITCH];
     __shared__ __align__(16) float right[2][S::DEPTH * right_piece::PITCH];
+    const float *left_data = (const float *)p.left, *right_data = (const float *)p.right;
     int row = blockIdx.y * S::ROWS, col = blockIdx.x * S::COLS, now = 0;
     int ty = threadIdx.x / S::ACROSS, tx = threadIdx.x % S::ACROSS;
     float sum[S::EACH_ROW][S::EACH_COL];
@@ -90,15 +128,15 @@ static __global__ void __launch_bounds__(S::THREADS) product_kernel(struct produ
     right_piece b;
 
     begin_sums<S>(sum, p, row, col, ty, tx);
-    a.fetch(p.left, p.left_stride, p.left_wide, row, p.rows, 0, p.depth);
-    b.fetch(p.right, p.right_stride, p.right_wide, col, p.cols, 0, p.depth);
+    a.fetch(left_data, p.left_stride, wide.left, row, p.rows, 0, p.depth);
+    b.fetch(right_data, p.right_stride, wide.right, col, p.cols, 0, p.depth);
     for (int from = 0; from < p.depth; from += S::DEPTH, now ^= 1) {
         a.put(left[now]);
         b.put(right[now]);
         __syncthreads();
         if (from + S::DEPTH < p.depth) {
-            a.fetch(p.left, p.left_stride, p.left_wide, row, p.rows, from + S::DEPTH, p.depth);
-            b.fetch(p.right, p.right_stride, p.right_wide, col, p.cols, from + S::DEPTH, p.depth);
+            a.fetch(left_data, p.left_stride, wide.left, row, p.rows, from + S::DEPTH, p.depth);
+            b.fetch(right_data, p.right_stride, wide.right, col, p.cols, from + S::DEPTH, p.depth);
         }
 #pragma unroll
         for (int k = 0; k < S::DEPTH; k++) {
@@ -115,33 +153,31 @@ static __global__ void __launch_bounds__(S::THREADS) product_kernel(struct produ
     end_sums<S>(sum, p, row, col, ty, tx);
 }
 
-typedef shape<128, 128, 16, 8, 8> large;
-typedef shape<64, 64, 16, 8, 4> middle;
-typedef shape<32, 32, 32, 2, 2> small;
-typedef shape<16, 32, 32, 1, 2> flat; /* few rows */
-
 template <class S, bool LEFT_ALONG, bool RIGHT_ALONG>
 static void run_shape(const struct product &p, const char *operation) {
+    struct widths wide = {p.left_stride % 4 == 0 && (size_t)p.left % 16 == 0,
+                          p.right_stride % 4 == 0 && (size_t)p.right % 16 == 0};
     dim3 grid(blocks_for(p.cols, S::COLS), blocks_for(p.rows, S::ROWS));
 
-    launch(operation, product_kernel<S, LEFT_ALONG, RIGHT_ALONG>, grid, S::THREADS, 0, p);
+    launch(operation, product_kernel<S, LEFT_ALONG, RIGHT_ALONG>, grid, S::THREADS, 0, p, wide);
 }
+
+typedef shape<16, 32, 32, 1, 2, 20> flat; /* few rows */
+typedef shape<32, 32, 32, 2, 2, 32> small;
+typedef shape<64, 64, 16, 8, 4, 58> middle;
+typedef shape<128, 128, 16, 8, 8, 77> large;
 
 template <bool LEFT_ALONG, bool RIGHT_ALONG>
 static void run_product(struct product p, const char *operation) {
-    long long by_large = cost_of<large>(p, 60), by_middle = cost_of<middle>(p, 45),
-              by_small = cost_of<small>(p, 25);
+    size_t count = (size_t)p.rows * p.cols;
+    void *out = p.out;
 
-    if (p.rows == 0 || p.cols == 0) return;
-    choose_width(&p);
-    if (p.rows <= flat::ROWS)
-        run_shape<flat, LEFT_ALONG, RIGHT_ALONG>(p, operation);
-    else if (by_large <= by_middle && by_large <= by_small)
-        run_shape<large, LEFT_ALONG, RIGHT_ALONG>(p, operation);
-    else if (by_middle <= by_small)
-        run_shape<middle, LEFT_ALONG, RIGHT_ALONG>(p, operation);
-    else
-        run_shape<small, LEFT_ALONG, RIGHT_ALONG>(p, operation);
+    if (count == 0) return;
+    if (p.weights) p.right = p.weights;
+    if (p.kept) p.out = p.kept;
+    run_cheapest<LEFT_ALONG, RIGHT_ALONG, flat, small, middle, large>(p, operation);
+    if (p.ending == GELU) cuda_gelu((float *)out, (const float *)p.out, count);
+    if (p.ending == GELU_SLOPE) cuda_gelu_backward((float *)out, (const float *)p.before, count);
 }
 
 #define PRODUCT(name) name##_cuda

@@ -9,6 +9,7 @@
 /* The process's one device; used by one thread. */
 static struct {
     int ready, processors;
+    size_t shared;
     unsigned frees;
     void *scratch;
     size_t scratch_bytes;
@@ -30,6 +31,10 @@ unsigned device_frees(void) {
 
 int multiprocessors(void) {
     return device.processors;
+}
+
+size_t most_shared(void) {
+    return device.shared;
 }
 
 int allow_shared(const void *kernel, size_t bytes, const char *operation) {
@@ -57,6 +62,7 @@ static const char *check_device(void) {
 
     if (error != cudaSuccess) return refuse(cudaGetErrorString(error));
     device.processors = properties.multiProcessorCount;
+    device.shared = properties.sharedMemPerBlockOptin;
     if (10 * properties.major + properties.minor >= LEAST) return NULL;
     snprintf(reason, sizeof reason, "%s has compute capability %d.%d: %d.%d or later is needed",
              properties.name, properties.major, properties.minor, LEAST / 10, LEAST % 10);

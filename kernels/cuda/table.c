@@ -30,12 +30,5 @@ const struct kernels *cuda_bf16(void) {
 
     table = kernels_cuda;
     table.name = "cuda-bf16";
-    table.matmul = matmul_bf16_cuda;
-    table.matmul_operand = matmul_operand_bf16_cuda;
-    table.matmul_gelu = matmul_gelu_bf16_cuda;
-    table.matmul_dx = matmul_dx_bf16_cuda;
-    table.matmul_dx_operand = matmul_dx_operand_bf16_cuda;
-    table.matmul_dx_gelu = matmul_dx_gelu_bf16_cuda;
-    table.matmul_dw = matmul_dw_bf16_cuda;
     return &table;
 }
