@@ -32,6 +32,7 @@ struct emulated_graph {
 struct emulated_stream {
     std::deque<struct task> tasks;
     struct emulated_graph *capture; /* NULL: work is queued */
+    int spoilt;                     /* something was asked for that a capture does not allow */
 };
 
 static struct emulated_stream everyone; /* the default stream */
@@ -60,15 +61,21 @@ size_t emulated_calls(const char *function) {
 
 #define CALLED() calls[__func__]++
 
-static int capturing(void) {
-    for (struct emulated_stream *stream : streams)
-        if (stream->capture) return 1;
-    return 0;
+/* Whether a stream is captured, which then comes to nothing. */
+static int spoils_capture(void) {
+    int captured = 0;
+
+    for (struct emulated_stream *stream : streams) {
+        if (!stream->capture) continue;
+        stream->spoilt = 1;
+        captured = 1;
+    }
+    return captured;
 }
 
 /* What is not allowed while a stream is captured. */
 #define NOT_CAPTURED()                                                                                       \
-    if (capturing()) return note(cudaErrorStreamCaptureUnsupported)
+    if (spoils_capture()) return note(cudaErrorStreamCaptureUnsupported)
 
 static struct emulated_stream *of(cudaStream_t stream) {
     return stream ? stream : &everyone;
@@ -183,6 +190,8 @@ const char *cudaGetErrorString(cudaError_t error) {
         return "an illegal memory access was encountered";
     case cudaErrorStreamCaptureUnsupported:
         return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
     }
     return "unrecognized error code";
 }
@@ -351,6 +360,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     CALLED();
     NOT_CAPTURED();
+    if (failed) return note(failed);
     if (!run_until(event, event->wanted)) abort();
     return note(failed);
 }
@@ -364,14 +374,16 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
     if (failed) return note(failed);
     if (!stream || stream->capture) return note(cudaErrorInvalidValue);
     stream->capture = new emulated_graph();
+    stream->spoilt = 0;
     return cudaSuccess;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out) {
     if (!stream || !stream->capture) return note(cudaErrorInvalidValue);
-    *out = stream->capture;
+    *out = stream->spoilt ? NULL : stream->capture;
+    if (stream->spoilt) delete stream->capture;
     stream->capture = NULL;
-    return note(failed);
+    return note(stream->spoilt ? cudaErrorStreamCaptureInvalidated : failed);
 }
 
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long) {
