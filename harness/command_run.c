@@ -40,11 +40,6 @@ static int read_device(const struct arguments *arguments, const char **out, stru
     if (!known) fail(err, "there is no device '%s'%s", *out, hint);
     free(hint);
     free(names.items);
-    if (known && ranks_count() > 1 && !strncmp(*out, "cuda", 4))
-        return fail(err,
-                    "--device %s: %d ranks can share work on CPUs alone; start one process, or leave out "
-                    "--device",
-                    *out, ranks_count());
     return known ? 0 : -1;
 }
 
@@ -319,7 +314,7 @@ const struct command command_run = {
         "are skipped; after an interruption, even kill -9, the same command goes on from the last "
         "checkpoint and ends in the same bytes. Started by MPI (mpirun -np N pyrite run RECIPE, or srun), "
         "the N "
-        "ranks share the work of each step that trains.",
+        "ranks share the work of each step that trains, on a GPU with each its own.",
     .flags = flags,
     .least_words = 1,
     .most_words = 1,

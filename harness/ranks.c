@@ -11,10 +11,10 @@ enum { CHUNK = 1 << 26 }; /* bytes sent at a time */
 
 static struct {
     const struct wire *wire; /* NULL: nobody else */
-    int index, count, here;
+    struct place place;
     int alone;
     unsigned channels; /* bits of those that are taken */
-} ranks = {.count = 1, .here = 1};
+} ranks = {.place = {.count = 1, .here = 1}};
 
 #ifdef HAVE_MPI
 static const struct wire *const wire = &wire_mpi;
@@ -39,8 +39,8 @@ int ranks_join(struct error *err) {
     if (!wire)
         return fail(err, "this pyrite was built without MPI and cannot share work with the others that were "
                          "started; install libopenmpi-dev, run configure and make again, or start one alone");
-    if (wire->join(&ranks.index, &ranks.count, &ranks.here, err)) return -1;
-    if (ranks.count > 1)
+    if (wire->join(&ranks.place, err)) return -1;
+    if (ranks.place.count > 1)
         ranks.wire = wire;
     else
         wire->leave(0);
@@ -52,18 +52,22 @@ void ranks_leave(int code) {
 }
 
 int ranks_first(void) {
-    return ranks.index == 0;
+    return ranks.place.index == 0;
 }
 
 int ranks_here(void) {
-    return ranks.here;
+    return ranks.place.here;
+}
+
+int ranks_neighbour(void) {
+    return ranks.place.neighbour;
 }
 
 int ranks_let_first_speak(void) {
-    struct timespec pause = {1 + ranks.index / 20, ranks.index % 20 * 50000000L};
+    struct timespec pause = {1 + ranks.place.index / 20, ranks.place.index % 20 * 50000000L};
 
-    if (ranks.index) nanosleep(&pause, NULL);
-    return ranks.index;
+    if (ranks.place.index) nanosleep(&pause, NULL);
+    return ranks.place.index;
 }
 
 void ranks_alone(int alone) {
@@ -71,11 +75,11 @@ void ranks_alone(int alone) {
 }
 
 int ranks_count(void) {
-    return ranks.alone ? 1 : ranks.count;
+    return ranks.alone ? 1 : ranks.place.count;
 }
 
 int ranks_index(void) {
-    return ranks.alone ? 0 : ranks.index;
+    return ranks.alone ? 0 : ranks.place.index;
 }
 
 void ranks_wait(void) {
@@ -107,7 +111,7 @@ const struct wire *ranks_wire(void) {
 }
 
 int ranks_partner(int round) {
-    return (ranks.index + ranks.count + round) % ranks.count;
+    return (ranks.place.index + ranks.place.count + round) % ranks.place.count;
 }
 
 int ranks_take_channel(void) {

@@ -14,8 +14,9 @@ int ranks_join(struct error *err);
 /* The last call. A code that is not 0 ends the other ranks at once. */
 void ranks_leave(int code);
 
-int ranks_first(void); /* this one writes, prints and keeps the run's folder; the others only compute */
-int ranks_here(void);  /* ranks that share this one's processors, itself among them */
+int ranks_first(void);     /* this one writes, prints and keeps the run's folder; the others only compute */
+int ranks_here(void);      /* ranks that share this one's processors, itself among them */
+int ranks_neighbour(void); /* this one's number among the ranks of its machine, from 0 */
 /* For a failure that may have met all: returns at once in the first, and in others after a time in which the
    first would have ended them. The rank's index. */
 int ranks_let_first_speak(void);

@@ -9,6 +9,7 @@
 /* Buckets are cut from the array's end, where backward passes begin, and numbered from there. What one of
    them has of a rank's slice is a piece. */
 struct reduction {
+    const struct reducer *by; /* NULL: the wire */
     float *data;
     size_t count, bucket, *slices;
     int channel, others; /* others: ranks beside this one */
@@ -48,7 +49,8 @@ static void find_own_buckets(struct reduction *r) {
     r->last = (r->count - begin - 1) / r->bucket + 1;
 }
 
-int reduction_open(struct reduction **out, float *data, size_t count, size_t bucket, struct error *err) {
+int reduction_open(struct reduction **out, float *data, size_t count, size_t bucket, const struct reducer *by,
+                   struct error *err) {
     struct reduction *r;
     int channel;
 
@@ -57,20 +59,38 @@ int reduction_open(struct reduction **out, float *data, size_t count, size_t buc
     channel = ranks_take_channel();
     if (channel < 0) return fail(err, "ranks can train at most %d models at a time", CHANNELS - 1);
     r = xcalloc(1, sizeof *r);
+    r->by = by;
     r->data = data;
     r->count = count;
     r->bucket = bucket;
     r->slices = ranks_even(count);
     r->channel = channel;
     r->others = ranks_count() - 1;
-    for (int i = 0; i < SLOTS; i++) r->came[i] = xcalloc(bucket, sizeof *r->came[i]);
+    for (int i = 0; i < SLOTS && !by; i++) r->came[i] = xcalloc(bucket, sizeof *r->came[i]);
     find_own_buckets(r);
     start_anew(r);
     *out = r;
     return 0;
 }
 
+/* What each rank has of a bucket, in one call. */
+static void reduce_bucket(const struct reduction *r, size_t number) {
+    size_t begin = begin_of(r, number), end = r->count - number * r->bucket;
+    size_t *start = xcalloc((size_t)r->others + 2, sizeof *start);
+
+    for (int rank = 0; rank <= r->others + 1; rank++) {
+        start[rank] = r->slices[rank] < begin ? begin : r->slices[rank];
+        if (start[rank] > end) start[rank] = end;
+    }
+    r->by->reduce(r->data, start);
+    free(start);
+}
+
 static void send_bucket(const struct reduction *r, size_t number) {
+    if (r->by) {
+        reduce_bucket(r, number);
+        return;
+    }
     for (int round = 1; round <= r->others; round++) {
         int to = ranks_partner(round);
         size_t begin, size = find_piece(r, number, to, &begin);
@@ -115,15 +135,29 @@ void reduction_ready(struct reduction *r, size_t from) {
     if (!r) return;
     r->ready = from;
     for (; r->sent * r->bucket < r->count && begin_of(r, r->sent) >= from; r->sent++) send_bucket(r, r->sent);
-    advance(r, 0);
+    if (!r->by) advance(r, 0);
 }
 
 void reduction_end(struct reduction *r) {
     if (!r) return;
     reduction_ready(r, 0);
-    advance(r, 1);
-    ranks_wire()->sent(r->channel);
+    if (r->by) {
+        r->by->settle();
+    } else {
+        advance(r, 1);
+        ranks_wire()->sent(r->channel);
+    }
     start_anew(r);
+}
+
+void reduction_gather(struct reduction *r, float *array) {
+    if (!r) return;
+    if (!r->by) {
+        ranks_exchange(array, r->slices, sizeof *array);
+        return;
+    }
+    r->by->gather(array, r->slices);
+    r->by->settle();
 }
 
 void reduction_close(struct reduction *r) {

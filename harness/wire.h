@@ -9,9 +9,15 @@
 /* What two processes send each other arrives in order within a channel; slots: receives under way in one. */
 enum { CHANNELS = 16, SLOTS = 2 };
 
+/* Where a process stands. */
+struct place {
+    int index, count;
+    int neighbour; /* its number among those of its machine */
+    int here;      /* of those, how many may run on a processor of this one's, itself among them */
+};
+
 struct wire {
-    /* here: processes of this machine, this one among them. */
-    int (*join)(int *index, int *count, int *here, struct error *err);
+    int (*join)(struct place *place, struct error *err);
     /* At most INT_MAX bytes, which must stay as they are until sent(). */
     void (*send)(int channel, const void *data, size_t bytes, int to);
     void (*sent)(int channel); /* waits until all has left */

@@ -29,16 +29,17 @@ static int count_neighbours(MPI_Comm machine) {
     return neighbours > 0 ? neighbours : count;
 }
 
-static int join(int *index, int *count, int *here, struct error *err) {
+static int join(struct place *place, struct error *err) {
     int thread_support;
     MPI_Comm machine;
 
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &thread_support))
         return fail(err, "MPI did not start");
-    MPI_Comm_rank(MPI_COMM_WORLD, index);
-    MPI_Comm_size(MPI_COMM_WORLD, count);
+    MPI_Comm_rank(MPI_COMM_WORLD, &place->index);
+    MPI_Comm_size(MPI_COMM_WORLD, &place->count);
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
-    *here = count_neighbours(machine);
+    MPI_Comm_rank(machine, &place->neighbour);
+    place->here = count_neighbours(machine);
     MPI_Comm_free(&machine);
     return 0;
 }

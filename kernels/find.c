@@ -34,6 +34,14 @@ const struct kernels *kernels_find(const char *name) {
     return is_cuda(name) && cuda_trouble() ? NULL : kernels_outline(name);
 }
 
+void kernels_device(int number) {
+#ifdef HAVE_CUDA
+    cuda_choose(number);
+#else
+    (void)number;
+#endif
+}
+
 const char *kernels_missing(const char *name) {
     static char text[400];
     const char *trouble = is_cuda(name) ? cuda_trouble() : NULL;

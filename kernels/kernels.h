@@ -10,6 +10,25 @@ typedef void operand;
 
 struct recording;
 
+enum { IDENTITY_BYTES = 16, INVITATION_BYTES = 128 };
+
+/* What the devices of several processes do together, one device each. A process's piece of an array is
+   data[start[index]] … data[start[index + 1] - 1]. All call the same in the same order with the same sizes.
+ */
+struct collective {
+    void (*identify)(void *identity); /* one that no other device has, of this machine or another */
+    /* One process writes the invitation with which all join, once. NULL, or the sentence that says what is
+       wrong. */
+    const char *(*invite)(void *invitation);
+    const char *(*join)(const void *invitation, int index, int count);
+    /* Queued behind the operations and beside those that follow, until settle(), from where on operations
+       wait for both. reduce() leaves in each process the sums of its piece, gather() each piece in all. A
+       sum's order is the library's, and what the other pieces hold after reduce() has no meaning. */
+    void (*reduce)(float *data, const size_t *start);
+    void (*gather)(float *data, const size_t *start);
+    void (*settle)(void);
+};
+
 struct kernels {
     const char *name;
     size_t operand_bytes; /* of one element: 4 or 2 */
@@ -51,6 +70,7 @@ struct kernels {
     size_t (*peak)(float *out, int rounds);
     /* Waits for queued calls; the first failure's sentence, from then on, or NULL. */
     const char *(*sync)(void);
+    const struct collective *collective; /* NULL: kernel memory is the host's */
 #define OP(name, arguments) void(*name) arguments;
 #include "kernels/ops.def"
 #undef OP
@@ -58,7 +78,7 @@ struct kernels {
 
 /* "cpu", or with a suffix that pins the instruction set: "cpu-avx512", "cpu-avx2", "cpu-portable";
    "cpu-bf16", whose operands are bf16, or pinned: "cpu-avx512bf16" (its dot products in hardware),
-   "cpu-avx512-bf16", "cpu-avx2-bf16", "cpu-portable-bf16"; or "cuda", the first NVIDIA device, and
+   "cpu-avx512-bf16", "cpu-avx2-bf16", "cpu-portable-bf16"; or "cuda", an NVIDIA device, and
    "cuda-bf16", it with matrix products of operands rounded to bf16. NULL if this machine cannot run it. CUDA
    does not survive fork(): a process that has found it must not fork to use it.
  */
@@ -68,6 +88,10 @@ const struct kernels *kernels_find(const char *name);
 const struct kernels *kernels_outline(const char *name);
 /* Why kernels_find() has just given NULL for that name: "this machine has no …". */
 const char *kernels_missing(const char *name);
+
+/* Before the first kernels_find("cuda"): which of this machine's devices that is, number modulo their count.
+   The first one unless said. */
+void kernels_device(int number);
 
 /* How many threads operations may use, from now on, in this process. */
 void kernels_threads(int count);

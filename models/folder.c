@@ -8,15 +8,16 @@
 #include "harness/ranks.h"
 #include "harness/registry.h"
 #include "models/adapter_file.h"
+#include "models/devices.h"
 #include "models/model_file.h"
 
 int run_kernels(const struct kernels **out, const struct run *run, struct error *err) {
     const char *device = run->device ? run->device : "cpu";
 
-    *out = kernels_find(device);
+    *out = devices_find(device);
     if (!*out) return fail(err, "%s; try --device cpu", kernels_missing(device));
     kernels_threads(run->threads > 0 ? run->threads : 1);
-    return 0;
+    return devices_join(*out, err);
 }
 
 const struct kernels *plan_kernels(const struct run *run) {
@@ -26,7 +27,7 @@ const struct kernels *plan_kernels(const struct run *run) {
 }
 
 void device_room(struct room *out, const char *device) {
-    const struct kernels *kernels = kernels_find(device);
+    const struct kernels *kernels = devices_find(device);
     size_t left = 0, total = 0;
 
     if (kernels) kernels->memory(&left, &total);

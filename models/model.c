@@ -10,9 +10,11 @@
 #include "harness/reduction.h"
 #include "harness/rng.h"
 #include "models/device.h"
+#include "models/devices.h"
 
-#define BUCKET  (1 << 18) /* gradients that leave for other ranks at a time */
-#define ALIGNED 16        /* floats: tensors begin on 64-byte boundaries */
+#define BUCKET        (1 << 18) /* gradients that leave for other ranks at a time */
+#define DEVICE_BUCKET (1 << 22) /* the same from device to device, where each start costs more */
+#define ALIGNED       16        /* floats: tensors begin on 64-byte boundaries */
 
 /* Hugging Face's names, without ".weight" and ".bias"; Llama's joined matrices have names of their own. */
 static const struct names {
@@ -481,6 +483,14 @@ static int make_head_grad(struct model *model, struct error *err) {
     return device_full(model->kernels, bytes, "the head's gradient", "lora", err);
 }
 
+/* Where kernel memory is not the host's, the devices add up. */
+static int open_reduction(struct model *model, struct error *err) {
+    const struct reducer *devices = devices_reducer(model->kernels);
+
+    return reduction_open(&model->reduction, model->grad, model->learned_size,
+                          devices ? DEVICE_BUCKET : BUCKET, devices, err);
+}
+
 int model_train(struct model *model, struct error *err) {
     size_t bytes = model->learned_size * sizeof(float);
 
@@ -491,7 +501,7 @@ int model_train(struct model *model, struct error *err) {
     for (int i = 0; i < all_tensors(model); i++)
         if (!model->tensors[i].frozen)
             model->tensors[i].grad = model->grad + (model->tensors[i].data - model->learned);
-    if (reduction_open(&model->reduction, model->grad, model->learned_size, BUCKET, err)) return -1;
+    if (open_reduction(model, err)) return -1;
     return make_head_grad(model, err);
 }
 

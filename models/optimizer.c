@@ -49,8 +49,8 @@ void optimizer_reset(struct optimizer *optimizer, const struct model *model) {
     optimizer->step = 0;
 }
 
-/* Adds up the ranks' gradients, of which each keeps its slice; the whole gradient's norm, NAN if the device
- * fails. */
+/* Adds up the ranks' gradients, of which each keeps its slice; the whole gradient's norm. NAN if the device
+ * fails, at once: it is this rank that says why, while the others wait for it. */
 static double join_gradients(struct optimizer *optimizer, struct model *model) {
     const struct kernels *kernels = model->kernels;
     double squares, *sum = kernels->place(optimizer->squares, &squares);
@@ -59,7 +59,7 @@ static double join_gradients(struct optimizer *optimizer, struct model *model) {
     reduction_end(model->reduction);
     kernels->sum_squares(sum, model->grad + slice_begin(optimizer), slice_size(optimizer));
     kernels->fetch(&squares, sum, sizeof squares);
-    if (kernels->sync()) squares = NAN;
+    if (kernels->sync()) return NAN;
     ranks_sum(&squares, 1);
     return sqrt(squares);
 }
@@ -113,10 +113,10 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
         if (!model->tensors[i].frozen)
             (shared ? update_part : update_tensor)(optimizer, model, &model->tensors[i], &by);
     if (!shared) return norm;
-    ranks_exchange(model->learned, optimizer->slices, sizeof *model->learned);
+    reduction_gather(model->reduction, model->learned);
     model_zero_grad(model);
     model_learned_changed(model);
-    return norm;
+    return model->kernels->sync() ? NAN : norm;
 }
 
 double schedule_lr(enum schedule schedule, double lr, int step, int total, int warmup, double floor) {

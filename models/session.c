@@ -33,19 +33,33 @@ void session_keep(struct session *session, const char *name, struct model *model
         (struct session_optimizer){xprintf("%s.updates", name), optimizer, model};
 }
 
-/* The whole of an array whose slices the ranks have; reading: filled, in the first. */
-static float *join_slices(const struct session_item *item, int reading) {
-    float *whole = ranks_first() || !reading ? xcalloc(item->count, sizeof *whole) : NULL;
+static size_t slice_bytes(const struct session_item *item) {
+    const size_t *own = item->slices + ranks_index();
 
-    if (reading) ranks_collect(whole, item->data, item->slices);
+    return (own[1] - own[0]) * sizeof *item->data;
+}
+
+/* The whole of an array whose slices the ranks have; reading: filled, in the first. */
+static float *join_slices(const struct kernels *kernels, const struct session_item *item, int reading) {
+    float *whole = ranks_first() || !reading ? xcalloc(item->count, sizeof *whole) : NULL, *slice;
+
+    if (!reading) return whole;
+    slice = kernels->map(item->data, slice_bytes(item), 1);
+    ranks_collect(whole, slice, item->slices);
+    kernels->unmap(item->data, slice, slice_bytes(item), 0);
     return whole;
 }
 
 /* Keeps this rank's slice. */
-static void cut_slice(const struct session_item *item, float *whole, int writing) {
-    const size_t *own = item->slices + ranks_index();
+static void cut_slice(const struct kernels *kernels, const struct session_item *item, float *whole,
+                      int writing) {
+    float *slice;
 
-    if (writing) memcpy(item->data, whole + own[0], (own[1] - own[0]) * sizeof *whole);
+    if (writing) {
+        slice = kernels->map(item->data, slice_bytes(item), 0);
+        memcpy(slice, whole + item->slices[ranks_index()], slice_bytes(item));
+        kernels->unmap(item->data, slice, slice_bytes(item), 1);
+    }
     free(whole);
 }
 
@@ -58,7 +72,7 @@ static struct checkpoint_item *open_views(const struct session *session, int rea
 
         views[i] = (struct checkpoint_item){item->name, NULL, item->count};
         views[i].data = item->slices
-                            ? join_slices(item, reading)
+                            ? join_slices(session->kernels, item, reading)
                             : session->kernels->map(item->data, item->count * sizeof(float), reading);
     }
     return views;
@@ -69,7 +83,7 @@ static void close_views(const struct session *session, struct checkpoint_item *v
         const struct session_item *item = &session->items[i];
 
         if (item->slices)
-            cut_slice(item, views[i].data, writing);
+            cut_slice(session->kernels, item, views[i].data, writing);
         else
             session->kernels->unmap(item->data, views[i].data, item->count * sizeof(float), writing);
     }

@@ -39,7 +39,7 @@ only 'sqlite3' 'harness/store[a-z_]*\.c'
 only 'curl/' 'harness/http[a-z_]*\.c'
 only 'mpi\.h' 'harness/wire_mpi\.c'
 only '(zlib|zstd)' 'harness/unpack\.c'
-only '(cuda|cublas)' 'kernels/cuda/'
+only '(cuda|cublas|nccl)' 'kernels/cuda/'
 
 # No trainer, judge, suite or report includes another of its kind: what they share stands in a header of the folder's
 # name or of a named part.

@@ -1,6 +1,6 @@
 /* One update and a handful of responses of a small model, shared by as many ranks as run it:
    FOLDER/checkpoint and FOLDER/responses. Prints how many of the moments each rank keeps and, if an ORACLE
-   folder is given, how far from its checkpoint this one is. usage: show_ranks FOLDER [ORACLE] */
+   folder is given, how far from its checkpoint this one is. usage: show_ranks DEVICE FOLDER [ORACLE] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,9 @@
 #include "harness/ranks.h"
 #include "harness/reduction.h"
 #include "harness/rng.h"
+#include "models/device.h"
+#include "models/devices.h"
+#include "models/folder.h"
 #include "models/generator.h"
 #include "models/session.h"
 #include "models/supervised.h"
@@ -25,7 +28,7 @@ static void stop(void) {
     exit(1);
 }
 
-static struct model *make_model(void) {
+static struct model *make_model(const struct kernels *kernels) {
     struct config config;
     struct model *model;
 
@@ -39,7 +42,7 @@ static struct model *make_model(void) {
     config.head_size = 24;
     config.ffn = 144;
     config.tied = 1;
-    if (model_create(&model, &config, kernels_find("cpu"), &err)) stop();
+    if (model_create(&model, &config, kernels, &err)) stop();
     model_init(model, 7);
     if (model_train(model, &err)) stop();
     return model;
@@ -141,48 +144,71 @@ static void compare(const char *folder, const char *oracle, size_t count) {
     }
 }
 
+/* This rank's numbers from … to - 1 of the array, as a layer's backward pass leaves them. */
+static void put(const struct kernels *kernels, float *data, size_t from, size_t to) {
+    size_t bytes = (to - from) * sizeof *data;
+    float *view = kernels->map(data + from, bytes, 0);
+
+    for (size_t i = from; i < to; i++) view[i - from] = (float)(i % 89 + 1 + (size_t)ranks_index());
+    kernels->unmap(data + from, view, bytes, 1);
+}
+
+/* How many of the numbers from … to - 1 are not the sums of all ranks'. */
+static int count_wrong(const struct kernels *kernels, float *data, size_t from, size_t to) {
+    size_t bytes = (to - from) * sizeof *data, ranks = (size_t)ranks_count();
+    float *view = kernels->map(data + from, bytes, 1);
+    int wrong = 0;
+
+    for (size_t i = from; i < to; i++)
+        wrong += view[i - from] != (float)((i % 89 + 1) * ranks + ranks * (ranks - 1) / 2);
+    kernels->unmap(data + from, view, bytes, 0);
+    return wrong;
+}
+
 /* Whole numbers, so that sums are exact in any order; buckets and announcements cut the array elsewhere than
    the slices do. */
-static void add_up(void) {
+static void add_up(const struct kernels *kernels) {
     enum { COUNT = 10007 };
     struct reduction *reduction;
-    float *data = xcalloc(COUNT, sizeof *data);
-    size_t *slices = ranks_even(COUNT);
-    int ranks = ranks_count(), wrong = 0;
+    float *data = kernels->alloc(COUNT * sizeof *data);
+    size_t *slices = ranks_even(COUNT), step = 500 - 7 * (size_t)ranks_index();
+    int wrong = 0;
 
-    if (reduction_open(&reduction, data, COUNT, 97, &err)) stop();
+    if (reduction_open(&reduction, data, COUNT, 97, devices_reducer(kernels), &err)) stop();
     for (int update = 0; update < 3; update++) {
-        for (size_t from = COUNT; from > 0; from -= from < 500 ? from : 500 - 7 * (size_t)ranks_index()) {
-            for (size_t i = from; i < COUNT && i < from + 500; i++)
-                if (data[i] == 0) data[i] = (float)(i % 89 + 1 + (size_t)ranks_index());
-            reduction_ready(reduction, from);
+        kernels->zero(data, COUNT * sizeof *data);
+        for (size_t to = COUNT, from; to > 0; to = from) {
+            from = to < step ? 0 : to - step;
+            put(kernels, data, from, to);
+            if (from) reduction_ready(reduction, from);
         }
-        for (size_t i = 0; i < 500; i++)
-            if (data[i] == 0) data[i] = (float)(i % 89 + 1 + (size_t)ranks_index());
         reduction_end(reduction);
-        for (size_t i = slices[ranks_index()]; i < slices[ranks_index() + 1]; i++)
-            wrong += data[i] != (float)((i % 89 + 1) * (size_t)ranks + (size_t)(ranks * (ranks - 1) / 2));
-        memset(data, 0, COUNT * sizeof *data);
+        wrong += count_wrong(kernels, data, slices[ranks_index()], slices[ranks_index() + 1]);
+        reduction_gather(reduction, data);
+        wrong += count_wrong(kernels, data, 0, COUNT);
     }
+    if (device_check(kernels, "sums", &err)) stop();
     if (wrong) {
         fail(&err, "%d sums are wrong", wrong);
         stop();
     }
     reduction_close(reduction);
+    kernels->free(data);
     free(slices);
-    free(data);
 }
 
 int main(int argc, char **argv) {
-    const struct step step = {.name = "show_ranks", .folder = argc > 1 ? argv[1] : "."};
+    const struct run run = {.device = argc > 2 ? argv[1] : "cpu"};
+    const struct step step = {.name = "show_ranks", .folder = argc > 2 ? argv[2] : "."};
+    const struct kernels *kernels;
     struct optimizer optimizer;
     struct session session = {0};
     struct model *model;
     double loss, kept;
 
-    if (ranks_join(&err)) stop();
-    add_up();
-    model = make_model();
+    if (ranks_join(&err) || run_kernels(&kernels, &run, &err)) stop();
+    add_up(kernels);
+    model = make_model(kernels);
     if (optimizer_create(&optimizer, model, &err)) stop();
     session_begin(&session, &step);
     session_keep(&session, "model", model, &optimizer);
@@ -193,7 +219,7 @@ int main(int argc, char **argv) {
     kept = (double)(optimizer.slices[ranks_index() + 1] - optimizer.slices[ranks_index()]);
     ranks_max(&kept, 1);
     if (ranks_first()) printf("loss %.9g\nmoments %.0f of %zu at most\n", loss, kept, model->learned_size);
-    if (ranks_first() && argc > 2) compare(step.folder, argv[2], model->learned_size);
+    if (ranks_first() && argc > 3) compare(step.folder, argv[3], model->learned_size);
     session_free(&session);
     optimizer_free(&optimizer, model);
     model_free(model);

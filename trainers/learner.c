@@ -151,6 +151,12 @@ static void join_pass(struct pass *pass) {
     ranks_max(&pass->gap, 1);
 }
 
+/* A rank without rows: the others' sums need not wait for it. */
+static void add_nothing(const struct learner *l, int frozen) {
+    if (!frozen && !l->ptx) model_layer_done(l->policy.model, 0);
+    if (l->value.model) model_layer_done(l->value.model, 0);
+}
+
 /* One update of both models from these rows, of which each rank takes its share. */
 static int learn_minibatch(struct learner *l, const struct rollout *rollout, const int *rows, int count,
                            int frozen, int with_entropy, struct pass *pass, struct error *err) {
@@ -164,6 +170,7 @@ static int learn_minibatch(struct learner *l, const struct rollout *rollout, con
         rollout_gather(rollout, rows + first, end - first, &l->batch, &l->targets);
         if (learn_batch(l, pass, frozen, with_entropy, end == count, err)) return -1;
     }
+    if (count == 0) add_nothing(l, frozen);
     if (device_check(l->policy.model->kernels, "a minibatch", err)) return -1;
     join_pass(pass);
     return 0;

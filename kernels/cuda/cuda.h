@@ -5,10 +5,13 @@
 #include "kernels/kernels.h"
 
 extern const struct kernels kernels_cuda;
+extern const struct collective cuda_collective;
 /* The same but for matrix products, which tensor cores make of operands rounded to bf16. */
 const struct kernels *cuda_bf16(void);
 
-/* Makes the first device ready; NULL, or the sentence that says why there is none. */
+/* Which device cuda_open() takes: number modulo their count. */
+void cuda_choose(int number);
+/* Makes the device ready; NULL, or the sentence that says why there is none. */
 const char *cuda_open(void);
 
 void *cuda_alloc(size_t bytes);
@@ -30,6 +33,7 @@ size_t cuda_cache_size_bf16(int slots, int context, int kv_heads, int head_size)
 void cuda_memory(size_t *free, size_t *total);
 size_t cuda_peak(float *out, int rounds);
 const char *cuda_sync(void);
+void cuda_identify(void *identity);
 
 /* For tests: the number, of CUDA_PRODUCT_SHAPES at most, of the tile that makes all products, though it take
  * longer; -1: each product's own choice. */

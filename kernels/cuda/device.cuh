@@ -19,6 +19,7 @@ extern "C" {
 
 /* Notes the first failure for sync(). */
 void note_failure(cudaError_t error, const char *what);
+void note_trouble(const char *what, const char *why);
 int device_failed(void);
 /* The one stream of all operations and copies, for something to be queued there: sync() waits only where it
  * was asked for. */
@@ -36,6 +37,8 @@ cudaError_t queue_record(void);
 cudaError_t queue_recorded(cudaGraph_t *graph);
 /* How often memory was freed: what was recorded before may hold its address. */
 unsigned device_frees(void);
+/* Returns when what operations wait for of other processes' devices has come or never will. */
+void collective_watch(void);
 /* Device memory that stays, of at least so many bytes, for intermediate results; NULL (and a noted failure)
  * when there is none. */
 void *device_scratch(size_t bytes);

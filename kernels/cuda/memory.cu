@@ -8,7 +8,7 @@
 
 /* The process's one device; used by one thread. */
 static struct {
-    int ready, processors;
+    int ready, number, processors;
     size_t shared;
     unsigned frees;
     void *scratch;
@@ -16,9 +16,13 @@ static struct {
     char failure[256];
 } device;
 
+void note_trouble(const char *what, const char *why) {
+    if (device_failed()) return;
+    snprintf(device.failure, sizeof device.failure, "CUDA device: %s: %s", what, why);
+}
+
 void note_failure(cudaError_t error, const char *what) {
-    if (error == cudaSuccess || device_failed()) return;
-    snprintf(device.failure, sizeof device.failure, "CUDA device: %s: %s", what, cudaGetErrorString(error));
+    if (error != cudaSuccess) note_trouble(what, cudaGetErrorString(error));
 }
 
 int device_failed(void) {
@@ -58,7 +62,7 @@ static const char *refuse(const char *reason) {
 static const char *check_device(void) {
     struct cudaDeviceProp properties;
     char reason[sizeof device.failure + sizeof properties.name];
-    cudaError_t error = cudaGetDeviceProperties(&properties, 0);
+    cudaError_t error = cudaGetDeviceProperties(&properties, device.number);
 
     if (error != cudaSuccess) return refuse(cudaGetErrorString(error));
     device.processors = properties.multiProcessorCount;
@@ -67,6 +71,18 @@ static const char *check_device(void) {
     snprintf(reason, sizeof reason, "%s has compute capability %d.%d: %d.%d or later is needed",
              properties.name, properties.major, properties.minor, LEAST / 10, LEAST % 10);
     return refuse(reason);
+}
+
+extern "C" void cuda_choose(int number) {
+    if (!device.ready) device.number = number;
+}
+
+extern "C" void cuda_identify(void *identity) {
+    struct cudaDeviceProp properties;
+
+    static_assert(sizeof properties.uuid == IDENTITY_BYTES, "a device's identity");
+    note_failure(cudaGetDeviceProperties(&properties, device.number), "its identity");
+    memcpy(identity, &properties.uuid, sizeof properties.uuid);
 }
 
 extern "C" const char *cuda_open(void) {
@@ -79,6 +95,7 @@ extern "C" const char *cuda_open(void) {
     error = cudaGetDeviceCount(&count);
     if (error == cudaErrorInsufficientDriver)
         return refuse("there is no NVIDIA driver, or it is older than this build's CUDA runtime");
+    if (error == cudaSuccess && count > 0) error = cudaSetDevice(device.number %= count);
     if (error != cudaSuccess) return refuse(cudaGetErrorString(error));
     if ((reason = check_device())) return reason;
     error = queue_open();

@@ -62,7 +62,7 @@ static void hand_over(struct section *section) {
 }
 
 cudaError_t queue_record(void) {
-    cudaError_t error = cudaStreamBeginCapture(device_stream(), cudaStreamCaptureModeGlobal);
+    cudaError_t error = cudaStreamBeginCapture(device_stream(), cudaStreamCaptureModeThreadLocal);
 
     queue.recording = error == cudaSuccess;
     return error;
@@ -83,6 +83,7 @@ static int allowed(void) {
 
 void queue_settle(void) {
     if (!allowed() || !queue.busy) return;
+    collective_watch();
     note_failure(cudaStreamSynchronize(queue.stream), "queued operations");
     for (int s = 1; s <= SECTIONS; s++) hand_over(&queue.sections[(queue.now + s) % SECTIONS]);
     queue.busy = 0;

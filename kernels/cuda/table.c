@@ -20,6 +20,7 @@ const struct kernels kernels_cuda = {
     .memory = cuda_memory,
     .peak = cuda_peak,
     .sync = cuda_sync,
+    .collective = &cuda_collective,
 #define OP(name, arguments) .name = name##_cuda,
 #include "kernels/ops.def"
 #undef OP

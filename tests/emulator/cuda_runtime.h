@@ -311,6 +311,7 @@ typedef enum cudaError {
     cudaErrorMemoryAllocation = 2,
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
+    cudaErrorInvalidDevice = 101,
     cudaErrorECCUncorrectable = 214,
     cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
@@ -337,8 +338,12 @@ typedef struct emulated_event *cudaEvent_t;
 typedef struct emulated_graph *cudaGraph_t;
 typedef struct emulated_graph *cudaGraphExec_t;
 
+typedef struct {
+    char bytes[16];
+} cudaUUID_t;
 struct cudaDeviceProp {
     char name[256];
+    cudaUUID_t uuid;
     size_t totalGlobalMem;
     int major, minor, multiProcessorCount;
     size_t sharedMemPerBlockOptin;
@@ -388,6 +393,8 @@ extern "C" size_t emulated_calls(const char *function);
 /* Queues what a library's call or a kernel does on a device; for a kernel, each thread of each block calls
  * it. */
 cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work);
+/* The same for what may have to wait for other processes: called until it says that it is done. */
+cudaError_t emulated_queue_until(cudaStream_t stream, std::function<bool()> work);
 cudaError_t emulated_launch(const void *kernel, dim3 grid, dim3 threads, size_t shared, cudaStream_t stream,
                             std::function<void()> thread);
 

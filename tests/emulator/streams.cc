@@ -20,7 +20,7 @@ struct emulated_event {
 
 /* Work, or the wait for a record of an event. */
 struct task {
-    std::function<void()> work;
+    std::function<bool()> work; /* false: it has to wait for other processes */
     struct emulated_event *event;
     unsigned record;
 };
@@ -30,6 +30,7 @@ struct emulated_graph {
 };
 
 struct emulated_stream {
+    int apart; /* the default stream does not wait for it */
     std::deque<struct task> tasks;
     struct emulated_graph *capture; /* NULL: work is queued */
     int spoilt;                     /* something was asked for that a capture does not allow */
@@ -38,6 +39,7 @@ struct emulated_stream {
 static struct emulated_stream everyone; /* the default stream */
 static std::vector<struct emulated_stream *> streams;
 static std::map<void *, size_t> memory;
+static std::vector<void *> released; /* and not free yet */
 static std::map<const void *, size_t> shared_limits;
 static std::map<std::string, size_t> calls;
 static size_t used;
@@ -83,14 +85,31 @@ static struct emulated_stream *of(cudaStream_t stream) {
 
 static int step(struct emulated_stream *stream);
 
-/* Takes turns with the streams that others wait for; 0 when nothing moves. */
-static int run_until(struct emulated_event *event, unsigned record) {
-    while ((int)(event->done - record) < 0) {
-        int moved = step(&everyone);
+/* Each stream's first task; 0 when nothing moves. */
+static int step_all(void) {
+    int moved = step(&everyone);
 
-        for (struct emulated_stream *stream : streams) moved |= step(stream);
-        if (!moved) return 0;
-    }
+    for (struct emulated_stream *stream : streams) moved |= step(stream);
+    return moved;
+}
+
+/* Whether a stream's first task waits for other processes. */
+static int is_waiting(const struct emulated_stream *stream) {
+    return !stream->tasks.empty() && stream->tasks.front().work;
+}
+
+static int nap_for_others(void) {
+    int waiting = is_waiting(&everyone);
+
+    for (struct emulated_stream *stream : streams) waiting |= is_waiting(stream);
+    if (waiting) usleep(100);
+    return waiting;
+}
+
+/* Takes turns with the streams that others wait for; 0 when nothing will move. */
+static int run_until(struct emulated_event *event, unsigned record) {
+    while ((int)(event->done - record) < 0)
+        if (!step_all() && !nap_for_others()) return 0;
     return 1;
 }
 
@@ -101,8 +120,8 @@ static int step(struct emulated_stream *stream) {
     if (stream->tasks.empty()) return 0;
     task = stream->tasks.front();
     if (task.event && !task.work && (int)(task.event->done - task.record) < 0) return 0;
+    if (task.work && !failed && !task.work()) return 0;
     stream->tasks.pop_front();
-    if (task.work && !failed) task.work();
     if (task.work && task.event) task.event->done = task.record;
     return 1;
 }
@@ -112,7 +131,9 @@ static void drain(struct emulated_stream *stream) {
         struct task task = stream->tasks.front();
 
         if (step(stream)) continue;
-        if (!run_until(task.event, task.record)) {
+        if (task.work) {
+            usleep(100);
+        } else if (!run_until(task.event, task.record)) {
             fprintf(stderr, "emulator: a stream waits for an event that nobody records\n");
             abort();
         }
@@ -136,6 +157,14 @@ static cudaError_t add(cudaStream_t stream, struct task task) {
 }
 
 cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work) {
+    return add(stream, {[work] {
+                            work();
+                            return true;
+                        },
+                        NULL, 0});
+}
+
+cudaError_t emulated_queue_until(cudaStream_t stream, std::function<bool()> work) {
     return add(stream, {work, NULL, 0});
 }
 
@@ -180,6 +209,8 @@ const char *cudaGetErrorString(cudaError_t error) {
         return "out of memory";
     case cudaErrorInsufficientDriver:
         return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorInvalidDevice:
+        return "invalid device ordinal";
     case cudaErrorNoDevice:
         return "no CUDA-capable device is detected";
     case cudaErrorECCUncorrectable:
@@ -214,8 +245,12 @@ cudaError_t cudaGetDeviceCount(int *count) {
 
 static int chosen;
 
+static int is_there(int device) {
+    return device >= 0 && device < (int)number_in("EMULATED_DEVICES", 1);
+}
+
 cudaError_t cudaSetDevice(int device) {
-    if (device < 0 || device >= (int)number_in("EMULATED_DEVICES", 1)) return note(cudaErrorInvalidValue);
+    if (!is_there(device)) return note(cudaErrorInvalidDevice);
     chosen = device;
     return cudaSuccess;
 }
@@ -225,8 +260,10 @@ cudaError_t cudaGetDevice(int *device) {
     return cudaSuccess;
 }
 
-cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int) {
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int device) {
+    if (!is_there(device)) return note(cudaErrorInvalidDevice);
     memset(out, 0, sizeof *out);
+    memcpy(out->uuid.bytes, &device, sizeof device);
     snprintf(out->name, sizeof out->name, "emulated device");
     out->totalGlobalMem = number_in("EMULATED_MEMORY", MEMORY);
     out->major = 9;
@@ -258,15 +295,26 @@ cudaError_t cudaMalloc(void **out, size_t bytes) {
     return cudaSuccess;
 }
 
+/* A device waits for all its work first. Here work may need other processes, whose devices do nothing while
+ * their hosts wait for this one: memory stays until that is done. */
+static void release(void) {
+    drain(&everyone);
+    while (step_all()) continue;
+    for (struct emulated_stream *stream : streams)
+        if (!stream->tasks.empty()) return;
+    for (void *at : released) free(at);
+    released.clear();
+}
+
 cudaError_t cudaFree(void *at) {
     CALLED();
     if (!at) return cudaSuccess;
     NOT_CAPTURED();
-    drain_all();
     if (!memory.count(at)) return note(cudaErrorInvalidValue);
     used -= memory[at];
     memory.erase(at);
-    free(at);
+    released.push_back(at);
+    release();
     return note(failed);
 }
 
@@ -291,11 +339,13 @@ cudaError_t cudaMemcpyAsync(void *out, const void *in, size_t bytes, enum cudaMe
     return emulated_queue(stream, [=] { memmove(out, in, bytes); });
 }
 
-/* As the default stream is: behind all that was queued. */
+/* As the default stream is: behind all that was queued, but for streams that stand apart. */
 cudaError_t cudaMemcpy(void *out, const void *in, size_t bytes, enum cudaMemcpyKind) {
     CALLED();
     NOT_CAPTURED();
-    drain_all();
+    drain(&everyone);
+    for (struct emulated_stream *stream : streams)
+        if (!stream->apart) drain(stream);
     if (failed) return note(failed);
     memmove(out, in, bytes);
     return cudaSuccess;
@@ -317,8 +367,9 @@ cudaError_t cudaDeviceSynchronize(void) {
     return note(failed);
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned) {
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags) {
     *out = new emulated_stream();
+    (*out)->apart = flags == cudaStreamNonBlocking;
     streams.push_back(*out);
     return note(failed);
 }
@@ -350,7 +401,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-    return add(stream, {[] {}, event, ++event->wanted});
+    return add(stream, {[] { return true; }, event, ++event->wanted});
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
@@ -365,8 +416,10 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     return note(failed);
 }
 
+/* A device goes on by itself while somebody looks. */
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (failed) return note(failed);
+    step_all();
     return event->done == event->wanted ? cudaSuccess : cudaErrorNotReady;
 }
 
