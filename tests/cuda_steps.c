@@ -156,9 +156,13 @@ static struct asked ask_for(const struct model *model, struct generator_memory *
     return asked(&before);
 }
 
+static const struct kernels *of_either_precision(int i) {
+    return i < 2 ? cuda : kernels_find("cuda-bf16");
+}
+
 START_TEST(a_recorded_step_is_one_launch_two_copies_and_one_wait)
 {
-    struct model *model = new_model(_i, cuda);
+    struct model *model = new_model(_i % 2, of_either_precision(_i));
     struct generator_memory memory = {0};
     struct asked few, many;
 
@@ -183,7 +187,7 @@ START_TEST(a_training_step_waits_once_and_allocates_nothing)
     struct asked before = {0}, step;
     struct training training;
 
-    ck_assert_int_eq(training_create(&training, new_model(_i, cuda), 15, 40, &err), 0);
+    ck_assert_int_eq(training_create(&training, new_model(_i % 2, of_either_precision(_i)), 15, 40, &err), 0);
     for (int i = 0; i < 2; i++) ck_assert_msg(!training_step(&training, &err), "%s", err.message);
     asked(&before);
     ck_assert_int_eq(training_step(&training, &err), 0);
@@ -254,8 +258,8 @@ int main(void) {
     tcase_set_timeout(test, 120);
     tcase_add_loop_test(test, steps_that_are_recorded_draw_what_the_cpu_draws, 0, 2);
 #ifdef EMULATED
-    tcase_add_loop_test(test, a_recorded_step_is_one_launch_two_copies_and_one_wait, 0, 2);
-    tcase_add_loop_test(test, a_training_step_waits_once_and_allocates_nothing, 0, 2);
+    tcase_add_loop_test(test, a_recorded_step_is_one_launch_two_copies_and_one_wait, 0, 4);
+    tcase_add_loop_test(test, a_training_step_waits_once_and_allocates_nothing, 0, 4);
     tcase_add_loop_test(test, micro_batches_are_queued_behind_one_another, 0, 2);
 #endif
     suite_add_tcase(suite, test);
