@@ -165,6 +165,21 @@ static __device__ __forceinline__ void store_lines(bf16 *line, const float sum[T
         }
 }
 
+/* What the warp has gathered, for the task's head. */
+template <class T>
+static __device__ __forceinline__ void store(const struct gradients &g, const struct gathered<T> &got,
+                                             const struct task &task, const struct shape &shape, float scale,
+                                             int at) {
+    int size = shape.head_size;
+    bf16 *row = g.dqkv + (size_t)task.first * shape_width(shape), *queries = row + (size_t)task.head * size;
+    bf16 *keys = row + (size_t)(shape.heads + task.head) * size;
+
+    if (T::WANTED & OF_QUERIES) store_lines<T>(queries, got.one, scale, task, shape, at);
+    if (T::WANTED & OF_KEYS) store_lines<T>(keys, got.one, scale, task, shape, at);
+    if (T::WANTED & OF_VALUES)
+        store_lines<T>(keys + (size_t)shape.kv_heads * size, got.other, 1, task, shape, at);
+}
+
 /* Which far lines a task meets: `tiles` from line `first` on, of each of `heads` heads. */
 struct journey {
     int first, tiles, heads;
@@ -178,12 +193,23 @@ static __device__ __forceinline__ struct journey journey_of(const struct task &t
     return {first, (end - first + T::FAR - 1) / T::FAR, T::BY_QUERY ? 1 : shape.heads / shape.kv_heads};
 }
 
-/* The far lines of stop n of a journey, and the head of their queries. */
+/* The far lines, or those of the head whose queries a task of keys is at. */
 template <class T>
 static __device__ __forceinline__ struct side far_side(const struct gradients &g, const struct task &task,
                                                        const struct shape &shape, int head) {
     return T::BY_QUERY ? keys_of(g, task, shape, head / (shape.heads / shape.kv_heads))
                        : queries_of(g, task, shape, head);
+}
+
+/* What is known of the queries that a lane has. */
+template <class T>
+static __device__ __forceinline__ void summarize(struct summary rows[T::TALL][2], const struct gradients &g,
+                                                 const struct task &task, const struct shape &shape, int at) {
+#pragma unroll
+    for (int a = 0; a < T::TALL; a++)
+#pragma unroll
+        for (int r = 0; r < 2; r++)
+            rows[a][r] = summary_of(g, task, shape, task.head, at + 16 * a + row_of(2 * r));
 }
 
 /* One task: far tiles in two stages, and what is known of their queries, which a thread each fetches while
@@ -198,7 +224,6 @@ static __device__ __forceinline__ void gather(const struct gradients &g, const s
     int first_head = T::BY_QUERY ? task.head : task.head * group;
     struct journey way = journey_of<T>(task, shape, from);
     bf16 *stages = near + 2 * T::NEAR * T::SIZE;
-    bf16 *line_of_row = g.dqkv + (size_t)task.first * shape_width(shape);
     struct summary rows[T::TALL][2] = {}, next = {};
     struct gathered<T> got;
 
@@ -211,11 +236,7 @@ static __device__ __forceinline__ void gather(const struct gradients &g, const s
     bring_side<T, T::FAR>(stages, far_side<T>(g, task, shape, first_head), way.first, shape.whole);
     end_copies();
     if (T::BY_QUERY)
-#pragma unroll
-        for (int a = 0; a < T::TALL; a++)
-#pragma unroll
-            for (int r = 0; r < 2; r++)
-                rows[a][r] = summary_of(g, task, shape, task.head, at + 16 * a + row_of(2 * r));
+        summarize<T>(rows, g, task, shape, at);
     else if (threadIdx.x < T::FAR)
         next = summary_of(g, task, shape, first_head, way.first + threadIdx.x);
     for (int n = 0, head = first_head, far = way.first; n < way.tiles * way.heads; n++) {
@@ -238,14 +259,7 @@ static __device__ __forceinline__ void gather(const struct gradients &g, const s
         head = next_head;
         far = next_far;
     }
-    if (T::BY_QUERY)
-        store_lines<T>(line_of_row + (size_t)task.head * shape.head_size, got.one, scale, task, shape, at);
-    if (T::WANTED & OF_KEYS)
-        store_lines<T>(line_of_row + (size_t)(shape.heads + task.head) * shape.head_size, got.one, scale,
-                       task, shape, at);
-    if (T::WANTED & OF_VALUES)
-        store_lines<T>(line_of_row + (size_t)(shape.heads + shape.kv_heads + task.head) * shape.head_size,
-                       got.other, 1, task, shape, at);
+    store<T>(g, got, task, shape, scale, at);
 }
 
 template <class T>
