@@ -35,7 +35,8 @@ void device_room(struct room *out, const char *device) {
 }
 
 void plan_host(struct plan *plan, const struct config *config, const struct run *run) {
-    double largest = 4.0 * config->vocab * config->width, checkpoint = 1.5 * plan->held[HELD_MOMENTS];
+    double largest = 4.0 * config->vocab * config->width;
+    double checkpoint = 1.5 * plan->held[HELD_MOMENTS] * ranks_count(); /* put together from all ranks' */
 
     if (run->device && !strncmp(run->device, "cuda", 4))
         plan->host = checkpoint > largest ? checkpoint : largest;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "harness/ranks.h"
 #include "harness/reduction.h"
 #include "harness/rng.h"
 #include "models/device.h"
@@ -160,7 +161,7 @@ static void hold_tensor(double held[HOLDINGS], const struct model *model, const 
     if (training) held[HELD_LAYOUTS] += (double)layout_bytes(model, tensor, 1);
     if (!learns) return;
     held[HELD_GRADIENTS] += bytes;
-    held[HELD_MOMENTS] += 2 * bytes;
+    held[HELD_MOMENTS] += 2 * bytes / ranks_count();
 }
 
 int weight_form_read(enum weight_form *out, const char *text, struct error *err) {

@@ -39,8 +39,12 @@ report: {formats: [json]}
 END
 run=("$pyrite" run recipe.yaml --threads 1 --device $device --out)
 
-"${run[@]}" single >out 2>&1 || complain "one process: $(cat out)"
+"${run[@]}" single >alone 2>&1 || complain "one process: $(cat alone)"
 mpirun -np 2 "${run[@]}" double >out 2>&1 || complain "two ranks: $(cat out)"
+# What a step says that it takes counts the moments that one rank keeps.
+moments() { grep -o 'sft: takes.*moments [0-9.]* KiB' "$1" | sed 's/.*moments //; s/ KiB//'; }
+awk -v all="$(moments alone)" -v half="$(moments out)" 'BEGIN { exit !(all > 0 && half / all > 0.49 && half / all < 0.51) }' ||
+    complain "two ranks plan for $(moments out) KiB of moments, one for $(moments alone)"
 for step in sft rm; do near {single,double}/steps/safety/1/$step/log.jsonl loss gradient; done
 # From the same policy the first iteration is the same to the last digit; of its minibatches of one row each, three
 # ranks in four have nothing to add.
