@@ -314,7 +314,7 @@ const struct command command_run = {
         "are skipped; after an interruption, even kill -9, the same command goes on from the last "
         "checkpoint and ends in the same bytes. Started by MPI (mpirun -np N pyrite run RECIPE, or srun), "
         "the N "
-        "ranks share the work of each step that trains, on a GPU with each its own.",
+        "ranks share the work of each step that trains; with --device cuda each has a GPU of its own.",
     .flags = flags,
     .least_words = 1,
     .most_words = 1,
