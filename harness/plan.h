@@ -3,9 +3,10 @@
 #ifndef HARNESS_PLAN_H
 #define HARNESS_PLAN_H
 
-#include "harness/document.h"
 #include "harness/error.h"
-#include "harness/run.h"
+
+struct run; /* harness/run.h */
+struct step;
 
 enum holding {
     HELD_PARAMETERS, /* and the tables of positions */

@@ -107,16 +107,32 @@ static void free_cache(struct generator_memory *memory) {
     memory->cache = NULL;
 }
 
-/* Says so, and for how many rows there would be room. */
+void generator_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
+                    int slots, int length, const struct adapter_options *adapters) {
+    double rows = (double)slots * length, pass = slots > PROMPT_PASS ? slots : PROMPT_PASS;
+
+    held[HELD_CACHE] += (double)config->layers *
+                        (double)kernels->cache_size(slots, length, config->kv_heads, config->head_size);
+    trunk_hold(held, config, kernels, (int)(rows < pass ? rows : pass), 0, 0, adapters);
+}
+
+/* Says so, and for how many rows, of those that are halves of these, there would be room with their pass. */
 static int no_cache(const struct generator_memory *memory, size_t bytes, struct error *err) {
     const struct kernels *kernels = memory->trunk->model->kernels;
-    size_t left, all, row = bytes / (size_t)memory->slots;
+    struct plan plan = {0};
+    size_t left, all;
     char what[80], remedy[64];
+    int slots = memory->slots;
 
     kernels->memory(&left, &all);
+    for (int fits = 0; !fits && slots > 1; fits = plan_bytes(&plan) <= (double)left) {
+        plan = (struct plan){0};
+        slots /= 2;
+        generator_hold(plan.held, &memory->trunk->model->config, kernels, slots, memory->context, NULL);
+    }
     snprintf(what, sizeof what, "the keys and values of %d rows of %d tokens", memory->slots,
              memory->context);
-    snprintf(remedy, sizeof remedy, "slots: %zu", left / row > 0 ? left / row : 1);
+    snprintf(remedy, sizeof remedy, "slots: %d", slots);
     return device_full(kernels, bytes, what, remedy, err);
 }
 
@@ -171,15 +187,6 @@ void generator_memory_free(struct generator_memory *memory) {
     free_cache(memory);
     trunk_free(memory->trunk);
     *memory = (struct generator_memory){0};
-}
-
-void generator_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
-                    int slots, int length, const struct adapter_options *adapters) {
-    double rows = (double)slots * length, pass = slots > PROMPT_PASS ? slots : PROMPT_PASS;
-
-    held[HELD_CACHE] += (double)config->layers *
-                        (double)kernels->cache_size(slots, length, config->kv_heads, config->head_size);
-    trunk_hold(held, config, kernels, (int)(rows < pass ? rows : pass), 0, 0, adapters);
 }
 
 static int prepare(struct generator *g, struct error *err) {

@@ -257,7 +257,7 @@ static int no_room(struct trunk *trunk, int rows, int total, int keep, struct er
         needed = arena.used * sizeof(float);
     }
     snprintf(what, sizeof what, "the activations of %d tokens", total);
-    snprintf(remedy, sizeof remedy, "%s%d tokens at once (micro_tokens), if rows are no longer",
+    snprintf(remedy, sizeof remedy, "%s%d tokens at once (micro_tokens, slots), if rows are no longer",
              keep && !trunk->recompute ? "recompute: true, " : "", tokens);
     return device_full(kernels, asked, what, remedy, err);
 }

@@ -2,7 +2,9 @@
  * otherwise. */
 #include "harness/plan.h"
 
+#include "harness/document.h"
 #include "harness/memory.h"
+#include "harness/run.h"
 #include "tests/fakes.h"
 
 #include <check.h>

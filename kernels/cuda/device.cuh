@@ -20,6 +20,9 @@ extern "C" {
 /* Notes the first failure for sync(). */
 void note_failure(cudaError_t error, const char *what);
 void note_trouble(const char *what, const char *why);
+/* The same of a kernel that was queued, and of a wait, at which one of those fails. */
+void note_launch(cudaError_t error, const char *operation);
+void note_wait(cudaError_t error);
 int device_failed(void);
 /* The one stream of all operations and copies, for something to be queued there: sync() waits only where it
  * was asked for. */
@@ -58,7 +61,7 @@ static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, d
     how.blockDim = threads;
     how.dynamicSmemBytes = shared;
     how.stream = device_stream();
-    note_failure(cudaLaunchKernelEx(&how, kernel, given...), operation);
+    note_launch(cudaLaunchKernelEx(&how, kernel, given...), operation);
 }
 
 /* As many blocks as run at a time, which take tasks in turns; 0 if the device cannot run one. Asked once. */

@@ -13,6 +13,7 @@ static struct {
     unsigned frees;
     void *scratch;
     size_t scratch_bytes;
+    const char *latest; /* kernel that was queued */
     char failure[256];
 } device;
 
@@ -23,6 +24,18 @@ void note_trouble(const char *what, const char *why) {
 
 void note_failure(cudaError_t error, const char *what) {
     if (error != cudaSuccess) note_trouble(what, cudaGetErrorString(error));
+}
+
+void note_launch(cudaError_t error, const char *operation) {
+    note_failure(error, operation);
+    device.latest = operation;
+}
+
+void note_wait(cudaError_t error) {
+    char what[128];
+
+    snprintf(what, sizeof what, "%s, or what was queued before it", device.latest ? device.latest : "a copy");
+    note_failure(error, what);
 }
 
 int device_failed(void) {

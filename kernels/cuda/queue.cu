@@ -84,7 +84,7 @@ static int allowed(void) {
 void queue_settle(void) {
     if (!allowed() || !queue.busy) return;
     collective_watch();
-    note_failure(cudaStreamSynchronize(queue.stream), "queued operations");
+    note_wait(cudaStreamSynchronize(queue.stream));
     for (int s = 1; s <= SECTIONS; s++) hand_over(&queue.sections[(queue.now + s) % SECTIONS]);
     queue.busy = 0;
 }
@@ -93,10 +93,10 @@ void queue_settle(void) {
 static struct section *turn(void) {
     struct section *section = &queue.sections[queue.now];
 
-    note_failure(cudaEventRecord(section->left, device_stream()), "queued operations");
+    note_failure(cudaEventRecord(section->left, device_stream()), "an event");
     queue.now = (queue.now + 1) % SECTIONS;
     section = &queue.sections[queue.now];
-    if (section->used) note_failure(cudaEventSynchronize(section->left), "queued operations");
+    if (section->used) note_wait(cudaEventSynchronize(section->left));
     hand_over(section);
     return section;
 }

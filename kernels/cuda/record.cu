@@ -47,7 +47,7 @@ extern "C" void cuda_repeat(struct recording **recording, void (*calls)(void *co
     }
     if (of->frees != device_frees()) drop(of);
     if (!of->graph) record(of, calls, context);
-    if (of->graph) note_failure(cudaGraphLaunch(of->graph, device_stream()), "recorded calls");
+    if (of->graph) note_launch(cudaGraphLaunch(of->graph, device_stream()), "a recorded step");
 }
 
 extern "C" void cuda_forget(struct recording *recording) {

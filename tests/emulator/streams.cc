@@ -51,6 +51,13 @@ static cudaError_t note(cudaError_t error) {
     return error;
 }
 
+/* The runtime does not survive a fork: it serves the process that called it first. */
+static cudaError_t of_process(void) {
+    static pid_t first = getpid();
+
+    return first == getpid() ? failed : cudaErrorInitializationError;
+}
+
 static size_t number_in(const char *variable, size_t otherwise) {
     const char *text = getenv(variable);
 
@@ -148,7 +155,7 @@ static void drain_all(void) {
 static cudaError_t add(cudaStream_t stream, struct task task) {
     struct emulated_stream *to = of(stream);
 
-    if (failed) return note(failed);
+    if (of_process()) return note(of_process());
     if (to->capture)
         to->capture->tasks.push_back(task);
     else
@@ -207,6 +214,8 @@ const char *cudaGetErrorString(cudaError_t error) {
         return "invalid argument";
     case cudaErrorMemoryAllocation:
         return "out of memory";
+    case cudaErrorInitializationError:
+        return "initialization error";
     case cudaErrorInsufficientDriver:
         return "CUDA driver version is insufficient for CUDA runtime version";
     case cudaErrorInvalidDevice:
@@ -239,6 +248,7 @@ cudaError_t cudaGetLastError(void) {
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
+    if (of_process() == cudaErrorInitializationError) return note(cudaErrorInitializationError);
     *count = (int)number_in("EMULATED_DEVICES", 1);
     return *count ? cudaSuccess : note(cudaErrorNoDevice);
 }
@@ -276,13 +286,13 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int device) {
 cudaError_t cudaMemGetInfo(size_t *left, size_t *total) {
     *total = number_in("EMULATED_MEMORY", MEMORY);
     *left = *total - used;
-    return note(failed);
+    return note(of_process());
 }
 
 cudaError_t cudaMalloc(void **out, size_t bytes) {
     CALLED();
     NOT_CAPTURED();
-    if (failed) return note(failed);
+    if (of_process()) return note(of_process());
     if (!bytes) {
         *out = NULL;
         return cudaSuccess;
