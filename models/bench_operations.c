@@ -146,41 +146,41 @@ static void adamw_with_layouts(const struct arrays *x) {
                 1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1, 1);
 }
 
-/* bytes: floats that go to or from memory for each token (or each logit, element or key); 0: arithmetic
- * counts. */
+/* What goes to or from memory for each token (or each logit, element, key or slot): so many floats and
+ * elements of operands. BY_SCORE: arithmetic counts, floats are its operations. */
 struct entry {
     const char *name;
     task *run;
     enum { BY_TOKEN, BY_LOGIT, BY_ELEMENT, BY_LAID_OUT, BY_KEY, BY_SLOT, BY_SCORE } unit;
-    double floats;
+    double floats, operands;
 };
 
 /* The sum of squares and the sample come last but for what spoils the arrays they read. */
 static const struct entry entries[] = {
-    {"add", add, BY_ELEMENT, 3},
-    {"embed", embed, BY_TOKEN, 2 * WIDTH},
-    {"gather", gather, BY_TOKEN, 2 * WIDTH},
-    {"layernorm", layernorm, BY_TOKEN, 2 * WIDTH},
-    {"layernorm_backward", layernorm_backward, BY_TOKEN, 4 * WIDTH},
-    {"rmsnorm", rmsnorm, BY_TOKEN, 2 * WIDTH},
-    {"rmsnorm_backward", rmsnorm_backward, BY_TOKEN, 4 * WIDTH},
-    {"bias_backward", bias_backward, BY_TOKEN, QKV},
-    {"rope", rope, BY_TOKEN, 2 * 2 * WIDTH},
-    {"swiglu", swiglu, BY_TOKEN, 1.5 * FFN},
-    {"swiglu_backward", swiglu_backward, BY_TOKEN, 2.5 * FFN},
-    {"attention", attention, BY_SCORE, 4},
-    {"attention_backward", attention_backward, BY_SCORE, 10},
-    {"cache_write", cache_write, BY_SLOT, 4 * WIDTH},
-    {"attention_decode", attention_decode, BY_KEY, 2 * WIDTH},
-    {"logprob", logprob, BY_LOGIT, 1},
-    {"logprob with entropy", logprob_with_entropy, BY_LOGIT, 1},
-    {"sample", sample, BY_LOGIT, 1},
-    {"truncate to top_p", truncate_top_p, BY_LOGIT, 2},
-    {"logprob_backward", logprob_backward, BY_LOGIT, 2},
-    {"embed_backward", embed_backward, BY_TOKEN, 3 * WIDTH},
-    {"sum_squares", sum_squares, BY_ELEMENT, 1},
-    {"adamw", adamw, BY_ELEMENT, 4},
-    {"adamw with layouts", adamw_with_layouts, BY_LAID_OUT, 1},
+    {"add", add, BY_ELEMENT, 3, 0},
+    {"embed", embed, BY_TOKEN, 2 * WIDTH, 0},
+    {"gather", gather, BY_TOKEN, 2 * WIDTH, 0},
+    {"layernorm", layernorm, BY_TOKEN, WIDTH, WIDTH},
+    {"layernorm_backward", layernorm_backward, BY_TOKEN, 4 * WIDTH, 0},
+    {"rmsnorm", rmsnorm, BY_TOKEN, WIDTH, WIDTH},
+    {"rmsnorm_backward", rmsnorm_backward, BY_TOKEN, 4 * WIDTH, 0},
+    {"bias_backward", bias_backward, BY_TOKEN, 0, QKV},
+    {"rope", rope, BY_TOKEN, 0, 2 * 2 * WIDTH},
+    {"swiglu", swiglu, BY_TOKEN, 0, 1.5 * FFN},
+    {"swiglu_backward", swiglu_backward, BY_TOKEN, 0.5 * FFN, 2 * FFN},
+    {"attention", attention, BY_SCORE, 4, 0},
+    {"attention_backward", attention_backward, BY_SCORE, 10, 0},
+    {"cache_write", cache_write, BY_SLOT, 0, 4 * WIDTH},
+    {"attention_decode", attention_decode, BY_KEY, 0, 2 * WIDTH},
+    {"logprob", logprob, BY_LOGIT, 1, 0},
+    {"logprob with entropy", logprob_with_entropy, BY_LOGIT, 1, 0},
+    {"sample", sample, BY_LOGIT, 1, 0},
+    {"truncate to top_p", truncate_top_p, BY_LOGIT, 2, 0},
+    {"logprob_backward", logprob_backward, BY_LOGIT, 1, 1},
+    {"embed_backward", embed_backward, BY_TOKEN, 3 * WIDTH, 0},
+    {"sum_squares", sum_squares, BY_ELEMENT, 1, 0},
+    {"adamw", adamw, BY_ELEMENT, 4, 0},
+    {"adamw with layouts", adamw_with_layouts, BY_LAID_OUT, 1, 0},
 };
 
 static double units_of(const struct arrays *x, int unit) {
@@ -194,10 +194,10 @@ static double units_of(const struct arrays *x, int unit) {
     case BY_LAID_OUT: /* four arrays to and fro, and the layouts */
         return (double)x->size / 2 *
                (8 + (!!layout(x, 0) + !!layout(x, 1)) * (double)x->k->operand_bytes / sizeof(float));
-    case BY_KEY: /* which the cache holds as operands */
-        return (double)SLOTS * LENGTH * (double)x->k->operand_bytes / sizeof(float);
+    case BY_KEY:
+        return (double)SLOTS * LENGTH;
     case BY_SLOT:
-        return (double)SLOTS * (double)x->k->operand_bytes / sizeof(float);
+        return SLOTS;
     default:
         return (double)x->rows * LENGTH * LENGTH / 2 * WIDTH; /* multiply-adds count two in .floats */
     }
@@ -317,11 +317,12 @@ static void set_starts(struct arrays *x) {
 static struct operation measure(const struct operations *all, const struct arrays *x,
                                 const struct entry *entry, int rounds) {
     int arithmetic = entry->unit == BY_SCORE;
-    double work = entry->floats * units_of(x, entry->unit);
+    double units = units_of(x, entry->unit);
+    double bytes = units * (sizeof(float) * entry->floats + (double)x->k->operand_bytes * entry->operands);
 
-    return (struct operation){entry->name, arithmetic ? "arithmetic" : "bytes",
-                              time_of(x, entry->run, rounds),
-                              arithmetic ? work / (all->peak * 1e9) : 4 * work / all->bandwidth};
+    return (struct operation){
+        entry->name, arithmetic ? "arithmetic" : "bytes", time_of(x, entry->run, rounds),
+        arithmetic ? units * entry->floats / (all->peak * 1e9) : bytes / all->bandwidth};
 }
 
 int operations_measure(struct operations *out, const struct kernels *kernels, int rows, int rounds,
