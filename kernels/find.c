@@ -24,7 +24,7 @@ static const char *cuda_trouble(void) {
 const struct kernels *kernels_outline(const char *name) {
     if (!is_cuda(name)) return cpu_find(name);
 #ifdef HAVE_CUDA
-    return strcmp(name, "cuda") ? cuda_bf16() : &kernels_cuda;
+    return strcmp(name, "cuda") ? &kernels_cuda_bf16 : &kernels_cuda;
 #else
     return NULL;
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
 # curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
-# environment: PYRITE, TESTS (the folder with cuda_attention, cuda_ops, cuda_products, cuda_model, cuda_queue and cuda_steps), BINARIES
+# environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_ops, cuda_products, cuda_model, cuda_queue and cuda_steps), BINARIES
 # (the same, where TESTS has scripts that start them), SANITIZE (yes)
 set -u
 pyrite=${PYRITE:-./pyrite}
@@ -34,6 +34,7 @@ curve() {
 
 part "operations against the CPU's"
 check "$tests/cuda_ops"
+check "$tests/cuda_bf16"
 check "$tests/cuda_attention"
 check "$tests/cuda_products"
 part "transfers, and calls that are recorded"
@@ -57,7 +58,7 @@ DEVICE=cuda KILLS=3 check "$here/kill.sh" "$pyrite" "$recipe"
 if [ "${SANITIZE:-yes}" = yes ] && command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
         part "compute-sanitizer $tool"
-        for program in cuda_ops cuda_products; do
+        for program in cuda_bf16 cuda_ops cuda_products; do
             FEW_SIZES=1 check compute-sanitizer --tool $tool --report-api-errors no --error-exitcode 1 --print-limit 10 "${BINARIES:-$tests}/$program"
         done
     done

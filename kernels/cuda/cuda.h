@@ -4,10 +4,8 @@
 
 #include "kernels/kernels.h"
 
-extern const struct kernels kernels_cuda;
+extern const struct kernels kernels_cuda, kernels_cuda_bf16;
 extern const struct collective cuda_collective;
-/* The same but for matrix products, which tensor cores make of operands rounded to bf16. */
-const struct kernels *cuda_bf16(void);
 
 /* Which device cuda_open() takes: number modulo their count. */
 void cuda_choose(int number);
@@ -47,7 +45,7 @@ void cuda_gelu_backward(float *dx, const float *x, size_t count);
 #define OP(name, arguments) void name##_cuda arguments;
 #include "kernels/ops.def"
 #undef OP
-/* Of these, the products are there. */
+/* Of these, those that meet operands are there. */
 #define OP(name, arguments) void name##_bf16_cuda arguments;
 #include "kernels/ops.def"
 #undef OP

@@ -1,35 +1,49 @@
 #include "kernels/cuda/cuda.h"
 
+/* What either precision has. */
+#define SHARED                                                                                               \
+    .alloc = cuda_alloc, .free = cuda_release, .map = cuda_map, .unmap = cuda_unmap, .send = cuda_send,      \
+    .place = cuda_place, .fetch = cuda_fetch, .zero = cuda_zero, .copy = cuda_copy, .repeat = cuda_repeat,   \
+    .forget = cuda_forget, .pack_int8_size = cuda_pack_int8_size, .memory = cuda_memory, .peak = cuda_peak,  \
+    .sync = cuda_sync, .collective = &cuda_collective
+
 const struct kernels kernels_cuda = {
+    SHARED,
     .name = "cuda",
     .operand_bytes = sizeof(float),
-    .alloc = cuda_alloc,
-    .free = cuda_release,
-    .map = cuda_map,
-    .unmap = cuda_unmap,
-    .send = cuda_send,
-    .place = cuda_place,
-    .fetch = cuda_fetch,
-    .zero = cuda_zero,
-    .copy = cuda_copy,
-    .repeat = cuda_repeat,
-    .forget = cuda_forget,
     .pack_size = cuda_pack_size,
-    .pack_int8_size = cuda_pack_int8_size,
     .cache_size = cuda_cache_size,
-    .memory = cuda_memory,
-    .peak = cuda_peak,
-    .sync = cuda_sync,
-    .collective = &cuda_collective,
 #define OP(name, arguments) .name = name##_cuda,
 #include "kernels/ops.def"
 #undef OP
 };
 
-const struct kernels *cuda_bf16(void) {
-    static struct kernels table;
+/* Operations that meet no operand are the same. */
+#define pack_int8_bf16_cuda          pack_int8_cuda
+#define embed_bf16_cuda              embed_cuda
+#define embed_backward_bf16_cuda     embed_backward_cuda
+#define gather_bf16_cuda             gather_cuda
+#define scatter_add_bf16_cuda        scatter_add_cuda
+#define add_bf16_cuda                add_cuda
+#define keep_columns_bf16_cuda       keep_columns_cuda
+#define dropout_backward_bf16_cuda   dropout_backward_cuda
+#define layernorm_backward_bf16_cuda layernorm_backward_cuda
+#define rmsnorm_backward_bf16_cuda   rmsnorm_backward_cuda
+#define rmsnorm_add_bf16_cuda        rmsnorm_add_cuda
+#define cap_bf16_cuda                cap_cuda
+#define logprob_bf16_cuda            logprob_cuda
+#define truncate_bf16_cuda           truncate_cuda
+#define sample_bf16_cuda             sample_cuda
+#define sum_squares_bf16_cuda        sum_squares_cuda
 
-    table = kernels_cuda;
-    table.name = "cuda-bf16";
-    return &table;
-}
+const struct kernels kernels_cuda_bf16 = {
+    SHARED,
+    .name = "cuda-bf16",
+    .operand_bytes = 2,
+    .one_layout = 1,
+    .pack_size = cuda_pack_size_bf16,
+    .cache_size = cuda_cache_size_bf16,
+#define OP(name, arguments) .name = name##_bf16_cuda,
+#include "kernels/ops.def"
+#undef OP
+};

@@ -1,0 +1,336 @@
+/* Operations on operands of bf16 that keep the CPU's order of sums, or have none: CUDA's against the CPU's,
+ * to the bit. */
+#include <stdio.h>
+
+#include "tests/test_kernels.h"
+
+#define MOST 32 /* arrays of a pass, and results */
+
+static const struct kernels *devices[2]; /* the CPU's, CUDA's */
+
+/* How many of an array's sizes to try. */
+static int most(int count) {
+    return few_sizes() && count > 8 ? 8 : count;
+}
+
+/* What one pass over a device holds, and what it leaves for comparison. */
+struct pass {
+    const struct kernels *k;
+    void *memory[MOST];
+    int count;
+    struct {
+        const char *name;
+        void *bytes;
+        size_t size, each;
+    } left[MOST];
+    int results;
+};
+
+static void *given(struct pass *p, const void *array, size_t bytes) {
+    void *memory = p->k->alloc(bytes), *view = p->k->map(memory, bytes, 0);
+
+    memcpy(view, array, bytes);
+    p->k->unmap(memory, view, bytes, 1);
+    return p->memory[p->count++] = memory;
+}
+
+/* Frees the array. */
+static void *taken(struct pass *p, void *array, size_t bytes) {
+    void *memory = given(p, array, bytes);
+
+    free(array);
+    return memory;
+}
+
+static float *floats(struct pass *p, size_t count, uint32_t seed) {
+    return taken(p, noise(count, seed), count * sizeof(float));
+}
+
+/* Frees x. */
+static void *operands(struct pass *p, float *x, size_t count) {
+    void *rounded = operands_of(p->k, x, count);
+
+    free(x);
+    return taken(p, rounded, count * p->k->operand_bytes);
+}
+
+/* Outputs that must be overwritten. */
+static float *no_floats(struct pass *p, size_t count) {
+    return taken(p, poison(count), count * sizeof(float));
+}
+
+static void *no_operands(struct pass *p, size_t count) {
+    return taken(p, poison_operands(p->k, count), count * p->k->operand_bytes);
+}
+
+/* `count` numbers below `limit`, with repeats. */
+static int *numbers(struct pass *p, int count, int limit, uint32_t seed) {
+    float *x = noise(count, seed);
+    int *out = malloc((count + 1) * sizeof *out);
+
+    for (int i = 0; i < count; i++) out[i] = (int)((x[i] + 1) / 2 * (float)limit) % limit;
+    free(x);
+    return taken(p, out, count * sizeof *out);
+}
+
+static void leave(struct pass *p, const char *name, void *memory, size_t count, size_t each) {
+    void *view = p->k->map(memory, count * each, 1);
+
+    ck_assert_msg(!p->k->sync(), "%s: %s", name, p->k->sync());
+    p->left[p->results].name = name;
+    p->left[p->results].size = count * each;
+    p->left[p->results].each = each;
+    p->left[p->results].bytes = memcpy(malloc(count * each + 1), view, count * each);
+    p->results++;
+    p->k->unmap(memory, view, count * each, 0);
+}
+
+static void leave_floats(struct pass *p, const char *name, float *memory, size_t count) {
+    leave(p, name, memory, count, sizeof(float));
+}
+
+static void leave_operands(struct pass *p, const char *name, void *memory, size_t count) {
+    leave(p, name, memory, count, p->k->operand_bytes);
+}
+
+static void end(struct pass *p) {
+    for (int i = 0; i < p->count; i++) p->k->free(p->memory[i]);
+    for (int i = 0; i < p->results; i++) free(p->left[i].bytes);
+}
+
+static double value_of(const void *bytes, size_t i, size_t each) {
+    float x = 0;
+
+    memcpy((char *)&x + sizeof x - each, (const char *)bytes + i * each, each);
+    return (double)x;
+}
+
+static void expect_bits(const struct pass passes[2], int result) {
+    const char *name = passes[0].left[result].name, *a = passes[0].left[result].bytes;
+    const char *b = passes[1].left[result].bytes;
+    size_t each = passes[0].left[result].each, size = passes[0].left[result].size;
+
+    ck_assert_uint_eq(size, passes[1].left[result].size);
+    for (size_t i = 0; i < size / each; i++)
+        if (memcmp(a + i * each, b + i * each, each))
+            ck_abort_msg("%s[%zu] of %zu: %.9g, on the CPU %.9g", name, i, size / each, value_of(b, i, each),
+                         value_of(a, i, each));
+}
+
+struct size {
+    int rows, width, option;
+};
+
+/* Runs the same on both devices. */
+static void compare(void run(struct pass *p, const struct size *s), const struct size *s) {
+    struct pass passes[2] = {{.k = devices[0]}, {.k = devices[1]}};
+
+    for (int d = 0; d < 2; d++) run(&passes[d], s);
+    ck_assert_int_eq(passes[0].results, passes[1].results);
+    for (int i = 0; i < passes[0].results; i++) expect_bits(passes, i);
+    for (int d = 0; d < 2; d++) end(&passes[d]);
+}
+
+static const int widths[] = {1, 3, 16, 24, 33, 65, 129, 200, 768, 1601};
+
+static void compare_widths(void run(struct pass *p, const struct size *s)) {
+    for (int i = 0; i < most(COUNT(widths)); i++) compare(run, &(struct size){37, widths[i], i % 2});
+}
+
+/* Numbers of some size; the first ones large, tiny, and halfway between two of bf16. */
+static float *wide_noise(size_t count, uint32_t seed) {
+    const float extremes[] = {
+        1e4f,      -1e4f,     3e38f,          -3e38f,      0,        -0.0f, 88,     -88,
+        89,        -104,      1e-30f,         0x1p-130f,   16,       -16,   1e-40f, 1.5f,
+        0x1.01p0f, 0x1.03p0f, 0x1.0100002p0f, -0x1.01p-3f, 0x1.fdp5f};
+    float *x = noise(count, seed);
+
+    for (size_t i = 0; i < count; i++) x[i] = i < COUNT(extremes) ? extremes[i] : 8 * x[i];
+    return x;
+}
+
+static void gates(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    void *x = operands(p, wide_noise(2 * n, 1), 2 * n), *out = no_operands(p, n),
+         *wide = no_operands(p, 2 * n);
+    float *dy = floats(p, n, 2);
+
+    p->k->swiglu(out, x, s->rows, s->width);
+    leave_operands(p, "swiglu", out, n);
+    p->k->geglu(out, x, s->rows, s->width);
+    leave_operands(p, "geglu", out, n);
+    p->k->swiglu_backward(wide, dy, x, s->rows, s->width);
+    leave_operands(p, "swiglu_backward", wide, 2 * n);
+    p->k->geglu_backward(wide, dy, x, s->rows, s->width);
+    leave_operands(p, "geglu_backward", wide, 2 * n);
+}
+
+START_TEST(gates_have_the_bits_of_the_cpu)
+{ compare_widths(gates); }
+END_TEST
+
+static void narrowing(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    float *x = taken(p, wide_noise(n, 1), n * sizeof *x), *y = wide_noise(n, 2), *y_;
+    void *out = no_operands(p, n), *dx = operands(p, noise(n, 3), n);
+    int *key = numbers(p, 2 * s->rows, 1 << 30, 4);
+
+    p->k->narrow(out, x, s->option ? 0.7f : 1, n);
+    leave_operands(p, "narrow", out, n);
+    p->k->dropout(out, dx, key, 9, 0.3f, s->rows, s->width);
+    leave_operands(p, "dropout", out, n);
+    y[n / 2] = -INFINITY;
+    y_ = taken(p, y, n * sizeof *y);
+    p->k->cap_backward(dx, y_, n, 30);
+    leave_operands(p, "cap_backward", dx, n);
+}
+
+START_TEST(rounding_dropping_and_capping_have_the_bits_of_the_cpu)
+{ compare_widths(narrowing); }
+END_TEST
+
+static void norms(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    float *x = taken(p, wide_noise(n, 1), n * sizeof *x), *weight = floats(p, s->width, 2);
+    float *bias = floats(p, s->width, 3), *mean = no_floats(p, s->rows), *rstd = no_floats(p, s->rows);
+    void *out = no_operands(p, n), *dy = operands(p, noise(n, 4), n);
+
+    p->k->layernorm(out, mean, rstd, x, weight, bias, s->rows, s->width, 1e-5f);
+    leave_operands(p, "layernorm", out, n);
+    leave_floats(p, "layernorm mean", mean, s->rows);
+    p->k->rmsnorm(out, rstd, x, weight, s->rows, s->width, 1e-6f);
+    leave_operands(p, "rmsnorm", out, n);
+    leave_floats(p, "rmsnorm rstd", rstd, s->rows);
+    p->k->bias_backward(bias, dy, s->rows, s->width);
+    leave_floats(p, "bias_backward", bias, s->width);
+}
+
+START_TEST(norms_and_sums_over_rows_have_the_bits_of_the_cpu)
+{
+    compare_widths(norms);
+    compare(norms, &(struct size){301, 40, 0});
+}
+END_TEST
+
+/* width: of a head; heads follow each other with as many channels again between tokens. */
+static void rotation(struct pass *p, const struct size *s) {
+    enum { HEADS = 3, CONTEXT = 40 };
+    size_t stride = (size_t)(HEADS + 2) * s->width, n = stride * s->rows;
+    float *cosine = floats(p, (size_t)CONTEXT * s->width / 2, 1);
+    float *sine = floats(p, (size_t)CONTEXT * s->width / 2, 2);
+    void *x = operands(p, noise(n, 3), n);
+    int *position = numbers(p, s->rows, CONTEXT, 4);
+
+    p->k->rope(x, cosine, sine, position, s->rows, HEADS, s->width, (int)stride, s->option);
+    leave_operands(p, "rope", x, n);
+}
+
+START_TEST(rope_has_the_bits_of_the_cpu_both_ways)
+{
+    static const int sizes[] = {2, 10, 16, 32, 64, 80, 128};
+
+    for (int i = 0; i < most(COUNT(sizes)); i++)
+        for (int inverse = 0; inverse < 2; inverse++)
+            compare(rotation, &(struct size){77, sizes[i], inverse});
+}
+END_TEST
+
+static void slopes(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    float temperature = s->option ? 0.7f : 1, *x = noise(n, 1), *logits;
+    float *lp = no_floats(p, s->rows), *nats = no_floats(p, s->rows),
+          *norm = no_floats(p, (size_t)s->rows * 4);
+    float *slope = floats(p, s->rows, 2), *spread = floats(p, s->rows, 3);
+    int *target = numbers(p, s->rows, s->width, 4);
+    void *dlogits = no_operands(p, n);
+
+    for (size_t i = 0; i < n; i++) x[i] = i % 7 == 3 && i >= (size_t)s->width ? -INFINITY : 6 * x[i];
+    logits = taken(p, x, n * sizeof *x);
+    p->k->logprob(lp, s->option ? nats : NULL, NULL, norm, logits, target, s->rows, s->width, temperature);
+    p->k->logprob_backward(dlogits, logits, target, norm, slope, s->option ? spread : NULL, s->rows, s->width,
+                           temperature);
+    leave_operands(p, "logprob_backward", dlogits, n);
+}
+
+START_TEST(gradients_of_logits_have_the_bits_of_the_cpu)
+{
+    static const int vocabularies[] = {7, 100, 1023, 1024, 4999, 50257};
+
+    for (int i = 0; i < most(COUNT(vocabularies)); i++)
+        for (int warm = 0; warm < 2; warm++) compare(slopes, &(struct size){5, vocabularies[i], warm});
+}
+END_TEST
+
+static void gathering(struct pass *p, const struct size *s) {
+    enum { KINDS = 13 };
+    void *table = operands(p, noise((size_t)KINDS * s->width, 1), (size_t)KINDS * s->width);
+    void *out = no_operands(p, (size_t)s->rows * s->width);
+    int *index = numbers(p, s->rows, KINDS, 2);
+
+    p->k->gather(out, table, index, s->rows, s->width * p->k->operand_bytes);
+    leave_operands(p, "gather", out, (size_t)s->rows * s->width);
+}
+
+START_TEST(entries_of_any_width_are_gathered)
+{ compare_widths(gathering); }
+END_TEST
+
+static void learning(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    float *w = floats(p, n, 1), *m = floats(p, n, 2), *squares = noise(n, 3), *v, *grad = floats(p, n, 4);
+    size_t bytes = p->k->pack_size(s->rows, s->width, 0), turned = p->k->pack_size(s->rows, s->width, 1);
+    char *zeros = calloc(1, bytes + turned + 1), *packed, *again, *view, *other;
+
+    for (size_t i = 0; i < n; i++) squares[i] = fabsf(squares[i]);
+    v = taken(p, squares, n * sizeof *v);
+    packed = given(p, zeros, bytes + turned);
+    again = taken(p, zeros, bytes + turned);
+    p->k->adamw(w, m, v, grad, packed, turned ? packed + bytes : packed, s->rows, s->width, 0.5f, 1e-3f, 0.9f,
+                0.95f, 1e-8f, 0.1f, 0.2f, 0.1f);
+    p->k->pack(again, w, s->rows, s->width, 0);
+    if (turned) p->k->pack(again + bytes, w, s->rows, s->width, 1);
+    leave_floats(p, "adamw", w, n);
+    leave_floats(p, "adamw m", m, n);
+    leave_floats(p, "adamw v", v, n);
+    leave_floats(p, "gradient", grad, n);
+    view = p->k->map(packed, bytes + turned, 1);
+    other = p->k->map(again, bytes + turned, 1);
+    ck_assert_mem_eq(view, other, bytes + turned);
+    p->k->unmap(packed, view, bytes + turned, 0);
+    p->k->unmap(again, other, bytes + turned, 0);
+}
+
+START_TEST(the_optimizer_has_the_bits_of_the_cpu_and_lays_out_what_it_wrote)
+{ compare_widths(learning); }
+END_TEST
+
+int main(void) {
+    TCase *test;
+    Suite *suite;
+    SRunner *runner;
+    int failures;
+
+    devices[0] = kernels_find("cpu-portable-bf16");
+    devices[1] = kernels_find("cuda-bf16");
+    if (!devices[1]) {
+        printf("SKIP: %s\n", kernels_missing("cuda-bf16"));
+        return 77;
+    }
+    suite = suite_create("cuda operations on bf16");
+    test = tcase_create("cuda operations on bf16");
+    tcase_set_timeout(test, 300);
+    tcase_add_test(test, gates_have_the_bits_of_the_cpu);
+    tcase_add_test(test, rounding_dropping_and_capping_have_the_bits_of_the_cpu);
+    tcase_add_test(test, norms_and_sums_over_rows_have_the_bits_of_the_cpu);
+    tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
+    tcase_add_test(test, gradients_of_logits_have_the_bits_of_the_cpu);
+    tcase_add_test(test, entries_of_any_width_are_gathered);
+    tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu_and_lays_out_what_it_wrote);
+    suite_add_tcase(suite, test);
+    runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
