@@ -10,7 +10,7 @@ pyrite=$tests/emulated_pyrite
 show=$tests/emulated_ranks
 device=cuda
 [ -x "$show" ] || { echo "SKIP: no C++ compiler made the devices in software"; exit 77; }
-export EMULATED_DEVICES=4 LD_LIBRARY_PATH=$tests/emulator${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export EMULATED_DEVICES=4 TMPDIR=$here LD_LIBRARY_PATH=$tests/emulator${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # What leaves for another rank is read as soon as a device could, or as late as it may: a missing wait shows in one.
 mkdir one

@@ -90,19 +90,21 @@ static ncclResult_t refuse(ncclResult_t result, const char *why) {
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
     static int made;
+    const char *folder = getenv("TMPDIR");
     int file;
 
     memset(id, 0, sizeof *id);
-    snprintf(id->internal, sizeof id->internal, "/emulated-nccl-%d-%d", (int)getpid(), made++);
-    file = shm_open(id->internal, O_CREAT | O_EXCL | O_RDWR, 0600);
+    snprintf(id->internal, sizeof id->internal, "%.80s/emulated-nccl-%d-%d", folder ? folder : "/tmp",
+             (int)getpid(), made++);
+    file = open(id->internal, O_CREAT | O_EXCL | O_RDWR, 0600);
     if (file < 0 || ftruncate(file, sizeof(struct meeting)))
-        return refuse(ncclSystemError, "there is no shared memory");
+        return refuse(ncclSystemError, "there is no memory to share");
     close(file);
     return ncclSuccess;
 }
 
 static struct meeting *open_meeting(const char *name) {
-    int file = shm_open(name, O_RDWR, 0600);
+    int file = open(name, O_RDWR);
     void *memory;
 
     if (file < 0) return NULL;
@@ -120,7 +122,7 @@ ncclResult_t ncclCommInitRank(ncclComm_t *comm, int count, ncclUniqueId id, int 
     meeting->here++;
     while (meeting->here < count && naps++ < PATIENCE) usleep(NAP);
     if (meeting->here != count) return refuse(ncclRemoteError, "not all ranks have come");
-    if (rank == 0) shm_unlink(id.internal);
+    if (rank == 0) unlink(id.internal);
     *comm = new ncclComm{meeting, count, rank, 0, 1, 0, ncclSuccess};
     return ncclSuccess;
 }
