@@ -467,6 +467,66 @@ START_TEST(a_request_can_ask_for_fewer_tokens)
 }
 END_TEST
 
+/* A backend with little memory: what it has left, and what it gave away. */
+static size_t left, sizes[64];
+static void *places[64];
+
+static void *little_alloc(size_t bytes) {
+    int at = 0;
+
+    if (bytes > left) return NULL;
+    while (places[at]) at++;
+    left -= sizes[at] = bytes;
+    return places[at] = kernels_find("cpu")->alloc(bytes);
+}
+
+static void little_free(void *memory) {
+    for (int i = 0; i < 64; i++)
+        if (memory && places[i] == memory) {
+            places[i] = NULL;
+            left += sizes[i];
+        }
+    kernels_find("cpu")->free(memory);
+}
+
+static void little_memory(size_t *free_bytes, size_t *total) {
+    *free_bytes = left;
+    *total = (size_t)1 << 30;
+}
+
+/* Keys and values of a row of 44 tokens are 50 KiB in three layers, and 20 rows 1 MiB. */
+START_TEST(a_cache_that_does_not_fit_says_how_many_rows_do)
+{
+    struct kernels little = *kernels_find("cpu");
+    struct model *model = new_model(0);
+    struct generator_options options = options_of(SAMPLING_PLAIN, COUNT);
+    struct response responses[COUNT];
+    struct request requests[COUNT];
+    int prompts[COUNT][20];
+    const char *offer;
+
+    little.alloc = little_alloc;
+    little.free = little_free;
+    little.memory = little_memory;
+    ck_assert_int_eq(model_ready(model, 0, &err), 0);
+    model->kernels = &little;
+    left = 700000;
+    make_requests(requests, prompts);
+    ck_assert_int_eq(generate(model, requests, COUNT, &options, responses, NULL, NULL, &err), -1);
+    offer = strstr(err.message, "what helps: slots: ");
+    ck_assert_msg(offer && strstr(err.message, "no memory for the keys and values of 20 rows of "), "%s",
+                  err.message);
+    ck_assert_ptr_nonnull(strstr(err.message, "684 KiB of 1 GiB free"));
+    options.slots = atoi(offer + strlen("what helps: slots: "));
+    ck_assert_int_gt(options.slots, 1);
+    ck_assert_uint_eq(left, 700000);
+    run(model, &options, responses);
+    free_all(responses);
+    model->kernels = kernels_find("cpu");
+    model_free(model);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("generator");
     TCase *tests = tcase_create("generator");
@@ -485,6 +545,7 @@ int main(void) {
     tcase_add_test(tests, a_response_ends_at_its_end_token_or_is_cut);
     tcase_add_test(tests, requests_that_cannot_be_met_are_errors);
     tcase_add_test(tests, a_request_can_ask_for_fewer_tokens);
+    tcase_add_test(tests, a_cache_that_does_not_fit_says_how_many_rows_do);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);
