@@ -1,5 +1,5 @@
-/* Operations on operands of bf16 that keep the CPU's order of sums, or have none: CUDA's against the CPU's,
- * to the bit. */
+/* Operations on operands of bf16 but for products and attention: CUDA's against the CPU's, to the bit. Where
+ * sums have an order of their own, of numbers whose sums are exact. */
 #include <stdio.h>
 
 #include "tests/test_kernels.h"
@@ -193,7 +193,7 @@ static void norms(struct pass *p, const struct size *s) {
     size_t n = (size_t)s->rows * s->width;
     float *x = taken(p, wide_noise(n, 1), n * sizeof *x), *weight = floats(p, s->width, 2);
     float *bias = floats(p, s->width, 3), *mean = no_floats(p, s->rows), *rstd = no_floats(p, s->rows);
-    void *out = no_operands(p, n), *dy = operands(p, noise(n, 4), n);
+    void *out = no_operands(p, n);
 
     p->k->layernorm(out, mean, rstd, x, weight, bias, s->rows, s->width, 1e-5f);
     leave_operands(p, "layernorm", out, n);
@@ -201,14 +201,97 @@ static void norms(struct pass *p, const struct size *s) {
     p->k->rmsnorm(out, rstd, x, weight, s->rows, s->width, 1e-6f);
     leave_operands(p, "rmsnorm", out, n);
     leave_floats(p, "rmsnorm rstd", rstd, s->rows);
-    p->k->bias_backward(bias, dy, s->rows, s->width);
-    leave_floats(p, "bias_backward", bias, s->width);
 }
 
-START_TEST(norms_and_sums_over_rows_have_the_bits_of_the_cpu)
+START_TEST(norms_have_the_bits_of_the_cpu)
 {
     compare_widths(norms);
     compare(norms, &(struct size){301, 40, 0});
+}
+END_TEST
+
+/* Whole numbers from -limit to limit. */
+static float *whole(size_t count, float limit, uint32_t seed) {
+    float *x = noise(count, seed);
+
+    for (size_t i = 0; i < count; i++) x[i] = roundf(limit * x[i]);
+    return x;
+}
+
+static float *whole_floats(struct pass *p, size_t count, float limit, uint32_t seed) {
+    return taken(p, whole(count, limit, seed), count * sizeof(float));
+}
+
+/* dx divides by the width: exact, and left for comparison, where that is a power of 2. */
+static void norm_slopes(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    float *x = whole_floats(p, n, 4, 1), *dy = whole_floats(p, n, 3, 2),
+          *weight = whole_floats(p, s->width, 3, 3);
+    float *mean = whole_floats(p, s->rows, 2, 4), *rstd = whole(s->rows, 0, 5), *rstd_;
+    float *dx = whole_floats(p, n, 5, 6), *dweight = whole_floats(p, s->width, 5, 7);
+    float *dbias = whole_floats(p, s->width, 5, 8);
+    int exact = (s->width & (s->width - 1)) == 0;
+    void *narrow = operands(p, whole(n, 9, 9), n);
+
+    for (int r = 0; r < s->rows; r++) rstd[r] = r % 2 ? 0.5f : 1;
+    rstd_ = taken(p, rstd, s->rows * sizeof *rstd);
+    p->k->layernorm_backward(dx, dweight, dbias, dy, x, weight, mean, rstd_, s->rows, s->width);
+    leave_floats(p, "layernorm_backward weight", dweight, s->width);
+    leave_floats(p, "layernorm_backward bias", dbias, s->width);
+    if (exact) leave_floats(p, "layernorm_backward", dx, n);
+    p->k->layernorm_backward(dx, NULL, NULL, dy, x, weight, mean, rstd_, s->rows, s->width);
+    if (exact) leave_floats(p, "layernorm_backward alone", dx, n);
+    p->k->rmsnorm_backward(dx, dweight, dy, x, weight, rstd_, s->rows, s->width);
+    leave_floats(p, "rmsnorm_backward weight", dweight, s->width);
+    if (exact) leave_floats(p, "rmsnorm_backward", dx, n);
+    p->k->bias_backward(dbias, narrow, s->rows, s->width);
+    leave_floats(p, "bias_backward", dbias, s->width);
+}
+
+START_TEST(gradients_of_norms_and_biases_are_the_cpus_where_sums_are_exact)
+{
+    compare_widths(norm_slopes);
+    compare(norm_slopes, &(struct size){301, 64, 0});
+    compare(norm_slopes, &(struct size){64, 256, 0});
+    compare(norm_slopes, &(struct size){1000, 20, 0});
+}
+END_TEST
+
+/* || a - b || / || a || of dx, over random numbers: terms and their sums, added up in other orders. */
+static void random_slopes(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    float *dx = floats(p, n, 1), *dy = floats(p, n, 2), *x = floats(p, n, 3),
+          *weight = floats(p, s->width, 4);
+    float *mean = floats(p, s->rows, 5), *rstd = floats(p, s->rows, 6);
+
+    if (s->option)
+        p->k->layernorm_backward(dx, NULL, NULL, dy, x, weight, mean, rstd, s->rows, s->width);
+    else
+        p->k->rmsnorm_backward(dx, NULL, dy, x, weight, rstd, s->rows, s->width);
+    leave_floats(p, "dx", dx, n);
+}
+
+static double distance(const struct pass passes[2]) {
+    const float *a = passes[0].left[0].bytes, *b = passes[1].left[0].bytes;
+    double off = 0, all = 0;
+
+    for (size_t i = 0; i < passes[0].left[0].size / sizeof *a; i++) {
+        off += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        all += (double)a[i] * (double)a[i];
+    }
+    return sqrt(off / all);
+}
+
+START_TEST(gradients_through_norms_are_the_cpus_within_rounding)
+{
+    for (int i = 0; i < most(COUNT(widths)); i++)
+        for (int centred = 0; centred < 2; centred++) {
+            struct pass passes[2] = {{.k = devices[0]}, {.k = devices[1]}};
+
+            for (int d = 0; d < 2; d++) random_slopes(&passes[d], &(struct size){37, widths[i], centred});
+            ck_assert_double_lt(distance(passes), 1e-6);
+            for (int d = 0; d < 2; d++) end(&passes[d]);
+        }
 }
 END_TEST
 
@@ -321,7 +404,9 @@ int main(void) {
     tcase_set_timeout(test, 300);
     tcase_add_test(test, gates_have_the_bits_of_the_cpu);
     tcase_add_test(test, rounding_dropping_and_capping_have_the_bits_of_the_cpu);
-    tcase_add_test(test, norms_and_sums_over_rows_have_the_bits_of_the_cpu);
+    tcase_add_test(test, norms_have_the_bits_of_the_cpu);
+    tcase_add_test(test, gradients_of_norms_and_biases_are_the_cpus_where_sums_are_exact);
+    tcase_add_test(test, gradients_through_norms_are_the_cpus_within_rounding);
     tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
     tcase_add_test(test, gradients_of_logits_have_the_bits_of_the_cpu);
     tcase_add_test(test, entries_of_any_width_are_gathered);

@@ -115,9 +115,9 @@ static __global__ void norm_backward_kernel(float *__restrict__ dx, const float 
 }
 
 /* Terms of the sums over rows, for add_columns(): what is loaded, and what is made of it. */
-template <class E> struct slope_term {
-    typedef E parts;
-    const E *dy;
+struct slope_term {
+    typedef float parts;
+    const float *dy;
     int width;
 
     __device__ parts load(int r, size_t at) const {
@@ -125,7 +125,7 @@ template <class E> struct slope_term {
         return __ldg(dy + at);
     }
     static __device__ float make(parts slope) {
-        return float_of(slope);
+        return slope;
     }
 };
 
@@ -166,7 +166,7 @@ void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const floa
            dy, x, weight, mean, rstd, rows, width);
     if (!dweight) return;
     add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, "layernorm_backward");
-    add_columns(dbias, slope_term<float>{dy, width}, rows, "layernorm_backward");
+    add_columns(dbias, slope_term{dy, width}, rows, "layernorm_backward");
 }
 
 /* out = base (NULL: 0) + x scale weight, a row of it. */
@@ -241,9 +241,5 @@ void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const flo
 }
 
 void bias_backward_cuda(float *dbias, const operand *dy, int rows, int outs) {
-    add_columns(dbias, slope_term<float>{(const float *)dy, outs}, rows, "bias_backward");
-}
-
-void bias_backward_bf16_cuda(float *dbias, const operand *dy, int rows, int outs) {
-    add_columns(dbias, slope_term<bf16>{(const bf16 *)dy, outs}, rows, "bias_backward");
+    add_columns(dbias, slope_term{(const float *)dy, outs}, rows, "bias_backward");
 }

@@ -19,22 +19,20 @@ const struct kernels kernels_cuda = {
 };
 
 /* Operations that meet no operand are the same. */
-#define pack_int8_bf16_cuda          pack_int8_cuda
-#define embed_bf16_cuda              embed_cuda
-#define embed_backward_bf16_cuda     embed_backward_cuda
-#define gather_bf16_cuda             gather_cuda
-#define scatter_add_bf16_cuda        scatter_add_cuda
-#define add_bf16_cuda                add_cuda
-#define keep_columns_bf16_cuda       keep_columns_cuda
-#define dropout_backward_bf16_cuda   dropout_backward_cuda
-#define layernorm_backward_bf16_cuda layernorm_backward_cuda
-#define rmsnorm_backward_bf16_cuda   rmsnorm_backward_cuda
-#define rmsnorm_add_bf16_cuda        rmsnorm_add_cuda
-#define cap_bf16_cuda                cap_cuda
-#define logprob_bf16_cuda            logprob_cuda
-#define truncate_bf16_cuda           truncate_cuda
-#define sample_bf16_cuda             sample_cuda
-#define sum_squares_bf16_cuda        sum_squares_cuda
+#define pack_int8_bf16_cuda        pack_int8_cuda
+#define embed_bf16_cuda            embed_cuda
+#define embed_backward_bf16_cuda   embed_backward_cuda
+#define gather_bf16_cuda           gather_cuda
+#define scatter_add_bf16_cuda      scatter_add_cuda
+#define add_bf16_cuda              add_cuda
+#define keep_columns_bf16_cuda     keep_columns_cuda
+#define dropout_backward_bf16_cuda dropout_backward_cuda
+#define rmsnorm_add_bf16_cuda      rmsnorm_add_cuda
+#define cap_bf16_cuda              cap_cuda
+#define logprob_bf16_cuda          logprob_cuda
+#define truncate_bf16_cuda         truncate_cuda
+#define sample_bf16_cuda           sample_cuda
+#define sum_squares_bf16_cuda      sum_squares_cuda
 
 const struct kernels kernels_cuda_bf16 = {
     SHARED,
