@@ -318,6 +318,16 @@ START_TEST(rope_has_the_bits_of_the_cpu_both_ways)
 }
 END_TEST
 
+/* The second device goes on with what the first left, since its own sums have another order. */
+static void share_norms(struct pass *p, float *norm, int rows) {
+    static float kept[64];
+    float *view = p->k->map(norm, (size_t)rows * 4 * sizeof *view, 1);
+
+    memcpy(p->k == devices[0] ? kept : view, p->k == devices[0] ? view : kept,
+           (size_t)rows * 4 * sizeof *view);
+    p->k->unmap(norm, view, (size_t)rows * 4 * sizeof *view, 1);
+}
+
 static void slopes(struct pass *p, const struct size *s) {
     size_t n = (size_t)s->rows * s->width;
     float temperature = s->option ? 0.7f : 1, *x = noise(n, 1), *logits;
@@ -330,6 +340,7 @@ static void slopes(struct pass *p, const struct size *s) {
     for (size_t i = 0; i < n; i++) x[i] = i % 7 == 3 && i >= (size_t)s->width ? -INFINITY : 6 * x[i];
     logits = taken(p, x, n * sizeof *x);
     p->k->logprob(lp, s->option ? nats : NULL, NULL, norm, logits, target, s->rows, s->width, temperature);
+    share_norms(p, norm, s->rows);
     p->k->logprob_backward(dlogits, logits, target, norm, slope, s->option ? spread : NULL, s->rows, s->width,
                            temperature);
     leave_operands(p, "logprob_backward", dlogits, n);
@@ -341,6 +352,67 @@ START_TEST(gradients_of_logits_have_the_bits_of_the_cpu)
 
     for (int i = 0; i < most(COUNT(vocabularies)); i++)
         for (int warm = 0; warm < 2; warm++) compare(slopes, &(struct size){5, vocabularies[i], warm});
+}
+END_TEST
+
+/* Logits some of which are -infinity, others far apart. */
+static float *peaked(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width;
+    float *x = noise(n, 1);
+
+    for (size_t i = 0; i < n; i++) x[i] = i % 7 == 3 ? -INFINITY : (i % 5 ? 6 : 90) * x[i];
+    return taken(p, x, n * sizeof *x);
+}
+
+static void reading(struct pass *p, const struct size *s) {
+    float temperature = s->option ? 0.7f : 1, *logits = peaked(p, s), *u, *x = noise(s->rows, 5);
+    float *lp = no_floats(p, s->rows), *nats = no_floats(p, s->rows), *drawn_lp = no_floats(p, s->rows);
+    float *norm = no_floats(p, (size_t)s->rows * 4);
+    int *target = numbers(p, s->rows, s->width, 4), *best = numbers(p, s->rows, 9, 6),
+        *drawn = numbers(p, s->rows, 9, 7);
+
+    for (int r = 0; r < s->rows; r++) x[r] = fabsf(x[r]);
+    u = taken(p, x, s->rows * sizeof *x);
+    p->k->sample(drawn, drawn_lp, logits, u, s->rows, s->width, temperature);
+    p->k->logprob(lp, nats, best, norm, logits, drawn, s->rows, s->width, temperature);
+    leave(p, "best", best, s->rows, sizeof *best);
+    leave(p, "sample", drawn, s->rows, sizeof *drawn);
+    leave_floats(p, "logprob", lp, s->rows);
+    leave_floats(p, "entropy", nats, s->rows);
+    leave_floats(p, "norm", norm, (size_t)s->rows * 4);
+    leave_floats(p, "sample's log-probability", drawn_lp, s->rows);
+    p->k->logprob(lp, NULL, NULL, NULL, logits, target, s->rows, s->width, temperature);
+    leave_floats(p, "logprob of another", lp, s->rows);
+}
+
+/* A thread adds up to 99 terms of a row in single precision, and the CPU's lanes 64: sums are off by at most
+ * that many roundings, their logarithm too; an entropy by those of its two sums, of terms up to 7 nats beside
+ * it. */
+#define ROUNDINGS (100 * 0x1p-24)
+
+START_TEST(distributions_are_the_cpus_within_rounding_and_the_sampler_agrees_to_the_bit)
+{
+    static const int vocabularies[] = {7, 100, 1023, 4999, 50257};
+
+    for (int i = 0; i < COUNT(vocabularies); i++)
+        for (int warm = 0; warm < 2; warm++) {
+            struct pass passes[2] = {{.k = devices[0]}, {.k = devices[1]}};
+
+            for (int d = 0; d < 2; d++) reading(&passes[d], &(struct size){5, vocabularies[i], warm});
+            expect_bits(passes, 0);
+            expect_bits(passes, 1);
+            for (int result = 2; result < passes[0].results; result++) {
+                const float *a = passes[0].left[result].bytes, *b = passes[1].left[result].bytes;
+
+                for (size_t e = 0; e < passes[0].left[result].size / sizeof *a; e++)
+                    ck_assert_msg(a[e] == b[e] || fabs((double)a[e] - (double)b[e]) <=
+                                                      8 * ROUNDINGS * (1 + fabs((double)a[e]) / 8),
+                                  "%s[%zu] of %d: %.9g, on the CPU %.9g", passes[0].left[result].name, e,
+                                  vocabularies[i], (double)b[e], (double)a[e]);
+            }
+            ck_assert_mem_eq(passes[1].left[2].bytes, passes[1].left[5].bytes, passes[1].left[2].size);
+            for (int d = 0; d < 2; d++) end(&passes[d]);
+        }
 }
 END_TEST
 
@@ -409,6 +481,7 @@ int main(void) {
     tcase_add_test(test, gradients_through_norms_are_the_cpus_within_rounding);
     tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
     tcase_add_test(test, gradients_of_logits_have_the_bits_of_the_cpu);
+    tcase_add_test(test, distributions_are_the_cpus_within_rounding_and_the_sampler_agrees_to_the_bit);
     tcase_add_test(test, entries_of_any_width_are_gathered);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu_and_lays_out_what_it_wrote);
     suite_add_tcase(suite, test);

@@ -96,6 +96,71 @@ static __device__ double weight_sum(double *sums, const float *logits, int vocab
     return span_sums(sums, logits, vocab, weight_term{max, temperature});
 }
 
+/* A row's largest logit, the sum of weights exp(z), z = (logit - max) / temperature, and the sum of z times
+ * them. */
+struct moments {
+    float max;
+    double sum, weighted;
+};
+
+/* The CPU's: its largest logit first, then the sum; the weighted one is left to entropy_of(). */
+static __device__ struct moments moments_in_order(double *sums, const float *logits, int vocab,
+                                                  float temperature) {
+    float max = max_of(logits, vocab);
+
+    return {max, weight_sum(sums, logits, vocab, max, temperature), 0};
+}
+
+/* x of a thread's, of all threads in a fixed order, given to all. */
+static __device__ double block_total(double x) {
+    __shared__ double part[THREADS / WARP];
+
+    for (int half = WARP / 2; half; half /= 2) x += __shfl_xor_sync(EVERYONE, x, half);
+    __syncthreads();
+    if (threadIdx.x % WARP == 0) part[threadIdx.x / WARP] = x;
+    __syncthreads();
+    x = 0;
+    for (int w = 0; w < THREADS / WARP; w++) x += part[w];
+    return x;
+}
+
+#define TOGETHER 8 /* logits on their way to a thread */
+
+/* All three from one reading of the row: a thread's sums are relative to the largest logit that it has met,
+ * and are made relative to a larger one when that comes. */
+static __device__ struct moments moments_at_once(const float *logits, int vocab, float temperature) {
+    float most = -INFINITY, sum = 0, weighted = 0;
+    struct moments out;
+
+    for (int from = threadIdx.x; from < vocab; from += THREADS * TOGETHER) {
+        float x[TOGETHER], next = most, step;
+
+#pragma unroll
+        for (int i = 0; i < TOGETHER; i++) {
+            x[i] = from + i * THREADS < vocab ? logits[from + i * THREADS] : -INFINITY;
+            next = x[i] > next ? x[i] : next;
+        }
+        if (next == -INFINITY) continue;
+        step = most == -INFINITY ? 0 : scaled(most, next, temperature);
+        weighted = (weighted + sum * step) * exp_of(step);
+        sum *= exp_of(step);
+        most = next;
+#pragma unroll
+        for (int i = 0; i < TOGETHER; i++) {
+            float z = scaled(x[i], most, temperature), weight = exp_of(z);
+
+            sum += weight;
+            weighted += weight > 0 ? weight * z : 0;
+        }
+    }
+    out.max = block_max(most);
+    float step = most == -INFINITY ? 0 : scaled(most, out.max, temperature), by = exp_of(step);
+
+    out.sum = block_total((double)sum * by);
+    out.weighted = block_total(((double)weighted + (double)sum * step) * by);
+    return out;
+}
+
 static __device__ __forceinline__ float log_probability(float logit, float max, float temperature,
                                                         double sum) {
     return (float)(((double)logit - (double)max) / (double)temperature - log(sum));

@@ -12,37 +12,43 @@ struct weighted_logit {
     }
 };
 
-static __device__ double entropy_of(double *sums, const float *logits, int vocab, float max,
-                                    float temperature, double sum) {
-    return log(sum) - span_sums(sums, logits, vocab, weighted_logit{max, temperature}) / sum;
+/* In the CPU's order. */
+static __device__ double weighted_sum(double *sums, const float *logits, int vocab, float max,
+                                      float temperature) {
+    return span_sums(sums, logits, vocab, weighted_logit{max, temperature});
 }
 
 /* What a row's forward leaves for its backward: norm[4]. */
 enum { MAX, SHARE, LOG_SUM, ENTROPY, NORMS };
 
-static __global__ void logprob_kernel(float *logprob, float *entropy, int *best, float *norm,
-                                      const float *logits, const int *target, int vocab, float temperature) {
+/* ONCE: the row is read once, or once more for `best`; else the sums are the CPU's. */
+template <bool ONCE>
+static __global__ void __launch_bounds__(THREADS)
+    logprob_kernel(float *logprob, float *entropy, int *best, float *norm, const float *logits,
+                   const int *target, int vocab, float temperature) {
     double *sums = dynamic_shared<double>();
     int r = blockIdx.x;
     const float *row = logits + (size_t)r * vocab;
-    float max = max_of(row, vocab);
-    double sum = weight_sum(sums, row, vocab, max, temperature), nats = 0;
+    struct moments of =
+        ONCE ? moments_at_once(row, vocab, temperature) : moments_in_order(sums, row, vocab, temperature);
+    double nats = 0;
 
-    if (threadIdx.x == 0) logprob[r] = log_probability(row[target[r]], max, temperature, sum);
+    if (threadIdx.x == 0) logprob[r] = log_probability(row[target[r]], of.max, temperature, of.sum);
     if (entropy) {
-        nats = entropy_of(sums, row, vocab, max, temperature, sum);
+        if (!ONCE) of.weighted = weighted_sum(sums, row, vocab, of.max, temperature);
+        nats = log(of.sum) - of.weighted / of.sum;
         if (threadIdx.x == 0) entropy[r] = (float)nats;
     }
     if (norm && threadIdx.x == 0) {
         float *of_row = norm + (size_t)r * NORMS;
 
-        of_row[MAX] = max;
-        of_row[SHARE] = (float)(1 / sum);
-        of_row[LOG_SUM] = (float)log(sum);
+        of_row[MAX] = of.max;
+        of_row[SHARE] = (float)(1 / of.sum);
+        of_row[LOG_SUM] = (float)log(of.sum);
         of_row[ENTROPY] = (float)nats;
     }
     if (best) {
-        int first = first_of(row, vocab, max);
+        int first = first_of(row, vocab, of.max);
 
         if (threadIdx.x == 0) best[r] = first;
     }
@@ -51,8 +57,15 @@ static __global__ void logprob_kernel(float *logprob, float *entropy, int *best,
 void logprob_cuda(float *logprob, float *entropy, int *best, float *norm, const float *logits,
                   const int *target, int rows, int vocab, float temperature) {
     if (rows == 0) return;
-    launch("logprob", logprob_kernel, rows, THREADS, spans_of(vocab) * sizeof(double), logprob, entropy, best,
-           norm, logits, target, vocab, temperature);
+    launch("logprob", logprob_kernel<false>, rows, THREADS, spans_of(vocab) * sizeof(double), logprob,
+           entropy, best, norm, logits, target, vocab, temperature);
+}
+
+void logprob_bf16_cuda(float *logprob, float *entropy, int *best, float *norm, const float *logits,
+                       const int *target, int rows, int vocab, float temperature) {
+    if (rows == 0) return;
+    launch("logprob", logprob_kernel<true>, rows, THREADS, 0, logprob, entropy, best, norm, logits, target,
+           vocab, temperature);
 }
 
 /* What the slopes of one row's logits are made of. */

@@ -45,24 +45,39 @@ static __device__ int draw(const double *sums, const float *logits, int vocab, f
     return token;
 }
 
-static __global__ void sample_kernel(int *token, float *logprob, const float *logits, const float *u,
-                                     int vocab, float temperature) {
+/* ONCE: the log-probability is that of logprob_kernel<true>. */
+template <bool ONCE>
+static __global__ void __launch_bounds__(THREADS)
+    sample_kernel(int *token, float *logprob, const float *logits, const float *u, int vocab,
+                  float temperature) {
     double *sums = dynamic_shared<double>();
     int r = blockIdx.x, drawn;
     const float *row = logits + (size_t)r * vocab;
-    float max = max_of(row, vocab), scale = temperature > 0 ? temperature : 1;
-    double sum = weight_sum(sums, row, vocab, max, scale);
+    float scale = temperature > 0 ? temperature : 1;
+    struct moments of = ONCE ? moments_at_once(row, vocab, scale) : moments_in_order(sums, row, vocab, scale);
 
-    drawn =
-        temperature > 0 ? draw(sums, row, vocab, max, scale, (double)u[r] * sum) : first_of(row, vocab, max);
+    if (temperature > 0) {
+        double sum = ONCE ? weight_sum(sums, row, vocab, of.max, scale) : of.sum;
+
+        drawn = draw(sums, row, vocab, of.max, scale, (double)u[r] * sum);
+    } else {
+        drawn = first_of(row, vocab, of.max);
+    }
     if (threadIdx.x) return;
     token[r] = drawn;
-    logprob[r] = log_probability(row[drawn], max, scale, sum);
+    logprob[r] = log_probability(row[drawn], of.max, scale, of.sum);
 }
 
 void sample_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
                  float temperature) {
     if (rows == 0) return;
-    launch("sample", sample_kernel, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob, logits,
-           u, vocab, temperature);
+    launch("sample", sample_kernel<false>, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob,
+           logits, u, vocab, temperature);
+}
+
+void sample_bf16_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
+                      float temperature) {
+    if (rows == 0) return;
+    launch("sample", sample_kernel<true>, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob,
+           logits, u, vocab, temperature);
 }

@@ -29,9 +29,7 @@ const struct kernels kernels_cuda = {
 #define dropout_backward_bf16_cuda dropout_backward_cuda
 #define rmsnorm_add_bf16_cuda      rmsnorm_add_cuda
 #define cap_bf16_cuda              cap_cuda
-#define logprob_bf16_cuda          logprob_cuda
 #define truncate_bf16_cuda         truncate_cuda
-#define sample_bf16_cuda           sample_cuda
 #define sum_squares_bf16_cuda      sum_squares_cuda
 
 const struct kernels kernels_cuda_bf16 = {

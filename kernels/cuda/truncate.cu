@@ -13,19 +13,6 @@ static __device__ __forceinline__ place place_of(float logit, int index) {
     return (place)rising << INDEX_BITS | (0xffffffffu - (unsigned)index);
 }
 
-/* The sum of a number of every thread, in a fixed order, given to all. */
-static __device__ double block_sum(double x) {
-    __shared__ double part[THREADS / WARP];
-
-    for (int half = WARP / 2; half; half /= 2) x += __shfl_xor_sync(EVERYONE, x, half);
-    __syncthreads();
-    if (threadIdx.x % WARP == 0) part[threadIdx.x / WARP] = x;
-    __syncthreads();
-    x = 0;
-    for (int w = 0; w < THREADS / WARP; w++) x += part[w];
-    return x;
-}
-
 struct row {
     const float *logits;
     int vocab;
@@ -42,7 +29,7 @@ static __device__ double count_from(const struct row &row, place least, bool wei
         if (!(logit > -INFINITY) || place_of(logit, i) < least) continue;
         sum += weigh ? (double)weight_of(logit, row.max, row.temperature) : 1.0;
     }
-    return block_sum(sum);
+    return block_total(sum);
 }
 
 /* The place that is as far in front as can be while those from it on reach `goal`: bit by bit. */
