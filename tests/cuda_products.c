@@ -380,31 +380,17 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("cuda products");
     TCase *test = tcase_create("cuda products");
-    static struct kernels narrow;
     SRunner *runner;
     int failures;
 
     hosts[0] = kernels_find("cpu");
     hosts[1] = kernels_find("cpu-bf16");
     devices[0] = kernels_find("cuda");
+    devices[1] = kernels_find("cuda-bf16");
     if (!devices[0]) {
         printf("SKIP: %s\n", kernels_missing("cuda"));
         return 77;
     }
-    narrow = *devices[0];
-    narrow.name = "cuda-bf16";
-    narrow.operand_bytes = 2;
-    narrow.one_layout = 1;
-    narrow.pack_size = cuda_pack_size_bf16;
-    narrow.pack = pack_bf16_cuda;
-    narrow.matmul = matmul_bf16_cuda;
-    narrow.matmul_operand = matmul_operand_bf16_cuda;
-    narrow.matmul_gelu = matmul_gelu_bf16_cuda;
-    narrow.matmul_dx = matmul_dx_bf16_cuda;
-    narrow.matmul_dx_operand = matmul_dx_operand_bf16_cuda;
-    narrow.matmul_dx_gelu = matmul_dx_gelu_bf16_cuda;
-    narrow.matmul_dw = matmul_dw_bf16_cuda;
-    devices[1] = &narrow;
     tcase_set_timeout(test, 300);
     tcase_add_loop_test(test, sums_of_whole_numbers_have_the_bits_of_the_cpu, 0, 2);
     tcase_add_loop_test(test, a_row_has_its_bits_in_any_batch_and_tile, 0, 2);
