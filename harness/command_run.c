@@ -26,7 +26,8 @@ static int read_device(const struct arguments *arguments, const char **out, stru
                                           "cpu-avx2-bf16",
                                           "cpu-portable-bf16",
                                           "cuda",
-                                          "cuda-bf16"};
+                                          "cuda-bf16",
+                                          "cuda-cublas"};
     struct names names = {0};
     int known = 0;
     char *hint;
@@ -290,8 +291,8 @@ static const struct flag flags[] = {
      "override the recipe, such as steps.ppo.iterations=5 or matrix.seed=[1,2]; may be "
      "given again"},
     {"device", 'd', "NAME",
-     "where to compute: cpu (default) or cpu-bf16; cuda, or cuda-bf16, which has tensor cores multiply; "
-     "cpu-avx2 and the like pin the instructions"},
+     "where to compute: cpu (default) or cpu-bf16; cuda, cuda-bf16, which has tensor cores multiply, or "
+     "cuda-cublas, which has NVIDIA's library do so; cpu-avx2 and the like pin the instructions"},
     {"threads", 't', "N",
      "threads to use (default: all processors, shared by the ranks of a machine); results do not depend on "
      "them"},

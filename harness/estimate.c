@@ -9,17 +9,26 @@ static const double peak = 989e12, memory = 80e9;
    H100's. */
 static const struct rate {
     const char *device;
-    double speed; /* operations a second */
-} rates[] = {{"cuda", 24.6e12}, {"cuda-bf16", 49.8e12}, {"PyTorch's bf16, for comparison", 312e12}};
+    double speed; /* operations a second; 0: not measured */
+} rates[] = {{"cuda", 24.6e12},
+             {"cuda-bf16", 49.8e12},
+             {"cuda-cublas", 0},
+             {"PyTorch's bf16, for comparison", 312e12}};
 
-void estimate_print(FILE *out, double flops, double bytes) {
+static void print_rate(FILE *out, const struct rate *rate, double flops) {
     char time[32];
 
+    fprintf(out, "  %-30s  ", rate->device);
+    if (rate->speed > 0)
+        fprintf(out, "%5.1f TFLOP/s, %4.1f %% of its bf16 peak  %12s\n", rate->speed / 1e12,
+                100 * rate->speed / peak, format_seconds(time, flops / rate->speed));
+    else
+        fprintf(out, "not measured\n");
+}
+
+void estimate_print(FILE *out, double flops, double bytes) {
     if (flops <= 0) return;
     fprintf(out, "\nOn one H100, at the rates at which GPT-2 was trained (docs/gpu.md), at least\n");
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        fprintf(out, "  %-30s  %5.1f TFLOP/s, %4.1f %% of its bf16 peak  %12s\n", rates[i].device,
-                rates[i].speed / 1e12, 100 * rates[i].speed / peak,
-                format_seconds(time, flops / rates[i].speed));
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) print_rate(out, &rates[i], flops);
     fprintf(out, "and its 80 GB %s what is held at a time.\n", bytes <= memory ? "hold" : "do not hold");
 }

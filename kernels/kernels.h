@@ -32,6 +32,7 @@ struct collective {
 struct kernels {
     const char *name;
     size_t operand_bytes; /* of one element: 4 or 2 */
+    int rows_vary;        /* whether a row's last bits may depend on how many rows it is computed with */
     /* Zeroed memory on 64-byte boundaries, in huge pages where they help; NULL when there is none. */
     void *(*alloc)(size_t bytes);
     void (*free)(void *memory);
@@ -79,8 +80,9 @@ struct kernels {
 /* "cpu", or with a suffix that pins the instruction set: "cpu-avx512", "cpu-avx2", "cpu-portable";
    "cpu-bf16", whose operands are bf16, or pinned: "cpu-avx512bf16" (its dot products in hardware),
    "cpu-avx512-bf16", "cpu-avx2-bf16", "cpu-portable-bf16"; or "cuda", an NVIDIA device, and
-   "cuda-bf16", it with operands of bf16 and their products on tensor cores. NULL if this machine cannot run
-   it. CUDA does not survive fork(): a process that has found it must not fork to use it. */
+   "cuda-bf16", it with operands of bf16 and their products on tensor cores, and "cuda-cublas", that with
+   large products by NVIDIA's cuBLASLt. NULL if this machine cannot run it. CUDA does not survive fork(): a
+   process that has found it must not fork to use it. */
 const struct kernels *kernels_find(const char *name);
 /* The same table for what it says of sizes alone: no device is touched, or need be there, so that a process
  * may fork afterwards. NULL if this build has no such backend. */

@@ -534,7 +534,7 @@ static const struct flag flags[] = {
      "timed rounds of each measurement (default: 5; of compare: as many as it takes; of growth: 3)"},
     {"device", 0, "NAME",
      "cpu, cpu-bf16, or pinned: cpu-avx512, cpu-avx2, cpu-portable, cpu-avx512bf16, cpu-avx512-bf16, "
-     "cpu-avx2-bf16, cpu-portable-bf16; cuda, cuda-bf16 (default: cpu)"},
+     "cpu-avx2-bf16, cpu-portable-bf16; cuda, cuda-bf16, cuda-cublas (default: cpu)"},
     {"cpu-time", 0, NULL, "time by processor seconds, for a machine that others use too"},
     {"json", 0, NULL, "print everything measured as JSON"},
     {"text", 0, "FILE", "tokenize: the text"},

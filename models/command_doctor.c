@@ -32,11 +32,13 @@ static void print_machine(FILE *out) {
 
 static void print_devices(FILE *out) {
     const struct kernels *cpu = kernels_find("cpu"), *half = kernels_find("cpu-bf16"),
-                         *cuda = kernels_find("cuda");
+                         *cuda = kernels_find("cuda"), *cublas = cuda ? kernels_find("cuda-cublas") : NULL;
 
     fprintf(out, "devices\n  %-14s %s\n", "cpu", cpu ? cpu->name : "none");
     fprintf(out, "  %-14s %s\n", "cpu-bf16", half ? half->name : "none");
     fprintf(out, "  %-14s %s\n", "cuda", cuda ? cuda->name : kernels_missing("cuda"));
+    if (cuda)
+        fprintf(out, "  %-14s %s\n", "cuda-cublas", cublas ? cublas->name : kernels_missing("cuda-cublas"));
 }
 
 static void print_libraries(FILE *out) {

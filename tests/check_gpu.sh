@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
 # curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
-# environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_ops, cuda_products, cuda_model, cuda_queue and cuda_steps), BINARIES
+# environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_ops, cuda_products, cuda_model, cuda_queue, cuda_steps and cuda_cublas), BINARIES
 # (the same, where TESTS has scripts that start them), SANITIZE (yes)
 set -u
 pyrite=${PYRITE:-./pyrite}
@@ -54,6 +54,14 @@ done
 
 part "killed three times"
 DEVICE=cuda KILLS=3 check "$here/kill.sh" "$pyrite" "$recipe"
+
+part "products by cuBLASLt, and a run with them that is killed once"
+if "$pyrite" doctor | grep -q '^  cuda-cublas *cuda-cublas$'; then
+    check "$tests/cuda_cublas"
+    DEVICE=cuda-cublas KILLS=1 check "$here/kill.sh" "$pyrite" "$recipe"
+else
+    echo "SKIP: $("$pyrite" doctor | grep '^  cuda-cublas')"
+fi
 
 if [ "${SANITIZE:-yes}" = yes ] && command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do

@@ -5,12 +5,17 @@
 #include "kernels/kernels.h"
 
 extern const struct kernels kernels_cuda, kernels_cuda_bf16;
+/* The latter, but for large products, which cuBLASLt makes; call cublaslt_open() first. */
+const struct kernels *cuda_cublas(void);
 extern const struct collective cuda_collective;
 
 /* Which device cuda_open() takes: number modulo their count. */
 void cuda_choose(int number);
 /* Makes the device ready; NULL, or the sentence that says why there is none. */
 const char *cuda_open(void);
+/* Loads cuBLASLt and makes it ready, once there is a device; NULL, or the sentence that says what is missing.
+ */
+const char *cublaslt_open(void);
 
 void *cuda_alloc(size_t bytes);
 void cuda_release(void *memory);
@@ -47,6 +52,9 @@ void cuda_gelu_backward(float *dx, const float *x, size_t count);
 #undef OP
 /* Of these, those that meet operands are there. */
 #define OP(name, arguments) void name##_bf16_cuda arguments;
+#include "kernels/ops.def"
+#undef OP
+#define OP(name, arguments) void name##_lt_cuda arguments;
 #include "kernels/ops.def"
 #undef OP
 

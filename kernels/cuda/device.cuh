@@ -46,7 +46,8 @@ void collective_watch(void);
  * when there is none. */
 void *device_scratch(size_t bytes);
 int multiprocessors(void);
-size_t most_shared(void); /* bytes that a block may have */
+size_t most_shared(void);     /* bytes that a block may have */
+int compute_capability(void); /* times 10 */
 /* Dynamic shared memory beyond 48 KB; 0 if this device has not so much. */
 int allow_shared(const void *kernel, size_t bytes, const char *operation);
 

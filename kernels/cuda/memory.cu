@@ -8,7 +8,7 @@
 
 /* The process's one device; used by one thread. */
 static struct {
-    int ready, number, processors;
+    int ready, number, processors, capability;
     size_t shared;
     unsigned frees;
     void *scratch;
@@ -54,6 +54,10 @@ size_t most_shared(void) {
     return device.shared;
 }
 
+int compute_capability(void) {
+    return device.capability;
+}
+
 int allow_shared(const void *kernel, size_t bytes, const char *operation) {
     cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
 
@@ -80,7 +84,8 @@ static const char *check_device(void) {
     if (error != cudaSuccess) return refuse(cudaGetErrorString(error));
     device.processors = properties.multiProcessorCount;
     device.shared = properties.sharedMemPerBlockOptin;
-    if (10 * properties.major + properties.minor >= LEAST) return NULL;
+    device.capability = 10 * properties.major + properties.minor;
+    if (device.capability >= LEAST) return NULL;
     snprintf(reason, sizeof reason, "%s has compute capability %d.%d: %d.%d or later is needed",
              properties.name, properties.major, properties.minor, LEAST / 10, LEAST % 10);
     return refuse(reason);

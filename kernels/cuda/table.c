@@ -43,3 +43,19 @@ const struct kernels kernels_cuda_bf16 = {
 #include "kernels/ops.def"
 #undef OP
 };
+
+const struct kernels *cuda_cublas(void) {
+    static struct kernels table;
+
+    table = kernels_cuda_bf16;
+    table.name = "cuda-cublas";
+    table.rows_vary = 1;
+    table.matmul = matmul_lt_cuda;
+    table.matmul_operand = matmul_operand_lt_cuda;
+    table.matmul_gelu = matmul_gelu_lt_cuda;
+    table.matmul_dx = matmul_dx_lt_cuda;
+    table.matmul_dx_operand = matmul_dx_operand_lt_cuda;
+    table.matmul_dx_gelu = matmul_dx_gelu_lt_cuda;
+    table.matmul_dw = matmul_dw_lt_cuda;
+    return &table;
+}
