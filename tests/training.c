@@ -39,6 +39,8 @@ const struct world *const worlds[] = {&world_echo, NULL};
 const struct reward *const rewards[] = {&reward_scalar, &reward_seq2seq, &reward_ensemble, &reward_gold,
                                         NULL};
 
+const char *training_device = "cpu";
+
 static const char *const words[] = {"yes", "no", "left", "right"};
 
 char *fresh_folder(void) {
@@ -150,7 +152,8 @@ static char *spell_out(const char *options, const char *folder) {
 
 int run_step(const char *stage, const char *folder, const char *name, const char *options, int threads,
              struct error *err) {
-    struct run run = {.recipe = "test", .folder = (char *)folder, .device = "cpu", .threads = threads};
+    struct run run = {
+        .recipe = "test", .folder = (char *)folder, .device = training_device, .threads = threads};
     char *spelt = spell_out(options, folder), *place = path_join(folder, name);
     struct node *node = document_parse_yaml(spelt, strlen(spelt), "test", err);
     struct step step = {.name = name, .label = name, .use = stage, .options = node, .folder = place};
@@ -168,7 +171,7 @@ out:
 
 int plan_step(const char *stage, const char *folder, const char *options, struct plan *out,
               struct error *err) {
-    struct run run = {.recipe = "test", .folder = (char *)folder, .device = "cpu", .threads = 1};
+    struct run run = {.recipe = "test", .folder = (char *)folder, .device = training_device, .threads = 1};
     char *spelt = spell_out(options, folder);
     struct node *node = document_parse_yaml(spelt, strlen(spelt), "test", err);
     struct step step = {.name = stage, .label = stage, .use = stage, .options = node, .folder = folder};

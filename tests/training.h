@@ -5,6 +5,9 @@
 #include "harness/document.h"
 #include "harness/registry.h"
 
+/* Where steps compute; "cpu" unless a test says otherwise. */
+extern const char *training_device;
+
 /* Folder of its own for a test, made anew; caller frees. */
 char *fresh_folder(void);
 

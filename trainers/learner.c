@@ -18,6 +18,10 @@ struct pass {
     double loss, entropy, clipped, moved, gap, ratio, value_loss;
 };
 
+/* What a limit of 0 allows where a row's bits depend on its batch: many times what rounding to bf16 moves a
+ * log-probability by, and little beside what another token or temperature would. */
+#define VARYING_GAP 0.5
+
 int pupil_prepare(struct pupil *pupil, const struct ppo_options *options, struct error *err) {
     if (model_train(pupil->model, err) || optimizer_create(&pupil->optimizer, pupil->model, err)) return -1;
     pupil->optimizer.beta1 = (float)options->beta1;
@@ -213,6 +217,12 @@ static void to_means(struct learned *out, int frozen) {
     if (frozen) out->entropy = out->gap = out->ratio = NAN;
 }
 
+static double gap_allowed(const struct learner *l) {
+    double limit = l->options->gap_limit;
+
+    return limit == 0 && l->policy.model->kernels->rows_vary ? VARYING_GAP : limit;
+}
+
 int learner_learn(struct learner *l, const struct rollout *rollout, uint64_t seed, int iteration,
                   struct learned *out, struct error *err) {
     const struct ppo_options *o = l->options;
@@ -235,12 +245,12 @@ int learner_learn(struct learner *l, const struct rollout *rollout, uint64_t see
                                      epoch == 0 || o->entropy > 0, &pass, err);
             if (!status && !frozen) status = ptx_pass(l, seed, iteration, out->updates, err);
             if (status) goto out;
-            if (out->updates == 0 && pass.gap > o->gap_limit) {
+            if (out->updates == 0 && pass.gap > gap_allowed(l)) {
                 status = fail(err,
                               "iteration %d: the trainer's log-probabilities differ from the sampler's by up "
                               "to %g (allowed: gap_limit %g); they must be of the same tokens, weights and "
                               "temperature",
-                              iteration, pass.gap, o->gap_limit);
+                              iteration, pass.gap, gap_allowed(l));
                 goto out;
             }
             add_up(out, &pass, take_steps(l, frozen, iteration), epoch == 0, parts);

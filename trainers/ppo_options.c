@@ -88,7 +88,8 @@ const struct option ppo_options[] = {
     {"length_limit", OPTION_REAL, AT(length_limit), "0.25", 0, 1, NULL,
      "event length_collapse below this share of the first iteration's length"},
     {"gap_limit", OPTION_REAL, AT(gap_limit), "0", 0, 100, NULL,
-     "largest difference between the sampler's and the trainer's log-probability; more is an error"},
+     "largest difference between the sampler's and the trainer's log-probability; more is an error (0 with "
+     "device cuda-cublas: 0.5)"},
     {"checkpoint_every", OPTION_INT, AT(checkpoint_every), "10", 0, 1e9, NULL,
      "iterations between checkpoints; 0: none"},
     {"bits", OPTION_INT, AT(bits), "32", 16, 32, NULL, "of a stored parameter: 32, or 16 for bf16"},

@@ -1,0 +1,61 @@
+/* PPO where a row's last bits depend on its batch: it goes on within rounding, and stops at a limit that is
+ * set. */
+#include "tests/training.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/file.h"
+#include "kernels/kernels.h"
+
+#define PPO                                                                                                  \
+    "{policy: @sft, data: [@data], reward: @gold, max_new: 4, episodes: 48, iterations: 1, epochs: 1, "
+
+START_TEST(what_a_batch_does_to_a_row_is_allowed_unless_a_limit_is_set)
+{
+    char *folder = fresh_folder();
+    struct error err;
+    double gap;
+
+    make_task(folder);
+    ck_assert_int_eq(
+        run_step("sft", folder, "sft", "{base: @base, data: [@data], lr: 1e-2, epochs: 1}", 1, &err), 0);
+    ck_assert_int_eq(run_step("reward", folder, "gold",
+                              "{base: @sft, data: [@data], samples: 16, max_new: 4, reward: gold}", 1, &err),
+                     0);
+    training_device = "cuda-cublas";
+    ck_assert_msg(run_step("ppo", folder, "ppo", PPO "minibatches: 1}", 1, &err) == 0, "%s", err.message);
+    gap = log_value(folder, "ppo", "logprob_gap", 1);
+    ck_assert_double_gt(gap, 0);
+    ck_assert_double_lt(gap, 0.5);
+    ck_assert_int_eq(run_step("ppo", folder, "strict", PPO "minibatches: 1, gap_limit: 1e-12}", 1, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "(allowed: gap_limit 1e-12)"));
+    folder_remove(folder, &err);
+    free(folder);
+}
+END_TEST
+
+int main(void) {
+    TCase *test;
+    Suite *suite;
+    SRunner *runner;
+    int failures;
+
+    if (!kernels_find("cuda-cublas")) {
+        printf("SKIP: %s\n", kernels_missing("cuda-cublas"));
+        return 77;
+    }
+    suite = suite_create("PPO by cuBLASLt");
+    test = tcase_create("PPO by cuBLASLt");
+    tcase_set_timeout(test, 300);
+    tcase_add_test(test, what_a_batch_does_to_a_row_is_allowed_unless_a_limit_is_set);
+    suite_add_tcase(suite, test);
+    runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
