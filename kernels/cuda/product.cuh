@@ -42,7 +42,7 @@ template <class S> static double cost_of(const struct product &p) {
     double reading = fmax(share * line / CACHE, most * line / PORT);
     double work = fmax(most * area * p.depth / S::RATE, reading), end = share * area * 8 / MEMORY;
 
-    if (S::SHARED > most_shared()) return HUGE_VAL;
+    if ((long long)most_shared() < S::SHARED) return HUGE_VAL;
     return S::TOGETHER > 1 && most > 1 ? fmax(work, end) : work + end;
 }
 
