@@ -27,6 +27,7 @@ struct collective {
     void (*reduce)(float *data, const size_t *start);
     void (*gather)(float *data, const size_t *start);
     void (*settle)(void);
+    size_t bucket; /* numbers that reduce() is best given at a time */
 };
 
 struct kernels {

@@ -13,9 +13,8 @@
 #include "models/device.h"
 #include "models/devices.h"
 
-#define BUCKET        (1 << 18) /* gradients that leave for other ranks at a time */
-#define DEVICE_BUCKET (1 << 22) /* the same from device to device, where each start costs more */
-#define ALIGNED       16        /* floats: tensors begin on 64-byte boundaries */
+#define BUCKET  (1 << 18) /* gradients that leave for other ranks at a time, unless devices have their own */
+#define ALIGNED 16        /* floats: tensors begin on 64-byte boundaries */
 
 /* Hugging Face's names, without ".weight" and ".bias"; Llama's joined matrices have names of their own. */
 static const struct names {
@@ -489,7 +488,7 @@ static int open_reduction(struct model *model, struct error *err) {
     const struct reducer *devices = devices_reducer(model->kernels);
 
     return reduction_open(&model->reduction, model->grad, model->learned_size,
-                          devices ? DEVICE_BUCKET : BUCKET, devices, err);
+                          devices ? model->kernels->collective->bucket : BUCKET, devices, err);
 }
 
 int model_train(struct model *model, struct error *err) {

@@ -83,6 +83,7 @@ int supervised_learn(struct supervised *s, const int *rows, int count, double sc
                    s->slope + done, s->logprob + done);
         (end < count ? trunk_backward : trunk_backward_last)(s->trunk);
     }
+    if (count == 0) trunk_backward_none(s->trunk);
     if (device_check(trunk_kernels(s->trunk), "a batch's loss", err)) return -1;
     sum = sum_loss(s, rows, count, share);
     ranks_sum(&sum, 1);

@@ -731,3 +731,7 @@ void trunk_backward(struct trunk *trunk) {
 void trunk_backward_last(struct trunk *trunk) {
     backward(trunk, 1);
 }
+
+void trunk_backward_none(struct trunk *trunk) {
+    model_layer_done(trunk->model, 0);
+}

@@ -55,8 +55,11 @@ const operand *trunk_hidden(const struct trunk *trunk);
  * After trunk_forward(keep=1). */
 void trunk_backward(struct trunk *trunk);
 /* The same where it is this rank's last before optimizer_update(): gradients leave for the other ranks while
- * the layers below are at work. Needed for speed alone. */
+ * the layers below are at work. Where one rank calls it, all do, or the next function: they must send alike.
+ */
 void trunk_backward_last(struct trunk *trunk);
+/* In its place, of a rank that has no rows: what the others send meanwhile need not wait for it. */
+void trunk_backward_none(struct trunk *trunk);
 
 /* How logits become the distribution that is sampled, scored and trained: the same for all three. */
 struct sampling {

@@ -97,6 +97,7 @@ static int learn(void *context, const int *items, int count, struct node *row, d
         head_score_backward(p->trunk, p->last, 2 * (end - first), job->slope);
         (end < count ? trunk_backward : trunk_backward_last)(p->trunk);
     }
+    if (count == 0) trunk_backward_none(p->trunk);
     if (!status) ranks_sum(sums, 2);
     *loss = sums[0];
     node_add_number(row, "accuracy", sums[1]);

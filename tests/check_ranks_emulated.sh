@@ -30,11 +30,13 @@ steps:
   data: {use: world, world: $world, demonstrations: 40, pairs: 16, prompts: 16, heldout: 4, ood: 2, heldout_pairs: 6, ood_pairs: 2}
   tokens: {use: tokenizer, data: [data], vocab: 300}
   sft:
-    {use: sft, model: {layers: 1, width: 16, heads: 2, context: 160}, tokenizer: tokens, data: [data], steps: 12, batch: 4,
+    {use: sft, model: {layers: 1, width: 16, heads: 2, context: 160}, tokenizer: tokens, data: [data], steps: 12, batch: 3,
      lr: 3e-3, checkpoint_every: 2, evaluate_every: 0}
   rm:
-    {use: reward, reward: scalar, base: sft, data: [data], steps: 2, batch: 4, normalise: none, evaluate_every: 0}
-  ppo: {use: ppo, policy: sft, reward: rm, data: [data], iterations: 2, episodes: 3, minibatches: 3, epochs: 1, max_new: 6}
+    {use: reward, reward: scalar, base: sft, data: [data], steps: 2, batch: 3, normalise: none, evaluate_every: 0}
+  ppo:
+    {use: ppo, policy: sft, reward: rm, data: [data], iterations: 2, episodes: 3, minibatches: 3, epochs: 1, max_new: 6,
+     matrix: {ptx: [0, 1]}, ptx: $ptx, ptx_rows: 1}
 report: {formats: [json]}
 END
 run=("$pyrite" run recipe.yaml --threads 1 --device $device --out)
@@ -46,18 +48,20 @@ moments() { grep -o 'sft: takes.*moments [0-9.]* KiB' "$1" | sed 's/.*moments //
 awk -v all="$(moments alone)" -v half="$(moments out)" 'BEGIN { exit !(all > 0 && half / all > 0.49 && half / all < 0.51) }' ||
     complain "two ranks plan for $(moments out) KiB of moments, one for $(moments alone)"
 for step in sft rm; do near {single,double}/steps/safety/1/$step/log.jsonl loss gradient; done
-# From the same policy the first iteration is the same to the last digit; of its minibatches of one row each, three
-# ranks in four have nothing to add.
+# From the same policy the first iteration is the same to the last digit; of its minibatches of one row each, and of
+# their one row of demonstrations, three ranks in four have nothing to add.
 cp -r single split && rm -rf split/steps/safety/1/ppo split/report
 mpirun -np 4 "${run[@]}" split >out 2>&1 || complain "four ranks: $(cat out)"
-[ "$(first_row single/steps/safety/1/ppo/log.jsonl)" = "$(first_row split/steps/safety/1/ppo/log.jsonl)" ] ||
-    complain "four ranks' first iteration is not one's"
-near {single,split}/steps/safety/1/ppo/log.jsonl reward kl length
+for ptx in 0 1; do
+    logs=({single,split}/steps/safety/1/ppo/$ptx/log.jsonl)
+    [ "$(first_row "${logs[0]}")" = "$(first_row "${logs[1]}")" ] || complain "four ranks' first iteration is not one's"
+    near "${logs[@]}" reward kl length
+done
 
 interrupted sft 3 mpirun -np 2 "${run[@]}" resumed
 interrupted sft 6 mpirun -np 1 "${run[@]}" resumed
 mpirun -np 4 "${run[@]}" resumed >out 2>&1 || complain "four ranks did not go on: $(cat out)"
-near {single,resumed}/steps/safety/1/sft/log.jsonl loss
+for step in sft rm; do near {single,resumed}/steps/safety/1/$step/log.jsonl loss; done
 
 # fails TEXT [VARIABLE=VALUE…]: the second rank alone has these in its environment; the sentence is said once.
 fails() {

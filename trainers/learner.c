@@ -157,8 +157,8 @@ static void join_pass(struct pass *pass) {
 
 /* A rank without rows: the others' sums need not wait for it. */
 static void add_nothing(const struct learner *l, int frozen) {
-    if (!frozen && !l->ptx) model_layer_done(l->policy.model, 0);
-    if (l->value.model) model_layer_done(l->value.model, 0);
+    if (!frozen && !l->ptx) trunk_backward_none(l->policy.trunk);
+    if (l->value.model) trunk_backward_none(l->value.trunk);
 }
 
 /* One update of both models from these rows, of which each rank takes its share. */

@@ -22,6 +22,10 @@ static struct {
     FUNCTIONS(MEMBER)
 } nccl;
 
+#ifndef DEVICE_BUCKET /* the emulator wants smaller ones, which small models have several of */
+#define DEVICE_BUCKET ((size_t)1 << 22) /* each start costs more than on the host */
+#endif
+
 /* The processes that joined; what they exchange has a stream of its own. */
 static struct {
     ncclComm_t communicator; /* NULL: none, or it failed */
@@ -154,7 +158,8 @@ void collective_watch(void) {
     }
 }
 
-const struct collective cuda_collective = {cuda_identify, invite, join, reduce, gather, settle};
+const struct collective cuda_collective = {cuda_identify, invite, join,         reduce,
+                                           gather,        settle, DEVICE_BUCKET};
 #else
 static const char missing[] = "this pyrite was built without NCCL, which several devices need; install "
                               "libnccl-dev, run configure and make again, or start one process";
@@ -170,5 +175,5 @@ static const char *join(const void *, int, int) {
 void collective_watch(void) {
 }
 
-const struct collective cuda_collective = {cuda_identify, invite, join, NULL, NULL, NULL};
+const struct collective cuda_collective = {cuda_identify, invite, join, NULL, NULL, NULL, 0};
 #endif
