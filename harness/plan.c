@@ -268,6 +268,7 @@ int plan_check(const struct run *run, const struct step *step, struct error *err
 
     if (plan_make(&plan, run, step, err)) return -1;
     if (plan_bytes(&plan) <= 0) return 0;
+    if (device_join(run->device, err)) return -1;
     device_room(&room, run->device);
     if (!room.is_host && room.total > 0) tell(&plan, run, step, &room);
     trouble = plan_trouble(&plan, run, step, &room);

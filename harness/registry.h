@@ -81,6 +81,8 @@ extern const struct report *const reports[];
 
 /* The memory of a device of this machine; models/folder.c. It may not fork to use the device afterwards. */
 void device_room(struct room *out, const char *device);
+/* Brings the devices of the ranks that share a step together, which takes memory of each; models/folder.c. */
+int device_join(const char *device, struct error *err);
 
 /* Writes RUN/report/ in the formats named (a list of texts); reports/report.c. */
 int report_write(const char *run_folder, const struct node *formats, struct error *err);

@@ -5,6 +5,7 @@
 
 #include "harness/memory.h"
 #include "harness/ranks.h"
+#include "models/device.h"
 
 const struct kernels *devices_find(const char *name) {
     kernels_device(ranks_neighbour());
@@ -37,6 +38,24 @@ static int compare_devices(const struct collective *collective, struct error *er
     return status;
 }
 
+/* The first exchange waits for all ranks and takes memory of each device: here, where all are, and not in the
+ * midst of a step. */
+static int exchange_once(const struct kernels *kernels, struct error *err) {
+    size_t bytes = (size_t)ranks_count() * sizeof(float), *start;
+    float *data = kernels->alloc(bytes);
+    int status;
+
+    if (!data) return device_full(kernels, bytes, "what devices exchange", NULL, err);
+    start = ranks_even((size_t)ranks_count());
+    kernels->collective->reduce(data, start);
+    kernels->collective->gather(data, start);
+    kernels->collective->settle();
+    status = device_check(kernels, "the devices' first exchange", err);
+    kernels->free(data);
+    free(start);
+    return status;
+}
+
 int devices_join(const struct kernels *kernels, struct error *err) {
     static int joined;
     const struct collective *collective = kernels->collective;
@@ -51,7 +70,7 @@ int devices_join(const struct kernels *kernels, struct error *err) {
     trouble = collective->join(invitation, ranks_index(), ranks_count());
     if (trouble) return fail(err, "%s", trouble);
     joined = 1;
-    return 0;
+    return exchange_once(kernels, err);
 }
 
 const struct reducer *devices_reducer(const struct kernels *kernels) {

@@ -26,6 +26,12 @@ const struct kernels *plan_kernels(const struct run *run) {
     return kernels ? kernels : kernels_find("cpu");
 }
 
+int device_join(const char *device, struct error *err) {
+    const struct kernels *kernels = devices_find(device);
+
+    return kernels ? devices_join(kernels, err) : 0;
+}
+
 void device_room(struct room *out, const char *device) {
     const struct kernels *kernels = devices_find(device);
     size_t left = 0, total = 0;

@@ -47,6 +47,9 @@ mpirun -np 2 "${run[@]}" double >out 2>&1 || complain "two ranks: $(cat out)"
 moments() { grep -o 'sft: takes.*moments [0-9.]* KiB' "$1" | sed 's/.*moments //; s/ KiB//'; }
 awk -v all="$(moments alone)" -v half="$(moments out)" 'BEGIN { exit !(all > 0 && half / all > 0.49 && half / all < 0.51) }' ||
     complain "two ranks plan for $(moments out) KiB of moments, one for $(moments alone)"
+# What NCCL takes of a device is taken before the first step that shares work asks how much is free.
+says out "on cuda, where 7.94 GiB of 8 GiB are free"
+says alone "on cuda, where 8 GiB of 8 GiB are free"
 for step in sft rm; do near {single,double}/steps/safety/1/$step/log.jsonl loss gradient; done
 # From the same policy the first iteration is the same to the last digit; of its minibatches of one row each, and of
 # their one row of demonstrations, three ranks in four have nothing to add.
@@ -75,7 +78,8 @@ fails() {
 mkdir empty && : >empty/libnccl.so.2
 fails "rank 1: several devices need NCCL (install libnccl2, or name its folder in LD_LIBRARY_PATH): " LD_LIBRARY_PATH="$here/empty"
 fails "rank 1: libnccl.so.2: its version has the code 21000, and 21304 or later is needed" EMULATED_NCCL_VERSION=21000
-fails "NCCL: remote process exited or there was a network error" EMULATED_NCCL_FAILURE=9
+fails "NCCL: remote process exited or there was a network error: it is EMULATED_NCCL_FAILURE" EMULATED_NCCL_FAILURE=9
+fails "rank 1: the devices' first exchange: " EMULATED_NCCL_FAILURE=1
 mpirun -np 2 env EMULATED_DEVICES=1 "${run[@]}" failed >out 2>&1 && complain "two ranks with one device were not refused"
 says out "pyrite: step safety/1/sft: ranks 0 and 1 have the same GPU, and each needs its own"
 [ "$(grep -c '^pyrite: ' out)" = 1 ] || complain "not one sentence: $(cat out)"

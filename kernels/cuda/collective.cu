@@ -103,7 +103,11 @@ static const char *join(const void *invitation, int index, int count) {
 
 /* What is under way ends, with results of no meaning, and nothing is begun any more. */
 static void give_up(ncclResult_t result) {
-    note_trouble("NCCL", nccl.GetErrorString(result));
+    const char *last = nccl.GetLastError(NULL);
+    char why[400];
+
+    snprintf(why, sizeof why, "%s%s%s", nccl.GetErrorString(result), *last ? ": " : "", last);
+    note_trouble("NCCL", why);
     if (group.communicator) nccl.CommAbort(group.communicator);
     group.communicator = NULL;
 }

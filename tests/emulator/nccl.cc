@@ -11,8 +11,9 @@
 #include "nccl.h"
 
 #define MOST_RANKS 8
-#define CHUNK      ((size_t)1 << 14) /* floats of a rank that are on their way at a time */
-#define NAP        200               /* microseconds between two looks for the others */
+#define CHUNK      ((size_t)1 << 14)  /* floats of a rank that are on their way at a time */
+#define BUFFERS    ((size_t)64 << 20) /* bytes of a device that a communicator takes */
+#define NAP        200                /* microseconds between two looks for the others */
 #define PATIENCE   (60 * 1000000 / NAP)
 
 /* What a rank says and gives of the chunk it is at. */
@@ -25,7 +26,7 @@ struct slot {
 };
 
 struct meeting {
-    std::atomic<int> here;
+    std::atomic<int> here, connecting;
     struct slot slots[MOST_RANKS];
 };
 
@@ -35,6 +36,8 @@ struct ncclComm {
     unsigned long chunk; /* that is on its way, from 1 */
     unsigned begun;      /* operations */
     ncclResult_t failed;
+    int connected;
+    void *buffers;
 };
 
 struct operation {
@@ -123,8 +126,24 @@ ncclResult_t ncclCommInitRank(ncclComm_t *comm, int count, ncclUniqueId id, int 
     while (meeting->here < count && naps++ < PATIENCE) usleep(NAP);
     if (meeting->here != count) return refuse(ncclRemoteError, "not all ranks have come");
     if (rank == 0) unlink(id.internal);
-    *comm = new ncclComm{meeting, count, rank, 0, 1, 0, ncclSuccess};
+    *comm = new ncclComm{meeting, count, rank, 0, 1, 0, ncclSuccess, 0, NULL};
     return ncclSuccess;
+}
+
+/* As since 2.22, with a communicator's first operation and not before: the host waits for all ranks', and
+ * buffers are taken. */
+static ncclResult_t connect(struct ncclComm *comm) {
+    struct meeting *meeting = comm->meeting;
+    int naps = 0;
+
+    if (comm->connected) return ncclSuccess;
+    meeting->connecting++;
+    while (meeting->connecting < comm->count && naps++ < PATIENCE) usleep(NAP);
+    if (meeting->connecting < comm->count) return refuse(ncclSystemError, "not all ranks have connected");
+    comm->connected = 1;
+    return cudaMalloc(&comm->buffers, BUFFERS) == cudaSuccess
+               ? ncclSuccess
+               : refuse(ncclUnhandledCudaError, "out of memory");
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error) {
@@ -215,7 +234,7 @@ static bool advance(struct operation *o) {
 
 static bool begin(struct operation *o) {
     if (++o->comm->begun == (unsigned)number_in("EMULATED_NCCL_FAILURE", 0))
-        o->comm->failed = ncclRemoteError;
+        o->comm->failed = refuse(ncclRemoteError, "it is EMULATED_NCCL_FAILURE");
     return advance(o);
 }
 
@@ -250,11 +269,16 @@ ncclResult_t ncclGroupStart(void) {
 }
 
 ncclResult_t ncclGroupEnd(void) {
+    ncclResult_t result = ncclSuccess;
+
     if (depth == 0) return refuse(ncclInvalidUsage, "no group has begun");
     if (--depth) return ncclSuccess;
-    for (const struct operation &operation : grouped) queue(operation);
+    for (const struct operation &operation : grouped)
+        if ((result = connect(operation.comm))) break;
+    for (const struct operation &operation : grouped)
+        if (!result) queue(operation);
     grouped.clear();
-    return ncclSuccess;
+    return result;
 }
 
 static ncclResult_t add(const struct operation &operation, ncclDataType_t type) {

@@ -1,10 +1,10 @@
 /* As much of NCCL as kernels/cuda calls: a library of its own, libnccl.so.2, that processes of one machine
  * load and that moves what they exchange through memory that they share. An operation is queued on its
- * stream, begins when its turn comes and ends when all processes have come to it; processes that call
- * different ones end with a sentence. What reduce leaves in processes that are not its root is NaN.
- * environment: TMPDIR (where a file holds that memory until all have come), EMULATED_NCCL_EAGER (1: what an
- * operation reads is read as soon as a device could), EMULATED_NCCL_FAILURE (the number of the operation,
- * from 1, that fails and never ends), EMULATED_NCCL_VERSION (its code) */
+ * stream (the first when all have come to theirs), begins when its turn comes and ends when all processes
+ * have come to it; processes that call different ones end with a sentence. What reduce leaves in processes
+ * that are not its root is NaN. environment: TMPDIR (where a file holds that memory until all have come),
+ * EMULATED_NCCL_EAGER (1: what an operation reads is read as soon as a device could), EMULATED_NCCL_FAILURE
+ * (the number of the operation, from 1, that fails and never ends), EMULATED_NCCL_VERSION (its code) */
 #ifndef NCCL_H
 #define NCCL_H
 
