@@ -377,6 +377,19 @@ START_TEST(nothing_is_made_of_nothing)
 }
 END_TEST
 
+/* At least a thread's multiply-adds. */
+START_TEST(the_peak_counts_its_operations)
+{
+    float out = NAN;
+    size_t once = devices[_i]->peak(&out, 1);
+
+    ck_assert_uint_ge(once, 2);
+    ck_assert_uint_eq(devices[_i]->peak(&out, 3), 3 * once);
+    ck_assert_msg(!devices[_i]->sync(), "%s", devices[_i]->sync());
+    ck_assert(isfinite(out));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("cuda products");
     TCase *test = tcase_create("cuda products");
@@ -396,6 +409,7 @@ int main(void) {
     tcase_add_loop_test(test, a_row_has_its_bits_in_any_batch_and_tile, 0, 2);
     tcase_add_loop_test(test, gradients_of_weights_have_the_same_bits_with_every_tile, 0, 2);
     tcase_add_loop_test(test, nothing_is_made_of_nothing, 0, 2);
+    tcase_add_loop_test(test, the_peak_counts_its_operations, 0, 2);
     tcase_add_test(test, sums_are_off_by_their_rounding_at_most);
     suite_add_tcase(suite, test);
     runner = srunner_create(suite);

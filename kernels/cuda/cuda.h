@@ -35,6 +35,7 @@ size_t cuda_cache_size(int slots, int context, int kv_heads, int head_size);
 size_t cuda_cache_size_bf16(int slots, int context, int kv_heads, int head_size);
 void cuda_memory(size_t *free, size_t *total);
 size_t cuda_peak(float *out, int rounds);
+size_t cuda_peak_bf16(float *out, int rounds);
 const char *cuda_sync(void);
 void cuda_identify(void *identity);
 

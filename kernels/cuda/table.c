@@ -4,8 +4,8 @@
 #define SHARED                                                                                               \
     .alloc = cuda_alloc, .free = cuda_release, .map = cuda_map, .unmap = cuda_unmap, .send = cuda_send,      \
     .place = cuda_place, .fetch = cuda_fetch, .zero = cuda_zero, .copy = cuda_copy, .repeat = cuda_repeat,   \
-    .forget = cuda_forget, .pack_int8_size = cuda_pack_int8_size, .memory = cuda_memory, .peak = cuda_peak,  \
-    .sync = cuda_sync, .collective = &cuda_collective
+    .forget = cuda_forget, .pack_int8_size = cuda_pack_int8_size, .memory = cuda_memory, .sync = cuda_sync,  \
+    .collective = &cuda_collective
 
 const struct kernels kernels_cuda = {
     SHARED,
@@ -13,6 +13,7 @@ const struct kernels kernels_cuda = {
     .operand_bytes = sizeof(float),
     .pack_size = cuda_pack_size,
     .cache_size = cuda_cache_size,
+    .peak = cuda_peak,
 #define OP(name, arguments) .name = name##_cuda,
 #include "kernels/ops.def"
 #undef OP
@@ -39,6 +40,7 @@ const struct kernels kernels_cuda_bf16 = {
     .one_layout = 1,
     .pack_size = cuda_pack_size_bf16,
     .cache_size = cuda_cache_size_bf16,
+    .peak = cuda_peak_bf16,
 #define OP(name, arguments) .name = name##_bf16_cuda,
 #include "kernels/ops.def"
 #undef OP
