@@ -392,24 +392,60 @@ static void run_shape(const struct product &p, const char *operation) {
     launch(operation, product_kernel<S, LEFT_ALONG, RIGHT_ALONG>, tiles, S::THREADS, S::SHARED, p, wide);
 }
 
-/* x[rows][cols] as bf16, in lines of `stride` on 16 bytes that end in zeros. */
+/* The first `count` of eight neighbours off their alignment, then zeros, by two loads on it; 0: these would
+ * leave [begin, end). */
+static __device__ __forceinline__ int take_shifted(unsigned out[4], const bf16 *at, int count,
+                                                   const bf16 *begin, const bf16 *end) {
+    int shift = (int)((size_t)at / sizeof(bf16) % 8);
+    const bf16 *from = at - shift;
+
+    if (from < begin || from + 16 > end) return 0;
+    uint4 low = *(const uint4 *)from, high = *(const uint4 *)(from + 8);
+    unsigned words[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+
+#pragma unroll
+    for (int i = 0; i < 6; i++) words[i] = shift & 4 ? words[i + 2] : words[i];
+#pragma unroll
+    for (int i = 0; i < 5; i++) words[i] = shift & 2 ? words[i + 1] : words[i];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        unsigned two = shift & 1 ? words[i] >> 16 | words[i + 1] << 16 : words[i];
+
+        out[i] = 2 * i + 1 < count ? two : 2 * i < count ? two & 0xffff : 0;
+    }
+    return 1;
+}
+
+static __device__ __forceinline__ int take_shifted(unsigned[4], const float *, int, const float *,
+                                                   const float *) {
+    return 0;
+}
+
+/* x[rows][cols], up to `end`, as bf16, in lines of `stride` on 16 bytes that end in zeros. */
 template <class E> struct straightening {
     static const int EACH = 8;
     bf16 *out;
-    const E *x;
+    const E *x, *end;
     int cols, stride;
 
     __device__ __forceinline__ void operator()(size_t row, int c, int count, bool wide) const {
+        bf16 *to = out + row * stride + c;
+        unsigned words[4];
         float eight[EACH];
 
-        take<EACH>(eight, x + row * cols + c, count, wide);
-        store_group<EACH>(out + row * stride + c, eight);
+        if (!wide && take_shifted(words, x + row * cols + c, count, x, end)) {
+            *(uint4 *)to = make_uint4(words[0], words[1], words[2], words[3]);
+        } else {
+            take<EACH>(eight, x + row * cols + c, count, wide);
+            store_group<EACH>(to, eight);
+        }
     }
 };
 
 template <class E>
 static void straighten(const char *operation, bf16 *out, const E *x, int lines, int cols, int stride) {
-    over_rows(operation, straightening<E>{out, x, cols, stride}, lines, cols, on_16_bytes(x));
+    over_rows(operation, straightening<E>{out, x, x + (size_t)lines * cols, cols, stride}, lines, cols,
+              on_16_bytes(x));
 }
 
 static int straight_stride(int stride) {
