@@ -269,7 +269,8 @@ static __global__ void __launch_bounds__(THREADS, 2)
     int heads = T::BY_QUERY ? shape.heads : shape.kv_heads, most = most_tiles(shape, T::NEAR);
     struct task task;
 
-    for (int number = blockIdx.x; next_task(&task, &number, shape, heads, most, T::NEAR); number += gridDim.x)
+    for (long long number = blockIdx.x; next_task(&task, &number, shape, heads, most, T::NEAR);
+         number += gridDim.x)
         gather<T>(g, task, shape, scale, dynamic_shared<bf16>(), columns);
 }
 

@@ -138,7 +138,7 @@ static __global__ void __launch_bounds__(THREADS, 2)
     int most = most_tiles(shape, T::QUERIES);
     struct task task;
 
-    for (int number = blockIdx.x; next_task(&task, &number, shape, shape.heads, most, T::QUERIES);
+    for (long long number = blockIdx.x; next_task(&task, &number, shape, shape.heads, most, T::QUERIES);
          number += gridDim.x)
         attend<T>(out, logsum, qkv, task, shape, dynamic_shared<bf16>());
 }

@@ -78,14 +78,14 @@ static __device__ inline int most_tiles(const struct shape &shape, int tile) {
 }
 
 /* The block's next task of `heads` heads at or after *number; 0 when there is none. */
-static __device__ inline int next_task(struct task *task, int *number, const struct shape &shape, int heads,
-                                       int most, int tile) {
-    for (; *number < most * shape.rows * heads; *number += gridDim.x) {
-        int at = *number / heads, row = at % shape.rows;
+static __device__ inline int next_task(struct task *task, long long *number, const struct shape &shape,
+                                       int heads, int most, int tile) {
+    for (; *number < (long long)most * shape.rows * heads; *number += gridDim.x) {
+        int at = (int)(*number / heads), row = at % shape.rows;
 
         task->first = shape.start[row];
         task->length = shape.start[row + 1] - task->first;
-        task->head = *number % heads;
+        task->head = (int)(*number % heads);
         task->tiles = (task->length + tile - 1) / tile;
         task->cost = most - at / shape.rows;
         if (task->cost <= task->tiles) return 1;

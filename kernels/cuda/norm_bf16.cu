@@ -97,7 +97,7 @@ struct bias_sums {
 /* parts[part][sum][width]: rows r, r + 8, … of a part by each of 8 warps, then the warps in their order. */
 template <class S>
 static __global__ void __launch_bounds__(ROWS *WARP) parts_kernel(float *parts, S of, int rows, int width) {
-    __shared__ float warps[ROWS][S::SUMS][ACROSS];
+    __shared__ __align__(16) float warps[ROWS][S::SUMS][ACROSS];
     int c = blockIdx.x * ACROSS + threadIdx.x * NEAR, count = width - c < NEAR ? width - c : NEAR;
     int from = blockIdx.y * PART, end = rows - from < PART ? rows : from + PART;
     int thread = threadIdx.y * WARP + threadIdx.x;
