@@ -14,7 +14,7 @@ extern "C" {
 #define WIDTH          16 /* lanes of a sum: half a warp */
 #define WARP           32
 #define EVERYONE       0xffffffffu
-#define MOST_SHARED    ((size_t)48 << 10) /* bytes a block gets without asking */
+#define MOST_SHARED    ((size_t)32 << 10) /* dynamic bytes a block gets without asking, see launch() */
 #define ROUND16(count) (((count) + 15) / 16 * 16)
 
 /* Notes the first failure for sync(). */
@@ -48,10 +48,11 @@ void *device_scratch(size_t bytes);
 int multiprocessors(void);
 size_t most_shared(void);     /* bytes that a block may have */
 int compute_capability(void); /* times 10 */
-/* Dynamic shared memory beyond 48 KB; 0 if this device has not so much. */
+/* Dynamic shared memory beyond MOST_SHARED; 0 if this device has not so much. */
 int allow_shared(const void *kernel, size_t bytes, const char *operation);
 
-/* Starts a kernel; sync() gives what it fails with. */
+/* Starts a kernel; sync() gives what it fails with. Without asking a block gets 48 KiB, of which up to 16 are
+ * left for what a kernel with dynamic shared memory declares beside it. */
 template <class... TAKES, class... GIVEN>
 static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, dim3 threads, size_t shared,
                    GIVEN... given) {
