@@ -72,6 +72,7 @@ static inline int resident_blocks(int *known, const void *kernel, int threads, s
     if (*known) return *known;
     if (!allow_shared(kernel, bytes, operation)) return 0;
     note_failure(cudaOccupancyMaxActiveBlocksPerMultiprocessor(known, kernel, threads, bytes), operation);
+    if (!*known) note_failure(cudaErrorLaunchOutOfResources, operation);
     return *known *= multiprocessors();
 }
 
