@@ -111,6 +111,7 @@ void generator_hold(double held[HOLDINGS], const struct config *config, const st
                     int slots, int length, const struct adapter_options *adapters) {
     double rows = (double)slots * length, pass = slots > PROMPT_PASS ? slots : PROMPT_PASS;
 
+    if (pass < length) pass = length; /* a prompt goes through in one piece */
     held[HELD_CACHE] += (double)config->layers *
                         (double)kernels->cache_size(slots, length, config->kv_heads, config->head_size);
     trunk_hold(held, config, kernels, (int)(rows < pass ? rows : pass), 0, 0, adapters);

@@ -527,6 +527,22 @@ START_TEST(a_cache_that_does_not_fit_says_how_many_rows_do)
 }
 END_TEST
 
+START_TEST(a_long_prompt_is_planned_as_the_one_pass_that_it_is)
+{
+    const struct kernels *k = kernels_find("cpu");
+    struct config config;
+    double held[HOLDINGS] = {0}, pass[HOLDINGS] = {0};
+
+    ck_assert_int_eq(config_family(&config, "gpt2", &err), 0);
+    config.layers = 2, config.width = 32, config.heads = config.kv_heads = 2, config.head_size = 16;
+    config.ffn = 64, config.vocab = 100, config.context = 8192;
+    generator_hold(held, &config, k, 4, 7000, NULL);
+    trunk_hold(pass, &config, k, 7000, 0, 0, NULL);
+    ck_assert_double_eq(held[HELD_ACTIVATIONS], pass[HELD_ACTIVATIONS]);
+    ck_assert_double_eq(held[HELD_CACHE], 2.0 * (double)k->cache_size(4, 7000, 2, 16));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("generator");
     TCase *tests = tcase_create("generator");
@@ -534,6 +550,7 @@ int main(void) {
     int failures;
 
     kernels_threads(1);
+    tcase_add_test(tests, a_long_prompt_is_planned_as_the_one_pass_that_it_is);
     tcase_add_loop_test(tests, any_number_of_slots_and_threads_gives_the_same_responses, 0, KINDS);
     tcase_add_loop_test(tests, a_response_is_the_same_alone, 0, KINDS);
     tcase_add_loop_test(tests, greedy_decoding_equals_a_full_forward_pass_for_each_token, 0, KINDS);
