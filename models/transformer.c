@@ -269,9 +269,8 @@ static int reserve(struct trunk *trunk, int rows, int total, int keep, struct er
     take_all(&arena, trunk, &trunk->model->config, rows, total, keep);
     if (arena.used > trunk->size) {
         if (trunk->memory) kernels->free(trunk->memory);
-        trunk->size = arena.used + arena.used / 8; /* longer ones may come */
+        trunk->size = arena.used; /* no more than was planned for, though longer ones may come */
         trunk->memory = kernels->alloc(trunk->size * sizeof(float));
-        if (!trunk->memory) trunk->memory = kernels->alloc((trunk->size = arena.used) * sizeof(float));
         if (!trunk->memory) return no_room(trunk, rows, total, keep, err);
     }
     arena = (struct arena){trunk->memory, 0};
