@@ -11,8 +11,8 @@
 static const char *const names[] = {
     [HELD_PARAMETERS] = "parameters",   [HELD_LAYOUTS] = "weights laid out for products",
     [HELD_GRADIENTS] = "gradients",     [HELD_MOMENTS] = "moments",
-    [HELD_ACTIVATIONS] = "activations", [HELD_SCRATCH] = "logits and scratch",
-    [HELD_CACHE] = "keys and values",
+    [HELD_ACTIVATIONS] = "activations", [HELD_LOGITS] = "logits",
+    [HELD_SCRATCH] = "scratch",         [HELD_CACHE] = "keys and values",
 };
 
 static double sum(const double held[HOLDINGS]) {
@@ -28,6 +28,13 @@ double plan_bytes(const struct plan *plan) {
 
 void plan_phase(double held[HOLDINGS], const double phase[HOLDINGS]) {
     if (sum(phase) > sum(held)) memcpy(held, phase, HOLDINGS * sizeof *held);
+}
+
+void plan_add(double held[HOLDINGS], const double more[HOLDINGS]) {
+    double scratch = held[HELD_SCRATCH] > more[HELD_SCRATCH] ? held[HELD_SCRATCH] : more[HELD_SCRATCH];
+
+    for (int i = 0; i < HOLDINGS; i++) held[i] += more[i];
+    held[HELD_SCRATCH] = scratch;
 }
 
 char *plan_describe(const struct plan *plan) {
@@ -232,17 +239,29 @@ static void add_remedies(struct text *text, struct trial *trial, double free_byt
     free(offers.data);
 }
 
+/* What of a device's memory no plan has: allocations are rounded up to pages of 2 MiB, a recorded step takes
+ * some, and so do kernels when they are first used. So much is an allowance, which nobody measured: two pages
+ * for each of 64 recorded steps; of small devices a 64th. */
+static double drivers_share(const struct room *room) {
+    const double most = 256 << 20;
+
+    if (room->is_host) return 0;
+    return room->total / 64 < most ? room->total / 64 : most;
+}
+
 char *plan_trouble(const struct plan *plan, const struct run *run, const struct step *step,
                    const struct room *room) {
     struct trial trial = trial_of(run, step, plan_bytes(plan));
-    char left[32], total[32], missing[32], *described = plan_describe(plan);
+    char left[32], total[32], missing[32], kept[32], *described = plan_describe(plan);
+    double share = drivers_share(room), usable = room->free - share;
     struct text text = {0};
 
-    if (room->total > 0 && trial.bytes > room->free) {
-        text_printf(&text, "it takes %s, where %s has %s of its %s free: %s too little", described,
-                    run->device, format_bytes(left, room->free), format_bytes(total, room->total),
-                    format_bytes(missing, trial.bytes - room->free));
-        add_remedies(&text, &trial, room->free, trial.bytes <= room->total);
+    if (room->total > 0 && trial.bytes > usable) {
+        text_printf(&text, "it takes %s, where %s has %s of its %s free", described, run->device,
+                    format_bytes(left, room->free), format_bytes(total, room->total));
+        if (share > 0) text_printf(&text, ", %s of them for its driver", format_bytes(kept, share));
+        text_printf(&text, ": %s too little", format_bytes(missing, trial.bytes - usable));
+        add_remedies(&text, &trial, usable, trial.bytes <= room->total - share);
     }
     free(described);
     node_free(trial.options);

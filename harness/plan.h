@@ -14,7 +14,8 @@ enum holding {
     HELD_GRADIENTS,
     HELD_MOMENTS,     /* an optimizer's two */
     HELD_ACTIVATIONS, /* of a pass, and their gradients */
-    HELD_SCRATCH,     /* logits of a chunk of tokens, and what products need for themselves */
+    HELD_LOGITS,      /* of a chunk of tokens */
+    HELD_SCRATCH,     /* what operations need for themselves, one after another in the same memory */
     HELD_CACHE,       /* of keys and values */
     HOLDINGS
 };
@@ -45,13 +46,16 @@ double plan_bytes(const struct plan *plan);
 /* held becomes that of `phase` if that is more: of phases that follow one another, the largest is the peak.
  */
 void plan_phase(double held[HOLDINGS], const double phase[HOLDINGS]);
+/* held becomes what it was with `more` beside it, which has its scratch in the same memory. */
+void plan_add(double held[HOLDINGS], const double more[HOLDINGS]);
 /* "9.1 GiB (parameters 1.2 GiB, gradients 1.2 GiB, …)"; caller frees. */
 char *plan_describe(const struct plan *plan);
 
 /* The plan of a step by its stage; of a stage without plans, zeros. */
 int plan_make(struct plan *out, const struct run *run, const struct step *step, struct error *err);
-/* Why the step's plan does not fit into so much memory, by how much, and what would make it fit: each remedy
- * of its stage is planned too. NULL: it fits, or nobody can tell; caller frees. */
+/* Why the step's plan does not fit into so much memory, less what a device's driver takes, by how much, and
+ * what would make it fit: each remedy of its stage is planned too. NULL: it fits, or nobody can tell; caller
+ * frees. */
 char *plan_trouble(const struct plan *plan, const struct run *run, const struct step *step,
                    const struct room *room);
 /* Before a step begins: what it takes is said where a device other than the host will hold it, and what does

@@ -63,6 +63,10 @@ struct kernels {
     /* Those that pack_int8() needs; 0 where products cannot read what it makes. */
     size_t (*pack_int8_size)(int outs, int ins);
     size_t (*cache_size)(int slots, int context, int kv_heads, int head_size);
+    /* Bytes that products of x[rows][ins] and w[outs][ins], their gradients, and sums and scatters over such
+       rows take for themselves at most; results: whether such products become operands. Operations that
+       follow one another use the same, so that the largest of all counts. */
+    size_t (*scratch_size)(int rows, int outs, int ins, int results);
     /* Bytes that are free now, for alloc(), and all there are: of the device, or of the machine with what its
        other programs can give back, where a control group allows less, of that; total 0: nobody can tell. */
     void (*memory)(size_t *free, size_t *total);

@@ -210,6 +210,33 @@ void trunk_use(struct trunk *trunk, struct model *model) {
     trunk->layers = xrealloc(trunk->layers, (size_t)model->config.layers, sizeof *trunk->layers);
 }
 
+/* What the operations of passes over so many tokens need for themselves, at most. */
+static size_t scratch_bytes(const struct config *config, const struct kernels *kernels, int tokens,
+                            const struct adapter_options *adapters) {
+    int heads = config->heads * config->head_size, chunk = tokens < HEAD_CHUNK ? tokens : HEAD_CHUNK;
+    const int outs[JOINED] = {[JOINED_QKV] = qkv_width(config),
+                              [JOINED_PROJ] = config->width,
+                              [JOINED_UP] = up_width(config),
+                              [JOINED_DOWN] = config->width};
+    const int ins[JOINED] = {[JOINED_QKV] = config->width,
+                             [JOINED_PROJ] = heads,
+                             [JOINED_UP] = config->width,
+                             [JOINED_DOWN] = config->ffn};
+    size_t most = kernels->scratch_size(chunk, config->vocab, config->width, 0);
+
+    if (config->score_heads)
+        most = larger(most, kernels->scratch_size(chunk, config->score_heads, config->width, 0));
+    for (enum joined j = 0; j < JOINED; j++) {
+        int rank = adapters ? adapter_ranks(adapters, config, j) : 0;
+
+        most = larger(most, kernels->scratch_size(tokens, outs[j], ins[j], 1));
+        if (!rank) continue;
+        most = larger(most, kernels->scratch_size(tokens, rank, ins[j], 0));
+        most = larger(most, kernels->scratch_size(tokens, outs[j], rank, 0));
+    }
+    return most;
+}
+
 void trunk_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels, int tokens,
                 int training, int recompute, const struct adapter_options *adapters) {
     struct trunk trunk = {.recompute = recompute,
@@ -217,6 +244,7 @@ void trunk_hold(double held[HOLDINGS], const struct config *config, const struct
                           .selection = {.count = tokens},
                           .layers = xcalloc((size_t)config->layers, sizeof *trunk.layers)};
     struct arena all = {0}, head = {0};
+    size_t scratch = scratch_bytes(config, kernels, tokens, adapters);
 
     for (enum joined j = 0; j < JOINED && adapters; j++)
         trunk.adapting.ranks[j] = adapter_ranks(adapters, config, j);
@@ -224,7 +252,8 @@ void trunk_hold(double held[HOLDINGS], const struct config *config, const struct
     take_all(&all, &trunk, config, tokens, tokens, training);
     take_head(&head, &trunk, config, (size_t)tokens, training);
     held[HELD_ACTIVATIONS] += (double)(all.used - head.used) * sizeof(float);
-    held[HELD_SCRATCH] += (double)head.used * sizeof(float);
+    held[HELD_LOGITS] += (double)head.used * sizeof(float);
+    if (held[HELD_SCRATCH] < (double)scratch) held[HELD_SCRATCH] = (double)scratch;
     free(trunk.layers);
 }
 
@@ -237,7 +266,7 @@ size_t trunk_bytes(const struct config *config, const struct kernels *kernels, i
     double held[HOLDINGS] = {0};
 
     trunk_hold(held, config, kernels, tokens, training, recompute, adapters);
-    return (size_t)(held[HELD_ACTIVATIONS] + held[HELD_SCRATCH]);
+    return (size_t)(held[HELD_ACTIVATIONS] + held[HELD_LOGITS]);
 }
 
 /* Says so, and how many tokens there would be room for, of those that are halves of these. */

@@ -459,6 +459,59 @@ START_TEST(the_optimizer_has_the_bits_of_the_cpu_and_lays_out_what_it_wrote)
 { compare_widths(learning); }
 END_TEST
 
+#ifdef EMULATED
+/* Products, their gradients, and sums over rows. */
+static void use_scratch(struct pass *p, int rows, int outs, int ins) {
+    const struct kernels *k = p->k;
+    size_t all = (size_t)rows * (outs > ins ? outs : ins);
+    float *out = no_floats(p, all), *w = floats(p, (size_t)outs * ins, 1),
+          *dw = floats(p, (size_t)outs * ins, 2);
+    void *x = operands(p, noise((size_t)rows * ins, 3), (size_t)rows * ins);
+    void *dy = operands(p, noise((size_t)rows * outs, 4), (size_t)rows * outs);
+    void *packed = no_operands(p, (size_t)outs * ins);
+    float *mean = floats(p, rows, 5), *line = floats(p, outs, 6), *wide = floats(p, all, 7);
+
+    k->pack(packed, w, outs, ins, 0);
+    k->matmul(out, x, w, packed, NULL, NULL, rows, outs, ins);
+    k->matmul_dx(out, dy, w, packed, NULL, rows, outs, ins);
+    k->matmul_dw(dw, dy, x, rows, outs, ins);
+    k->bias_backward(line, dy, rows, outs);
+    k->layernorm_backward(out, line, line, wide, wide, line, mean, mean, rows, outs);
+}
+
+/* By how many bytes these make scratch grow, which stays. */
+static double scratch_taken(int rows, int outs, int ins) {
+    struct pass p = {.k = devices[1]};
+    size_t before, after, total;
+
+    p.k->memory(&before, &total);
+    use_scratch(&p, rows, outs, ins);
+    ck_assert_msg(!p.k->sync(), "%s", p.k->sync());
+    end(&p);
+    p.k->memory(&after, &total);
+    return (double)before - (double)after;
+}
+
+/* Sums of a first size need less than sorting. Then each takes more than those before: sums, the gradient's
+ * side, the product's two, those of the weights' gradient, those of the inputs' gradient. */
+START_TEST(operations_take_no_more_scratch_than_they_say)
+{
+    static const int sizes[][3] = {{40, 40, 48},    {3200, 336, 8},  {500, 131, 200},
+                                   {500, 136, 201}, {550, 131, 201}, {16, 2005, 150}};
+    double kept = 0;
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int *s = sizes[i];
+        double said = (double)devices[1]->scratch_size(s[0], s[1], s[2], 1);
+
+        kept += scratch_taken(s[0], s[1], s[2]);
+        ck_assert_double_le(kept, said);
+        ck_assert(i == 0 || kept == said);
+    }
+}
+END_TEST
+#endif
+
 int main(void) {
     TCase *test;
     Suite *suite;
@@ -474,6 +527,9 @@ int main(void) {
     suite = suite_create("cuda operations on bf16");
     test = tcase_create("cuda operations on bf16");
     tcase_set_timeout(test, 300);
+#ifdef EMULATED /* first, when nothing has been taken */
+    tcase_add_test(test, operations_take_no_more_scratch_than_they_say);
+#endif
     tcase_add_test(test, gates_have_the_bits_of_the_cpu);
     tcase_add_test(test, rounding_dropping_and_capping_have_the_bits_of_the_cpu);
     tcase_add_test(test, norms_have_the_bits_of_the_cpu);

@@ -415,7 +415,7 @@ static void hold_pupil(double held[HOLDINGS], const struct ppo_options *o, const
     if (o->ptx > 0 && o->ptx_rows > rows) rows = o->ptx_rows;
     trunk_hold(reading, config, kernels, cost_held(config, o->micro_tokens, o->episodes), 0, 0, adapters);
     model_hold(held, config, kernels, o->weights, 1, adapters);
-    for (int i = 0; i < HOLDINGS; i++) reading[i] += held[i];
+    plan_add(reading, held);
     trunk_hold(held, config, kernels, cost_held(config, o->micro_tokens, rows), 1, o->recompute, adapters);
     plan_phase(held, reading);
 }
@@ -441,7 +441,7 @@ static int ppo_hold(double held[HOLDINGS], const struct ppo_options *o, const st
         double pupil[HOLDINGS] = {0};
 
         hold_pupil(pupil, o, &valued, kernels, adapters);
-        for (int j = 0; j < HOLDINGS; j++) held[j] += pupil[j];
+        plan_add(held, pupil);
     }
     hold_bare(held, o, config, kernels);
     if (uses_reference(o)) {

@@ -43,6 +43,8 @@ void host_copy(void *out, const void *memory, size_t bytes);
 void host_memory(size_t *free, size_t *total);
 void host_repeat(struct recording **recording, void (*calls)(void *context), void *context);
 void host_forget(struct recording *recording);
+/* Operations find what they need on their stack. */
+size_t host_scratch_size(int rows, int outs, int ins, int results);
 
 /* Whether so many elementary operations are worth waking the other threads. */
 int worth_threads(size_t work);

@@ -45,6 +45,8 @@ void collective_watch(void);
 /* Device memory that stays, of at least so many bytes, for intermediate results; NULL (and a noted failure)
  * when there is none. */
 void *device_scratch(size_t bytes);
+/* Bytes of it that so many sums over rows of bf16 take (kernels/cuda/norm_bf16.cu). */
+size_t parts_size_bf16(int rows, int width, int sums);
 int multiprocessors(void);
 size_t most_shared(void);     /* bytes that a block may have */
 int compute_capability(void); /* times 10 */

@@ -62,9 +62,15 @@ static __global__ void scatter_kernel(float *out, const float *x, const int *ind
     *target = sum;
 }
 
+#define SORTING (2 * ENTRIES * sizeof(int)) /* bytes of ranks and of what is sorted */
+
+/* Products need nothing. */
+extern "C" size_t cuda_scratch_size(int, int, int, int) {
+    return SORTING;
+}
+
 static void scatter(float *out, const float *x, const int *index, int count, int width, float scale) {
-    int *rank = width ? (int *)device_scratch((size_t)2 * ENTRIES * sizeof *rank) : NULL,
-        *sorted = rank + ENTRIES;
+    int *rank = width ? (int *)device_scratch(SORTING) : NULL, *sorted = rank + ENTRIES;
 
     for (int from = 0; rank && from < count; from += ENTRIES) {
         int part = count - from < ENTRIES ? count - from : ENTRIES, blocks = blocks_for(part, THREADS);

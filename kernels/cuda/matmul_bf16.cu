@@ -483,6 +483,24 @@ static int straighten_sides(struct product *p, int left_lines, int right_lines, 
     return 1;
 }
 
+/* Of lines that do not begin on 16 bytes: both sides of the largest of a product and its gradients. Weights
+ * are there in bf16. */
+static size_t straight_size(int rows, int outs, int ins) {
+    size_t outs_line = outs % 8 ? straight_stride(outs) : 0, ins_line = ins % 8 ? straight_stride(ins) : 0;
+    size_t sides = rows * outs_line + (rows > outs ? rows : outs) * ins_line,
+           forward = (rows + (size_t)outs) * ins_line;
+
+    return (sides > forward ? sides : forward) * sizeof(bf16);
+}
+
+extern "C" size_t cuda_scratch_size_bf16(int rows, int outs, int ins, int results) {
+    size_t straight = straight_size(rows, outs, ins), least = cuda_scratch_size(rows, outs, ins, results);
+    size_t parts = parts_size_bf16(rows, outs > ins ? outs : ins, 2),
+           most = straight > parts ? straight : parts;
+
+    return most > least ? most : least;
+}
+
 template <bool LEFT_ALONG, bool RIGHT_ALONG>
 static void run_product(struct product p, const char *operation) {
     int left_lines = LEFT_ALONG ? p.rows : p.depth, right_lines = RIGHT_ALONG ? p.cols : p.depth;

@@ -34,6 +34,14 @@ static int into_floats(struct lt_product p, float *out, const float *bias, const
     return cublaslt_multiply(&p, operation);
 }
 
+extern "C" size_t cuda_scratch_size_lt(int rows, int outs, int ins, int results) {
+    size_t own = cuda_scratch_size_bf16(rows, outs, ins, results), bias = (size_t)outs * sizeof(bf16);
+    size_t sums = results ? (size_t)rows * (outs > ins ? outs : ins) * sizeof(float) : 0;
+    size_t most = sums > bias ? sums : bias;
+
+    return most > own ? most : own;
+}
+
 /* The sums in scratch memory, or NULL. */
 static const float *loose_sums(const struct lt_product &p, const float *bias, const float *base,
                                const char *operation) {

@@ -136,11 +136,15 @@ static __global__ void __launch_bounds__(ROWS *WARP)
     out[c] = sum;
 }
 
+size_t parts_size_bf16(int rows, int width, int sums) {
+    return (size_t)blocks_for(rows, PART) * sums * width * sizeof(float);
+}
+
 /* first and second, if not NULL, get the sums over the rows. */
 template <class S>
 static void add_rows(const char *operation, float *first, float *second, S of, int rows, int width) {
     int count = blocks_for(rows, PART);
-    float *parts = (float *)device_scratch((size_t)count * S::SUMS * width * sizeof *parts);
+    float *parts = (float *)device_scratch(parts_size_bf16(rows, width, S::SUMS));
 
     if (!parts || rows == 0 || width == 0) return;
     launch(operation, parts_kernel<S>, dim3(blocks_for(width, ACROSS), count), dim3(WARP, ROWS), 0, parts, of,

@@ -13,6 +13,7 @@ const struct kernels kernels_cuda = {
     .operand_bytes = sizeof(float),
     .pack_size = cuda_pack_size,
     .cache_size = cuda_cache_size,
+    .scratch_size = cuda_scratch_size,
     .peak = cuda_peak,
 #define OP(name, arguments) .name = name##_cuda,
 #include "kernels/ops.def"
@@ -40,6 +41,7 @@ const struct kernels kernels_cuda_bf16 = {
     .one_layout = 1,
     .pack_size = cuda_pack_size_bf16,
     .cache_size = cuda_cache_size_bf16,
+    .scratch_size = cuda_scratch_size_bf16,
     .peak = cuda_peak_bf16,
 #define OP(name, arguments) .name = name##_bf16_cuda,
 #include "kernels/ops.def"
@@ -52,6 +54,7 @@ const struct kernels *cuda_cublas(void) {
     table = kernels_cuda_bf16;
     table.name = "cuda-cublas";
     table.rows_vary = 1;
+    table.scratch_size = cuda_scratch_size_lt;
     table.matmul = matmul_lt_cuda;
     table.matmul_operand = matmul_operand_lt_cuda;
     table.matmul_gelu = matmul_gelu_lt_cuda;
