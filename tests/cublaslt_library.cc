@@ -59,7 +59,8 @@ END_TEST
 int main(void) {
     TCase *test = tcase_create("cuBLASLt");
     Suite *suite = suite_create("cuBLASLt");
-    const char *trouble = load_library();
+    size_t next = 0;
+    const char *trouble = load_library(&next);
     SRunner *runner;
     int failures;
 

@@ -13,6 +13,7 @@ static const struct kernels *cpu, *lt;
 /* Of tests/emulator/cublasLt.h, NULL where the library is NVIDIA's. */
 static size_t (*heuristics)(void), (*products)(void);
 static void (*without)(unsigned epilogues);
+static void (*refuse)(int products);
 
 static void find_counters(void) {
     void *library = dlopen("libcublasLt.so.13", RTLD_LAZY | RTLD_NOLOAD);
@@ -21,6 +22,7 @@ static void find_counters(void) {
     *(void **)&heuristics = dlsym(library, "emulated_heuristics");
     *(void **)&products = dlsym(library, "emulated_products");
     *(void **)&without = dlsym(library, "emulated_without");
+    *(void **)&refuse = dlsym(library, "emulated_refuse");
 }
 
 static size_t made(void) {
@@ -332,6 +334,22 @@ START_TEST(what_the_library_has_no_algorithm_for_is_made_otherwise)
 }
 END_TEST
 
+START_TEST(what_the_library_refuses_after_all_is_made_otherwise_from_then_on)
+{
+    struct layer l = make_layer(176, 64, 56);
+    size_t before = made();
+
+    if (!refuse) return;
+    refuse(3);
+    compare_forward(&l, 1, 0); /* of three shapes */
+    ck_assert_uint_eq(made(), before);
+    compare_forward(&l, 1, 0);
+    ck_assert_uint_eq(made(), before);
+    refuse(0);
+    layer_free(&l);
+}
+END_TEST
+
 /* dw += dy' x, begun with `start`, as the host's array. */
 static float *weight_gradient(const float *start, struct pair dy, struct pair x, int rows, int outs,
                               int ins) {
@@ -460,6 +478,7 @@ int main(void) {
     tcase_add_test(test, arrays_on_16_bytes_are_the_library_s_and_others_are_not);
     tcase_add_test(test, an_algorithm_is_asked_for_once_a_shape);
     tcase_add_test(test, what_the_library_has_no_algorithm_for_is_made_otherwise);
+    tcase_add_test(test, what_the_library_refuses_after_all_is_made_otherwise_from_then_on);
     tcase_add_test(test, a_product_is_part_of_what_is_recorded);
     tcase_add_test(test, long_sums_have_the_same_bits_again);
     tcase_add_test(test, long_sums_are_rounded_to_bf16_once);

@@ -57,36 +57,57 @@ static int good(cublasStatus_t status, const char *what) {
     return status == CUBLAS_STATUS_SUCCESS;
 }
 
+/* Whether it says of a product, whatever its heuristic said, that it has no way to make it here. */
+static int is_refusal(cublasStatus_t status) {
+    return status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_ARCH_MISMATCH;
+}
+
 static const char *refuse(const char *what, const char *why) {
     snprintf(lt.trouble, sizeof lt.trouble, "%s%s", what, why);
     return lt.trouble;
 }
 
-static void *open_library(void) {
-    static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12",
-                                        "/usr/local/cuda/lib64/libcublasLt.so.13",
-                                        "/usr/local/cuda/lib64/libcublasLt.so.12"};
-    void *library = NULL;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    return library;
-}
-
-static const char *load_library(void) {
-    void *library = open_library();
-
-    if (!library)
-        return refuse(
-            "there is neither libcublasLt.so.13 nor libcublasLt.so.12: install CUDA's cuBLAS, or name the "
-            "folder that has one, of a CUDA Toolkit or of PyTorch, in LD_LIBRARY_PATH",
-            "");
+static const char *load_functions(void *library) {
 #define LOAD(name)                                                                                           \
     lt.name = (decltype(&cublasLt##name))dlsym(library, "cublasLt" #name);                                   \
     if (!lt.name) return refuse("this machine's libcublasLt is too old: it has no cublasLt", #name);
     FUNCTIONS(LOAD)
 #undef LOAD
     return NULL;
+}
+
+/* The first library from number *next on that has the functions; else what was wrong with the last there was.
+ */
+static const char *load_library(size_t *next) {
+    static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12",
+                                        "/usr/local/cuda/lib64/libcublasLt.so.13",
+                                        "/usr/local/cuda/lib64/libcublasLt.so.12"};
+
+    while (*next < sizeof names / sizeof *names) {
+        void *library = dlopen(names[(*next)++], RTLD_NOW | RTLD_LOCAL);
+
+        if (library && !load_functions(library)) return NULL;
+    }
+    if (lt.trouble[0]) return lt.trouble;
+    return refuse(
+        "there is neither libcublasLt.so.13 nor libcublasLt.so.12: install CUDA's cuBLAS, or name the "
+        "folder that has one, of a CUDA Toolkit or of PyTorch, in LD_LIBRARY_PATH",
+        "");
+}
+
+/* The first that starts, on this driver. */
+static const char *start_library(cublasLtHandle_t *handle) {
+    size_t next = 0;
+
+    for (;;) {
+        const char *trouble = load_library(&next);
+        cublasStatus_t status;
+
+        if (trouble) return trouble;
+        status = lt.Create(handle);
+        if (!status) return NULL;
+        refuse("cuBLASLt cannot start: ", lt.GetStatusString(status));
+    }
 }
 
 template <class T> static cublasStatus_t prefer(cublasLtMatmulPreferenceAttributes_t attribute, T value) {
@@ -114,9 +135,9 @@ extern "C" const char *cublaslt_open(void) {
     const char *trouble;
 
     if (lt.handle) return NULL;
-    if ((trouble = load_library())) return trouble;
-    status = lt.Create(&handle);
-    if (!status) status = set_preference();
+    lt.trouble[0] = 0;
+    if ((trouble = start_library(&handle))) return trouble;
+    status = set_preference();
     if (status) return refuse("cuBLASLt cannot start: ", lt.GetStatusString(status));
     lt.workspace = cuda_alloc(WORKSPACE);
     if (!lt.workspace) return refuse("there is no memory for cuBLASLt's workspace of 32 MiB", "");
@@ -189,7 +210,7 @@ static cublasStatus_t choose_algorithm(struct plan *plan) {
 
     plan->found = !status && count > 0 && result.state == CUBLAS_STATUS_SUCCESS;
     if (plan->found) plan->algorithm = result.algo;
-    return status == CUBLAS_STATUS_NOT_SUPPORTED ? CUBLAS_STATUS_SUCCESS : status;
+    return is_refusal(status) ? CUBLAS_STATUS_SUCCESS : status;
 }
 
 static void free_plan(struct plan *plan) {
@@ -260,7 +281,7 @@ static int is_aligned(const struct lt_product *p) {
 
 int cublaslt_multiply(const struct lt_product *p, const char *operation) {
     const float one = 1, beta = p->base ? 1 : 0;
-    const struct plan *plan;
+    struct plan *plan;
     cublasStatus_t status;
 
     if (!is_aligned(p)) return 0;
@@ -271,5 +292,6 @@ int cublaslt_multiply(const struct lt_product *p, const char *operation) {
         status = lt.Matmul(lt.handle, plan->product, &one, p->right, plan->right, p->left, plan->left, &beta,
                            p->base ? p->base : p->out, plan->out, p->out, plan->out, &plan->algorithm,
                            lt.workspace, WORKSPACE, device_stream());
+    if (is_refusal(status)) return plan->found = 0;
     return good(status, operation);
 }

@@ -13,6 +13,7 @@ typedef enum {
     CUBLAS_STATUS_NOT_INITIALIZED = 1,
     CUBLAS_STATUS_ALLOC_FAILED = 3,
     CUBLAS_STATUS_INVALID_VALUE = 7,
+    CUBLAS_STATUS_ARCH_MISMATCH = 8,
     CUBLAS_STATUS_EXECUTION_FAILED = 13,
     CUBLAS_STATUS_NOT_SUPPORTED = 15,
 } cublasStatus_t;
@@ -98,6 +99,8 @@ size_t emulated_heuristics(void);
 size_t emulated_products(void);
 /* From now on there are no algorithms for epilogues with any of these bits. */
 void emulated_without(unsigned epilogues);
+/* The next so many products are refused, though there is an algorithm for them. */
+void emulated_refuse(int products);
 }
 
 #endif

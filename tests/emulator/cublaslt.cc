@@ -53,6 +53,7 @@ struct arrays {
 static_assert(sizeof(struct choice) <= sizeof(cublasLtMatmulAlgo_t), "a choice is an algorithm");
 
 static size_t heuristics, products;
+static int refused; /* of the next products */
 static unsigned without;
 
 size_t emulated_heuristics(void) {
@@ -61,6 +62,10 @@ size_t emulated_heuristics(void) {
 
 size_t emulated_products(void) {
     return products;
+}
+
+void emulated_refuse(int count) {
+    refused = count;
 }
 
 void emulated_without(unsigned epilogues) {
@@ -408,6 +413,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
     arrays.beta = *(const float *)beta;
     memcpy(&choice, algorithm, sizeof choice);
     if (!fits(p, choice, arrays, workspace_bytes)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (refused > 0 && refused--) return CUBLAS_STATUS_NOT_SUPPORTED;
     call = ++products;
     if (emulated_queue(stream, [=] { run(p, arrays, choice.reduction, call); }))
         return CUBLAS_STATUS_EXECUTION_FAILED;
