@@ -393,8 +393,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     cpu = kernels_find("cpu-bf16");
     cuda = kernels_find("cuda-bf16");
@@ -414,10 +412,5 @@ int main(void) {
     tcase_add_loop_test(test, decoding_equals_attention_to_the_bit, 0, COUNT(shapes));
     tcase_add_test(test, decoding_equals_attention_to_the_bit_far_into_a_long_row);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

@@ -515,8 +515,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     devices[0] = kernels_find("cpu-portable-bf16");
     devices[1] = kernels_find("cuda-bf16");
@@ -541,10 +539,5 @@ int main(void) {
     tcase_add_test(test, entries_of_any_width_are_gathered);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu_and_lays_out_what_it_wrote);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

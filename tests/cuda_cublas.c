@@ -460,8 +460,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     cpu = kernels_find("cpu-bf16");
     lt = kernels_find("cuda-cublas");
@@ -483,10 +481,5 @@ int main(void) {
     tcase_add_test(test, long_sums_have_the_same_bits_again);
     tcase_add_test(test, long_sums_are_rounded_to_bf16_once);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

@@ -299,8 +299,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     devices[0] = kernels_find("cpu");
     devices[1] = kernels_find("cuda");
@@ -319,10 +317,5 @@ int main(void) {
     tcase_add_loop_test(test, training_twice_gives_the_same_bits, 0, 4);
     tcase_add_loop_test(test, the_samplers_log_probabilities_are_the_trainers_to_the_bit, 0, 4);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

@@ -540,8 +540,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     cpu = kernels_find("cpu");
     cuda = kernels_find("cuda");
@@ -567,10 +565,5 @@ int main(void) {
     tcase_add_test(test, truncation_keeps_what_the_cpu_keeps);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "harness/file.h"
 #include "kernels/kernels.h"
+#include "tests/test_kernels.h"
 
 #define PPO                                                                                                  \
     "{policy: @sft, data: [@data], reward: @gold, max_new: 4, episodes: 48, iterations: 1, epochs: 1, "
@@ -40,8 +41,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     if (!kernels_find("cuda-cublas")) {
         printf("SKIP: %s\n", kernels_missing("cuda-cublas"));
@@ -52,10 +51,5 @@ int main(void) {
     tcase_set_timeout(test, 300);
     tcase_add_test(test, what_a_batch_does_to_a_row_is_allowed_unless_a_limit_is_set);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

@@ -393,8 +393,6 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("cuda products");
     TCase *test = tcase_create("cuda products");
-    SRunner *runner;
-    int failures;
 
     hosts[0] = kernels_find("cpu");
     hosts[1] = kernels_find("cpu-bf16");
@@ -412,10 +410,5 @@ int main(void) {
     tcase_add_loop_test(test, the_peak_counts_its_operations, 0, 2);
     tcase_add_test(test, sums_are_off_by_their_rounding_at_most);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

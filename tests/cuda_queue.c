@@ -156,8 +156,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     cuda = kernels_find("cuda");
     if (!cuda) {
@@ -173,10 +171,5 @@ int main(void) {
     tcase_add_test(test, repeated_calls_work_on_what_arrays_hold_then);
     tcase_add_test(test, a_transfer_within_calls_that_are_recorded_is_refused);
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

@@ -244,8 +244,6 @@ END_TEST
 int main(void) {
     TCase *test;
     Suite *suite;
-    SRunner *runner;
-    int failures;
 
     cpu = kernels_find("cpu");
     cuda = kernels_find("cuda");
@@ -263,10 +261,5 @@ int main(void) {
     tcase_add_loop_test(test, micro_batches_are_queued_behind_one_another, 0, 2);
 #endif
     suite_add_tcase(suite, test);
-    runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* CUDA does not survive fork() */
-    srunner_run_all(runner, CK_NORMAL);
-    failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures != 0;
+    return run_unforked(suite);
 }

@@ -24,6 +24,18 @@ static inline const struct kernels *backend(int i) {
     return kernels_find(names[i]);
 }
 
+/* What main() returns after running a suite in this process, since CUDA does not survive fork(). */
+static inline int run_unforked(Suite *suite) {
+    SRunner *runner = srunner_create(suite);
+    int failures;
+
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures != 0;
+}
+
 /* Whether to try less, since every access is slow: under a checker, or on a device in software. */
 static inline int few_sizes(void) {
 #ifdef EMULATED
