@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
 # curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
-# environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_ops, cuda_products, cuda_model, cuda_queue, cuda_steps and cuda_cublas), BINARIES
+# environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_groups, cuda_ops, cuda_products, cuda_model, cuda_queue, cuda_steps and cuda_cublas), BINARIES
 # (the same, where TESTS has scripts that start them), SANITIZE (yes)
 set -u
 pyrite=${PYRITE:-./pyrite}
@@ -37,6 +37,7 @@ check "$tests/cuda_ops"
 check "$tests/cuda_bf16"
 check "$tests/cuda_attention"
 check "$tests/cuda_products"
+"$tests/cuda_groups" || [ $? -eq 77 ] || { echo "FAIL: cuda_groups"; failed=1; }
 part "transfers, and calls that are recorded"
 check "$tests/cuda_queue"
 part "models against the CPU's"

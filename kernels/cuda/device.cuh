@@ -50,6 +50,14 @@ size_t parts_size_bf16(int rows, int width, int sums);
 int multiprocessors(void);
 size_t most_shared(void);     /* bytes that a block may have */
 int compute_capability(void); /* times 10 */
+/* Whether kernels that use groups of warps (instructions.cuh) run here, and were built. */
+static inline int have_groups(void) {
+#ifdef HAVE_GROUPS
+    return compute_capability() == 90;
+#else
+    return 0;
+#endif
+}
 /* Dynamic shared memory beyond MOST_SHARED; 0 if this device has not so much. */
 int allow_shared(const void *kernel, size_t bytes, const char *operation);
 

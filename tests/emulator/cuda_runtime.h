@@ -96,8 +96,6 @@ struct emulated_votes {
     int any, all, count;
 };
 struct emulated_votes emulated_barrier(int line, int vote);
-/* Named barrier: waits for `count` threads. */
-void emulated_named_barrier(int number, int count);
 /* A warp's lanes of `mask` meet: the last to come calls meet(in, out) with what all gave (bytes each, by
  * lane), and each gets its part of out. */
 #define EMULATED_BYTES 64
@@ -271,6 +269,14 @@ template <class T> static inline T *dynamic_shared(void) {
     return (T *)emulated_shared;
 }
 
+template <class T> static inline T *dynamic_matrices(void) {
+    return (T *)emulated_shared;
+}
+
+static inline unsigned shared_address(const void *shared) {
+    return (unsigned)((const unsigned char *)shared - emulated_shared);
+}
+
 static inline unsigned emulated_bf16(float x) {
     unsigned bits = emulated_bits<unsigned>(x);
 
@@ -301,6 +307,57 @@ void end_copies(void);
 void emulated_wait_for_copies(int left);
 template <int LEFT> static inline void wait_for_copies(void) {
     emulated_wait_for_copies(LEFT);
+}
+
+#define WITH_GROUPS
+typedef unsigned long long gate;
+void set_gate(gate *gate, unsigned count);
+void arrive(gate *gate);
+void arrive_with_copies(gate *gate);
+void wait_at(gate *gate, unsigned parity);
+void meet(int number, int threads);
+void announce(int number, int threads);
+template <int COUNT> static inline void give_registers(void) {
+    static_assert(COUNT >= 24 && COUNT <= 256 && COUNT % 8 == 0, "as the instruction wants it");
+}
+template <int COUNT> static inline void take_registers(void) {
+    give_registers<COUNT>();
+}
+
+typedef unsigned long long matrix;
+static inline matrix matrix_at(const unsigned short *tile, unsigned apart = 16) {
+    return (matrix)(shared_address(tile) >> 4) | (matrix)(apart >> 4) << 16 | (matrix)(1024 >> 4) << 32 |
+           (matrix)1 << 62;
+}
+static inline void show_to_products(void) {
+}
+template <int COUNT> static inline void hold(float (&)[COUNT][4]) {
+}
+template <int COUNT> static inline void hold(unsigned (&)[COUNT][4]) {
+}
+void begin_products(void);
+void end_products(void);
+void emulated_wait_for_products(int left);
+template <int LEFT> static inline void wait_for_products(void) {
+    emulated_wait_for_products(LEFT);
+}
+
+/* What a thread gives to a group's product; left: NULL where it is a matrix. */
+struct emulated_product {
+    float *sum;
+    const unsigned *left;
+    matrix left_matrix, right;
+    int columns, left_turned, right_turned, keep;
+};
+void emulated_multiply_async(const struct emulated_product &mine);
+template <int COLUMNS, int LEFT_TURNED, int RIGHT_TURNED>
+static inline void multiply_async(float (&sum)[COLUMNS / 8][4], matrix left, matrix right, int keep) {
+    emulated_multiply_async({&sum[0][0], NULL, left, right, COLUMNS, LEFT_TURNED, RIGHT_TURNED, keep});
+}
+template <int COLUMNS, int RIGHT_TURNED>
+static inline void multiply_async(float (&sum)[COLUMNS / 8][4], const unsigned (&left)[4], matrix right,
+                                  int keep) {
+    emulated_multiply_async({&sum[0][0], left, 0, right, COLUMNS, 0, RIGHT_TURNED, keep});
 }
 
 /* --- the runtime --- */

@@ -14,4 +14,11 @@ struct emulated_kernel {
 /* Runs all blocks, one after the other. */
 void emulated_run(const struct emulated_kernel &kernel);
 
+/* Which of its block's threads this is; it sleeps until another wakes it. */
+unsigned emulated_number(void);
+void emulated_sleep(void);
+void emulated_wake(unsigned number);
+/* At the start of a block: no group has products under way. */
+void emulated_begin_groups(void);
+
 #endif

@@ -17,12 +17,14 @@
 #define STACK ((size_t)256 << 10) /* bytes of a thread's */
 #define MOST  1024                /* threads of a block */
 
-enum state { READY, AT_BARRIER, AT_NAMED, IN_MEETING, ENDED };
+enum state { READY, AT_BARRIER, AT_NAMED, AT_GATE, IN_MEETING, ENDED };
 
+/* arriving: no copy, but the thread's arrival at a gate once those before are there. */
 struct copy {
     void *shared;
     const void *global;
     int bytes, group;
+    gate *arriving;
 };
 
 struct fiber {
@@ -32,6 +34,7 @@ struct fiber {
     jmp_buf at;
     struct emulated_votes votes;
     int named;
+    gate *at_gate;
     std::vector<struct copy> copies;
     int group;
     void *out; /* what the meeting that it waits in leaves it */
@@ -129,19 +132,26 @@ struct emulated_votes emulated_barrier(int line, int vote) {
     return current()->votes;
 }
 
-void emulated_named_barrier(int number, int wanted) {
+static void come_to_named(int number, int wanted, int stay) {
     if (number < 0 || number > 15 || wanted % 32)
         emulated_wrong("a named barrier is of whole warps, 0 to 15");
-    named[number]++;
     current()->named = number;
-    if (named[number] == wanted) {
-        named[number] = 0;
-        for (unsigned i = 0; i < count; i++)
-            if (fibers[i].state == AT_NAMED && fibers[i].named == number) fibers[i].state = READY;
-        yield(READY);
-    } else {
-        yield(AT_NAMED);
+    if (++named[number] < wanted) {
+        yield(stay ? AT_NAMED : READY);
+        return;
     }
+    named[number] = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (fibers[i].state == AT_NAMED && fibers[i].named == number) fibers[i].state = READY;
+    yield(READY);
+}
+
+void meet(int number, int threads) {
+    come_to_named(number, threads, 1);
+}
+
+void announce(int number, int threads) {
+    come_to_named(number, threads, 0);
 }
 
 static struct meeting *meeting_of(struct warp *warp, unsigned mask) {
@@ -185,8 +195,8 @@ static void run_threads(void) {
     arrive(NULL, &scheduler_stack, &scheduler_bytes);
     for (;;) {
         running->thread();
-        for (const struct copy &copy : current()->copies)
-            if (copy.bytes) emulated_wrong("a thread ends while its copies to shared memory are under way");
+        if (!current()->copies.empty() && current()->copies.back().bytes)
+            emulated_wrong("a thread ends while its copies to shared memory are under way");
         yield(ENDED);
     }
 }
@@ -246,6 +256,7 @@ static void begin_threads(void) {
     living = count;
     barrier = {0, 0, 0, 1, 0};
     memset(named, 0, sizeof named);
+    emulated_begin_groups();
     for (unsigned w = 0; w * 32 < count; w++) {
         warps[w].first = fibers + w * 32;
         warps[w].lanes = count - w * 32 < 32 ? (1u << (count - w * 32)) - 1 : ~0u;
@@ -285,7 +296,7 @@ void emulated_run(const struct emulated_kernel &kernel) {
     count = kernel.threads.x * kernel.threads.y * kernel.threads.z;
     emulated_grid = kernel.grid;
     emulated_threads = kernel.threads;
-    if (posix_memalign((void **)&emulated_shared, 128, kernel.shared + !kernel.shared)) abort();
+    if (posix_memalign((void **)&emulated_shared, 1024, kernel.shared + !kernel.shared)) abort();
     for (unsigned z = 0; z < kernel.grid.z; z++)
         for (unsigned y = 0; y < kernel.grid.y; y++)
             for (unsigned x = 0; x < kernel.grid.x; x++) {
@@ -301,11 +312,43 @@ void copy_async(void *shared, const void *global, int bytes) {
     if ((size_t)shared % 16 || (size_t)global % 16) emulated_wrong("cp.async of 16 bytes off its alignment");
     if (bytes < 0 || bytes > 16) emulated_wrong("cp.async of more than 16 bytes");
     memset(shared, 0xff, 16); /* until it arrives */
-    current()->copies.push_back({shared, global, bytes, current()->group});
+    current()->copies.push_back({shared, global, bytes, current()->group, NULL});
 }
 
 void end_copies(void) {
     current()->group++;
+}
+
+/* What a gate's 8 bytes are: who is still to come, of how many, and how often it has opened. */
+struct gate_state {
+    unsigned short left, count;
+    unsigned opened;
+};
+
+static void come_to_gate(gate *gate) {
+    struct gate_state *state = (struct gate_state *)gate;
+
+    if (!state->left) emulated_wrong("more arrive at a gate than it waits for");
+    if (--state->left) return;
+    state->left = state->count;
+    state->opened++;
+    for (unsigned i = 0; i < count; i++)
+        if (fibers[i].state == AT_GATE && fibers[i].at_gate == gate) fibers[i].state = READY;
+}
+
+/* The first `many` copies of a thread arrive. */
+static void finish_copies(struct fiber *fiber, size_t many) {
+    for (size_t i = 0; i < many; i++) {
+        const struct copy &copy = fiber->copies[i];
+
+        if (copy.arriving) {
+            come_to_gate(copy.arriving);
+            continue;
+        }
+        memset(copy.shared, 0, 16);
+        memcpy(copy.shared, copy.global, (size_t)copy.bytes);
+    }
+    fiber->copies.erase(fiber->copies.begin(), fiber->copies.begin() + (ptrdiff_t)many);
 }
 
 void emulated_wait_for_copies(int left) {
@@ -313,11 +356,56 @@ void emulated_wait_for_copies(int left) {
     int until = current()->group - left;
     size_t done = 0;
 
-    for (; done < copies.size() && copies[done].group < until; done++) {
-        memset(copies[done].shared, 0, 16);
-        memcpy(copies[done].shared, copies[done].global, (size_t)copies[done].bytes);
-    }
-    copies.erase(copies.begin(), copies.begin() + (ptrdiff_t)done);
+    while (done < copies.size() && copies[done].group < until) done++;
+    finish_copies(current(), done);
+}
+
+void set_gate(gate *gate, unsigned count) {
+    struct gate_state fresh = {(unsigned short)count, (unsigned short)count, 0};
+
+    memcpy(gate, &fresh, sizeof fresh);
+}
+
+void arrive(gate *gate) {
+    come_to_gate(gate);
+    yield(READY);
+}
+
+/* Copies take until somebody waits for them. */
+static void finish_copies_for(gate *gate, struct fiber *fiber) {
+    size_t many = 0;
+
+    for (size_t i = 0; i < fiber->copies.size(); i++)
+        if (fiber->copies[i].arriving == gate) many = i + 1;
+    finish_copies(fiber, many);
+}
+
+void arrive_with_copies(gate *gate) {
+    int awaited = 0;
+
+    current()->copies.push_back({NULL, NULL, 0, current()->group, gate});
+    for (unsigned i = 0; i < count; i++) awaited |= fibers[i].state == AT_GATE && fibers[i].at_gate == gate;
+    if (awaited) finish_copies_for(gate, current());
+}
+
+void wait_at(gate *gate, unsigned parity) {
+    const struct gate_state *state = (const struct gate_state *)gate;
+
+    for (unsigned i = 0; i < count; i++) finish_copies_for(gate, &fibers[i]);
+    current()->at_gate = gate;
+    while ((state->opened & 1) == parity) yield(AT_GATE);
+}
+
+unsigned emulated_number(void) {
+    return number_of(current());
+}
+
+void emulated_sleep(void) {
+    yield(IN_MEETING);
+}
+
+void emulated_wake(unsigned number) {
+    fibers[number].state = READY;
 }
 
 template <bool TURNED>
