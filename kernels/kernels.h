@@ -34,6 +34,10 @@ struct kernels {
     const char *name;
     size_t operand_bytes; /* of one element: 4 or 2 */
     int rows_vary;        /* whether a row's last bits may depend on how many rows it is computed with */
+    int line; /* lines of what are both results and operands are best a multiple of so many elements: where
+                 one is longer, rows of zeros behind those that pack() wrote make it so. 1: any length is as
+                 good */
+    int head_rows; /* that a product with a vocabulary should have at a time */
     /* Zeroed memory on 64-byte boundaries, in huge pages where they help; NULL when there is none. */
     void *(*alloc)(size_t bytes);
     void (*free)(void *memory);

@@ -9,7 +9,8 @@
 #include "harness/memory.h"
 #include "harness/rng.h"
 
-/* GPT-2's sizes, and how many tokens are decoded or drawn together. */
+/* GPT-2's sizes, and how many tokens are scored or drawn together for each of the rows, and
+ * how many are decoded. */
 enum {
     LENGTH = 1024,
     WIDTH = 768,
@@ -26,7 +27,8 @@ enum { QKV = 3 * WIDTH };
 struct arrays {
     const struct kernels *k;
     int rows, tokens;
-    size_t size; /* floats of each of the first three */
+    int chunk, line; /* rows of logits, and the length of their lines */
+    size_t size;     /* floats of each of the first three */
     float *a, *b, *c, *logits, *dlogits, *table, *cache, *columns, *tokenwise;
     double *sum;
     int *token, *position, *start, *slot, *last;
@@ -103,23 +105,25 @@ static void attention_decode(const struct arrays *x) {
 }
 
 static void logprob(const struct arrays *x) {
-    x->k->logprob(x->tokenwise, NULL, NULL, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
+    x->k->logprob(x->tokenwise, NULL, NULL, NULL, x->logits, x->token, x->chunk, VOCAB, x->line, 1);
 }
 
 static void logprob_with_entropy(const struct arrays *x) {
-    x->k->logprob(x->tokenwise, x->tokenwise + CHUNK, NULL, NULL, x->logits, x->token, CHUNK, VOCAB, 1);
+    x->k->logprob(x->tokenwise, x->tokenwise + x->chunk, NULL, NULL, x->logits, x->token, x->chunk, VOCAB,
+                  x->line, 1);
 }
 
 static void logprob_backward(const struct arrays *x) {
-    x->k->logprob_backward(x->dlogits, x->logits, x->token, x->columns, x->tokenwise, NULL, CHUNK, VOCAB, 1);
+    x->k->logprob_backward(x->dlogits, x->logits, x->token, x->columns, x->tokenwise, NULL, x->chunk, VOCAB,
+                           x->line, 1);
 }
 
 static void truncate_top_p(const struct arrays *x) {
-    x->k->truncate(x->logits, NULL, CHUNK, VOCAB, 1, 0, 0.999f, 0);
+    x->k->truncate(x->logits, NULL, x->chunk, VOCAB, x->line, 1, 0, 0.999f, 0);
 }
 
 static void sample(const struct arrays *x) {
-    x->k->sample(x->last + SLOTS, x->tokenwise, x->logits, x->columns, CHUNK, VOCAB, 1);
+    x->k->sample(x->last + SLOTS, x->tokenwise, x->logits, x->columns, x->chunk, VOCAB, x->line, 1);
 }
 
 static void sum_squares(const struct arrays *x) {
@@ -188,7 +192,7 @@ static double units_of(const struct arrays *x, int unit) {
     case BY_TOKEN:
         return x->tokens;
     case BY_LOGIT:
-        return (double)CHUNK * VOCAB;
+        return (double)x->chunk * VOCAB;
     case BY_ELEMENT:
         return (double)x->size;
     case BY_LAID_OUT: /* four arrays to and fro, and the layouts */
@@ -283,21 +287,23 @@ static void arrays_free(struct arrays *x) {
 static int arrays_create(struct arrays *x, const struct kernels *k, int rows, struct error *err) {
     *x = (struct arrays){.k = k, .rows = rows, .tokens = rows * LENGTH};
     x->size = (size_t)x->tokens * FFN;
+    x->chunk = CHUNK * rows;
+    x->line = (VOCAB + k->line - 1) / k->line * k->line;
     x->a = noise(k, x->size, 0);
     x->b = noise(k, x->size, 1);
     x->c = noise(k, x->size, 2);
-    x->logits = noise(k, (size_t)CHUNK * VOCAB, 3);
-    x->dlogits = noise(k, (size_t)CHUNK * VOCAB, 8);
+    x->logits = noise(k, (size_t)x->chunk * x->line, 3);
+    x->dlogits = noise(k, (size_t)x->chunk * x->line, 8);
     x->table = noise(k, (size_t)VOCAB * WIDTH, 4);
     x->cache = noise(k, k->cache_size(SLOTS, LENGTH, HEADS, SIZE) / sizeof(float), 5);
-    x->columns = noise(k, (size_t)QKV, 6);
+    x->columns = noise(k, (size_t)(QKV + 4 * x->chunk), 6);
     x->tokenwise = noise(k, (size_t)x->tokens * HEADS, 7);
     x->sum = k->alloc(sizeof *x->sum);
     x->token = whole(k, x->tokens, 0, 0, VOCAB);
     x->position = whole(k, x->tokens, 0, 0, LENGTH);
     x->start = whole(k, rows + 1, 1, 0, 0); /* set_starts() */
     x->slot = whole(k, SLOTS, 1, 0, 0);
-    x->last = whole(k, SLOTS + CHUNK, SLOTS + CHUNK, LENGTH - 1, 0);
+    x->last = whole(k, SLOTS + x->chunk, SLOTS + x->chunk, LENGTH - 1, 0);
     if (x->a && x->b && x->c && x->logits && x->dlogits && x->table && x->cache && x->columns &&
         x->tokenwise && x->sum && x->token && x->position && x->start && x->slot && x->last)
         return 0;

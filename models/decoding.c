@@ -94,7 +94,7 @@ static void draw_rows(const struct token_step *step, const operand *x, int first
     head_logits_of(trunk, x, count);
     head_truncate(trunk, NULL, count, step->sampling);
     trunk->model->kernels->sample(step->drawn + first, step->logprob + first, trunk->logits,
-                                  step->uniform + first, count, trunk->model->config.vocab,
+                                  step->uniform + first, count, trunk->model->config.vocab, trunk->line,
                                   step->sampling->temperature);
 }
 

@@ -44,17 +44,17 @@ void head_logits_of(struct trunk *trunk, const operand *x, int count) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
     const struct tensor *head = trunk->model->head;
+    int line = trunk->line;
 
-    kernels->matmul(trunk->logits, x, tensor_factors(head), head->packed, NULL, NULL, count, c->vocab,
-                    c->width);
-    if (c->final_cap > 0) kernels->cap(trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
+    kernels->matmul(trunk->logits, x, tensor_factors(head), head->packed, NULL, NULL, count, line, c->width);
+    if (c->final_cap > 0) kernels->cap(trunk->logits, (size_t)count * (size_t)line, c->final_cap);
 }
 
 void head_truncate(struct trunk *trunk, const int *keep, int count, const struct sampling *sampling) {
     int vocab = trunk->model->config.vocab;
 
     if (truncates(sampling, vocab))
-        trunk->model->kernels->truncate(trunk->logits, keep, count, vocab, sampling->temperature,
+        trunk->model->kernels->truncate(trunk->logits, keep, count, vocab, trunk->line, sampling->temperature,
                                         sampling->top_k, sampling->top_p, sampling->min_p);
 }
 
@@ -80,7 +80,7 @@ static const int *score_chunk(struct trunk *trunk, const int *position, const in
     head_logits_of(trunk, trunk->head_x, count);
     head_truncate(trunk, at, count, sampling);
     kernels->logprob(logprob, entropy, best, norm, trunk->logits, at, count, trunk->model->config.vocab,
-                     head_temperature(sampling));
+                     trunk->line, head_temperature(sampling));
     kernels->fetch(results->logprob, logprob, (size_t)count * sizeof *logprob);
     if (entropy) kernels->fetch(results->entropy, entropy, (size_t)count * sizeof *entropy);
     if (best) kernels->fetch(results->best, best, (size_t)count * sizeof *best);
@@ -103,13 +103,14 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
     const struct tensor *head = trunk->model->head;
+    int line = trunk->line;
 
     if (c->final_cap > 0)
-        kernels->cap_backward(trunk->dlogits, trunk->logits, (size_t)count * (size_t)c->vocab, c->final_cap);
+        kernels->cap_backward(trunk->dlogits, trunk->logits, (size_t)count * (size_t)line, c->final_cap);
     if (trunk->model->head_grad)
-        kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, c->vocab, c->width);
-    kernels->matmul_dx(trunk->head_dx, trunk->dlogits, tensor_factors(head), head->turned, NULL, count,
-                       c->vocab, c->width);
+        kernels->matmul_dw(trunk->model->head_grad, trunk->dlogits, trunk->head_x, count, line, c->width);
+    kernels->matmul_dx(trunk->head_dx, trunk->dlogits, tensor_factors(head), head->turned, NULL, count, line,
+                       c->width);
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);
 }
 
@@ -121,7 +122,7 @@ static void chunk_backward(struct trunk *trunk, const int *position, const int *
     kernels->logprob_backward(
         trunk->dlogits, trunk->logits, at, trunk->norm, send_floats(kernels, trunk->room.slope, slope, count),
         entropy_slope ? send_floats(kernels, trunk->room.entropy_slope, entropy_slope, count) : NULL, count,
-        trunk->model->config.vocab, head_temperature(sampling));
+        trunk->model->config.vocab, trunk->line, head_temperature(sampling));
     logits_backward(trunk, position, count);
 }
 

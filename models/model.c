@@ -134,13 +134,24 @@ static int is_weight(const struct model *model, const struct tensor *tensor) {
     return tensor->rank == 2 && tensor != model->positions;
 }
 
+int head_line(const struct config *config, const struct kernels *kernels) {
+    int line = config->tied ? kernels->line : 1;
+
+    return (config->vocab + line - 1) / line * line;
+}
+
+static size_t head_size(const struct model *model) {
+    return (size_t)head_line(&model->config, model->kernels) * (size_t)model->config.width;
+}
+
 static size_t layout_bytes(const struct model *model, const struct tensor *tensor, int turned) {
+    int rows = tensor == model->head ? head_line(&model->config, model->kernels) : tensor->rows;
     size_t bytes = 0;
 
     if (tensor->coded && !turned)
         bytes = model->kernels->pack_int8_size(tensor->rows, tensor->cols);
     else if (!tensor->coded && is_weight(model, tensor))
-        bytes = model->kernels->pack_size(tensor->rows, tensor->cols, turned);
+        bytes = model->kernels->pack_size(rows, tensor->cols, turned);
     return (bytes + 63) / 64 * 64;
 }
 
@@ -206,7 +217,7 @@ void model_hold(double held[HOLDINGS], const struct config *config, const struct
     for (int i = 0; i < all_tensors(model); i++) hold_tensor(held, model, &model->tensors[i], training);
     if (adapters && model->score) held[HELD_PARAMETERS] += (double)tensor_room(model->score) * sizeof(float);
     if (training && config->tied && !model->head->frozen)
-        held[HELD_GRADIENTS] += (double)tensor_size(model->head) * sizeof(float);
+        held[HELD_GRADIENTS] += (double)head_size(model) * sizeof(float);
     if (config->rotary)
         held[HELD_PARAMETERS] += (double)config->context * (double)config->head_size * sizeof(float);
     model_free(model);
@@ -475,7 +486,7 @@ void model_init(struct model *model, uint64_t seed) {
 }
 
 static int make_head_grad(struct model *model, struct error *err) {
-    size_t bytes = tensor_size(model->head) * sizeof(float);
+    size_t bytes = head_size(model) * sizeof(float);
 
     if (model->head->frozen) return 0;
     model->head_grad = model->config.tied ? model->kernels->alloc(bytes) : model->head->grad;
@@ -513,7 +524,7 @@ void model_layer_done(struct model *model, int layer) {
 }
 
 static void zero_head_grad(struct model *model) {
-    model->kernels->zero(model->head_grad, tensor_size(model->head) * sizeof(float));
+    model->kernels->zero(model->head_grad, head_size(model) * sizeof(float));
 }
 
 void model_zero_grad(struct model *model) {

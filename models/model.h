@@ -53,7 +53,8 @@ struct model {
     size_t learned_size;         /* floats in it, in grad, and in each of an optimizer's moments */
     float *grad;                 /* in the order of learned; NULL until model_train() */
     struct reduction *reduction; /* of grad, over the ranks (harness/reduction.h); NULL: one rank */
-    float *head_grad;            /* head->grad; or, tied, apart until model_join_grad(); NULL: frozen */
+    float *head_grad; /* [head_line()][width]: head->grad; or, tied, apart until model_join_grad(); NULL:
+                         frozen */
     struct tensor *embedding, *positions, *norm, *norm_bias, *head, *score; /* head == embedding when tied */
     struct layer *layers;
     float *cosine, *sine;              /* rotary tables [context][head_size / 2] */
@@ -107,6 +108,9 @@ size_t model_bytes_as(const struct config *config, const struct kernels *kernels
 /* Makes the layouts that products read, unless they are there and data has not changed since; training: those
  * of gradients too. Every pass of a trunk begins with it. */
 int model_ready(struct model *model, int training, struct error *err);
+/* Columns of logits, and rows of the head as its products see them: the vocabulary, and where the head is
+   tied rounded up to the kernels' line; logits behind the vocabulary are 0. */
+int head_line(const struct config *config, const struct kernels *kernels);
 /* What products are to multiply by where no layout is read: NULL if they read int8 numbers. */
 const float *tensor_factors(const struct tensor *tensor);
 /* Data was written by other hands than optimizer_update(), which keeps the layouts up to date. */

@@ -9,7 +9,9 @@
 #include "models/device.h"
 #include "models/trunk.h"
 
-#define ALIGNED 16 /* floats: arrays begin on 64-byte boundaries */
+#define ALIGNED     16                /* floats: arrays begin on 64-byte boundaries */
+#define LEAST_CHUNK 512               /* positions whose logits exist at a time */
+#define LOGITS      ((size_t)1 << 29) /* bytes of theirs, with more positions */
 
 /* Memory handed out from one block; without a base it only counts. */
 struct arena {
@@ -141,14 +143,25 @@ static void take_selection(struct arena *arena, struct trunk *trunk, const struc
     selection->dattention = keep ? take_operands(arena, trunk, count * heads) : NULL;
 }
 
+/* Positions of a pass over `count` tokens whose logits exist at a time: the more, the better products fill a
+ * device, as long as the logits stay below LOGITS. */
+static int head_chunk(const struct config *config, const struct kernels *kernels, size_t count) {
+    size_t line = (size_t)head_line(config, kernels) * sizeof(float), most = HEAD_CHUNK;
+
+    while (most > (size_t)kernels->head_rows || (most > LEAST_CHUNK && most * line > LOGITS)) most /= 2;
+    return (int)(count < most ? larger(count, 1) : most);
+}
+
 /* Of a pass over `count` tokens. */
 static void take_head(struct arena *arena, struct trunk *trunk, const struct config *config, size_t count,
                       int keep) {
-    size_t chunk = count < HEAD_CHUNK ? larger(count, 1) : HEAD_CHUNK;
-    size_t logits = chunk * larger(config->vocab, config->score_heads);
+    size_t chunk = (size_t)head_chunk(config, trunk->kernels, count);
+    int line = head_line(config, trunk->kernels);
+    size_t logits = chunk * (size_t)(line > config->score_heads ? line : config->score_heads);
     int apart = keep && (narrows(trunk) || config->final_cap > 0);
 
     trunk->chunk = (int)chunk;
+    trunk->line = line;
     trunk->head_x = take_operands(arena, trunk, chunk * config->width);
     trunk->head_dx = keep ? take(arena, chunk * config->width) : NULL;
     trunk->logits = take(arena, logits);
@@ -189,6 +202,7 @@ int trunk_create(struct trunk **out, struct model *model, int recompute, struct 
 
     (void)err;
     trunk->model = model;
+    trunk->kernels = model->kernels;
     trunk->operand_bytes = model->kernels->operand_bytes;
     trunk->recompute = recompute;
     trunk->adapting.update = -1;
@@ -213,7 +227,7 @@ void trunk_use(struct trunk *trunk, struct model *model) {
 /* What the operations of passes over so many tokens need for themselves, at most. */
 static size_t scratch_bytes(const struct config *config, const struct kernels *kernels, int tokens,
                             const struct adapter_options *adapters) {
-    int heads = config->heads * config->head_size, chunk = tokens < HEAD_CHUNK ? tokens : HEAD_CHUNK;
+    int heads = config->heads * config->head_size, chunk = head_chunk(config, kernels, (size_t)tokens);
     const int outs[JOINED] = {[JOINED_QKV] = qkv_width(config),
                               [JOINED_PROJ] = config->width,
                               [JOINED_UP] = up_width(config),
@@ -222,7 +236,7 @@ static size_t scratch_bytes(const struct config *config, const struct kernels *k
                              [JOINED_PROJ] = heads,
                              [JOINED_UP] = config->width,
                              [JOINED_DOWN] = config->ffn};
-    size_t most = kernels->scratch_size(chunk, config->vocab, config->width, 0);
+    size_t most = kernels->scratch_size(chunk, head_line(config, kernels), config->width, 0);
 
     if (config->score_heads)
         most = larger(most, kernels->scratch_size(chunk, config->score_heads, config->width, 0));
@@ -240,6 +254,7 @@ static size_t scratch_bytes(const struct config *config, const struct kernels *k
 void trunk_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels, int tokens,
                 int training, int recompute, const struct adapter_options *adapters) {
     struct trunk trunk = {.recompute = recompute,
+                          .kernels = kernels,
                           .operand_bytes = kernels->operand_bytes,
                           .selection = {.count = tokens},
                           .layers = xcalloc((size_t)config->layers, sizeof *trunk.layers)};

@@ -4,7 +4,7 @@
 
 #include "models/transformer.h"
 
-#define HEAD_CHUNK 512 /* positions whose logits exist at a time, at most */
+#define HEAD_CHUNK 2048 /* positions whose logits exist at a time, at most */
 
 /* What one layer leaves for its backward; T = tokens. */
 struct activations {
@@ -71,7 +71,8 @@ struct trunk {
     struct model *model;
     struct decoder *decoder; /* NULL: training and scoring */
     int recompute;
-    size_t operand_bytes; /* of the model's kernels */
+    const struct kernels *kernels; /* the model's */
+    size_t operand_bytes;          /* theirs */
 
     float *memory;   /* of all arrays below, kernel memory */
     size_t size;     /* of memory, in floats */
@@ -91,7 +92,8 @@ struct trunk {
     operand *wide;       /* gradients of qkv and up */
     void *narrow;        /* of attention, an operand, and of a gated layer's act, float */
     float *dnorm, *dafter; /* dafter: of attended and fed */
-    int chunk;             /* positions whose logits there is room for: HEAD_CHUNK, or fewer tokens */
+    int line;              /* head_line() */
+    int chunk;             /* positions whose logits there is room for */
     operand *head_x,
         *dlogits; /* [chunk][…]; dlogits, if that has a place of its own: of a pass that is kept */
     float *head_dx, *logits;

@@ -328,8 +328,14 @@ static void share_norms(struct pass *p, float *norm, int rows) {
     p->k->unmap(norm, view, (size_t)rows * 4 * sizeof *view, 1);
 }
 
+/* From a row of logits to the next: the options' lines are longer than their rows. */
+static int line_of(const struct size *s) {
+    return s->option ? s->width / 64 * 64 + 64 : s->width;
+}
+
 static void slopes(struct pass *p, const struct size *s) {
-    size_t n = (size_t)s->rows * s->width;
+    int line = line_of(s);
+    size_t n = (size_t)s->rows * line;
     float temperature = s->option ? 0.7f : 1, *x = noise(n, 1), *logits;
     float *lp = no_floats(p, s->rows), *nats = no_floats(p, s->rows),
           *norm = no_floats(p, (size_t)s->rows * 4);
@@ -337,12 +343,13 @@ static void slopes(struct pass *p, const struct size *s) {
     int *target = numbers(p, s->rows, s->width, 4);
     void *dlogits = no_operands(p, n);
 
-    for (size_t i = 0; i < n; i++) x[i] = i % 7 == 3 && i >= (size_t)s->width ? -INFINITY : 6 * x[i];
+    for (size_t i = 0; i < n; i++) x[i] = i % 7 == 3 && i >= (size_t)line ? -INFINITY : 6 * x[i];
     logits = taken(p, x, n * sizeof *x);
-    p->k->logprob(lp, s->option ? nats : NULL, NULL, norm, logits, target, s->rows, s->width, temperature);
+    p->k->logprob(lp, s->option ? nats : NULL, NULL, norm, logits, target, s->rows, s->width, line,
+                  temperature);
     share_norms(p, norm, s->rows);
     p->k->logprob_backward(dlogits, logits, target, norm, slope, s->option ? spread : NULL, s->rows, s->width,
-                           temperature);
+                           line, temperature);
     leave_operands(p, "logprob_backward", dlogits, n);
 }
 
@@ -357,7 +364,7 @@ END_TEST
 
 /* Logits some of which are -infinity, others far apart. */
 static float *peaked(struct pass *p, const struct size *s) {
-    size_t n = (size_t)s->rows * s->width;
+    size_t n = (size_t)s->rows * line_of(s);
     float *x = noise(n, 1);
 
     for (size_t i = 0; i < n; i++) x[i] = i % 7 == 3 ? -INFINITY : (i % 5 ? 6 : 90) * x[i];
@@ -368,20 +375,20 @@ static void reading(struct pass *p, const struct size *s) {
     float temperature = s->option ? 0.7f : 1, *logits = peaked(p, s), *u, *x = noise(s->rows, 5);
     float *lp = no_floats(p, s->rows), *nats = no_floats(p, s->rows), *drawn_lp = no_floats(p, s->rows);
     float *norm = no_floats(p, (size_t)s->rows * 4);
-    int *target = numbers(p, s->rows, s->width, 4), *best = numbers(p, s->rows, 9, 6),
+    int line = line_of(s), *target = numbers(p, s->rows, s->width, 4), *best = numbers(p, s->rows, 9, 6),
         *drawn = numbers(p, s->rows, 9, 7);
 
     for (int r = 0; r < s->rows; r++) x[r] = fabsf(x[r]);
     u = taken(p, x, s->rows * sizeof *x);
-    p->k->sample(drawn, drawn_lp, logits, u, s->rows, s->width, temperature);
-    p->k->logprob(lp, nats, best, norm, logits, drawn, s->rows, s->width, temperature);
+    p->k->sample(drawn, drawn_lp, logits, u, s->rows, s->width, line, temperature);
+    p->k->logprob(lp, nats, best, norm, logits, drawn, s->rows, s->width, line, temperature);
     leave(p, "best", best, s->rows, sizeof *best);
     leave(p, "sample", drawn, s->rows, sizeof *drawn);
     leave_floats(p, "logprob", lp, s->rows);
     leave_floats(p, "entropy", nats, s->rows);
     leave_floats(p, "norm", norm, (size_t)s->rows * 4);
     leave_floats(p, "sample's log-probability", drawn_lp, s->rows);
-    p->k->logprob(lp, NULL, NULL, NULL, logits, target, s->rows, s->width, temperature);
+    p->k->logprob(lp, NULL, NULL, NULL, logits, target, s->rows, s->width, line, temperature);
     leave_floats(p, "logprob of another", lp, s->rows);
 }
 

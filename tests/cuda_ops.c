@@ -402,29 +402,35 @@ static float *some_logits(int rows, int vocab) {
     return logits;
 }
 
+/* The length of a line of logits, the vocabulary's or more. */
+static int longer(int vocab, int more) {
+    return more ? vocab + 7 : vocab;
+}
+
 START_TEST(log_probabilities_and_their_gradients_agree)
 {
     for (int i = 0; i < most(COUNT(vocabularies)); i++)
         for (int warm = 0; warm < 2; warm++) {
             int rows = 5, vocab = vocabularies[i], *best = malloc(rows * sizeof *best);
+            int line = longer(vocab, warm);
             float temperature = warm ? 0.7f : 1;
-            size_t n = (size_t)rows * vocab;
+            size_t n = (size_t)rows * line;
             int target[] = {vocab - 1, 0, vocab / 2, 0, vocab / 3}, *target_ = up_ints(target, rows);
-            float *logits = some_logits(rows, vocab), *logits_ = up(logits, n), *lp = poison(rows);
+            float *logits = some_logits(rows, line), *logits_ = up(logits, n), *lp = poison(rows);
             float *nats = poison(rows), *lp_ = up(lp, rows), *nats_ = up(nats, rows), *slope = noise(rows, 2);
             float *spread = noise(rows, 3), *slope_ = up(slope, rows), *spread_ = up(spread, rows);
             float *norm = poison(rows * 4), *norm_ = up(norm, rows * 4);
             int *best_ = cuda->alloc(rows * sizeof *best_);
 
-            cpu->logprob(lp, nats, best, norm, logits, target, rows, vocab, temperature);
-            cuda->logprob(lp_, nats_, best_, norm_, logits_, target_, rows, vocab, temperature);
+            cpu->logprob(lp, nats, best, norm, logits, target, rows, vocab, line, temperature);
+            cuda->logprob(lp_, nats_, best_, norm_, logits_, target_, rows, vocab, line, temperature);
             expect_bits("logprob", lp, lp_, rows);
             expect_bits("entropy", nats, nats_, rows);
             expect_ints("best", best, best_, rows);
             cpu->logprob_backward(logits, logits, target, norm, slope, warm ? spread : NULL, rows, vocab,
-                                  temperature);
+                                  line, temperature);
             cuda->logprob_backward(logits_, logits_, target_, norm_, slope_, warm ? spread_ : NULL, rows,
-                                   vocab, temperature);
+                                   vocab, line, temperature);
             expect_bits("logprob_backward", logits, logits_, n);
             expect_bits("norm", norm, norm_, (size_t)rows * 4);
             release(target_, slope_, spread_, NULL);
@@ -440,15 +446,16 @@ START_TEST(the_same_tokens_are_drawn_as_on_the_cpu)
         for (int t = 0; t < 3; t++) {
             const float temperatures[] = {0, 1, 0.6f};
             int rows = 300, vocab = vocabularies[i], *token = malloc(rows * sizeof *token);
-            size_t n = (size_t)rows * vocab;
-            float *logits = some_logits(rows, vocab), *logits_ = up(logits, n), *u = noise(rows, 9), *u_;
+            int line = longer(vocab, t);
+            size_t n = (size_t)rows * line;
+            float *logits = some_logits(rows, line), *logits_ = up(logits, n), *u = noise(rows, 9), *u_;
             float *lp = poison(rows), *lp_ = up(lp, rows);
             int *token_ = cuda->alloc(rows * sizeof *token_);
 
             for (int r = 0; r < rows; r++) u[r] = r == 3 ? 0 : r == 4 ? 0x1.fffffep-1f : (u[r] + 1) / 2;
             u_ = up(u, rows);
-            cpu->sample(token, lp, logits, u, rows, vocab, temperatures[t]);
-            cuda->sample(token_, lp_, logits_, u_, rows, vocab, temperatures[t]);
+            cpu->sample(token, lp, logits, u, rows, vocab, line, temperatures[t]);
+            cuda->sample(token_, lp_, logits_, u_, rows, vocab, line, temperatures[t]);
             expect_ints("sample", token, token_, rows);
             expect_bits("sample's log-probability", lp, lp_, rows);
             release(logits_, u_, NULL, NULL);
@@ -469,14 +476,15 @@ START_TEST(truncation_keeps_what_the_cpu_keeps)
     for (int i = 0; i < most(COUNT(vocabularies)); i++)
         for (int c = 0; c < COUNT(cases); c++) {
             int rows = 6, vocab = vocabularies[i], keep[] = {vocab - 1, 0, -1, vocab / 2, -1, 0};
-            size_t n = (size_t)rows * vocab;
-            float *logits = some_logits(rows, vocab), *logits_ = up(logits, n);
+            int line = longer(vocab, c % 2);
+            size_t n = (size_t)rows * line;
+            float *logits = some_logits(rows, line), *logits_ = up(logits, n);
             int *keep_ = up_ints(keep, rows);
 
-            cpu->truncate(logits, c % 2 ? keep : NULL, rows, vocab, 0.8f, cases[c].top_k, cases[c].top_p,
-                          cases[c].min_p);
-            cuda->truncate(logits_, c % 2 ? keep_ : NULL, rows, vocab, 0.8f, cases[c].top_k, cases[c].top_p,
-                           cases[c].min_p);
+            cpu->truncate(logits, c % 2 ? keep : NULL, rows, vocab, line, 0.8f, cases[c].top_k,
+                          cases[c].top_p, cases[c].min_p);
+            cuda->truncate(logits_, c % 2 ? keep_ : NULL, rows, vocab, line, 0.8f, cases[c].top_k,
+                           cases[c].top_p, cases[c].min_p);
             expect_bits("truncate", logits, logits_, n);
             cuda->free(keep_);
         }

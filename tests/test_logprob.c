@@ -44,7 +44,7 @@ START_TEST(logprob_is_right_to_a_millionth)
             for (int i = 0; i < 3 * vocab; i++) logits[i] *= 8;
             wide = doubled(logits, (size_t)3 * vocab);
             reference_logprob(want, wide, &s);
-            k->logprob(logprob, entropy, best, NULL, logits, target, 3, vocab, temperatures[t]);
+            k->logprob(logprob, entropy, best, NULL, logits, target, 3, vocab, vocab, temperatures[t]);
             for (int r = 0; r < 3; r++) {
                 ck_assert_double_le(fabs((double)logprob[r] - want[r]), 1e-6 + 6e-8 * fabs(want[r]));
                 ck_assert_double_le(fabs((double)entropy[r] - want[3 + r]), 2e-6 + 1e-6 * want[3 + r]);
@@ -68,14 +68,14 @@ START_TEST(matches_values_worked_by_hand)
     int best[4];
 
     if (!k) return;
-    k->logprob(out, entropy, best, NULL, logits, target, 4, 2, 1);
+    k->logprob(out, entropy, best, NULL, logits, target, 4, 2, 2, 1);
     ck_assert_float_eq_tol(out[0], logf(0.75f), 1e-6);
     ck_assert_float_eq_tol(out[1], logf(0.5f), 1e-6);
     ck_assert(out[2] == -INFINITY && entropy[2] == 0 && best[2] == 1);
     ck_assert(out[3] == -2e4f && entropy[3] == 0 && best[3] == 1);
     ck_assert(best[0] == 1 && best[1] == 0);
     ck_assert_float_eq_tol(entropy[1], logf(2), 1e-6);
-    k->logprob(out, NULL, NULL, NULL, logits, target, 2, 2, 0.5f); /* 1/10 9/10 */
+    k->logprob(out, NULL, NULL, NULL, logits, target, 2, 2, 2, 0.5f); /* 1/10 9/10 */
     ck_assert_float_eq_tol(out[0], logf(0.9f), 1e-6);
 }
 END_TEST
@@ -96,10 +96,10 @@ START_TEST(backward_matches_finite_differences)
                 in = copied(logits, n);
                 if (with_entropy) slope[2] = -0.4f;
                 if (with_entropy) slope[3] = 0.9f;
-                k->logprob(out, with_entropy ? out + 2 : NULL, NULL, norm, logits, target, 2, vocab,
+                k->logprob(out, with_entropy ? out + 2 : NULL, NULL, norm, logits, target, 2, vocab, vocab,
                            temperatures[t]);
                 k->logprob_backward(logits, logits, target, norm, slope, with_entropy ? slope + 2 : NULL, 2,
-                                    vocab, temperatures[t]);
+                                    vocab, vocab, temperatures[t]);
                 ck_assert_double_lt(gradient_error(reference_logprob, &s, in, n, 4, slope, logits, NULL),
                                     2e-6);
                 free(logits);
@@ -114,9 +114,9 @@ START_TEST(backward_leaves_truncated_tokens_without_gradient)
     float logits[] = {1, -INFINITY, 1, -INFINITY}, logprob, entropy, norm[4];
 
     if (!k) return;
-    k->logprob(&logprob, &entropy, NULL, norm, logits, (const int[]){2}, 1, 4, 1);
+    k->logprob(&logprob, &entropy, NULL, norm, logits, (const int[]){2}, 1, 4, 4, 1);
     k->logprob_backward(logits, logits, (const int[]){2}, norm, (const float[]){1}, (const float[]){3}, 1, 4,
-                        1);
+                        4, 1);
     ck_assert_float_eq_tol(logits[0], -0.5f, 1e-6);
     ck_assert_float_eq_tol(logits[2], 0.5f, 1e-6);
     ck_assert(logits[1] == 0 && logits[3] == 0);
@@ -139,13 +139,13 @@ START_TEST(sampling_inverts_the_cumulative_sum)
                 float u = (float)n / 20, back;
                 double below = 0;
 
-                k->sample(&token, &logprob, logits, &u, 1, vocab, temperatures[t]);
+                k->sample(&token, &logprob, logits, &u, 1, vocab, vocab, temperatures[t]);
                 for (int i = 0; i < token; i++)
                     below += exp((double)logits[i] / (double)temperatures[t]) / total;
                 ck_assert_double_le(below, (double)u + 1e-6);
                 below += exp((double)logits[token] / (double)temperatures[t]) / total;
                 ck_assert_double_ge(below, (double)u - 1e-6);
-                k->logprob(&back, NULL, NULL, NULL, logits, &token, 1, vocab, temperatures[t]);
+                k->logprob(&back, NULL, NULL, NULL, logits, &token, 1, vocab, vocab, temperatures[t]);
                 ck_assert(same_bits(&back, &logprob, 1));
             }
             free(logits);
@@ -161,9 +161,9 @@ START_TEST(the_greedy_token_is_the_first_best_with_its_plain_logprob)
     int token;
 
     if (!k) return;
-    k->sample(&token, &logprob, logits, &u, 1, 4, 0);
+    k->sample(&token, &logprob, logits, &u, 1, 4, 4, 0);
     ck_assert_int_eq(token, 1);
-    k->logprob(&back, NULL, NULL, NULL, logits, &token, 1, 4, 1);
+    k->logprob(&back, NULL, NULL, NULL, logits, &token, 1, 4, 4, 1);
     ck_assert(same_bits(&back, &logprob, 1));
 }
 END_TEST
@@ -177,7 +177,7 @@ START_TEST(tokens_of_no_probability_are_never_drawn)
     for (int i = 0; i < 3000; i++)
         if (i != 1030 && i != 2000) logits[i] = -INFINITY;
     for (int n = 0; k && n < 3; n++) {
-        k->sample(&token, &logprob, logits, u + n, 1, 3000, 1);
+        k->sample(&token, &logprob, logits, u + n, 1, 3000, 3000, 1);
         ck_assert(token == 1030 || token == 2000);
         ck_assert(n != 0 || token == 1030);
         ck_assert(n != 2 || token == 2000);
@@ -215,7 +215,7 @@ START_TEST(truncation_keeps_what_the_contract_says)
         float logits[6];
 
         for (int i = 0; i < 6; i++) logits[i] = logf(p[i]);
-        k->truncate(logits, &cases[c].keep, 1, 6, cases[c].temperature, cases[c].top_k, cases[c].top_p,
+        k->truncate(logits, &cases[c].keep, 1, 6, 6, cases[c].temperature, cases[c].top_k, cases[c].top_p,
                     cases[c].min_p);
         ck_assert_str_eq(kept(logits, 6, text), cases[c].want);
         for (int i = 0; i < 6; i++) ck_assert(logits[i] == -INFINITY || logits[i] == logf(p[i]));
@@ -242,7 +242,7 @@ START_TEST(truncation_equals_a_sort_on_large_rows_with_ties)
     qsort_r(order, VOCAB, sizeof *order, by_value, logits);
     for (int top_k = 1; k && top_k <= VOCAB; top_k += 67) {
         copy = copied(logits, VOCAB);
-        k->truncate(copy, NULL, 1, VOCAB, 1, top_k, 1, 0);
+        k->truncate(copy, NULL, 1, VOCAB, VOCAB, 1, top_k, 1, 0);
         for (int i = 0; i < VOCAB; i++) ck_assert((copy[order[i]] > -INFINITY) == (i < top_k));
         free(copy);
     }
@@ -253,11 +253,52 @@ START_TEST(truncation_equals_a_sort_on_large_rows_with_ties)
         for (int i = 0; i < VOCAB; i++) total += exp((double)logits[i]);
         while (sum < total * percent / 100) sum += exp((double)logits[order[kept_count++]]);
         copy = copied(logits, VOCAB);
-        k->truncate(copy, NULL, 1, VOCAB, 1, 0, (float)percent / 100, 0);
+        k->truncate(copy, NULL, 1, VOCAB, VOCAB, 1, 0, (float)percent / 100, 0);
         for (int i = 0; i < VOCAB; i++) ck_assert((copy[order[i]] > -INFINITY) == (i < kept_count));
         free(copy);
     }
     free(logits);
+}
+END_TEST
+
+/* Rows of `vocab` as lines that are longer, with what would count most behind. */
+static float *lengthened(const float *rows, int count, int vocab, int line) {
+    float *out = malloc((size_t)count * line * sizeof *out);
+
+    for (int r = 0; r < count; r++)
+        for (int i = 0; i < line; i++)
+            out[(size_t)r * line + i] = i < vocab ? rows[(size_t)r * vocab + i] : i % 2 ? INFINITY : NAN;
+    return out;
+}
+
+START_TEST(what_lies_behind_the_vocabulary_does_not_count)
+{
+    enum { ROWS = 3, VOCAB = 1027, LINE = 1088 };
+    const struct kernels *k = kernels_find("cpu");
+    const int target[ROWS] = {VOCAB - 1, 0, 500};
+    const float u[ROWS] = {0.999f, 0.5f, 0}, slope[ROWS] = {1, -2, 0.5f};
+    float *rows = noise((size_t)ROWS * VOCAB, 1), *lines = lengthened(rows, ROWS, VOCAB, LINE);
+    float got[2][7 * ROWS];
+    int whole[2][2 * ROWS];
+
+    for (int i = 0; i < 2; i++) {
+        float *logits = i ? lines : rows, *norm = got[i] + 3 * ROWS;
+        int line = i ? LINE : VOCAB;
+
+        k->truncate(logits, target, ROWS, VOCAB, line, 1, 900, 0.99f, 0);
+        k->sample(whole[i], got[i], logits, u, ROWS, VOCAB, line, 1);
+        k->logprob(got[i] + ROWS, got[i] + 2 * ROWS, whole[i] + ROWS, norm, logits, target, ROWS, VOCAB, line,
+                   1);
+        k->logprob_backward(logits, logits, target, norm, slope, u, ROWS, VOCAB, line, 1);
+    }
+    ck_assert_mem_eq(got[0], got[1], sizeof *got);
+    ck_assert_mem_eq(whole[0], whole[1], sizeof *whole);
+    for (int r = 0; r < ROWS; r++) {
+        ck_assert(same_bits(rows + r * VOCAB, lines + r * LINE, VOCAB));
+        for (int i = VOCAB; i < LINE; i++) ck_assert_float_eq(lines[r * LINE + i], 0);
+    }
+    free(rows);
+    free(lines);
 }
 END_TEST
 
@@ -271,11 +312,12 @@ static float *run_all(const struct kernels *k, size_t *count) {
     for (int r = 0; r < ROWS; r++) u[r] = fabsf(u[r]) * 0.999f;
     for (size_t i = 0; i < n; i++) logits[i] *= 6;
     memcpy(all, logits, n * sizeof *all);
-    k->truncate(all, NULL, ROWS, VOCAB, 0.9f, 1000, 0.9f, 0.001f);
-    k->sample(token, all + n, all, u, ROWS, VOCAB, 0.9f);
+    k->truncate(all, NULL, ROWS, VOCAB, VOCAB, 0.9f, 1000, 0.9f, 0.001f);
+    k->sample(token, all + n, all, u, ROWS, VOCAB, VOCAB, 0.9f);
     for (int r = 0; r < ROWS; r++) all[n + 3 * ROWS + r] = (float)token[r];
-    k->logprob(all + n + ROWS, all + n + 2 * ROWS, NULL, all + n + 4 * ROWS, all, token, ROWS, VOCAB, 0.9f);
-    k->logprob_backward(all, all, token, all + n + 4 * ROWS, slope, u, ROWS, VOCAB, 0.9f);
+    k->logprob(all + n + ROWS, all + n + 2 * ROWS, NULL, all + n + 4 * ROWS, all, token, ROWS, VOCAB, VOCAB,
+               0.9f);
+    k->logprob_backward(all, all, token, all + n + 4 * ROWS, slope, u, ROWS, VOCAB, VOCAB, 0.9f);
     free(logits);
     free(u);
     free(slope);
@@ -317,6 +359,7 @@ int main(void) {
     tcase_add_loop_test(test, tokens_of_no_probability_are_never_drawn, 0, BACKENDS);
     tcase_add_loop_test(test, truncation_keeps_what_the_contract_says, 0, BACKENDS);
     tcase_add_loop_test(test, truncation_equals_a_sort_on_large_rows_with_ties, 0, BACKENDS);
+    tcase_add_test(test, what_lies_behind_the_vocabulary_does_not_count);
     tcase_add_test(test, instruction_sets_and_threads_change_no_bit);
     suite_add_tcase(suite, test);
     return run_suite(suite);

@@ -34,11 +34,11 @@ static void logprob_row(float *logprob, float *entropy, int *best, float *norm, 
 }
 
 void CPU(logprob)(float *logprob, float *entropy, int *best, float *norm, const float *logits,
-                  const int *target, int rows, int vocab, float temperature) {
+                  const int *target, int rows, int vocab, int line, float temperature) {
 #pragma omp parallel for if (worth_threads((size_t)rows * vocab))
     for (int r = 0; r < rows; r++)
         logprob_row(logprob + r, entropy ? entropy + r : NULL, best ? best + r : NULL,
-                    norm ? norm + (size_t)r * NORMS : NULL, logits + (size_t)r * vocab, target[r], vocab,
+                    norm ? norm + (size_t)r * NORMS : NULL, logits + (size_t)r * line, target[r], vocab,
                     temperature);
 }
 
@@ -83,11 +83,14 @@ static void logprob_row_backward(element *dlogits, const float *logits, int targ
 }
 
 void CPU(logprob_backward)(operand *dlogits, const float *logits, const int *target, const float *norm,
-                           const float *slope, const float *entropy_slope, int rows, int vocab,
+                           const float *slope, const float *entropy_slope, int rows, int vocab, int line,
                            float temperature) {
 #pragma omp parallel for if (worth_threads((size_t)rows * vocab))
-    for (int r = 0; r < rows; r++)
-        logprob_row_backward((element *)dlogits + (size_t)r * vocab, logits + (size_t)r * vocab, target[r],
-                             norm + (size_t)r * NORMS, slope[r], entropy_slope ? entropy_slope + r : NULL,
-                             vocab, temperature);
+    for (int r = 0; r < rows; r++) {
+        element *out = (element *)dlogits + (size_t)r * line;
+
+        logprob_row_backward(out, logits + (size_t)r * line, target[r], norm + (size_t)r * NORMS, slope[r],
+                             entropy_slope ? entropy_slope + r : NULL, vocab, temperature);
+        memset(out + vocab, 0, (size_t)(line - vocab) * sizeof *out);
+    }
 }

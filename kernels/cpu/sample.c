@@ -58,8 +58,8 @@ static void sample_row(int *token, float *logprob, const float *logits, float u,
 }
 
 void CPU(sample)(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
-                 float temperature) {
+                 int line, float temperature) {
 #pragma omp parallel for if (worth_threads((size_t)rows * vocab))
     for (int r = 0; r < rows; r++)
-        sample_row(token + r, logprob + r, logits + (size_t)r * vocab, u[r], vocab, temperature);
+        sample_row(token + r, logprob + r, logits + (size_t)r * line, u[r], vocab, temperature);
 }

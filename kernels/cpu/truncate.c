@@ -107,11 +107,11 @@ static void truncate_row(float *logits, int keep, int vocab, float temperature, 
     if (keep >= 0) logits[keep] = kept;
 }
 
-void CPU(truncate)(float *logits, const int *keep, int rows, int vocab, float temperature, int top_k,
-                   float top_p, float min_p) {
+void CPU(truncate)(float *logits, const int *keep, int rows, int vocab, int line, float temperature,
+                   int top_k, float top_p, float min_p) {
     if (top_k <= 0 && !(top_p < 1) && !(min_p > 0)) return;
 #pragma omp parallel for if (worth_threads((size_t)rows * vocab))
     for (int r = 0; r < rows; r++)
-        truncate_row(logits + (size_t)r * vocab, keep ? keep[r] : -1, vocab,
-                     temperature > 0 ? temperature : 1, top_k, top_p, min_p);
+        truncate_row(logits + (size_t)r * line, keep ? keep[r] : -1, vocab, temperature > 0 ? temperature : 1,
+                     top_k, top_p, min_p);
 }

@@ -25,10 +25,10 @@ enum { MAX, SHARE, LOG_SUM, ENTROPY, NORMS };
 template <bool ONCE>
 static __global__ void __launch_bounds__(THREADS)
     logprob_kernel(float *logprob, float *entropy, int *best, float *norm, const float *logits,
-                   const int *target, int vocab, float temperature) {
+                   const int *target, int vocab, int line, float temperature) {
     double *sums = dynamic_shared<double>();
     int r = blockIdx.x;
-    const float *row = logits + (size_t)r * vocab;
+    const float *row = logits + (size_t)r * line;
     struct moments of =
         ONCE ? moments_at_once(row, vocab, temperature) : moments_in_order(sums, row, vocab, temperature);
     double nats = 0;
@@ -55,17 +55,17 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 void logprob_cuda(float *logprob, float *entropy, int *best, float *norm, const float *logits,
-                  const int *target, int rows, int vocab, float temperature) {
+                  const int *target, int rows, int vocab, int line, float temperature) {
     if (rows == 0) return;
     launch("logprob", logprob_kernel<false>, rows, THREADS, spans_of(vocab) * sizeof(double), logprob,
-           entropy, best, norm, logits, target, vocab, temperature);
+           entropy, best, norm, logits, target, vocab, line, temperature);
 }
 
 void logprob_bf16_cuda(float *logprob, float *entropy, int *best, float *norm, const float *logits,
-                       const int *target, int rows, int vocab, float temperature) {
+                       const int *target, int rows, int vocab, int line, float temperature) {
     if (rows == 0) return;
     launch("logprob", logprob_kernel<true>, rows, THREADS, 0, logprob, entropy, best, norm, logits, target,
-           vocab, temperature);
+           vocab, line, temperature);
 }
 
 /* What the slopes of one row's logits are made of. */
@@ -88,8 +88,8 @@ static __device__ __forceinline__ float logit_slope(float logit, const struct sl
 template <class E>
 static __global__ void __launch_bounds__(THREADS)
     logprob_backward_kernel(E *dlogits, const float *logits, const int *target, const float *norm,
-                            const float *slope, const float *entropy_slope, int vocab, float temperature,
-                            bool wide) {
+                            const float *slope, const float *entropy_slope, int vocab, int line,
+                            float temperature, bool wide) {
     const int each = group<E>::SIZE;
     int r = blockIdx.x;
     const float *of_row = norm + (size_t)r * NORMS;
@@ -97,17 +97,19 @@ static __global__ void __launch_bounds__(THREADS)
         of_row[MAX],     of_row[SHARE],          of_row[LOG_SUM],
         of_row[ENTROPY], slope[r] / temperature, entropy_slope ? entropy_slope[r] / temperature : 0,
         temperature,     entropy_slope != NULL};
-    size_t begin = (size_t)r * vocab, end = begin + vocab, chosen = begin + target[r];
+    size_t begin = (size_t)r * line;
+    int chosen = target[r];
 
-    for (size_t at = begin / each * each + threadIdx.x * each; at < end; at += THREADS * each) {
-        size_t from = at > begin ? at : begin, stop = at + each < end ? at + each : end;
-        int count = (int)(stop - from);
+    logits += begin;
+    dlogits += begin;
+    for (int at = (int)threadIdx.x * each - (int)(begin % each); at < line; at += THREADS * each) {
+        int from = at > 0 ? at : 0, count = (at + each < line ? at + each : line) - from;
         float x[each];
 
         take<each>(x, logits + from, count, wide);
 #pragma unroll
         for (int i = 0; i < each; i++) {
-            x[i] = logit_slope(x[i], by);
+            x[i] = from + i < vocab ? logit_slope(x[i], by) : 0;
             if (from + i == chosen) x[i] += by.of_logprob;
         }
         give<each>(dlogits + from, x, count, wide);
@@ -117,22 +119,22 @@ static __global__ void __launch_bounds__(THREADS)
 template <class E>
 static void run_logprob_backward(E *dlogits, const float *logits, const int *target, const float *norm,
                                  const float *slope, const float *entropy_slope, int rows, int vocab,
-                                 float temperature) {
+                                 int line, float temperature) {
     if (rows == 0) return;
     launch("logprob_backward", logprob_backward_kernel<E>, rows, THREADS, 0, dlogits, logits, target, norm,
-           slope, entropy_slope, vocab, temperature, on_16_bytes(dlogits, logits));
+           slope, entropy_slope, vocab, line, temperature, on_16_bytes(dlogits, logits));
 }
 
 void logprob_backward_cuda(operand *dlogits, const float *logits, const int *target, const float *norm,
-                           const float *slope, const float *entropy_slope, int rows, int vocab,
+                           const float *slope, const float *entropy_slope, int rows, int vocab, int line,
                            float temperature) {
-    run_logprob_backward((float *)dlogits, logits, target, norm, slope, entropy_slope, rows, vocab,
+    run_logprob_backward((float *)dlogits, logits, target, norm, slope, entropy_slope, rows, vocab, line,
                          temperature);
 }
 
 void logprob_backward_bf16_cuda(operand *dlogits, const float *logits, const int *target, const float *norm,
-                                const float *slope, const float *entropy_slope, int rows, int vocab,
+                                const float *slope, const float *entropy_slope, int rows, int vocab, int line,
                                 float temperature) {
-    run_logprob_backward((bf16 *)dlogits, logits, target, norm, slope, entropy_slope, rows, vocab,
+    run_logprob_backward((bf16 *)dlogits, logits, target, norm, slope, entropy_slope, rows, vocab, line,
                          temperature);
 }

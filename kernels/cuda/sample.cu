@@ -48,11 +48,11 @@ static __device__ int draw(const double *sums, const float *logits, int vocab, f
 /* ONCE: the log-probability is that of logprob_kernel<true>. */
 template <bool ONCE>
 static __global__ void __launch_bounds__(THREADS)
-    sample_kernel(int *token, float *logprob, const float *logits, const float *u, int vocab,
+    sample_kernel(int *token, float *logprob, const float *logits, const float *u, int vocab, int line,
                   float temperature) {
     double *sums = dynamic_shared<double>();
     int r = blockIdx.x, drawn;
-    const float *row = logits + (size_t)r * vocab;
+    const float *row = logits + (size_t)r * line;
     float scale = temperature > 0 ? temperature : 1;
     struct moments of = ONCE ? moments_at_once(row, vocab, scale) : moments_in_order(sums, row, vocab, scale);
 
@@ -69,15 +69,15 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 void sample_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
-                 float temperature) {
+                 int line, float temperature) {
     if (rows == 0) return;
     launch("sample", sample_kernel<false>, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob,
-           logits, u, vocab, temperature);
+           logits, u, vocab, line, temperature);
 }
 
 void sample_bf16_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
-                      float temperature) {
+                      int line, float temperature) {
     if (rows == 0) return;
     launch("sample", sample_kernel<true>, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob,
-           logits, u, vocab, temperature);
+           logits, u, vocab, line, temperature);
 }

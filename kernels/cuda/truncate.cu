@@ -47,9 +47,9 @@ static __device__ place cut_at(const struct row &row, place least, double goal, 
     return cut < least ? least : cut;
 }
 
-static __global__ void truncate_kernel(float *logits, const int *keep, int vocab, float temperature,
+static __global__ void truncate_kernel(float *logits, const int *keep, int vocab, int line, float temperature,
                                        int top_k, float top_p, float min_p) {
-    float *values = logits + (size_t)blockIdx.x * vocab;
+    float *values = logits + (size_t)blockIdx.x * line;
     struct row row = {values, vocab, max_of(values, vocab), temperature};
     place least = 0;
 
@@ -65,9 +65,9 @@ static __global__ void truncate_kernel(float *logits, const int *keep, int vocab
     }
 }
 
-void truncate_cuda(float *logits, const int *keep, int rows, int vocab, float temperature, int top_k,
-                   float top_p, float min_p) {
+void truncate_cuda(float *logits, const int *keep, int rows, int vocab, int line, float temperature,
+                   int top_k, float top_p, float min_p) {
     if (rows == 0 || (top_k <= 0 && !(top_p < 1) && !(min_p > 0))) return;
-    launch("truncate", truncate_kernel, rows, THREADS, 0, logits, keep, vocab,
+    launch("truncate", truncate_kernel, rows, THREADS, 0, logits, keep, vocab, line,
            temperature > 0 ? temperature : 1, top_k, top_p, min_p);
 }
