@@ -4,7 +4,15 @@
 
 #include "tests/reference_attention.h"
 
-static const struct kernels *cpu, *cuda;
+static const struct kernels *cpu, *bf16, *fast, *cuda; /* cuda: which of the two before it is tried */
+
+static void try_bf16(void) {
+    cuda = bf16;
+}
+
+static void try_fast(void) {
+    cuda = fast;
+}
 
 /* Products and their sums are added in single precision, by units that round each sum down, and exponentials
  * and quotients are off by a few units in the last place: what that comes to beside rounding to bf16. */
@@ -210,26 +218,27 @@ START_TEST(scores_far_apart_match_the_double_reference_and_the_cpu)
 END_TEST
 
 /* Queries of `high` and keys of 1: all scores alike and huge, so that the output is the mean of the values,
- * which is exact for these. */
+ * which is exact for these. From number 5 on with heads of 64 channels. */
 START_TEST(huge_scores_that_are_alike_weigh_alike)
 {
     const float highs[] = {1e4f, -1e4f, 1e30f, -1e30f, 0};
-    struct sizes s = sizes_of(1, 1, 16, 1, (const int[]){128});
+    const int size = _i < COUNT(highs) ? 16 : 64;
+    struct sizes s = sizes_of(1, 1, size, 1, (const int[]){128});
     float *wide = calloc(ins_of(&s), sizeof *wide), *slope = noise(outs_of(&s), 1), *out;
     void *qkv, *dout = operands_of(cuda, slope, outs_of(&s));
     struct pass pass;
 
     for (int t = 0; t < 128; t++) {
-        wide[t * 48] = highs[_i];
-        wide[t * 48 + 16] = 1;
-        for (int d = 0; d < 16; d++) wide[t * 48 + 32 + d] = (float)(t + d);
+        wide[t * 3 * size] = highs[_i % COUNT(highs)];
+        wide[(t * 3 + 1) * size] = 1;
+        for (int d = 0; d < size; d++) wide[(t * 3 + 2) * size + d] = (float)(t + d);
     }
     qkv = operands_of(cuda, wide, ins_of(&s));
     pass = run(&s, qkv, dout, 0);
     out = values_of(cuda, pass.out, outs_of(&s));
     for (int t = 0; t < 128; t++)
-        for (int d = 0; d < 16; d++)
-            ck_assert_double_le(fabs((double)out[t * 16 + d] - (t * 0.5 + d)), (t * 0.5 + d) * 0x1p-8);
+        for (int d = 0; d < size; d++)
+            ck_assert_double_le(fabs((double)out[t * size + d] - (t * 0.5 + d)), (t * 0.5 + d) * 0x1p-8);
     for (size_t i = 0; i < sums_of(&s); i++) ck_assert(isfinite(pass.logsum[i]));
     free(out);
     out = values_of(cuda, pass.dqkv, ins_of(&s));
@@ -271,15 +280,16 @@ START_TEST(one_huge_score_picks_one_key)
 }
 END_TEST
 
-/* Row 1 of three, alone, and all of them a second time, from memory that does not begin on 16 bytes. */
+/* Row 1 of three, alone, and all of them a second time, from other memory, which does not begin on 16 bytes
+ * unless bits may vary with that. */
 START_TEST(a_row_gives_the_same_bits_alone_again_and_wherever_it_lies)
 {
-    const int length[] = {33, 100, 7}, sizes[] = {24, 128};
+    const int length[] = {33, 100, 7}, sizes[] = {24, 128, 64, 128};
     struct sizes s = sizes_of(2, 1, sizes[_i], 3, length), one = sizes_of(2, 1, sizes[_i], 1, length + 1);
     size_t ins = (size_t)33 * width_of(&s) * 2, outs = (size_t)33 * 2 * s.head_size * 2;
     float *wide = noise(ins_of(&s), 1), *slope = noise(outs_of(&s), 2);
     char *qkv = operands_of(cuda, wide, ins_of(&s)), *dout = operands_of(cuda, slope, outs_of(&s));
-    struct pass all = run(&s, qkv, dout, 0), again = run(&s, qkv, dout, 3);
+    struct pass all = run(&s, qkv, dout, 0), again = run(&s, qkv, dout, cuda->rows_vary ? 8 : 3);
     struct pass alone = run(&one, qkv + ins, dout + outs, 0);
 
     ck_assert(same_passes(&s, &all, &again));
@@ -390,19 +400,52 @@ START_TEST(decoding_equals_attention_to_the_bit_far_into_a_long_row)
 }
 END_TEST
 
+/* What groups of warps attend to: one tile, several, rows that end within a group's queries, within a tile of
+ * keys, shared keys, channels that are left over. */
+static const struct {
+    int heads, kv_heads, head_size, rows, length[5];
+} groups[] = {{4, 2, 64, 5, {1, 67, 0, 130, 300}}, {2, 1, 128, 4, {129, 64, 257, 2}},
+              {3, 1, 40, 3, {128, 256, 63}},       {6, 1, 64, 2, {400, 33}},
+              {2, 2, 72, 3, {65, 127, 191}},       {1, 1, 96, 2, {200, 128}}};
+
+START_TEST(groups_match_the_double_reference_and_the_cpu)
+{
+    struct sizes s = sizes_of(groups[_i].heads, groups[_i].kv_heads, groups[_i].head_size, groups[_i].rows,
+                              groups[_i].length);
+
+    check_pass(&s, 1);
+}
+END_TEST
+
+/* As decoding's, which these rows' bits may differ from. */
+static TCase *fast_case(void) {
+    TCase *test = tcase_create("attention of the fast device");
+
+    tcase_set_timeout(test, 300);
+    tcase_add_unchecked_fixture(test, try_fast, NULL);
+    tcase_add_loop_test(test, groups_match_the_double_reference_and_the_cpu, 0, COUNT(groups));
+    tcase_add_loop_test(test, rows_of_all_lengths_match_the_double_reference_and_the_cpu, 1, 2);
+    tcase_add_loop_test(test, scores_far_apart_match_the_double_reference_and_the_cpu, 0, 2);
+    tcase_add_loop_test(test, huge_scores_that_are_alike_weigh_alike, 5, 10);
+    tcase_add_loop_test(test, a_row_gives_the_same_bits_alone_again_and_wherever_it_lies, 2, 4);
+    return test;
+}
+
 int main(void) {
     TCase *test;
     Suite *suite;
 
     cpu = kernels_find("cpu-bf16");
-    cuda = kernels_find("cuda-bf16");
-    if (!cuda) {
+    bf16 = kernels_find("cuda-bf16");
+    fast = kernels_find("cuda-cublas");
+    if (!bf16) {
         printf("SKIP: %s\n", kernels_missing("cuda-bf16"));
         return 77;
     }
     suite = suite_create("attention on tensor cores");
     test = tcase_create("attention");
     tcase_set_timeout(test, 300);
+    tcase_add_unchecked_fixture(test, try_bf16, NULL);
     tcase_add_loop_test(test, every_shape_matches_the_double_reference_and_the_cpu, 0, COUNT(shapes));
     tcase_add_loop_test(test, rows_of_all_lengths_match_the_double_reference_and_the_cpu, 0, 2);
     tcase_add_loop_test(test, scores_far_apart_match_the_double_reference_and_the_cpu, 0, 2);
@@ -412,5 +455,6 @@ int main(void) {
     tcase_add_loop_test(test, decoding_equals_attention_to_the_bit, 0, COUNT(shapes));
     tcase_add_test(test, decoding_equals_attention_to_the_bit_far_into_a_long_row);
     suite_add_tcase(suite, test);
+    if (fast) suite_add_tcase(suite, fast_case());
     return run_unforked(suite);
 }

@@ -5,7 +5,8 @@
 #include "kernels/kernels.h"
 
 extern const struct kernels kernels_cuda, kernels_cuda_bf16;
-/* The latter, but for large products, which cuBLASLt makes; call cublaslt_open() first. */
+/* The latter, but for large products, which cuBLASLt makes, and attention on Hopper; call cublaslt_open()
+ * first. */
 const struct kernels *cuda_cublas(void);
 extern const struct collective cuda_collective;
 
