@@ -4,6 +4,7 @@
 #define KERNELS_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* What matrix products multiply: an array of float, or of bf16 where operand_bytes is 2. */
 typedef void operand;

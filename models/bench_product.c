@@ -82,9 +82,9 @@ void product_shape(struct product *product, int outs, int ins) {
 
     product->outs = outs;
     product->ins = ins;
-    if (product->packed) kernels->pack(product->packed, product->w, outs, ins, 0);
+    if (product->packed) kernels->pack(product->packed, product->w, 0, outs, ins, 0);
     if (product->turned && product->turned != product->packed)
-        kernels->pack(product->turned, product->w, outs, ins, 1);
+        kernels->pack(product->turned, product->w, 0, outs, ins, 1);
 }
 
 double product_operations(const struct product *product) {

@@ -134,7 +134,7 @@ static struct cold cold_of(const struct product *p, char *layouts) {
     size_t each = p->kernels->pack_size(p->outs, p->ins, 0);
     int count = (int)(COLD_BYTES / each);
 
-    for (int i = 0; i < count; i++) p->kernels->pack(layouts + i * each, p->w, p->outs, p->ins, 0);
+    for (int i = 0; i < count; i++) p->kernels->pack(layouts + i * each, p->w, 0, p->outs, p->ins, 0);
     return (struct cold){*p, layouts, each, count, 0};
 }
 

@@ -138,8 +138,8 @@ static int due(int every, int done, int total) {
     return done == total || (every && done % every == 0);
 }
 
-/* Members of an ensemble leave out different numbers. */
-static uint64_t dropout_seed(const struct fit *fit) {
+/* Members of an ensemble leave out, and round, different numbers. */
+static uint64_t member_seed(const struct fit *fit) {
     return fit->session->step->seed + 1000003 * (uint64_t)(fit->member < 0 ? 0 : fit->member);
 }
 
@@ -149,7 +149,7 @@ static int update(const struct fit *fit, const struct schedule_plan *plan, const
     const struct slice *slice = &plan->steps[step];
     double loss = 0, norm, lr;
 
-    if (fit->dropping) trunk_dropout(fit->dropping, dropout_seed(fit), step);
+    if (fit->dropping) trunk_dropout(fit->dropping, member_seed(fit), step);
     if (fit->member >= 0) node_add_number(row, "member", fit->member);
     node_add_number(row, "step", step + 1);
     if (fit->learn(fit->context, order + slice->first, slice->count, row, &loss, err)) return -1;
@@ -186,6 +186,9 @@ int fit_run(const struct fit *fit, struct error *err) {
 
     if (fit->items == 0)
         return fail(err, "%s: there is nothing to learn from; no row is left", fit->session->step->name);
+    if (fit->options->stochastic_rounding &&
+        optimizer_round(fit->optimizer, fit->model, member_seed(fit), err))
+        return -1;
     order = xcalloc((size_t)fit->items, sizeof *order);
     plan_steps(fit, order, &plan);
     progress_begin(fit->session->step->name, plan.count, "updates");

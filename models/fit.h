@@ -13,7 +13,15 @@ struct fit_options {
     int epochs, steps, batch, batch_tokens, micro_tokens;
     double decay, clip, beta1, beta2, eps;
     int evaluate_every, checkpoint_every;
+    int stochastic_rounding;
 };
+
+#define STOCHASTIC_ROUNDING_OPTION(type, field)                                                              \
+    {                                                                                                        \
+        "stochastic_rounding", OPTION_BOOL, offsetof(type, field), "false", 0, 0, NULL,                      \
+            "round what learns to bf16 at random and without bias, instead of to the nearest; on devices "   \
+            "with bf16"                                                                                      \
+    }
 
 /* The rows of an option table that fill a struct fit_options, member `field` of `type`. */
 #define FIT_OPTIONS(type, field, default_lr, default_epochs, default_batch)                                   \
@@ -69,6 +77,7 @@ struct fit_options {
         {"beta1", OPTION_REAL, offsetof(type, field.beta1), "0.9", 0, 0.99999, NULL, "of AdamW"},             \
         {"beta2", OPTION_REAL, offsetof(type, field.beta2), "0.999", 0, 0.99999, NULL, "of AdamW"},           \
         {"eps", OPTION_REAL, offsetof(type, field.eps), "1e-8", 0, 1, NULL, "of AdamW"},                      \
+        STOCHASTIC_ROUNDING_OPTION(type, field.stochastic_rounding),                                          \
         {"evaluate_every",                                                                                    \
          OPTION_INT,                                                                                          \
          offsetof(type, field.evaluate_every),                                                                \

@@ -192,6 +192,15 @@ int weight_form_check(enum weight_form form, const struct kernels *kernels, stru
     return fail(err, "the device %s has no products with int8 weights, processors have", kernels->name);
 }
 
+int rounding_check(int stochastic, const struct kernels *kernels, struct error *err) {
+    if (!stochastic || kernels->operand_bytes == 2) return 0;
+    return fail(
+        err,
+        "stochastic_rounding is of weights in bf16, and the device %s multiplies by weights in single "
+        "precision: take cpu-bf16, cuda-bf16 or cuda-cublas, or leave it out",
+        kernels->name);
+}
+
 int model_set_form(struct model *model, enum weight_form form, struct error *err) {
     if (weight_form_check(form, model->kernels, err)) return -1;
     set_form(model, form);
@@ -253,6 +262,15 @@ static int make_layout(struct model *model, void **memory, int from, int to, int
     return 0;
 }
 
+/* For pack(): of what learns, once there was an update. */
+static uint64_t rounding_key(const struct model *model, int index) {
+    struct rng rng =
+        rng_stream(model->rounding.seed, "model/rounding", (uint64_t)model->rounding.update, (uint64_t)index);
+    uint64_t high = rng_u32(&rng), low = rng_u32(&rng);
+
+    return model->rounding.update && !model->tensors[index].frozen ? high << 32 | low : 0;
+}
+
 int model_ready(struct model *model, int training, struct error *err) {
     const struct kernels *kernels = model->kernels;
     int count = model->count, all = all_tensors(model);
@@ -263,11 +281,12 @@ int model_ready(struct model *model, int training, struct error *err) {
     if (training && make_layout(model, &model->turned_added, count, all, 1, err)) return -1;
     for (int i = 0; i < all && model->stale; i++) {
         const struct tensor *tensor = &model->tensors[i];
+        uint64_t key = rounding_key(model, i);
 
         if (tensor->coded || (model->stale == STALE_LEARNED && tensor->frozen)) continue;
-        if (tensor->packed) kernels->pack(tensor->packed, tensor->data, tensor->rows, tensor->cols, 0);
+        if (tensor->packed) kernels->pack(tensor->packed, tensor->data, key, tensor->rows, tensor->cols, 0);
         if (tensor->turned && tensor->turned != tensor->packed)
-            kernels->pack(tensor->turned, tensor->data, tensor->rows, tensor->cols, 1);
+            kernels->pack(tensor->turned, tensor->data, key, tensor->rows, tensor->cols, 1);
     }
     model->stale = FRESH;
     return 0;
@@ -283,6 +302,12 @@ void model_changed(struct model *model) {
 
 void model_learned_changed(struct model *model) {
     if (model->stale == FRESH) model->stale = STALE_LEARNED;
+}
+
+void model_round(struct model *model, uint64_t seed, int update) {
+    model->rounding.seed = seed;
+    model->rounding.update = update;
+    model_learned_changed(model);
 }
 
 static int make_rotary(struct model *model, struct error *err) {

@@ -61,6 +61,10 @@ struct model {
     void *packed, *turned;             /* memory of the tensors' layouts, NULL until model_ready() */
     void *packed_added, *turned_added; /* the same of the adapters' */
     enum stale { FRESH, STALE_LEARNED, STALE } stale; /* whose layouts are not those of data */
+    struct {
+        uint64_t seed;
+        int update;
+    } rounding; /* of layouts, by model_round() */
     struct adapter *adapters;
     int adapter_count;
 };
@@ -116,6 +120,11 @@ const float *tensor_factors(const struct tensor *tensor);
 /* Data was written by other hands than optimizer_update(), which keeps the layouts up to date. */
 void model_changed(struct model *model);
 void model_learned_changed(struct model *model); /* the same of what is not frozen */
+/* From now on layouts of what learns are rounded stochastically, where operands are bf16, with random numbers
+ * of this seed and this update's: the same ones give the same layouts. update 0: to the nearest. */
+void model_round(struct model *model, uint64_t seed, int update);
+/* Whether a backend has weights to round so: 0, or -1 with err set. */
+int rounding_check(int stochastic, const struct kernels *kernels, struct error *err);
 
 /* The table of tensors without their memory, for a model that is to be compared with files before it takes
  * any; and that memory, whose numbers are then undefined. */

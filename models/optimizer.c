@@ -49,6 +49,14 @@ void optimizer_reset(struct optimizer *optimizer, const struct model *model) {
     optimizer->step = 0;
 }
 
+int optimizer_round(struct optimizer *optimizer, struct model *model, uint64_t seed, struct error *err) {
+    if (rounding_check(1, model->kernels, err)) return -1;
+    optimizer->stochastic = 1;
+    optimizer->seed = seed;
+    model_round(model, seed, optimizer->step);
+    return 0;
+}
+
 /* Adds up the ranks' gradients, of which each keeps its slice; the whole gradient's norm. NAN if the device
  * fails, at once: it is this rank that says why, while the others wait for it. */
 static double join_gradients(struct optimizer *optimizer, struct model *model) {
@@ -69,14 +77,15 @@ struct adamw {
     float scale, lr, correction1, correction2;
 };
 
-/* A tensor, with the layouts that products read. */
+/* A tensor, with the layouts that products read, unless they are made anew for the next pass. */
 static void update_tensor(struct optimizer *o, const struct model *model, const struct tensor *tensor,
                           const struct adamw *by) {
     size_t first = (size_t)(tensor->grad - model->grad);
+    void *packed = o->stochastic ? NULL : tensor->packed, *turned = o->stochastic ? NULL : tensor->turned;
 
-    model->kernels->adamw(tensor->data, o->m + first, o->v + first, tensor->grad, tensor->packed,
-                          tensor->turned, tensor->rows, tensor->cols, by->scale, by->lr, o->beta1, o->beta2,
-                          o->eps, tensor->decays ? o->decay : 0, by->correction1, by->correction2);
+    model->kernels->adamw(tensor->data, o->m + first, o->v + first, tensor->grad, packed, turned,
+                          tensor->rows, tensor->cols, by->scale, by->lr, o->beta1, o->beta2, o->eps,
+                          tensor->decays ? o->decay : 0, by->correction1, by->correction2);
 }
 
 /* As much of a tensor as this rank's slice has; the layouts are made anew for the next pass. */
@@ -112,6 +121,7 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
     for (int i = 0; i < model->count + model->added; i++)
         if (!model->tensors[i].frozen)
             (shared ? update_part : update_tensor)(optimizer, model, &model->tensors[i], &by);
+    if (optimizer->stochastic) model_round(model, optimizer->seed, optimizer->step);
     if (!shared) return norm;
     reduction_gather(model->reduction, model->learned);
     model_zero_grad(model);

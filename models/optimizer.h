@@ -11,13 +11,20 @@ struct optimizer {
     double *squares; /* room for a sum, kernel memory */
     int step;        /* updates done */
     float beta1, beta2, eps, decay;
-    float clip; /* global norm; 0: none */
+    float clip;     /* global norm; 0: none */
+    int stochastic; /* optimizer_round() was called; its seed */
+    uint64_t seed;
 };
 
 int optimizer_create(struct optimizer *optimizer, const struct model *model,
                      struct error *err); /* 0.9, 0.999, 1e-8, 0, 1 */
 void optimizer_free(struct optimizer *optimizer, const struct model *model);
 void optimizer_reset(struct optimizer *optimizer, const struct model *model); /* as if no update was done */
+/* From now on, and as after the updates that were done, products read weights that are rounded stochastically
+ * (Gupta et al. 2015): by this seed and the number of updates, so that a run which goes on from stored
+ * numbers rounds them as before. Before the first update they are rounded to the nearest. -1 where weights
+ * are not rounded. */
+int optimizer_round(struct optimizer *optimizer, struct model *model, uint64_t seed, struct error *err);
 /* One update from the model's gradients, added up over the ranks, which become 0; returns their norm before
  * clipping. A norm that is
  * not finite leaves the parameters as they are; so does a device that fails, which is NAN. */

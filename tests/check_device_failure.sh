@@ -60,6 +60,16 @@ for step in sft rm ppo answers; do
     case "$hit " in *" $step "*) ;; *) complain "no failure fell into $step, only into$hit" ;; esac
 done
 
+# In bf16, with weights that are rounded stochastically: a step that goes on rounds as one that was never left.
+rounding() { # CODE FOLDER
+    runs "$1" run r.yaml --device cuda-bf16 --jobs 1 --out "$2" --set steps.sft.stochastic_rounding=true \
+        --set steps.rm.stochastic_rounding=true --set steps.ppo.stochastic_rounding=true
+}
+rounding 0 rounded
+for launch in 200 250 350; do EMULATED_FAILURE=$launch rounding 1 again; done
+rounding 0 again
+same rounded again
+
 # Without checkpoints nothing asks the device after the last update but the writing of the model.
 sed -e '/^  rm:/,/^report/{/^report/!d}' -e 's/steps: 6/steps: 2/' -e 's/checkpoint_every: 2/checkpoint_every: 0/' r.yaml >last.yaml
 launch=50 failures=0

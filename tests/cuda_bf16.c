@@ -449,8 +449,8 @@ static void learning(struct pass *p, const struct size *s) {
     again = taken(p, zeros, bytes + turned);
     p->k->adamw(w, m, v, grad, packed, turned ? packed + bytes : packed, s->rows, s->width, 0.5f, 1e-3f, 0.9f,
                 0.95f, 1e-8f, 0.1f, 0.2f, 0.1f);
-    p->k->pack(again, w, s->rows, s->width, 0);
-    if (turned) p->k->pack(again + bytes, w, s->rows, s->width, 1);
+    p->k->pack(again, w, 0, s->rows, s->width, 0);
+    if (turned) p->k->pack(again + bytes, w, 0, s->rows, s->width, 1);
     leave_floats(p, "adamw", w, n);
     leave_floats(p, "adamw m", m, n);
     leave_floats(p, "adamw v", v, n);
@@ -466,6 +466,32 @@ START_TEST(the_optimizer_has_the_bits_of_the_cpu_and_lays_out_what_it_wrote)
 { compare_widths(learning); }
 END_TEST
 
+/* Weights as CUDA lays them out, row after row; on the CPU what the identity's products make of its layout.
+ */
+static void rounding(struct pass *p, const struct size *s) {
+    size_t n = (size_t)s->rows * s->width, bytes = p->k->pack_size(s->rows, s->width, !p->k->one_layout);
+    float *numbers = wide_noise(n, 1), *same = calloc((size_t)s->rows * s->rows, sizeof *same), *w, *sums;
+    void *packed = taken(p, calloc(bytes, 1), bytes), *out = no_operands(p, n), *identity;
+
+    for (size_t i = 0; i < n; i++) numbers[i] += 0.0f; /* no product gives -0 */
+    for (int r = 0; r < s->rows; r++) same[r * s->rows + r] = 1;
+    w = taken(p, numbers, n * sizeof *numbers);
+    identity = operands(p, same, (size_t)s->rows * s->rows);
+    sums = no_floats(p, n);
+    p->k->pack(packed, w, UINT64_C(0x0123456789abcdef) << s->option, s->rows, s->width, !p->k->one_layout);
+    if (p->k->one_layout) {
+        leave_operands(p, "pack by chance", packed, n);
+        return;
+    }
+    p->k->matmul_dx(sums, identity, w, packed, NULL, s->rows, s->rows, s->width);
+    p->k->narrow(out, sums, 1, n);
+    leave_operands(p, "pack by chance", out, n);
+}
+
+START_TEST(weights_are_rounded_by_chance_as_on_the_cpu)
+{ compare_widths(rounding); }
+END_TEST
+
 #ifdef EMULATED
 /* Products, their gradients, and sums over rows. */
 static void use_scratch(struct pass *p, int rows, int outs, int ins) {
@@ -478,7 +504,7 @@ static void use_scratch(struct pass *p, int rows, int outs, int ins) {
     void *packed = no_operands(p, (size_t)outs * ins);
     float *mean = floats(p, rows, 5), *line = floats(p, outs, 6), *wide = floats(p, all, 7);
 
-    k->pack(packed, w, outs, ins, 0);
+    k->pack(packed, w, 0, outs, ins, 0);
     k->matmul(out, x, w, packed, NULL, NULL, rows, outs, ins);
     k->matmul_dx(out, dy, w, packed, NULL, rows, outs, ins);
     k->matmul_dw(dw, dy, x, rows, outs, ins);
@@ -545,6 +571,7 @@ int main(void) {
     tcase_add_test(test, distributions_are_the_cpus_within_rounding_and_the_sampler_agrees_to_the_bit);
     tcase_add_test(test, entries_of_any_width_are_gathered);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu_and_lays_out_what_it_wrote);
+    tcase_add_test(test, weights_are_rounded_by_chance_as_on_the_cpu);
     suite_add_tcase(suite, test);
     return run_unforked(suite);
 }

@@ -96,7 +96,7 @@ static void *packed_for(const struct kernels *k, const float *w, int outs, int i
     size_t bytes = k->pack_size(outs, ins, turned);
     void *packed = bytes ? k->alloc(bytes) : NULL;
 
-    if (packed) k->pack(packed, w, outs, ins, turned);
+    if (packed) k->pack(packed, w, 0, outs, ins, turned);
     return packed;
 }
 

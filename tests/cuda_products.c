@@ -117,7 +117,7 @@ static void *packed(struct pass *p, const float *w, struct sizes of, int turned)
 
     if (!bytes) return NULL;
     out = p->memory[p->count++] = p->k->alloc(bytes);
-    p->k->pack(out, w, of.outs, of.ins, turned);
+    p->k->pack(out, w, 0, of.outs, of.ins, turned);
     return out;
 }
 

@@ -555,7 +555,7 @@ static void check_layouts(const struct kernels *k, int outs, int ins) {
     for (size_t i = 0; i < n; i++) ck_assert(g[i] == 0);
     for (int turned = 0; turned < 2; turned++) {
         if (!made[turned]) continue;
-        k->pack(want[turned], w, outs, ins, turned);
+        k->pack(want[turned], w, 0, outs, ins, turned);
         ck_assert_msg(!memcmp(made[turned], want[turned], sizes[turned]), "%s: %d x %d%s", k->name, outs, ins,
                       turned ? ", turned" : "");
         k->free(made[turned]);

@@ -128,7 +128,7 @@ START_TEST(packed_weights_give_the_same_bits)
         float *out = noise(count, 5), *other = noise(count, 5);
 
         ck_assert_uint_eq(k->pack_size(outs, ins, 1), 0); /* gradients read floats as they are */
-        k->pack(packed, p.w, outs, ins, 0);
+        k->pack(packed, p.w, 0, outs, ins, 0);
         for (int add = 0; add < 2; add++) {
             k->matmul(out, p.x, p.w, NULL, p.bias, add ? out : NULL, rows, outs, ins);
             k->matmul(other, p.x, unread, packed, p.bias, add ? other : NULL, rows, outs, ins);

@@ -1,5 +1,6 @@
 #include <float.h>
 
+#include "harness/rng.h"
 #include "tests/test_kernels.h"
 
 #define BF16_BACKENDS 4
@@ -40,6 +41,19 @@ static uint16_t nearest(float x) {
     above = (high & 0x7fff) == 0x7f80 ? 0x1p128 : fabs((double)of_bf16(high));
     if (size - below == above - size) return low & 1 ? high : low;
     return size - below < above - size ? low : high;
+}
+
+/* What the contract of pack() makes of w[o][i] with a key. */
+static uint16_t by_chance(float w, uint64_t key, int o, int i) {
+    struct rng rng = {
+        .key = {(uint32_t)key, (uint32_t)(key >> 32)}, .counter = {(uint32_t)i / 4, (uint32_t)o}, .used = 4};
+    uint16_t near = (uint16_t)(bits_of(w) >> 16), far = (uint16_t)(near + 1);
+    double size = fabs((double)w), from = fabs((double)of_bf16(near)), to = fabs((double)of_bf16(far));
+    uint32_t number = 0;
+
+    if (!isfinite(w) || size == from || isinf(to)) return isfinite(w) ? near : nearest(w);
+    for (int j = 0; j <= i % 4; j++) number = rng_u32(&rng);
+    return (number >> 16) >= 0x1p16 * (1 - (size - from) / (to - from)) ? far : near;
 }
 
 /* bf16 and the same numbers as floats. Freed with free(). */
@@ -183,6 +197,95 @@ START_TEST(narrow_finds_the_nearer_neighbour_of_any_number)
 }
 END_TEST
 
+START_TEST(pack_rounds_by_chance_as_its_contract_says_to_the_bit)
+{
+    const struct kernels *k = bf16_backend(_i);
+    const uint64_t keys[] = {1, UINT64_C(1) << 32, UINT64_C(0x9e3779b97f4a7c15)};
+    const uint32_t special[] = {0x3f800001, 0xbf80ffff, 0x3fffffff, 0x00000001, 0x807fffff, 0x7f7f0001,
+                                0xff7fffff, 0x7f800000, 0xff800000, 0x80000000, 0x00010000};
+
+    for (int s = 0; k && s < COUNT(sizes); s++) {
+        int outs = sizes[s].outs, ins = sizes[s].ins, count = outs * ins;
+        float *w = noise((size_t)count, 1), *rounded = noise((size_t)count, 2);
+
+        for (int i = 0; i < COUNT(special) && i < count; i++) w[count - 1 - i] = of_bits(special[i]);
+        for (int i = 0; i < count; i++) rounded[i] = of_bf16(by_chance(w[i], keys[s % 3], i / ins, i % ins));
+        for (int turned = 0; turned < 2; turned++) {
+            size_t bytes = k->pack_size(outs, ins, turned);
+            void *got = k->alloc(bytes), *want = k->alloc(bytes);
+
+            k->pack(got, w, keys[s % 3], outs, ins, turned);
+            k->pack(want, rounded, 0, outs, ins, turned);
+            ck_assert(!memcmp(got, want, bytes));
+            k->free(got);
+            k->free(want);
+        }
+        free(w);
+        free(rounded);
+    }
+}
+END_TEST
+
+enum { KEYS = 40000 };
+
+/* Of so many keys those that round w, the second of a row, away from 0, and otherwise towards it. */
+static int times_up(const struct kernels *k, float w) {
+    const float row[] = {0, w};
+    uint16_t near = (uint16_t)(bits_of(w) >> 16), *packed = k->alloc(k->pack_size(1, 2, 0));
+    int up = 0;
+
+    for (uint64_t key = 1; key <= KEYS; key++) {
+        k->pack(packed, row, key, 1, 2, 0);
+        if (packed[0] || (packed[1] != near && packed[1] != near + 1)) ck_abort_msg("%s: %a", k->name, w);
+        up += packed[1] != near;
+    }
+    k->free(packed);
+    return up;
+}
+
+/* The chance is the last 16 bits by 65536; 4.5 standard deviations of the binomial are one in 150,000. */
+START_TEST(the_mean_of_roundings_by_chance_is_the_number)
+{
+    const struct kernels *k = bf16_backend(_i);
+    const uint32_t bits[] = {0x3f800001, 0x3f804000, 0xbf808000, 0x3fffc000, 0x0000c000,
+                             0x80018000, 0x7f7e4000, 0x40490fdb, 0xb5ffffff};
+
+    for (int i = 0; k && i < COUNT(bits); i++) {
+        double chance = (bits[i] & 0xffff) / 65536.0, spread = sqrt(KEYS * chance * (1 - chance));
+
+        ck_assert_double_le(fabs(times_up(k, of_bits(bits[i])) - KEYS * chance), 4.5 * spread);
+    }
+}
+END_TEST
+
+START_TEST(rounding_by_chance_keeps_what_bf16_has_and_makes_nothing_infinite)
+{
+    const struct kernels *k = bf16_backend(_i);
+    const uint32_t kept[] = {0x00000000, 0x80000000, 0x3f800000, 0xc0490000, 0x00010000,
+                             0x807f0000, 0x7f7f0000, 0xff7f0000, 0x7f7f8000, 0x7f7fffff,
+                             0xff7fffff, 0x7f800000, 0xff800000};
+    const uint32_t none[] = {0x7fc00000, 0x7f800001, 0xff80ffff, 0x7fffffff, 0xffffffff};
+    uint16_t packed[256] = {0};
+
+    if (!k) return;
+    ck_assert_uint_le(k->pack_size(1, 1, 0), sizeof packed);
+    for (uint64_t key = 1; key <= 200; key++) {
+        for (int i = 0; i < COUNT(kept); i++) {
+            float w = of_bits(kept[i]);
+
+            k->pack(packed, &w, key, 1, 1, 0);
+            ck_assert_uint_eq(packed[0], kept[i] >> 16);
+        }
+        for (int i = 0; i < COUNT(none); i++) {
+            float w = of_bits(none[i]);
+
+            k->pack(packed, &w, key, 1, 1, 0);
+            ck_assert(isnan(of_bf16(packed[0])));
+        }
+    }
+}
+END_TEST
+
 /* ck_assert_msg() of every element would be most of a test's time. */
 static void check_same(const struct kernels *k, const struct sizes *of, float got, float want, int row,
                        int col) {
@@ -204,7 +307,7 @@ START_TEST(forward_is_the_chain_of_the_contract_to_the_bit)
         void *packed = k->alloc(k->pack_size(outs, ins, 0));
         float *plain = poison(count), *added, *other;
 
-        k->pack(packed, p.weights, outs, ins, 0);
+        k->pack(packed, p.weights, 0, outs, ins, 0);
         k->matmul(plain, p.x.narrow, p.weights, NULL, NULL, NULL, rows, outs, ins);
         added = copied(plain, count);
         other = copied(plain, count);
@@ -239,7 +342,7 @@ START_TEST(gradients_are_the_chains_of_the_contract_to_the_bit)
         float *dx = poison((size_t)rows * ins), *other = poison((size_t)rows * ins);
         float *dw = copied(p.weights, (size_t)outs * ins);
 
-        k->pack(turned, p.weights, outs, ins, 1);
+        k->pack(turned, p.weights, 0, outs, ins, 1);
         k->matmul_dx(dx, p.dy.narrow, p.weights, NULL, NULL, rows, outs, ins);
         k->matmul_dx(other, p.dy.narrow, unread, turned, NULL, rows, outs, ins);
         ck_assert(same_bits(dx, other, (size_t)rows * ins));
@@ -441,6 +544,10 @@ int main(void) {
     tcase_set_timeout(test, 60);
     tcase_add_loop_test(test, narrow_rounds_to_the_nearest_and_ties_to_even, 0, BF16_BACKENDS);
     tcase_add_loop_test(test, narrow_finds_the_nearer_neighbour_of_any_number, 0, BF16_BACKENDS);
+    tcase_add_loop_test(test, pack_rounds_by_chance_as_its_contract_says_to_the_bit, 0, BF16_BACKENDS);
+    tcase_add_loop_test(test, the_mean_of_roundings_by_chance_is_the_number, 0, BF16_BACKENDS);
+    tcase_add_loop_test(test, rounding_by_chance_keeps_what_bf16_has_and_makes_nothing_infinite, 0,
+                        BF16_BACKENDS);
     tcase_add_loop_test(test, forward_is_the_chain_of_the_contract_to_the_bit, 0, BF16_BACKENDS);
     tcase_add_loop_test(test, gradients_are_the_chains_of_the_contract_to_the_bit, 0, BF16_BACKENDS);
     tcase_add_loop_test(test, a_row_alone_gives_the_bits_it_gives_in_a_batch, 0, BF16_BACKENDS);

@@ -3,11 +3,14 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "tests/targets.h"
 
 static struct error err;
 
-static struct model *make(void) {
+static struct model *make_on(const char *device) {
     struct config config;
     struct model *model;
 
@@ -18,8 +21,14 @@ static struct model *make(void) {
     config.width = config.ffn = 6;
     config.heads = config.kv_heads = 2;
     config.head_size = 3;
-    ck_assert_int_eq(model_create(&model, &config, kernels_find("cpu"), &err), 0);
+    ck_assert_int_eq(model_create(&model, &config, kernels_find(device), &err), 0);
     model_init(model, 3);
+    return model;
+}
+
+static struct model *make(void) {
+    struct model *model = make_on("cpu");
+
     ck_assert_int_eq(model_train(model, &err), 0);
     return model;
 }
@@ -145,6 +154,110 @@ START_TEST(schedules_warm_up_and_come_down)
 }
 END_TEST
 
+/* A copy of what products read of this tensor. */
+static void *layout_of(struct model *model, const struct tensor *tensor) {
+    size_t bytes = model->kernels->pack_size(tensor->rows, tensor->cols, 0);
+
+    ck_assert_int_eq(model_ready(model, 1, &err), 0);
+    return memcpy(xmalloc(bytes), tensor->packed, bytes);
+}
+
+static int reads_the_same(struct model *a, const struct tensor *of_a, struct model *b,
+                          const struct tensor *of_b) {
+    void *one = layout_of(a, of_a), *other = layout_of(b, of_b);
+    int same = !memcmp(one, other, a->kernels->pack_size(of_a->rows, of_a->cols, 0));
+
+    free(one);
+    free(other);
+    return same;
+}
+
+static int same_layouts(struct model *a, struct model *b) {
+    return reads_the_same(a, a->layers[0].qkv, b, b->layers[0].qkv) && reads_the_same(a, a->head, b, b->head);
+}
+
+/* A model that goes on with the numbers of `model`, as a resumed run does. */
+static struct model *going_on(const struct model *model, uint64_t seed, int step) {
+    struct model *other = make_on("cpu-bf16");
+    struct optimizer optimizer = {.step = step};
+
+    model_copy(other, model);
+    ck_assert_int_eq(optimizer_round(&optimizer, other, seed, &err), 0);
+    return other;
+}
+
+/* Whether products then read what those of `model` do. */
+static void check_going_on(struct model *model, uint64_t seed, int step, int same) {
+    struct model *other = going_on(model, seed, step);
+
+    ck_assert_int_eq(same_layouts(model, other), same);
+    ck_assert(!same || !memcmp(model->data, other->data, model->size * sizeof(float)));
+    model_free(other);
+}
+
+START_TEST(stochastic_rounding_is_of_a_seed_and_the_updates_done)
+{
+    struct model *model = make_on("cpu-bf16");
+    struct optimizer optimizer;
+
+    ck_assert_int_eq(model_train(model, &err), 0);
+    optimizer = begin(model);
+    ck_assert_int_eq(optimizer_round(&optimizer, model, 7, &err), 0);
+    check_going_on(model, 9, 0, 1); /* at first to the nearest */
+    for (int i = 0; i < 2; i++) {
+        model->layers[0].qkv->grad[i] = 1;
+        optimizer_update(&optimizer, model, 0.01f);
+    }
+    ck_assert_int_eq(optimizer.step, 2);
+    check_going_on(model, 7, 2, 1);
+    check_going_on(model, 7, 1, 0);
+    check_going_on(model, 7, 3, 0);
+    check_going_on(model, 8, 2, 0);
+    check_going_on(model, 7, 0, 0);
+    optimizer_free(&optimizer, model);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(stochastic_rounding_leaves_what_is_frozen_to_the_nearest)
+{
+    struct model *model = make_on("cpu-bf16"), *plain = make_on("cpu-bf16");
+    struct adapter_options options = {.rank = 2, .alpha = 2};
+    const struct tensor *qkv = model->layers[0].qkv, *a;
+    struct optimizer optimizer;
+    void *before;
+
+    ck_assert_int_eq(adapter_targets(&options.targets, "all-linear", &model->config, &err), 0);
+    ck_assert_int_eq(model_adapt(model, &options, 11, &err), 0);
+    ck_assert_int_eq(model_train(model, &err), 0);
+    optimizer = begin(model);
+    a = qkv->adapter->a;
+    before = layout_of(model, a);
+    ck_assert_int_eq(optimizer_round(&optimizer, model, 7, &err), 0);
+    optimizer_update(&optimizer, model, 0);
+    ck_assert(reads_the_same(model, qkv, plain, plain->layers[0].qkv));
+    ck_assert_int_eq(model_ready(model, 1, &err), 0);
+    ck_assert(memcmp(before, a->packed, model->kernels->pack_size(a->rows, a->cols, 0)) != 0);
+    free(before);
+    optimizer_free(&optimizer, model);
+    model_free(model);
+    model_free(plain);
+}
+END_TEST
+
+START_TEST(weights_that_are_not_rounded_are_not_rounded_stochastically)
+{
+    struct model *model = make();
+    struct optimizer optimizer = begin(model);
+
+    ck_assert_int_eq(optimizer_round(&optimizer, model, 7, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "the device cpu"));
+    ck_assert_ptr_nonnull(strstr(err.message, "take cpu-bf16, cuda-bf16 or cuda-cublas"));
+    optimizer_free(&optimizer, model);
+    model_free(model);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("optimizer");
     TCase *tests = tcase_create("optimizer");
@@ -156,6 +269,9 @@ int main(void) {
     tcase_add_test(tests, norms_and_biases_do_not_decay);
     tcase_add_test(tests, gradients_are_clipped_to_the_global_norm);
     tcase_add_test(tests, a_norm_that_is_not_finite_changes_nothing);
+    tcase_add_test(tests, stochastic_rounding_is_of_a_seed_and_the_updates_done);
+    tcase_add_test(tests, stochastic_rounding_leaves_what_is_frozen_to_the_nearest);
+    tcase_add_test(tests, weights_that_are_not_rounded_are_not_rounded_stochastically);
     tcase_add_test(tests, schedules_warm_up_and_come_down);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);

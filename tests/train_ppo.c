@@ -180,6 +180,26 @@ START_TEST(a_killed_run_ends_in_the_same_bytes)
 }
 END_TEST
 
+/* The sampler and the trainer read the same rounded weights; the first iteration's are the reference's. */
+START_TEST(stochastic_rounding_survives_a_kill_and_is_sampled_as_it_is_trained)
+{
+    const char *options = PPO "reward: @gold, iterations: 5, checkpoint_every: 2, stochastic_rounding: true}";
+
+    training_device = "cpu-bf16";
+    train("ppo", "whole", options, 1);
+    run_step_killed("ppo", folder, "killed", options, 3);
+    train("ppo", "killed", options, 1);
+    check_same_bytes(folder, "whole", "killed", "model.safetensors");
+    check_same_bytes(folder, "whole", "killed", "log.jsonl");
+    ck_assert_double_eq(log_value(folder, "whole", "kl", 1), 0);
+    ck_assert_double_eq(log_value(folder, "whole", "logprob_gap", 0), 0);
+    train("ppo", "nearest", PPO "reward: @gold, iterations: 5}", 1);
+    ck_assert_double_ne(log_value(folder, "whole", "policy_loss", 1),
+                        log_value(folder, "nearest", "policy_loss", 1));
+    training_device = "cpu";
+}
+END_TEST
+
 START_TEST(slots_micro_batches_and_threads_change_nothing)
 {
     char *whole = xprintf(PPO "reward: @gold, iterations: 3, value: %s}", values[_i]);
@@ -295,6 +315,7 @@ int main(void) {
     tcase_add_test(tests, prompts_without_room_for_a_response_are_listed);
     tcase_add_test(tests, it_learns_from_rewards_on_every_token);
     tcase_add_loop_test(tests, a_killed_run_ends_in_the_same_bytes, 0, 2);
+    tcase_add_test(tests, stochastic_rounding_survives_a_kill_and_is_sampled_as_it_is_trained);
     tcase_add_loop_test(tests, slots_micro_batches_and_threads_change_nothing, 0, 2);
     tcase_add_test(tests, the_policy_stays_while_it_is_frozen);
     tcase_add_test(tests, truncated_sampling_is_trained_as_it_was_sampled);

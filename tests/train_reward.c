@@ -155,10 +155,16 @@ START_TEST(the_gold_reward_needs_no_fit_but_a_world)
 }
 END_TEST
 
+static const char *const devices[] = {"cpu", "cpu-bf16"};
+static const char *const roundings[] = {"false", "true"};
+
 START_TEST(a_killed_fit_ends_in_the_same_bytes)
 {
-    const char *options = FIT "batch: 64, checkpoint_every: 4, reward: ensemble, settings: {members: 2}}";
+    char *options = xprintf(FIT "batch: 64, checkpoint_every: 4, reward: ensemble, settings: {members: 2}, "
+                                "stochastic_rounding: %s}",
+                            roundings[_i]);
 
+    training_device = devices[_i];
     train("reward", "whole", options);
     run_step_killed("reward", folder, "killed", options, 6);
     train("reward", "killed", options);
@@ -166,6 +172,8 @@ START_TEST(a_killed_fit_ends_in_the_same_bytes)
     check_same_bytes(folder, "whole", "killed", "reward.json");
     check_same_bytes(folder, "whole", "killed", "member-1/model.safetensors");
     check_same_bytes(folder, "whole", "killed", "member-2/model.safetensors");
+    training_device = "cpu";
+    free(options);
 }
 END_TEST
 
@@ -210,7 +218,7 @@ int main(void) {
     tcase_add_test(tests, a_reward_that_pays_for_length_is_called_out);
     tcase_add_test(tests, ensembles_learn_the_preference_together_or_apart);
     tcase_add_test(tests, the_gold_reward_needs_no_fit_but_a_world);
-    tcase_add_test(tests, a_killed_fit_ends_in_the_same_bytes);
+    tcase_add_loop_test(tests, a_killed_fit_ends_in_the_same_bytes, 0, 2);
     tcase_add_test(tests, scores_are_normalised_on_the_samples);
     tcase_add_test(tests, an_unknown_reward_is_named_with_the_nearest);
     srunner_run_all(runner, CK_NORMAL);

@@ -57,6 +57,43 @@ START_TEST(a_killed_run_ends_in_the_same_bytes)
 }
 END_TEST
 
+static int same_loss(const char *a, const char *b) {
+    return log_value(folder, a, "loss", 0) == log_value(folder, b, "loss", 0);
+}
+
+/* What is rounded in other ways computes other losses from the second update on. */
+START_TEST(stochastic_rounding_is_of_the_seed_and_survives_a_kill)
+{
+    const char *options = SFT ", steps: 12, checkpoint_every: 5, stochastic_rounding: true}";
+
+    training_device = "cpu-bf16";
+    train("whole", options, 1);
+    run_step_killed("sft", folder, "killed", options, 8);
+    train("killed", options, 2);
+    check_same_bytes(folder, "whole", "killed", "model.safetensors");
+    check_same_bytes(folder, "whole", "killed", "log.jsonl");
+    train("nearest", SFT ", steps: 12}", 1);
+    ck_assert_double_eq(log_value(folder, "whole", "loss", 1), log_value(folder, "nearest", "loss", 1));
+    ck_assert(!same_loss("whole", "nearest"));
+    ck_assert_double_eq_tol(log_value(folder, "whole", "loss", 0), log_value(folder, "nearest", "loss", 0),
+                            0.02);
+    training_device = "cpu";
+}
+END_TEST
+
+START_TEST(stochastic_rounding_is_refused_where_nothing_is_rounded)
+{
+    const char *options = SFT ", steps: 12, stochastic_rounding: true}";
+    struct plan plan = {0};
+    struct error err;
+
+    ck_assert_int_eq(run_step("sft", folder, "exact", options, 1, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "stochastic_rounding is of weights in bf16"));
+    ck_assert_int_eq(plan_step("sft", folder, options, &plan, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.message, "stochastic_rounding is of weights in bf16"));
+}
+END_TEST
+
 START_TEST(micro_batches_and_threads_change_nothing)
 {
     train("whole", SFT ", steps: 6}", 1);
@@ -306,6 +343,8 @@ int main(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, learns_all_but_the_coins);
     tcase_add_test(tests, a_killed_run_ends_in_the_same_bytes);
+    tcase_add_test(tests, stochastic_rounding_is_of_the_seed_and_survives_a_kill);
+    tcase_add_test(tests, stochastic_rounding_is_refused_where_nothing_is_rounded);
     tcase_add_test(tests, micro_batches_and_threads_change_nothing);
     tcase_add_test(tests, batches_by_tokens_use_every_row);
     tcase_add_test(tests, a_new_model_is_made_to_the_recipe_s_measure);

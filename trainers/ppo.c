@@ -204,6 +204,16 @@ static int load_demonstrations(struct ppo *ppo, struct error *err) {
     return 0;
 }
 
+/* Each with random numbers of its own. */
+static int round_weights(struct ppo *ppo, struct error *err) {
+    struct pupil *policy = &ppo->learner.policy, *value = &ppo->learner.value;
+    uint64_t seed = ppo->step->seed;
+
+    if (!ppo->options.stochastic_rounding) return 0;
+    if (optimizer_round(&policy->optimizer, policy->model, seed, err)) return -1;
+    return value->model ? optimizer_round(&value->optimizer, value->model, seed + 1000003, err) : 0;
+}
+
 static int resume(struct ppo *ppo, struct error *err) {
     struct session *session = &ppo->session;
 
@@ -211,7 +221,7 @@ static int resume(struct ppo *ppo, struct error *err) {
     session_keep(session, "policy", ppo->learner.policy.model, &ppo->learner.policy.optimizer);
     if (ppo->learner.value.model)
         session_keep(session, "value", ppo->learner.value.model, &ppo->learner.value.optimizer);
-    if (session_resume(session, err) < 0) return -1;
+    if (session_resume(session, err) < 0 || round_weights(ppo, err)) return -1;
     ppo->collector.state.beta = session_number(session, "beta", ppo->options.kl);
     ppo->collector.state.scores = session_number(session, "scores", 0);
     ppo->collector.state.score_mean = session_number(session, "score_mean", 0);
@@ -462,6 +472,7 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     int known, reference;
 
     if (ppo_options_read(step->options, step->name, &o, err)) return -1;
+    if (rounding_check(o.stochastic_rounding, kernels, err)) return -1;
     known = folder_config(&config, o.policy, err);
     if (known < 0 || ppo_adapters(&adapters, &o, step->name, known ? &config : NULL, err)) return -1;
     if (known) lora_note(note, &adapters, &config);

@@ -1,6 +1,6 @@
 #include "trainers/ppo_options.h"
 
-#include "models/optimizer.h"
+#include "models/fit.h"
 
 #define AT(field) offsetof(struct ppo_options, field)
 const struct option ppo_options[] = {
@@ -39,6 +39,7 @@ const struct option ppo_options[] = {
     {"decay", OPTION_REAL, AT(decay), "0", 0, 10, NULL, "weight decay of matrices"},
     {"clip_gradient", OPTION_REAL, AT(clip_gradient), "1", 0, 1e9, NULL,
      "largest norm of a gradient; 0: any"},
+    STOCHASTIC_ROUNDING_OPTION(struct ppo_options, stochastic_rounding),
     {"kl", OPTION_REAL, AT(kl), "0.05", 0, 100, NULL, "beta: reward lost per nat of log p - log reference"},
     {"kl_control", OPTION_CHOICE, AT(kl_control), "fixed", 0, 0, "fixed|adaptive",
      "adaptive: beta follows kl_target"},

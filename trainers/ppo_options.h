@@ -34,7 +34,7 @@ struct ppo_options {
     int ptx_rows;
 
     double kl_limit, kl_stop, entropy_limit, repetition_limit, length_limit, gap_limit;
-    int checkpoint_every, bits, recompute, seed;
+    int checkpoint_every, bits, recompute, seed, stochastic_rounding;
     int value; /* enum value_model */
     const struct node *lora;
     int weights; /* enum weight_form: of the policy, the value model and the reference */

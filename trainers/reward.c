@@ -226,6 +226,7 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     int known, status = -1;
 
     if (read_options(&options, &reward, &settings, step, err)) goto out;
+    if (rounding_check(options.fit.stochastic_rounding, kernels, err)) goto out;
     known = folder_config(&config, options.base, err);
     if (known < 0 || lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) goto out;
     if (known) {

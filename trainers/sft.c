@@ -312,6 +312,7 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     int known = 0;
 
     if (read_options(&options, step, err)) return -1;
+    if (rounding_check(options.fit.stochastic_rounding, kernels, err)) return -1;
     if (options.base) known = folder_config(&config, options.base, err);
     if (known < 0) return -1;
     if (!options.base && options.model) known = !read_shape(&config, options.model, 1024, err);

@@ -45,7 +45,7 @@ struct gemm {
 
 size_t CPU(pack_size)(int outs, int ins, int turned);
 size_t CPU(pack_int8_size)(int outs, int ins);
-void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned);
+void CPU(pack)(void *packed, const float *w, uint64_t key, int outs, int ins, int turned);
 /* What rows row … row + rows of w[outs][ins], here as elements, are in its layouts, either of which may be
  * NULL: bands of at most BAND rows, which begin at its multiples, make whole tiles of both. */
 void CPU(pack_band)(void *packed, void *turned, const element *band, int outs, int ins, int row, int rows);

@@ -2,6 +2,7 @@
 #include "kernels/cpu/gelu.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/panel.h"
+#include "kernels/cpu/philox.h"
 #include "kernels/cpu/tile.h"
 
 #include <omp.h>
@@ -547,27 +548,44 @@ void CPU(pack_band)(void *packed, void *turned, const element *band, int outs, i
                       &across, c, smaller(TILE_COLS, ins - c), 0, rows, 0, 0);
 }
 
-/* A band of w as elements. */
-static const element *band_of(const float *w, int ins, int row, int rows) {
-    size_t count = (size_t)rows * ins;
 #ifdef BF16
+static void round_by_chance(element *out, const float *w, uint64_t key, int row, int ins) {
+    const int halves[] = {(int)(uint32_t)key, (int)(uint32_t)(key >> 32)};
+    uint32_t number[DRAWN];
+
+    for (int from = 0; from < ins; from += DRAWN) {
+        int count = smaller(DRAWN, ins - from);
+
+        philox_draw(number, halves, row, from);
+        for (int i = 0; i < count; i++) out[from + i] = element_by_chance(w[from + i], number[i]);
+    }
+}
+#endif
+
+/* A band of w as elements. */
+static const element *band_of(const float *w, uint64_t key, int ins, int row, int rows) {
+    const float *from = w + (size_t)row * ins;
+#ifdef BF16
+    size_t count = (size_t)rows * ins;
     element *band = (element *)scratch_floats(SCRATCH_ROUNDED, (count + 1) / 2);
 
-    for (size_t i = 0; i < count; i++) band[i] = element_of(w[(size_t)row * ins + i]);
+    for (size_t i = 0; i < count && !key; i++) band[i] = element_of(from[i]);
+    for (int r = 0; r < rows && key; r++)
+        round_by_chance(band + (size_t)r * ins, from + (size_t)r * ins, key, row + r, ins);
     return band;
 #else
-    (void)count;
-    return w + (size_t)row * ins;
+    (void)key, (void)rows;
+    return from;
 #endif
 }
 
-void CPU(pack)(void *packed, const float *w, int outs, int ins, int turned) {
+void CPU(pack)(void *packed, const float *w, uint64_t key, int outs, int ins, int turned) {
 #pragma omp parallel for if (worth_threads((size_t)outs * ins))
     for (int row = 0; row < outs; row += BAND) {
         int rows = smaller(BAND, outs - row);
+        const element *band = band_of(w, key, ins, row, rows);
 
-        CPU(pack_band)
-        (turned ? NULL : packed, turned ? packed : NULL, band_of(w, ins, row, rows), outs, ins, row, rows);
+        CPU(pack_band)(turned ? NULL : packed, turned ? packed : NULL, band, outs, ins, row, rows);
     }
 }
 

@@ -156,6 +156,15 @@ INLINE element element_of(float x) {
 
     return (element)(x == x ? rounded : bits >> 16 | 0x40);
 }
+
+/* One of the two elements that x lies between: the one further from 0 for that share of all numbers that x is
+ * on its way there. What is finite stays so. */
+INLINE element element_by_chance(float x, uint32_t number) {
+    uint32_t bits = (uint32_t)bits_of_float(x), chosen = (bits + (number >> 16)) >> 16;
+
+    if ((bits & 0x7f800000) == 0x7f800000) return element_of(x);
+    return (element)((chosen & 0x7fff) == 0x7f80 ? bits >> 16 : chosen);
+}
 #else
 INLINE float float_of(element x) {
     return x;

@@ -1,4 +1,5 @@
 #include "kernels/cuda/element.cuh"
+#include "kernels/cuda/philox.cuh"
 
 #define THREADS 256
 
@@ -15,27 +16,6 @@ void keep_columns_cuda(float *x, int rows, int cols, int from, int to) {
     if (count == 0) return;
     launch("keep_columns", keep_columns_kernel, blocks_for(count, THREADS), THREADS, 0, x, count, cols, from,
            to);
-}
-
-/* Numbers 4 i to 4 i + 3 of a row: Philox 4x32-10, as on the CPU. */
-static __device__ __forceinline__ void draw_four(unsigned x[4], const int *key, int stream, int i) {
-    unsigned k0 = (unsigned)key[0], k1 = (unsigned)key[1];
-
-    x[0] = (unsigned)i;
-    x[1] = (unsigned)stream;
-    x[2] = x[3] = 0;
-#pragma unroll
-    for (int round = 0; round < 10; round++) {
-        unsigned high0 = __umulhi(0xD2511F53u, x[0]), low0 = 0xD2511F53u * x[0];
-        unsigned high2 = __umulhi(0xCD9E8D57u, x[2]), low2 = 0xCD9E8D57u * x[2];
-
-        x[0] = high2 ^ x[1] ^ k0;
-        x[1] = low2;
-        x[2] = high0 ^ x[3] ^ k1;
-        x[3] = low0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
 }
 
 template <class E> struct dropping {
@@ -56,7 +36,7 @@ template <class E> struct dropping {
         for (int i = 0; i < EACH; i += 4) {
             unsigned number[4];
 
-            draw_four(number, key + 2 * row, stream, (c + i) / 4);
+            philox_draw(number, key[2 * row], key[2 * row + 1], stream, (c + i) / 4);
 #pragma unroll
             for (int j = 0; j < 4; j++) y[i + j] = number[j] < limit ? 0 : y[i + j] / kept;
         }

@@ -188,7 +188,7 @@ extern "C" size_t cuda_pack_size(int, int, int) {
     return 0;
 }
 
-void pack_cuda(void *, const float *, int, int, int) {
+void pack_cuda(void *, const float *, uint64_t, int, int, int) {
 }
 
 extern "C" size_t cuda_pack_int8_size(int, int) {

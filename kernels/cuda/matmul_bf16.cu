@@ -512,12 +512,3 @@ static void run_product(struct product p, const char *operation) {
 
 #define PRODUCT(name) name##_bf16_cuda
 #include "kernels/cuda/products.inc"
-
-/* Weights as they lie, which products of either direction read. */
-extern "C" size_t cuda_pack_size_bf16(int outs, int ins, int turned) {
-    return turned ? 0 : (size_t)outs * ins * sizeof(bf16);
-}
-
-void pack_bf16_cuda(void *packed, const float *w, int outs, int ins, int) {
-    narrow_bf16_cuda(packed, w, 1, (size_t)outs * ins);
-}
