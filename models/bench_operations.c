@@ -21,14 +21,15 @@ enum {
     CHUNK = 256,
     SLOTS = 64
 };
-enum { QKV = 3 * WIDTH };
+enum { QKV = 3 * WIDTH, SHAPES = 4 };
 
 /* The arrays that operations work on: big enough for the widest use of each. */
 struct arrays {
     const struct kernels *k;
-    int rows, tokens;
-    int chunk, line; /* rows of logits, and the length of their lines */
-    size_t size;     /* floats of each of the first three */
+    int tokens;
+    int chunk, line;      /* rows of logits, and the length of their lines */
+    int length, channels; /* of attention's rows and heads, in the operation that is timed */
+    size_t size;          /* floats of each of the first three */
     float *a, *b, *c, *logits, *dlogits, *table, *cache, *columns, *tokenwise;
     double *sum;
     int *token, *position, *start, *slot, *last;
@@ -87,12 +88,17 @@ static void swiglu_backward(const struct arrays *x) {
 }
 
 static void attention(const struct arrays *x) {
-    x->k->attention(x->a, x->tokenwise, x->b, x->start, x->rows, HEADS, HEADS, SIZE, 0.125f, 0);
+    int heads = WIDTH / x->channels;
+
+    x->k->attention(x->a, x->tokenwise, x->b, x->start, x->tokens / x->length, heads, heads, x->channels,
+                    0.125f, 0);
 }
 
 static void attention_backward(const struct arrays *x) {
-    x->k->attention_backward(x->c, x->a, x->b, x->a, x->tokenwise, x->start, x->rows, HEADS, HEADS, SIZE,
-                             0.125f, 0);
+    int heads = WIDTH / x->channels;
+
+    x->k->attention_backward(x->c, x->a, x->b, x->a, x->tokenwise, x->start, x->tokens / x->length, heads,
+                             heads, x->channels, 0.125f, 0);
 }
 
 static void cache_write(const struct arrays *x) {
@@ -151,7 +157,8 @@ static void adamw_with_layouts(const struct arrays *x) {
 }
 
 /* What goes to or from memory for each token (or each logit, element, key or slot): so many floats and
- * elements of operands. BY_SCORE: arithmetic counts, floats are its operations. */
+ * elements of operands. BY_SCORE: arithmetic counts, floats are its operations, and it is timed
+ * with every shape of attention. */
 struct entry {
     const char *name;
     task *run;
@@ -203,7 +210,7 @@ static double units_of(const struct arrays *x, int unit) {
     case BY_SLOT:
         return SLOTS;
     default:
-        return (double)x->rows * LENGTH * LENGTH / 2 * WIDTH; /* multiply-adds count two in .floats */
+        return (double)x->tokens * x->length / 2 * WIDTH; /* multiply-adds count two in .floats */
     }
 }
 
@@ -285,7 +292,7 @@ static void arrays_free(struct arrays *x) {
 }
 
 static int arrays_create(struct arrays *x, const struct kernels *k, int rows, struct error *err) {
-    *x = (struct arrays){.k = k, .rows = rows, .tokens = rows * LENGTH};
+    *x = (struct arrays){.k = k, .tokens = rows * LENGTH, .length = LENGTH, .channels = SIZE};
     x->size = (size_t)x->tokens * FFN;
     x->chunk = CHUNK * rows;
     x->line = (VOCAB + k->line - 1) / k->line * k->line;
@@ -301,7 +308,7 @@ static int arrays_create(struct arrays *x, const struct kernels *k, int rows, st
     x->sum = k->alloc(sizeof *x->sum);
     x->token = whole(k, x->tokens, 0, 0, VOCAB);
     x->position = whole(k, x->tokens, 0, 0, LENGTH);
-    x->start = whole(k, rows + 1, 1, 0, 0); /* set_starts() */
+    x->start = whole(k, rows + 1, 1, 0, 0); /* set_shape() */
     x->slot = whole(k, SLOTS, 1, 0, 0);
     x->last = whole(k, SLOTS + x->chunk, SLOTS + x->chunk, LENGTH - 1, 0);
     if (x->a && x->b && x->c && x->logits && x->dlogits && x->table && x->cache && x->columns &&
@@ -311,12 +318,20 @@ static int arrays_create(struct arrays *x, const struct kernels *k, int rows, st
     return fail(err, "no memory for the operations on %d tokens", rows * LENGTH);
 }
 
-/* start[r] = 1024 r */
-static void set_starts(struct arrays *x) {
-    size_t bytes = (size_t)(x->rows + 1) * sizeof(int);
+/* Tokens of attention's rows, channels of its heads; GPT-2's first. */
+static const struct shape {
+    int length, channels;
+} shapes[SHAPES] = {{LENGTH, SIZE}, {LENGTH, 128}, {4096, SIZE}, {4096, 128}};
+
+/* start[r] = length r */
+static void set_shape(struct arrays *x, const struct shape *shape) {
+    int rows = x->tokens / shape->length;
+    size_t bytes = (size_t)(rows + 1) * sizeof(int);
     int *view = x->k->map(x->start, bytes, 0);
 
-    for (int r = 0; r <= x->rows; r++) view[r] = r * LENGTH;
+    x->length = shape->length;
+    x->channels = shape->channels;
+    for (int r = 0; r <= rows; r++) view[r] = r * shape->length;
     x->k->unmap(x->start, view, bytes, 1);
 }
 
@@ -325,10 +340,24 @@ static struct operation measure(const struct operations *all, const struct array
     int arithmetic = entry->unit == BY_SCORE;
     double units = units_of(x, entry->unit);
     double bytes = units * (sizeof(float) * entry->floats + (double)x->k->operand_bytes * entry->operands);
+    struct operation out = {.bound = arithmetic ? "arithmetic" : "bytes",
+                            .seconds = time_of(x, entry->run, rounds),
+                            .floor = arithmetic ? units * entry->floats / (all->peak * 1e9)
+                                                : bytes / all->bandwidth};
 
-    return (struct operation){
-        entry->name, arithmetic ? "arithmetic" : "bytes", time_of(x, entry->run, rounds),
-        arithmetic ? units * entry->floats / (all->peak * 1e9) : bytes / all->bandwidth};
+    snprintf(out.name, sizeof out.name, "%s", entry->name);
+    if (arithmetic) snprintf(out.name, sizeof out.name, "%s %d x %d", entry->name, x->length, x->channels);
+    return out;
+}
+
+/* Once, or attention in every shape for which there are tokens. */
+static void add_entry(struct operations *out, struct arrays *x, const struct entry *entry, int rounds) {
+    if (entry->unit != BY_SCORE) out->items[out->count++] = measure(out, x, entry, rounds);
+    for (size_t s = 0; s < SHAPES && entry->unit == BY_SCORE; s++) {
+        if (shapes[s].length > x->tokens) continue;
+        set_shape(x, &shapes[s]);
+        out->items[out->count++] = measure(out, x, entry, rounds);
+    }
 }
 
 int operations_measure(struct operations *out, const struct kernels *kernels, int rows, int rounds,
@@ -338,23 +367,22 @@ int operations_measure(struct operations *out, const struct kernels *kernels, in
     struct arrays x;
 
     if (arrays_create(&x, kernels, rows, err)) return -1;
-    set_starts(&x);
     out->peak = peak;
     out->bandwidth = 3 * 4 * (double)x.size / time_of(&x, add, rounds);
-    out->items = xcalloc((size_t)count, sizeof *out->items);
-    for (int i = 0; i < count; i++) out->items[out->count++] = measure(out, &x, &entries[i], rounds);
+    out->items = xcalloc((size_t)count * SHAPES, sizeof *out->items);
+    for (int i = 0; i < count; i++) add_entry(out, &x, &entries[i], rounds);
     trouble = kernels->sync();
     arrays_free(&x);
     return trouble ? fail(err, "%s", trouble) : 0;
 }
 
 void operations_print(const struct operations *operations, FILE *out) {
-    fprintf(out, "adding large arrays moves %.0f GB/s\n%-22s %11s %11s %9s\n", operations->bandwidth / 1e9,
+    fprintf(out, "adding large arrays moves %.0f GB/s\n%-28s %11s %11s %9s\n", operations->bandwidth / 1e9,
             "", "us", "floor, us", "of floor");
     for (int i = 0; i < operations->count; i++) {
         const struct operation *one = &operations->items[i];
 
-        fprintf(out, "%-22s %11.1f %11.1f %9.2f  %s\n", one->name, 1e6 * one->seconds, 1e6 * one->floor,
+        fprintf(out, "%-28s %11.1f %11.1f %9.2f  %s\n", one->name, 1e6 * one->seconds, 1e6 * one->floor,
                 one->floor / one->seconds, one->bound);
     }
 }

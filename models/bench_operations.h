@@ -11,7 +11,8 @@
 /* One operation at GPT-2's width: what it took, and the least it could: its bytes at the bandwidth that
  * adding large arrays reached, or its arithmetic at the peak. */
 struct operation {
-    const char *name, *bound; /* "bytes" or "arithmetic" */
+    char name[40];     /* of attention with the tokens of a row and the channels of a head */
+    const char *bound; /* "bytes" or "arithmetic" */
     double seconds, floor;
 };
 
