@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
-# curves and answers against the CPU's, resuming after kills, and compute-sanitizer where it is installed.
+# curves and greedy answers against the CPU's, its sampler's log-probabilities against its trainer's, resuming after
+# kills, compute-sanitizer where it is installed, and the operations' times beside their floors.
 # environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_groups, cuda_ops, cuda_products, cuda_model, cuda_queue, cuda_steps and cuda_cublas), BINARIES
 # (the same, where TESTS has scripts that start them), SANITIZE (yes)
 set -u
@@ -32,6 +33,27 @@ curve() {
               exit !(n > 0 && worst < 0.02) }'
 }
 
+# greedy MODEL: the likeliest answers to 16 prompts are the CPU's, every byte of them.
+greedy() {
+    local device
+    for device in cpu cuda; do
+        sed -n '1,16s/.*"prompt":"\([^"\\]*\)".*/\1/p' "$work/cpu/$(echo "$1" | cut -d/ -f1-3)/data/prompts.jsonl" |
+            "$pyrite" generate "$work/cpu/$1" --temperature 0 --max-new 24 --device $device >"$work/greedy-$device" || return 1
+    done
+    cmp "$work/greedy-cpu" "$work/greedy-cuda" || return 1
+    echo "$1: $(wc -l <"$work/greedy-cuda") lines of greedy answers, the CPU's"
+    [ -s "$work/greedy-cuda" ]
+}
+
+# gaps DEVICE: in every iteration of PPO the trainer found the log-probabilities that the sampler had written down.
+gaps() {
+    find "$work/$1" -path '*ppo*' -name log.jsonl -exec cat {} + >"$work/ppo.jsonl"
+    field logprob_gap "$work/ppo.jsonl" | awk -v device="$1" '
+        $1 != 0 { off++ }
+        END { printf "%s: %d iterations of PPO, %d with another log-probability than the sampler\n", device, NR, off
+              exit !(NR > 0 && off == 0) }'
+}
+
 part "operations against the CPU's"
 check "$tests/cuda_ops"
 check "$tests/cuda_bf16"
@@ -44,14 +66,23 @@ part "models against the CPU's"
 check "$tests/cuda_model"
 check "$tests/cuda_steps"
 
-part "a whole run, on both"
-for device in cpu cuda; do
+part "a whole run, on both, and in bf16"
+for device in cpu cuda cuda-bf16; do
     time check "$pyrite" run "$recipe" --device $device --out "$work/$device" --jobs 1 >"$work/$device.log" 2>&1
 done
 [ -d "$work/cuda/report" ] || { tail -5 "$work/cuda.log"; failed=1; }
 for step in $(cd "$work/cpu" && find . -path '*sft*/log.jsonl' -o -path '*rm*/log.jsonl' | sed 's|^\./||; s|/log.jsonl$||' | sort); do
     check curve "$step"
 done
+
+part "greedy answers against the CPU's"
+for model in $(cd "$work/cpu" && find . -path '*sft/model.safetensors' -o -path '*ppo*/model.safetensors' | sed 's|^\./||; s|/model.safetensors$||' | sort); do
+    check greedy "$model"
+done
+
+part "log-probabilities of rollouts against the trainer's"
+check gaps cuda
+check gaps cuda-bf16
 
 part "killed three times"
 DEVICE=cuda KILLS=3 check "$here/kill.sh" "$pyrite" "$recipe"
@@ -67,11 +98,17 @@ fi
 if [ "${SANITIZE:-yes}" = yes ] && command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck; do
         part "compute-sanitizer $tool"
-        for program in cuda_bf16 cuda_ops cuda_products; do
+        for program in cuda_bf16 cuda_ops cuda_products cuda_attention; do
             FEW_SIZES=1 check compute-sanitizer --tool $tool --report-api-errors no --error-exitcode 1 --print-limit 10 "${BINARIES:-$tests}/$program"
         done
     done
 fi
+
+for device in cuda cuda-bf16 cuda-cublas; do
+    "$pyrite" doctor | grep -q "^  ${device/cuda-bf16/cuda} *cuda" || continue
+    part "times beside their floors, $device"
+    check "$pyrite" bench operations --device $device --rounds 3
+done
 
 [ $failed -eq 0 ] && printf '\nthe device passes\n'
 exit $failed
