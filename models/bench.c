@@ -45,7 +45,7 @@ double probe_peak(const struct kernels *kernels, const struct stopwatch *watch, 
     return operations / (stopwatch_seconds(watch) - from) / 1e9;
 }
 
-double probe_bandwidth(const struct stopwatch *watch, size_t bytes) {
+static double read_memory(const struct stopwatch *watch, size_t bytes) {
     size_t count = bytes / sizeof(uint64_t);
     uint64_t *words = kernels_find("cpu")->alloc(bytes), sum = 0;
     double from;
@@ -59,6 +59,29 @@ double probe_bandwidth(const struct stopwatch *watch, size_t bytes) {
     from = stopwatch_seconds(watch) - from;
     kernels_find("cpu")->free(words);
     return sum ? (double)bytes / from : 0;
+}
+
+/* Two arrays are read and one is written. */
+static double add_arrays(const struct kernels *kernels, const struct stopwatch *watch, size_t bytes) {
+    float *to = kernels->alloc(bytes), *of = kernels->alloc(bytes);
+    double rate = 0, from;
+    int times = 10;
+
+    if (to && of) {
+        kernels->add(to, of, bytes / sizeof *to);
+        kernels->sync();
+        from = stopwatch_seconds(watch);
+        for (int i = 0; i < times; i++) kernels->add(to, of, bytes / sizeof *to);
+        kernels->sync();
+        rate = 3.0 * times * (double)bytes / (stopwatch_seconds(watch) - from);
+    }
+    if (to) kernels->free(to);
+    if (of) kernels->free(of);
+    return rate;
+}
+
+double probe_bandwidth(const struct kernels *kernels, const struct stopwatch *watch, size_t bytes) {
+    return is_device(kernels) ? add_arrays(kernels, watch, bytes) : read_memory(watch, bytes);
 }
 
 /* The kernel's mark, and not getrusage()'s, which knows the memory of the process that started this one. */

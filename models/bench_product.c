@@ -20,12 +20,17 @@ void product_dw(void *context) {
     p->kernels->matmul_dw(p->w, p->y, p->x, p->rows, p->outs, p->ins);
 }
 
+enum { NOISE = 1 << 22 }; /* numbers after which noise repeats */
+
 static void fill(const struct kernels *kernels, float *memory, size_t count, uint64_t index) {
     struct rng rng = rng_stream(1, "bench", index, 0);
-    float *x = kernels->map(memory, count * sizeof *x, 0);
+    size_t some = count < NOISE ? count : NOISE;
+    float *x = kernels->map(memory, some * sizeof *x, 0);
 
-    for (size_t i = 0; i < count; i++) x[i] = (float)(rng_uniform(&rng) - 0.5);
-    kernels->unmap(memory, x, count * sizeof *x, 1);
+    for (size_t i = 0; i < some; i++) x[i] = (float)(rng_uniform(&rng) - 0.5);
+    kernels->unmap(memory, x, some * sizeof *x, 1);
+    for (size_t done = some; done < count; done += some)
+        kernels->copy(memory + done, memory, (count - done < some ? count - done : some) * sizeof *x);
 }
 
 /* An operand of noise, NULL when there is no memory. */
@@ -85,6 +90,37 @@ void product_shape(struct product *product, int outs, int ins) {
     if (product->packed) kernels->pack(product->packed, product->w, 0, outs, ins, 0);
     if (product->turned && product->turned != product->packed)
         kernels->pack(product->turned, product->w, 0, outs, ins, 1);
+}
+
+enum { CEILING_SIDE = 8192 };
+
+int ceiling_create(struct product *product, const struct kernels *kernels, struct error *err) {
+    const struct kernels *library = NULL;
+
+    *product = (struct product){0};
+    if (is_device(kernels) && kernels->operand_bytes == 2) library = kernels_find("cuda-cublas");
+    if (!library) return 0;
+    if (product_create(product, library, CEILING_SIDE, CEILING_SIDE, CEILING_SIDE, err)) return -1;
+    product->rows = CEILING_SIDE;
+    product_shape(product, CEILING_SIDE, CEILING_SIDE);
+    return 0;
+}
+
+/* Into bf16. */
+static void ceiling_forward(const struct product *p) {
+    p->kernels->matmul_operand(p->out, p->x, p->w, p->packed, NULL, NULL, p->rows, p->outs, p->ins);
+}
+
+double probe_product(struct product *ceiling, const struct stopwatch *watch, int times) {
+    double from;
+
+    if (!ceiling->kernels) return 0;
+    ceiling_forward(ceiling);
+    ceiling->kernels->sync();
+    from = stopwatch_seconds(watch);
+    for (int i = 0; i < times; i++) ceiling_forward(ceiling);
+    ceiling->kernels->sync();
+    return times * product_operations(ceiling) / (stopwatch_seconds(watch) - from) / 1e9;
 }
 
 double product_operations(const struct product *product) {

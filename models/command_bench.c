@@ -14,6 +14,7 @@
 #include "models/bench_serve.h"
 #include "models/bench_tokenize.h"
 #include "models/bench_weights.h"
+#include "models/bench_work.h"
 #include "models/growth.h"
 #include "models/race.h"
 #include "models/training.h"
@@ -33,6 +34,7 @@ struct result {
 struct bench {
     const struct kernels *kernels;
     struct stopwatch watch;
+    const char *only; /* of rollouts and PPO; NULL: all */
     int rounds;
     int probe_rounds, repeats_most; /* of the probe's loop; of one task in a round */
     double least;                   /* operations of a round, unless that is too many repeats */
@@ -40,13 +42,16 @@ struct bench {
     struct result *results;
     int peak_count, count;
     struct operations operations; /* the others than matrix products */
+    struct wholes wholes;         /* rollouts and PPO */
+    struct product ceiling;       /* of a device */
 };
 
 typedef void timed(void *context);
 
 static void add_probe(struct bench *bench) {
     bench->peaks = xrealloc(bench->peaks, (size_t)bench->peak_count + 1, sizeof *bench->peaks);
-    bench->peaks[bench->peak_count++] = probe_peak(bench->kernels, &bench->watch, bench->probe_rounds);
+    bench->peaks[bench->peak_count++] = fmax(probe_peak(bench->kernels, &bench->watch, bench->probe_rounds),
+                                             probe_product(&bench->ceiling, &bench->watch, 3));
 }
 
 /* Rounds of at least bench->least operations each, after one that warms up, each with a probe of the ceiling.
@@ -290,6 +295,7 @@ static void print_table(const struct bench *bench, FILE *out) {
             fprintf(out, "%s %s: %.0f tokens/s, %.0f MiB\n", bench->results[i].part, bench->results[i].kind,
                     bench->results[i].per_second, bench->results[i].bytes / (1 << 20));
     if (bench->operations.count) operations_print(&bench->operations, out);
+    if (bench->wholes.count) wholes_print(&bench->wholes, bench->kernels, peak.median, out);
 }
 
 static void add_rate(struct node *map, struct rate rate, double peak) {
@@ -344,6 +350,8 @@ static void print_json(const struct bench *bench, FILE *out) {
         add_rate(one, result->rate, peak.median);
     }
     if (bench->operations.count) operations_json(&bench->operations, node_add(root, "operations", NODE_LIST));
+    if (bench->wholes.count)
+        wholes_json(&bench->wholes, bench->kernels, peak.median, node_add(root, "whole", NODE_LIST));
     print_node(root, out);
     node_free(root);
 }
@@ -366,28 +374,65 @@ static int bench_lora(struct bench *bench, struct error *err) {
     return 0;
 }
 
-static int bench_parts(struct bench *bench, const char *what, struct error *err) {
-    int all = !strcmp(what, "all");
+/* A step of S10M, on a device also one that fills it. */
+static int bench_steps(struct bench *bench, struct error *err) {
+    if (bench_train(bench, &race_small, 8, 128, 0, "14M 8x128", err)) return -1;
+    if (!is_device(bench->kernels)) return 0;
+    return bench_train(bench, &race_small, 64, 128, 0, "14M 64x128", err);
+}
 
-    if (!all && strcmp(what, "matmul") && strcmp(what, "decode") && strcmp(what, "train") &&
-        strcmp(what, "gpt2") && strcmp(what, "lora") && strcmp(what, "operations"))
-        return fail(err,
-                    "cannot bench '%s': it is matmul, decode, train, gpt2, lora, operations, all, tokenize, "
-                    "compare, growth, weights or serve",
-                    what);
-    if ((all || !strcmp(what, "matmul")) && bench_matmul(bench, err)) return -1;
-    if ((all || !strcmp(what, "decode")) && bench_decode(bench, err)) return -1;
-    if ((all || !strcmp(what, "train")) && bench_train(bench, &race_small, 8, 128, 0, "14M 8x128", err))
-        return -1;
-    if ((all || !strcmp(what, "train")) && is_device(bench->kernels) &&
-        bench_train(bench, &race_small, 64, 128, 0, "14M 64x128", err))
-        return -1;
-    if (!strcmp(what, "gpt2") && bench_train(bench, &race_gpt2, 8, 1024, 0, "124M 8x1024", err)) return -1;
-    if (!strcmp(what, "lora") && bench_lora(bench, err)) return -1;
-    if (strcmp(what, "operations")) return 0;
+static int bench_gpt2(struct bench *bench, struct error *err) {
+    if (bench_train(bench, &race_gpt2, 8, 1024, 0, "124M 8x1024", err)) return -1;
+    if (!is_device(bench->kernels)) return 0;
+    return bench_train(bench, &race_gpt2, 64, 1024, 0, "124M 64x1024", err);
+}
+
+static int bench_operations(struct bench *bench, struct error *err) {
     for (int r = 0; r <= bench->rounds; r++) add_probe(bench);
     return operations_measure(&bench->operations, bench->kernels, is_device(bench->kernels) ? 8 : 1,
                               bench->rounds, rate_of(bench->peaks, bench->peak_count).median, err);
+}
+
+static int bench_wholes(struct bench *bench, const char *work, struct error *err) {
+    for (int r = 0; r <= bench->rounds; r++) add_probe(bench);
+    return wholes_measure(&bench->wholes, work, bench->only, bench->kernels, &bench->watch, bench->rounds,
+                          err);
+}
+
+static int bench_generate(struct bench *bench, struct error *err) {
+    return bench_wholes(bench, "generate", err);
+}
+
+static int bench_ppo(struct bench *bench, struct error *err) {
+    return bench_wholes(bench, "ppo", err);
+}
+
+/* What can be named, and what is measured when nothing is. */
+static const struct part {
+    const char *name;
+    int (*run)(struct bench *bench, struct error *err);
+    enum { WHEN_NAMED, ON_DEVICES, ALWAYS } unnamed;
+} parts[] = {{"matmul", bench_matmul, ALWAYS},         {"decode", bench_decode, ALWAYS},
+             {"train", bench_steps, ALWAYS},           {"gpt2", bench_gpt2, ON_DEVICES},
+             {"lora", bench_lora, WHEN_NAMED},         {"operations", bench_operations, ON_DEVICES},
+             {"generate", bench_generate, ON_DEVICES}, {"ppo", bench_ppo, ON_DEVICES}};
+
+static int bench_parts(struct bench *bench, const char *what, struct error *err) {
+    int all = !strcmp(what, "all"), ran = 0;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int wanted =
+            parts[i].unnamed == ALWAYS || (parts[i].unnamed == ON_DEVICES && is_device(bench->kernels));
+
+        if (all ? !wanted : strcmp(what, parts[i].name) != 0) continue;
+        if (parts[i].run(bench, err)) return -1;
+        ran++;
+    }
+    if (ran) return 0;
+    return fail(err,
+                "cannot bench '%s': it is matmul, decode, train, gpt2, lora, operations, generate, ppo, all, "
+                "tokenize, compare, growth, weights or serve",
+                what);
 }
 
 /* The command line, for the record. */
@@ -403,12 +448,14 @@ static char *command_line(const struct arguments *arguments) {
 }
 
 static int compare(const struct arguments *arguments, const struct stopwatch *watch, struct error *err) {
+    const char *device = argument_value(arguments, "device", "cpu");
     char *line = command_line(arguments);
     struct race_options options = {.python = argument_value(arguments, "python", "python3"),
                                    .model = argument_value(arguments, "model", NULL),
                                    .only = argument_value(arguments, "only", NULL),
                                    .folder = argument_value(arguments, "folder", NULL),
                                    .compile = argument_given(arguments, "compile"),
+                                   .device = strcmp(device, "cpu") != 0,
                                    .out_path = argument_value(arguments, "out", NULL),
                                    .document = argument_value(arguments, "write", NULL),
                                    .watch = *watch,
@@ -416,6 +463,8 @@ static int compare(const struct arguments *arguments, const struct stopwatch *wa
     struct node *results = node_new(NODE_MAP);
     int status = argument_int(arguments, "rounds", 0, 0, ROUNDS_MOST, &options.rounds, err);
 
+    if (!status && options.device && strcmp(device, "cuda"))
+        status = fail(err, "the race is run on cpu, or with all its modes on cuda, not on '%s'", device);
     if (!status) status = argument_number(arguments, "minutes", 14, 0, 1e6, &options.minutes, err);
     if (!status) status = race_run(&options, results, err);
     if (argument_given(arguments, "json"))
@@ -471,16 +520,18 @@ static int measure_kernels(const struct arguments *arguments, const char *what, 
                            struct error *err) {
     const char *device = argument_value(arguments, "device", "cpu"),
                *document = argument_value(arguments, "write", NULL);
-    struct bench bench = {.kernels = kernels_find(device), .watch = *watch};
+    struct bench bench = {
+        .kernels = kernels_find(device), .watch = *watch, .only = argument_value(arguments, "only", NULL)};
     int status;
 
     if (!bench.kernels) return fail(err, "%s; cpu is always there", kernels_missing(device));
     if (argument_int(arguments, "rounds", 5, 1, ROUNDS_MOST, &bench.rounds, err)) return -1;
-    bench.probe_rounds = is_device(bench.kernels) ? 200 : 400000;
+    bench.probe_rounds = is_device(bench.kernels) ? DEVICE_PROBE_ROUNDS : 400000;
     bench.repeats_most = is_device(bench.kernels) ? 500 : 1000;
     bench.least = is_device(bench.kernels) ? 2e11 : 5e7;
     kernels_threads(bench.watch.threads);
-    status = bench_parts(&bench, what, err);
+    status = ceiling_create(&bench.ceiling, bench.kernels, err);
+    if (!status) status = bench_parts(&bench, what, err);
     if (!status && document) status = write_table(&bench, what, device, document, err);
     if (!status && argument_given(arguments, "json"))
         print_json(&bench, arguments->out);
@@ -489,6 +540,8 @@ static int measure_kernels(const struct arguments *arguments, const char *what, 
     free(bench.peaks);
     free(bench.results);
     free(bench.operations.items);
+    wholes_free(&bench.wholes);
+    product_free(&bench.ceiling);
     return status;
 }
 
@@ -544,7 +597,8 @@ static const struct flag flags[] = {
     {"model", 0, "MODEL",
      "compare: race this one, a folder or .gguf file, in reading prompts and decoding; weights: decode with "
      "it (default: random ones)"},
-    {"only", 0, "TEXT", "compare, growth: only work, or what grows, whose name has this in it"},
+    {"only", 0, "TEXT",
+     "compare, generate, ppo, growth: only work, or what grows, whose name has this in it"},
     {"compile", 0, NULL, "compare: race PyTorch's compiler too, which takes some minutes to compile"},
     {"minutes", 0, "N", "compare: leave out what is not reached in so many (default: 14)"},
     {"out", 0, "FILE", "compare, growth: everything measured as JSON, kept up to date"},
@@ -556,23 +610,30 @@ static const struct flag flags[] = {
 const struct command command_bench = {
     .name = "bench",
     .summary = "measure this machine, and race other programs on it",
-    .usage = "[matmul|decode|train|gpt2|lora|operations|all|compare|growth|tokenize|weights|serve]",
+    .usage =
+        "[matmul|decode|train|gpt2|lora|operations|generate|ppo|all|compare|growth|tokenize|weights|serve]",
     .description =
         "Measures the kernels' speed and compares it with the machine's peak, which is probed in the same "
         "run "
-        "by multiply-adds that stay in registers.\n\n"
+        "by multiply-adds that stay in registers, on a device in bf16 also by a product of 8192 x 8192 x "
+        "8192 "
+        "where it has cuBLASLt, of which the faster counts.\n\n"
         "matmul: the products of transformer layers of width 256, 512 and 768 for 512, 2048 and 4096 tokens, "
         "forward and both gradients. decode: products of few rows with packed weights of width 768, in "
         "caches and, cold, from 200 MB in turn. train: a "
         "training step of a model of 14 million parameters (6 layers, width 384, vocabulary 8192) on 8 rows "
         "of 128 "
-        "tokens, on a device also of 64. Only when named: gpt2, a step of GPT-2's 124 million parameters on "
-        "8 "
-        "rows of 1024; lora, steps of both models on 1024 and 256 tokens, of all parameters and of adapters "
+        "tokens, on a device also of 64. When named, and all but lora also without a name on a device: gpt2, "
+        "a step of GPT-2's 124 million parameters on 8 rows of 1024, on a device also of 64; lora, steps of "
+        "both models on 1024 and 256 tokens, of all parameters and of adapters "
         "of rank 8 on every linear layer, with the memory that each takes; operations, every other operation "
         "beside its floor, which is its bytes at the "
         "bandwidth or "
-        "its arithmetic at the peak that the same run measured, whichever takes longer.\n\n"
+        "its arithmetic at the peak that the same run measured, whichever takes longer; generate, the "
+        "rollouts that compare has, decoded tokens a second with their shares of the peak and of what "
+        "reading "
+        "weights and cache from memory leaves time for; ppo, its iteration of PPO, with the shares of "
+        "rollout, scoring and update.\n\n"
         "tokenize: encodes and decodes a text on one thread.\n\n"
         "weights: decoding of 1 and 16 sequences with full and with int8 weights in turns, and the memory of "
         "both, of a given model or one of GPT-2's shape, on cpu-bf16 unless --device says otherwise.\n\n"
@@ -585,7 +646,11 @@ const struct command command_bench = {
         "and spreads; about 12 minutes, less with --rounds or --only. With --model against llama.cpp alone, "
         "with "
         "that model in numbers of bf16: prompts of 512 tokens of 1 and 16 sequences, decoding of 1, 16 and "
-        "64, memory. growth: time and memory against linear "
+        "64, memory. With --device cuda against PyTorch on the same device, in some 5 minutes and with all "
+        "of "
+        "cuda, cuda-bf16 and cuda-cublas: training steps, rollouts and a PPO iteration, with model-FLOP "
+        "utilisation (MFU) of what the data sheet of an H100 or H200 says, shares of the probed peak and of "
+        "the memory floor. growth: time and memory against linear "
         "as "
         "batch, model, context, decoded rows and threads grow; some 3 minutes. serve: takes part in such a "
         "race, a "

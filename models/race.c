@@ -9,6 +9,7 @@
 #include "harness/section.h"
 #include "harness/worker.h"
 #include "models/bench_ask.h"
+#include "models/bench_product.h"
 #include "models/peer_script.h"
 #include "models/work.h"
 
@@ -27,11 +28,14 @@ struct race {
     struct peer peers[PEERS];
     double *peaks[2], *bandwidths; /* f32, bf16: GFLOP/s; bytes a second; one of every round */
     int peak_count[2], bandwidth_count;
+    struct product ceiling; /* of a device */
     double deadline;
 };
 
-static const char *const peer_words[PEERS] = {"", "pytorch", "pytorch-as-installed", "llama.cpp"};
-static const char *const precisions[2] = {"f32", "bf16"}, *const devices[2] = {"cpu", "cpu-bf16"};
+static const char *const peer_words[PEERS] = {"", "pytorch", "pytorch-as-installed", "llama.cpp",
+                                              "pytorch-cuda"};
+static const char *const precisions[2] = {"f32", "bf16"}, *const devices[2][2] = {{"cpu", "cpu-bf16"},
+                                                                                  {"cuda", "cuda-bf16"}};
 
 static int start(const struct race *race, enum race_peer peer, struct companion *companion,
                  struct error *err) {
@@ -81,7 +85,7 @@ static char *weights_of(const struct race *race, const struct race_model *model)
 }
 
 static const char *section_name(const struct race_options *options) {
-    return options->model ? "race-model" : "race";
+    return options->device ? "race cuda" : options->model ? "race-model" : "race";
 }
 
 static void add_order(struct node *request, const struct race *race, const struct heat *heat, int equal) {
@@ -173,21 +177,25 @@ static double *append(double *samples, int *count, double value) {
     return samples;
 }
 
-/* The ceilings, beside every round: some 50 ms of each. */
+/* The ceilings, beside every round: some 50 ms of each, on a device a few. */
 
 static void probe(struct race *race) {
     const struct stopwatch *watch = &race->options->watch;
+    const char *const *names = devices[race->options->device];
+    int rounds = race->options->device ? DEVICE_PROBE_ROUNDS : PROBE_ROUNDS;
 
     for (int i = 0; i < 2; i++) {
-        const struct kernels *kernels = kernels_find(devices[i]);
+        const struct kernels *kernels = kernels_find(names[i]);
+        double peak;
 
         if (!kernels) continue;
-        probe_peak(kernels, watch, PROBE_ROUNDS); /* wakes the threads, and the clock of wide registers */
-        race->peaks[i] =
-            append(race->peaks[i], &race->peak_count[i], probe_peak(kernels, watch, PROBE_ROUNDS));
+        probe_peak(kernels, watch, rounds); /* wakes the threads, and the clock of wide registers */
+        peak = probe_peak(kernels, watch, rounds);
+        if (kernels->operand_bytes == 2) peak = fmax(peak, probe_product(&race->ceiling, watch, 10));
+        race->peaks[i] = append(race->peaks[i], &race->peak_count[i], peak);
     }
-    race->bandwidths =
-        append(race->bandwidths, &race->bandwidth_count, probe_bandwidth(watch, (size_t)256 << 20));
+    race->bandwidths = append(race->bandwidths, &race->bandwidth_count,
+                              probe_bandwidth(kernels_find(names[0]), watch, (size_t)256 << 20));
 }
 
 static void set_rate(struct node *results, const char *key, const double *samples, int count) {
@@ -250,7 +258,7 @@ static void run_rounds(struct race *race, const struct heat *heat, struct entry 
 }
 
 static int takes_part(const struct race *race, const struct heat *heat, int contender) {
-    int compiled = contender == COMPILED_F32 || contender == COMPILED_BF16;
+    int compiled = strstr(contenders[contender].mode, "compiled") != NULL;
 
     return (heat->who >> contender & 1) && (!compiled || race->options->compile);
 }
@@ -305,20 +313,52 @@ static int make_ready(struct race *race, const struct heat *heat, struct node *m
     return 0;
 }
 
-static int run_heat(struct race *race, const struct heat *heat, struct error *err) {
-    struct node *map = node_add((struct node *)node_get(race->results, "heats"), NULL, NODE_MAP), *list;
+/* All are open, and take turns. */
+static void run_together(struct race *race, const struct heat *heat, struct node *list) {
     struct entry entries[CONTENDERS];
     int count = 0;
 
+    for (int c = 0; c < CONTENDERS; c++)
+        if (takes_part(race, heat, c)) open_entry(race, heat, &entries[count++], c, list);
+    run_rounds(race, heat, entries, count);
+    for (int i = 0; i < count; i++) close_entry(race, &entries[i]);
+}
+
+/* What the last turn gave, for who watches or cuts the race short. */
+static void tell(const struct heat *heat, const struct entry *entry) {
+    const struct node *told = entry->turns->last;
+    int decodes = node_get(told, "decode_seconds") != NULL;
+
+    progress_notice("%s, %s: %.0f tokens/s", heat->name, contenders[entry->contender].name,
+                    node_number(told, decodes ? "decode_tokens" : "tokens", NAN) /
+                        node_number(told, decodes ? "decode_seconds" : "seconds", NAN));
+}
+
+/* One after another, since a device has not the memory for all of them. */
+static void run_apart(struct race *race, const struct heat *heat, struct node *list) {
+    for (int c = 0; c < CONTENDERS; c++) {
+        struct entry entry;
+
+        if (!takes_part(race, heat, c)) continue;
+        open_entry(race, heat, &entry, c, list);
+        if (entry.alive) run_rounds(race, heat, &entry, 1);
+        if (entry.alive) tell(heat, &entry);
+        close_entry(race, &entry);
+    }
+}
+
+static int run_heat(struct race *race, const struct heat *heat, struct error *err) {
+    struct node *map = node_add((struct node *)node_get(race->results, "heats"), NULL, NODE_MAP), *list;
     node_add_text(map, "name", heat->name);
     if (make_ready(race, heat, map, err)) return -1;
     list = node_add(map, "entries", NODE_LIST);
     progress_begin(heat->name, race->options->rounds ? race->options->rounds : heat->rounds, "rounds");
-    if (heat->memory) measure_memory(race, heat, list);
-    for (int c = 0; c < CONTENDERS && !heat->memory; c++)
-        if (takes_part(race, heat, c)) open_entry(race, heat, &entries[count++], c, list);
-    run_rounds(race, heat, entries, count);
-    for (int i = 0; i < count; i++) close_entry(race, &entries[i]);
+    if (heat->memory)
+        measure_memory(race, heat, list);
+    else if (heat->device)
+        run_apart(race, heat, list);
+    else
+        run_together(race, heat, list);
     progress_end();
     return save(race, err);
 }
@@ -333,6 +373,7 @@ static int prepare(struct race *race, struct error *err) {
         if (!race->given) return -1;
         node_add_text(race->results, "model", race->given);
     }
+    if (race->options->device && ceiling_create(&race->ceiling, kernels_find("cuda-bf16"), err)) return -1;
     return file_write(race->script, peers_py, strlen(peers_py), err);
 }
 
@@ -342,6 +383,7 @@ static void race_free(struct race *race) {
     for (int i = 0; i < PEERS; i++) companion_close(&race->peers[i].companion);
     if (race->folder && !race->options->folder) folder_remove(race->folder, &ignored);
     for (int i = 0; i < 2; i++) free(race->peaks[i]);
+    product_free(&race->ceiling);
     free(race->bandwidths);
     free(race->folder);
     free(race->script);
@@ -349,19 +391,29 @@ static void race_free(struct race *race) {
     free(race->given);
 }
 
+static int check(const struct race_options *options, struct error *err) {
+    if (options->device && options->model)
+        return fail(err, "a model that is given is raced on the processor: leave out --device");
+    if (options->device && options->watch.cpu_time)
+        return fail(err, "a device's work takes no processor seconds: leave out --cpu-time");
+    if (options->device && !kernels_find("cuda")) return fail(err, "%s", kernels_missing("cuda"));
+    return options->document ? section_check(options->document, section_name(options), err) : 0;
+}
+
 int race_run(const struct race_options *options, struct node *results, struct error *err) {
     struct race race = {.options = options, .results = results};
     int status, ran = 0;
 
     bench_describe(results, options->command, &options->watch);
+    if (options->device) node_add_text(results, "device", "cuda");
     node_add(results, "ceilings", NODE_MAP);
     node_add(results, "programs", NODE_LIST);
     node_add(results, "heats", NODE_LIST);
     race.deadline = monotonic_seconds() + 60 * options->minutes;
-    status = options->document ? section_check(options->document, section_name(options), err) : 0;
+    status = check(options, err);
     if (!status) status = prepare(&race, err);
     for (const struct heat *heat = heats; heat->name && !status; heat++) {
-        if (!heat->model != !!options->model) continue;
+        if (!heat->model != !!options->model || heat->device != options->device) continue;
         if (options->only && !strstr(heat->name, options->only)) continue;
         if (ran++ && monotonic_seconds() > race.deadline)
             progress_notice("%s: left out, the %g minutes are over", heat->name, options->minutes);

@@ -1,5 +1,6 @@
 /* The race of `pyrite bench compare`: this program, PyTorch and llama.cpp do the same work in turns, each in
-   a process that stays warm; and the tables made of what it measured. */
+   a process that stays warm; on an NVIDIA device this program and PyTorch. And the tables made of what it
+   measured. */
 #ifndef MODELS_RACE_H
 #define MODELS_RACE_H
 
@@ -11,7 +12,7 @@
 
 enum { ROUNDS_MOST = 1000, PROBE_ROUNDS = 8000000 };
 
-enum race_peer { PEER_PYRITE, PEER_PYTORCH, PEER_INSTALLED, PEER_LLAMA, PEERS };
+enum race_peer { PEER_PYRITE, PEER_PYTORCH, PEER_INSTALLED, PEER_LLAMA, PEER_DEVICE, PEERS };
 
 /* A program with a setting. */
 struct contender {
@@ -35,6 +36,13 @@ enum {
     LLAMA_Q8,
     EQUAL_F32,
     EQUAL_BF16,
+    DEVICE_F32,
+    DEVICE_BF16,
+    DEVICE_CUBLAS,
+    TORCH_F32,
+    TORCH_BF16,
+    TORCH_COMPILED_F32,
+    TORCH_COMPILED_BF16,
     CONTENDERS
 };
 extern const struct contender contenders[CONTENDERS];
@@ -66,6 +74,7 @@ struct heat {
     unsigned who;                                                        /* bits of contenders */
     int repeats, rounds; /* of the work in a turn; of turns, in turn */
     double seconds;      /* after which no round begins, if there were three */
+    int device;          /* 1: on an NVIDIA device, one contender after another, each with the memory alone */
     int reading;         /* 1: what counts of a rollout is reading the prompts */
     int memory; /* not 0: what counts is the memory of a process that does nothing else, and what it is beyond
                    so many bytes a parameter */
@@ -79,7 +88,13 @@ double heat_operations(const struct heat *heat, const struct config *config);
 double heat_decode_numbers(const struct heat *heat, const struct config *config);
 
 /* What the figures should be: a contender's rate over the best of others', or its share of a ceiling. */
-enum bar_kind { BAR_RATIO, BAR_PEAK, BAR_MEMORY };
+enum bar_kind {
+    BAR_RATIO,
+    BAR_PEAK,
+    BAR_MEMORY,
+    BAR_SHEET,  /* its share of what the device's data sheet promises */
+    BAR_ROLLOUT /* the rollout's share of an iteration of PPO, at most */
+};
 struct bar {
     const char *heat;
     enum bar_kind kind;
@@ -92,6 +107,7 @@ extern const struct bar bars[]; /* ends with {0} */
 struct race_options {
     const char *python; /* the interpreter that has the peers */
     const char *model;  /* a folder or GGUF file: the heats of a model that is given; NULL: the others */
+    int device;         /* 1: the heats on an NVIDIA device, in place of the processor's */
     const char *only;   /* heats whose name has this in it; NULL: all */
     int compile;        /* race what torch.compile makes of training steps, too */
     const char *folder; /* where weights go, and stay; NULL: a temporary one */
@@ -101,7 +117,7 @@ struct race_options {
     const char *command;  /* the command line, for the record */
     const char *out_path; /* the results as JSON, written after every heat; NULL: nowhere */
     const char *document; /* a Markdown file with a section "race", or "race-model" of a model that is
-                             given, for the tables, written after every heat; NULL: none */
+                             given, or "race cuda", for the tables, written after every heat; NULL: none */
 };
 
 /* The results as a map, also when it fails half-way. A peer that is missing or fails is in the results with

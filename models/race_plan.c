@@ -20,6 +20,13 @@ const struct contender contenders[CONTENDERS] = {
     [LLAMA_Q8] = {"llama.cpp Q8_0", PEER_LLAMA, "Q8_0", NULL, 0},
     [EQUAL_F32] = {"pyrite f32, equal lengths", PEER_PYRITE, "cpu", "f32", 1},
     [EQUAL_BF16] = {"pyrite bf16, equal lengths", PEER_PYRITE, "cpu-bf16", "bf16", 1},
+    [DEVICE_F32] = {"pyrite cuda", PEER_PYRITE, "cuda", "f32", 0},
+    [DEVICE_BF16] = {"pyrite cuda-bf16", PEER_PYRITE, "cuda-bf16", "bf16", 0},
+    [DEVICE_CUBLAS] = {"pyrite cuda-cublas", PEER_PYRITE, "cuda-cublas", "bf16", 0},
+    [TORCH_F32] = {"PyTorch f32", PEER_DEVICE, "f32", "f32", 0},
+    [TORCH_BF16] = {"PyTorch bf16", PEER_DEVICE, "bf16", "bf16", 0},
+    [TORCH_COMPILED_F32] = {"PyTorch f32, compiled", PEER_DEVICE, "f32 compiled", "f32", 0},
+    [TORCH_COMPILED_BF16] = {"PyTorch bf16, compiled", PEER_DEVICE, "bf16 compiled", "bf16", 0},
 };
 
 const struct race_model race_small = {"S10M", 6, 384, 8192, 256}, race_gpt2 = {"GPT-2", 12, 768, 50257, 1024};
@@ -32,6 +39,12 @@ const struct race_model race_small = {"S10M", 6, 384, 8192, 256}, race_gpt2 = {"
 #define FASTEST_BF16   (BIT(PYTORCH_BF16) | BIT(COMPILED_BF16))
 #define TRAINERS       (OURS | FASTEST_F32 | FASTEST_BF16 | BIT(INSTALLED_F32))
 #define EQUAL          (BIT(EQUAL_F32) | BIT(EQUAL_BF16))
+/* Where single precision would take longer than all else, it is left out. */
+#define BF16_ON_DEVICE                                                                                       \
+    .device = 1, .who = BIT(DEVICE_BF16) | BIT(DEVICE_CUBLAS) | BIT(TORCH_BF16) | BIT(TORCH_COMPILED_BF16)
+#define ON_DEVICE                                                                                            \
+    .device = 1, .who = BIT(DEVICE_BF16) | BIT(DEVICE_CUBLAS) | BIT(TORCH_BF16) | BIT(TORCH_COMPILED_BF16) | \
+                        BIT(DEVICE_F32) | BIT(TORCH_F32) | BIT(TORCH_COMPILED_F32)
 
 /* Batches of rows x length; rollouts of so many sequences, 64 tokens from prompts of 64. */
 #define TRAIN(shape, batch, tokens)                                                                          \
@@ -46,32 +59,49 @@ const struct race_model race_small = {"S10M", 6, 384, 8192, 256}, race_gpt2 = {"
 #define READ(sequences, tokens)                                                                              \
     .work = "generate", .rows = (sequences), .prompt = (tokens), .fresh = 1, .reading = 1, .who = GIVEN
 #define DECODE(sequences) .work = "generate", .rows = (sequences), .prompt = 64, .fresh = 64, .who = GIVEN
-#define LENGTHS           "lengths of 16 to 128, S10M x 192 in 64 places"
-#define ITERATION         "PPO S10M 64 x (64 + 64), 4 epochs"
+/* The same on a device. */
+#define DEVICE_TRAIN(shape, batch, tokens, set)                                                              \
+    .work = "train", .model = &(shape), .rows = (batch), .length = (tokens), set
+#define DEVICE_GENERATE(sequences, read, drawn, set)                                                         \
+    .work = "generate", .model = &race_gpt2, .rows = (sequences), .prompt = (read), .fresh = (drawn), set
+#define DEVICE_ITERATION "PPO GPT-2 512 x (64 + 64), 4 epochs, cuda"
+#define LENGTHS          "lengths of 16 to 128, S10M x 192 in 64 places"
+#define ITERATION        "PPO S10M 64 x (64 + 64), 4 epochs"
 
-const struct heat heats[] = {{"train S10M 4 x 64", TRAIN(race_small, 4, 64), TURNS(6, 7, 20)},
-                             {"train S10M 8 x 128", TRAIN(race_small, 8, 128), TURNS(2, 7, 30)},
-                             {"train GPT-2 4 x 64", TRAIN(race_gpt2, 4, 64), TURNS(1, 7, 40)},
-                             {"train GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), TURNS(1, 5, 75)},
-                             {"generate S10M x 1", GENERATE(race_small, 1), TURNS(3, 7, 15)},
-                             {"generate S10M x 16", GENERATE(race_small, 16), TURNS(2, 7, 25)},
-                             {"generate S10M x 64", GENERATE(race_small, 64), TURNS(1, 5, 40)},
-                             {"generate GPT-2 x 1", GENERATE(race_gpt2, 1), TURNS(1, 7, 35)},
-                             {"generate GPT-2 x 16", GENERATE(race_gpt2, 16), TURNS(1, 5, 60)},
-                             {"generate GPT-2 x 64", GENERATE(race_gpt2, 64), TURNS(1, 3, 130)},
-                             {ITERATION, "ppo", &race_small, .rows = 64, .prompt = 64, .fresh = 64,
-                              .epochs = 4, .minibatch = 16, .who = OURS | PYTORCH, TURNS(1, 3, 110)},
-                             {LENGTHS, "generate", &race_small, .rows = 192, .prompt = 64, .fresh = 128,
-                              .shortest = 16, .slots = 64, .who = OURS | EQUAL, TURNS(1, 5, 40)},
-                             {"memory of training GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), .memory = 16},
-                             {"train S10M 16 x 256", TRAIN(race_small, 16, 256), TURNS(1, 5, 35)},
-                             {"read 512 x 1", READ(1, 512), TURNS(2, 7, 20)},
-                             {"read 512 x 16", READ(16, 512), TURNS(1, 5, 90)},
-                             {"decode x 1", DECODE(1), TURNS(1, 7, 25)},
-                             {"decode x 16", DECODE(16), TURNS(1, 5, 50)},
-                             {"decode x 64", DECODE(64), TURNS(1, 5, 120)},
-                             {"memory of decode x 16", DECODE(16), .memory = 2},
-                             {0}};
+const struct heat heats[] = {
+    {"train S10M 4 x 64", TRAIN(race_small, 4, 64), TURNS(6, 7, 20)},
+    {"train S10M 8 x 128", TRAIN(race_small, 8, 128), TURNS(2, 7, 30)},
+    {"train GPT-2 4 x 64", TRAIN(race_gpt2, 4, 64), TURNS(1, 7, 40)},
+    {"train GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), TURNS(1, 5, 75)},
+    {"generate S10M x 1", GENERATE(race_small, 1), TURNS(3, 7, 15)},
+    {"generate S10M x 16", GENERATE(race_small, 16), TURNS(2, 7, 25)},
+    {"generate S10M x 64", GENERATE(race_small, 64), TURNS(1, 5, 40)},
+    {"generate GPT-2 x 1", GENERATE(race_gpt2, 1), TURNS(1, 7, 35)},
+    {"generate GPT-2 x 16", GENERATE(race_gpt2, 16), TURNS(1, 5, 60)},
+    {"generate GPT-2 x 64", GENERATE(race_gpt2, 64), TURNS(1, 3, 130)},
+    {ITERATION, "ppo", &race_small, .rows = 64, .prompt = 64, .fresh = 64, .epochs = 4, .minibatch = 16,
+     .who = OURS | PYTORCH, TURNS(1, 3, 110)},
+    {LENGTHS, "generate", &race_small, .rows = 192, .prompt = 64, .fresh = 128, .shortest = 16, .slots = 64,
+     .who = OURS | EQUAL, TURNS(1, 5, 40)},
+    {"memory of training GPT-2 8 x 128", TRAIN(race_gpt2, 8, 128), .memory = 16},
+    {"train S10M 16 x 256", TRAIN(race_small, 16, 256), TURNS(1, 5, 35)},
+    {"read 512 x 1", READ(1, 512), TURNS(2, 7, 20)},
+    {"read 512 x 16", READ(16, 512), TURNS(1, 5, 90)},
+    {"decode x 1", DECODE(1), TURNS(1, 7, 25)},
+    {"decode x 16", DECODE(16), TURNS(1, 5, 50)},
+    {"decode x 64", DECODE(64), TURNS(1, 5, 120)},
+    {"memory of decode x 16", DECODE(16), .memory = 2},
+    {"train GPT-2 8 x 1024, cuda", DEVICE_TRAIN(race_gpt2, 8, 1024, ON_DEVICE), TURNS(4, 3, 2)},
+    {"train GPT-2 64 x 1024, cuda", DEVICE_TRAIN(race_gpt2, 64, 1024, BF16_ON_DEVICE), TURNS(1, 3, 2)},
+    {"generate GPT-2 x 1, cuda", DEVICE_GENERATE(1, 64, 64, BF16_ON_DEVICE), TURNS(5, 3, 2)},
+    {"generate GPT-2 x 64, cuda", DEVICE_GENERATE(64, 64, 64, ON_DEVICE), TURNS(3, 3, 2)},
+    {"generate GPT-2 x 512, cuda", DEVICE_GENERATE(512, 64, 64, BF16_ON_DEVICE), TURNS(1, 3, 2)},
+    {DEVICE_ITERATION, "ppo", &race_gpt2, .rows = 512, .prompt = 64, .fresh = 64, .epochs = 4,
+     .minibatch = 128, BF16_ON_DEVICE, TURNS(1, 2, 20)},
+    {"generate GPT-2 x 64, 256 + 128, cuda", DEVICE_GENERATE(64, 256, 128, BF16_ON_DEVICE), TURNS(1, 3, 2)},
+    {"train S10M 8 x 128, cuda", DEVICE_TRAIN(race_small, 8, 128, ON_DEVICE), TURNS(30, 3, 2)},
+    {"train S10M 64 x 128, cuda", DEVICE_TRAIN(race_small, 64, 128, ON_DEVICE), TURNS(10, 3, 2)},
+    {0}};
 
 int race_config(struct config *out, const struct race_model *shape, struct error *err) {
     if (config_family(out, "gpt2", err)) return -1;
@@ -183,4 +213,9 @@ const struct bar bars[] = {{"train S10M 4 x 64", BAR_RATIO, PYRITE_BF16, FASTEST
                            {"decode x 1", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 1.0, 0},
                            {"decode x 16", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 2.0, 0},
                            {"decode x 64", BAR_RATIO, PYRITE_BF16, BIT(LLAMA_BF16), 2.0, 0},
+                           {"train GPT-2 8 x 1024, cuda", BAR_SHEET, DEVICE_CUBLAS, 0, 0.55, 0},
+                           {"train GPT-2 64 x 1024, cuda", BAR_SHEET, DEVICE_CUBLAS, 0, 0.55, 0},
+                           {"generate GPT-2 x 1, cuda", BAR_MEMORY, DEVICE_CUBLAS, 0, 0.60, 0},
+                           {"generate GPT-2 x 64, cuda", BAR_MEMORY, DEVICE_CUBLAS, 0, 0.70, 0},
+                           {DEVICE_ITERATION, BAR_ROLLOUT, DEVICE_CUBLAS, 0, 0.35, 0},
                            {0}};

@@ -24,7 +24,9 @@ static const struct node *named(const struct node *list, const char *name) {
     return NULL;
 }
 
+/* Contenders on a processor and on a device, which share no heat, may have one name. */
 static const struct node *entry_of(const struct node *results, const char *heat, int contender) {
+    if (!(heat_named(heat)->who >> contender & 1)) return NULL;
     return named(node_get(named(node_get(results, "heats"), heat), "entries"), contenders[contender].name);
 }
 
@@ -87,6 +89,37 @@ static double share_of_memory(const struct node *results, const struct heat *hea
 
     return rate / heat->rows * bytes * counted(results, heat, "decode_numbers") /
            ceiling(results, "bandwidth");
+}
+
+/* Operations a second that a device's data sheet promises. The H100 and H200 of the form SXM: 989.4 of bf16
+   on tensor cores, without sparsity, and 66.9 of single precision, in TFLOP/s (NVIDIA's data sheets). */
+static double sheet_peak(const struct node *results, const char *precision) {
+    const struct node *programs = node_get(results, "programs");
+
+    for (const struct node *one = programs ? programs->first : NULL; one; one = one->next) {
+        const char *device = node_text(one, "device", "");
+
+        if (strstr(device, "H100 80GB HBM3") || strstr(device, "H200"))
+            return !strcmp(precision, "bf16") ? 989.4e12 : 66.9e12;
+    }
+    return NAN;
+}
+
+static double share_of_sheet(const struct node *results, const struct heat *heat, int contender,
+                             double rate) {
+    return rate * counted(results, heat, "operations") / sheet_peak(results, contenders[contender].precision);
+}
+
+/* What the rollouts took of the iterations of PPO. */
+static struct rate rollout_shares(const struct node *entry) {
+    const struct node *list = node_get(entry, "turns");
+    struct turns shares = {0};
+
+    for (const struct node *one = list ? list->first : NULL; one && shares.count < ROUNDS_MOST;
+         one = one->next)
+        shares.rates[shares.count++] =
+            node_number(node_get(one, "parts"), "rollout", NAN) / node_number(one, "seconds", NAN);
+    return rate_of_turns(shares);
 }
 
 static void add_number(struct node *row, const char *format, double value) {
@@ -152,18 +185,95 @@ static void note_sameness(struct tabular *table, const struct node *results, con
     free(text.data);
 }
 
-/* Seconds of a PPO iteration's phases, in the last turn. */
+/* Seconds of a PPO iteration's phases, in the last turn, and their shares of it. */
 static void note_parts(struct tabular *table, const struct node *results, const struct heat *heat) {
     for (int c = 0; c < CONTENDERS; c++) {
         const struct node *turns = node_get(entry_of(results, heat->name, c), "turns");
         const struct node *parts = turns && turns->last ? node_get(turns->last, "parts") : NULL;
         struct text text = {0};
+        double whole = parts ? node_number(turns->last, "seconds", NAN) : NAN;
 
         for (const struct node *part = parts ? parts->first : NULL; part; part = part->next)
-            text_printf(&text, "%s%s %.2f s", text.length ? ", " : "", part->key, part->number);
+            text_printf(&text, "%s%s %.2f s (%.0f %%)", text.length ? ", " : "", part->key, part->number,
+                        100 * part->number / whole);
         if (text.length) tabular_note(table, "%s, last turn: %s.", contenders[c].name, text.data);
         free(text.data);
     }
+}
+
+/* The contender of the set that is fastest; -1 if none ran. */
+static int fastest(const struct node *results, const struct heat *heat, unsigned set) {
+    double most = 0;
+    int found = -1;
+
+    for (int c = 0; c < CONTENDERS; c++) {
+        double rate = rate_of_turns(turns_of(entry_of(results, heat->name, c), part_of(heat))).median;
+
+        if (!(set >> c & 1) || !(rate > most)) continue;
+        most = rate;
+        found = c;
+    }
+    return found;
+}
+
+/* Which of PyTorch's contenders of this precision, on the same device, is fastest; -1 if none ran. */
+static int fastest_rival(const struct node *results, const struct heat *heat, const char *precision) {
+    unsigned set = 0;
+
+    for (int c = 0; c < CONTENDERS; c++)
+        if (contenders[c].peer == PEER_DEVICE && !strcmp(contenders[c].precision, precision)) set |= 1u << c;
+    return fastest(results, heat, set);
+}
+
+static void add_device_entry(struct tabular *table, const struct node *results, const struct heat *heat,
+                             int contender) {
+    const struct node *entry = entry_of(results, heat->name, contender);
+    enum part part = part_of(heat);
+    struct turns turns = turns_of(entry, part), theirs = {0};
+    struct rate rate = rate_of_turns(turns);
+    struct node *row;
+    int rival = fastest_rival(results, heat, contenders[contender].precision);
+
+    if (node_text(entry, "error", NULL))
+        tabular_note(table, "%s: %s.", contenders[contender].name, node_text(entry, "error", NULL));
+    if (!turns.count) return;
+    row = tabular_add(table);
+    tabular_cell(row, "%s", contenders[contender].name);
+    add_rate(row, rate, 0);
+    if (part == PART_DECODING) {
+        add_number(row, "%.0f", rate_of_turns(turns_of(entry, PART_WHOLE)).median);
+        tabular_cell(row, "%d", turns.count);
+        add_number(row, "%.2f", share_of_memory(results, heat, contender, rate.median));
+    } else {
+        tabular_cell(row, "%d", turns.count);
+        add_number(row, "%.1f", rate.median * counted(results, heat, "operations") / 1e12);
+        add_number(row, "%.2f", share_of_sheet(results, heat, contender, rate.median));
+    }
+    add_number(row, "%.3f", share_of_peak(results, heat, contender, rate.median));
+    if (rival >= 0) theirs = turns_of(entry_of(results, heat->name, rival), part);
+    add_rate(row, ratio_of(&turns, &theirs), 2);
+}
+
+static void write_device_heat(const struct node *results, const struct heat *heat, FILE *out) {
+    static const char *const plain[] =
+        {"", "tokens/s", "turns", "TFLOP/s", "MFU", "of peak", "it / PyTorch's best", NULL},
+                             *const decoding[] = {"",
+                                                  "decoding, tokens/s",
+                                                  "whole rollout",
+                                                  "turns",
+                                                  "of the memory floor",
+                                                  "of peak",
+                                                  "it / PyTorch's best",
+                                                  NULL};
+    struct tabular table = {.title = heat->name,
+                            .headings = part_of(heat) == PART_DECODING ? decoding : plain};
+
+    for (int c = 0; c < CONTENDERS; c++)
+        if (entry_of(results, heat->name, c)) add_device_entry(&table, results, heat, c);
+    note_sameness(&table, results, heat);
+    note_parts(&table, results, heat);
+    tabular_write(&table, TABULAR_MARKDOWN, out);
+    tabular_free(&table);
 }
 
 static void write_heat(const struct node *results, const struct heat *heat, FILE *out) {
@@ -206,41 +316,37 @@ static void write_memory(const struct node *results, const struct heat *heat, FI
     free(beyond);
 }
 
-/* The contender of the set that is fastest; -1 if none ran. */
-static int fastest(const struct node *results, const struct heat *heat, unsigned set) {
-    double most = 0;
-    int found = -1;
-
-    for (int c = 0; c < CONTENDERS; c++) {
-        double rate = rate_of_turns(turns_of(entry_of(results, heat->name, c), part_of(heat))).median;
-
-        if (!(set >> c & 1) || !(rate > most)) continue;
-        most = rate;
-        found = c;
-    }
-    return found;
-}
-
 static struct rate scaled(struct rate rate, double by) {
     return (struct rate){rate.median * by, rate.low * by, rate.high * by};
 }
 
 /* What the bar is about, and its figure; NaN where something did not run. */
 static struct rate bar_figure(const struct bar *bar, const struct node *results, char *what, size_t room) {
+    static const char *const shares[] = {"", "share of its peak", "share of its memory floor",
+                                         "share of the data sheet's peak", "share of the rollout, at most"};
     const struct heat *heat = heat_named(bar->heat);
     const char *name = contenders[bar->ours].name;
     struct turns ours = turns_of(entry_of(results, bar->heat, bar->ours), part_of(heat)), theirs;
     struct rate rate = rate_of_turns(ours);
     int other;
 
-    snprintf(what, room, "%s, share of its %s", name, bar->kind == BAR_PEAK ? "peak" : "memory floor");
+    snprintf(what, room, "%s, %s", name, shares[bar->kind]);
     if (bar->kind == BAR_PEAK) return scaled(rate, share_of_peak(results, heat, bar->ours, 1));
     if (bar->kind == BAR_MEMORY) return scaled(rate, share_of_memory(results, heat, bar->ours, 1));
+    if (bar->kind == BAR_SHEET) return scaled(rate, share_of_sheet(results, heat, bar->ours, 1));
+    if (bar->kind == BAR_ROLLOUT) return rollout_shares(entry_of(results, bar->heat, bar->ours));
     other = fastest(results, heat, bar->others);
     snprintf(what, room, "%s / %s", name, other < 0 ? "?" : contenders[other].name);
     if (other < 0) return (struct rate){NAN, NAN, NAN};
     theirs = turns_of(entry_of(results, bar->heat, other), part_of(heat));
     return ratio_of(&ours, &theirs);
+}
+
+static const char *verdict(const struct bar *bar, double measured) {
+    if (bar->kind == BAR_ROLLOUT) return measured <= bar->must ? "met" : "missed";
+    if (bar->hard > 0 && measured >= bar->hard) return "hard";
+    if (!(bar->must > 0)) return "short";
+    return measured >= bar->must ? "met" : "missed";
 }
 
 static void write_bars(const struct node *results, FILE *out) {
@@ -259,11 +365,7 @@ static void write_bars(const struct node *results, FILE *out) {
         add_rate(row, rate, 2);
         add_number(row, "%.2f", bar->must > 0 ? bar->must : NAN);
         add_number(row, "%.2f", bar->hard > 0 ? bar->hard : NAN);
-        tabular_cell(row, "%s",
-                     bar->hard > 0 && rate.median >= bar->hard ? "hard"
-                     : !(bar->must > 0)                        ? "short"
-                     : rate.median >= bar->must                ? "met"
-                                                               : "missed");
+        tabular_cell(row, "%s", verdict(bar, rate.median));
     }
     if (table.rows) tabular_write(&table, TABULAR_MARKDOWN, out);
     tabular_free(&table);
@@ -294,7 +396,9 @@ static void write_setting(const struct node *results, FILE *out) {
     fprintf(out, "\nCeilings, probed before every round, median [lowest, highest]: ");
     write_ceiling(results, "f32", "f32 GFLOP/s", 1, out);
     write_ceiling(results, "bf16", "bf16 GFLOP/s", 1, out);
-    write_ceiling(results, "bandwidth", "reading memory GB/s", 1e9, out);
+    write_ceiling(results, "bandwidth",
+                  node_text(results, "device", NULL) ? "adding arrays GB/s" : "reading memory GB/s", 1e9,
+                  out);
     fprintf(out, "\n\n");
 }
 
@@ -306,6 +410,8 @@ void race_markdown(const struct node *results, FILE *out) {
         fprintf(out, "\n");
         if (heat->memory)
             write_memory(results, heat, out);
+        else if (heat->device)
+            write_device_heat(results, heat, out);
         else
             write_heat(results, heat, out);
     }

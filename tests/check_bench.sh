@@ -52,10 +52,22 @@ says out 'the copies of weights/safety would be written upon it: give another --
 runs 2 bench compare --model nowhere.gguf
 says out 'nowhere.gguf'
 
+# Rollouts without the other programs, beside their floors.
+runs 0 bench generate --only "S10M x 1" --rounds 1 --threads 1 --cpu-time
+grep -qE '^generate S10M x 16 +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]\.[0-9]+ +[0-9]\.[0-9]+$' out || complain "no rollout in"$'\n'"$(cat out)"
+runs 0 bench generate --only "S10M x 16" --rounds 1 --threads 1 --cpu-time --json
+says out '"memory_share"'
+
 # What cannot be done is said before anything is measured.
 echo 'no place' >bare.md
 race 2 --python ./peer --write bare.md
 says out 'bare.md has no section "race": a line <!-- race -->'
+runs 2 bench compare --device cuda --model "$source/bases/safety"
+says out 'a model that is given is raced on the processor: leave out --device'
+runs 2 bench compare --device cuda --cpu-time
+says out "a device's work takes no processor seconds: leave out --cpu-time"
+runs 2 bench compare --device cpu-bf16
+says out "the race is run on cpu, or with all its modes on cuda, not on 'cpu-bf16'"
 runs 2 bench compare --only "no such work"
 says out 'no work has "no such work" in its name'
 runs 2 bench compute

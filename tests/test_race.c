@@ -121,6 +121,72 @@ START_TEST(ratios_are_of_turns_of_one_round)
 }
 END_TEST
 
+/* An entry of one turn. */
+static struct node *add_turn(struct node *entries, int contender, double seconds, double tokens) {
+    struct node *entry = node_add(entries, NULL, NODE_MAP), *turn;
+
+    node_add_text(entry, "name", contenders[contender].name);
+    turn = node_add(node_add(entry, "turns", NODE_LIST), NULL, NODE_MAP);
+    node_add_number(turn, "seconds", seconds);
+    node_add_number(turn, "tokens", tokens);
+    return turn;
+}
+
+static struct node *add_heat(struct node *results, const char *name, const char *count, double number) {
+    struct node *heat = node_add((struct node *)node_get(results, "heats"), NULL, NODE_MAP);
+
+    node_add_text(heat, "name", name);
+    node_add_number(heat, count, number);
+    return node_add(heat, "entries", NODE_LIST);
+}
+
+static struct node *device_results(void) {
+    struct node *results = node_new(NODE_MAP), *ceilings = node_add(results, "ceilings", NODE_MAP);
+
+    node_add_number(node_add(ceilings, "bf16", NODE_MAP), "median", 800e3);
+    node_add_number(node_add(ceilings, "bandwidth", NODE_MAP), "median", 3e12);
+    node_add_text(node_add(node_add(results, "programs", NODE_LIST), NULL, NODE_MAP), "device",
+                  "NVIDIA H100 80GB HBM3");
+    node_add(results, "heats", NODE_LIST);
+    return results;
+}
+
+START_TEST(on_a_device_the_ratio_is_to_the_fastest_of_PyTorchs)
+{
+    /* 494.7 of 989.4 TFLOP/s, and of 800 that were probed; 1000 tokens a second beside 250 and 500 */
+    struct node *results = device_results(), *list, *turn;
+    char *text = NULL;
+    size_t room = 0;
+    FILE *out = open_memstream(&text, &room);
+
+    list = add_heat(results, "train GPT-2 8 x 1024, cuda", "operations", 494.7e9);
+    add_turn(list, DEVICE_CUBLAS, 1, 1000);
+    add_turn(list, TORCH_BF16, 4, 1000);
+    add_turn(list, TORCH_COMPILED_BF16, 2, 1000);
+    /* 64 rows that read 3e9 / 2 numbers of 2 bytes a step take a millisecond each at best; here two */
+    list = add_heat(results, "generate GPT-2 x 64, cuda", "decode_numbers", 1.5e9);
+    turn = add_turn(list, DEVICE_CUBLAS, 5, 5);
+    node_add_number(turn, "decode_seconds", 1);
+    node_add_number(turn, "decode_tokens", 64 * 500);
+    list = add_heat(results, "PPO GPT-2 512 x (64 + 64), 4 epochs, cuda", "operations", 1);
+    turn = add_turn(list, DEVICE_CUBLAS, 4, 65536);
+    node_add_number(node_add(turn, "parts", NODE_MAP), "rollout", 1);
+    race_markdown(results, out);
+    fclose(out);
+    ck_assert_ptr_nonnull(strstr(
+        text, "| pyrite cuda-cublas | 1000 [1000, 1000] | 1 | 494.7 | 0.50 | 0.618 | 2.00 [2.00, 2.00] |"));
+    ck_assert_ptr_nonnull(strstr(text, "| PyTorch bf16 | 250 [250, 250] | 1 | 123.7 | 0.12 | 0.155 | 0.50"));
+    ck_assert_ptr_nonnull(strstr(text, "| 32000 [32000, 32000] | 1 | 1 | 0.50 |"));
+    ck_assert_ptr_nonnull(strstr(text, "rollout 1.00 s (25 %)"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "share of the data sheet's peak | 0.50 [0.50, 0.50] | 0.55 | – | missed |"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "share of the rollout, at most | 0.25 [0.25, 0.25] | 0.35 | – | met |"));
+    free(text);
+    node_free(results);
+}
+END_TEST
+
 START_TEST(reading_is_compared_by_its_own_seconds)
 {
     /* 512 tokens in half a second, whatever the rest took */
@@ -161,6 +227,7 @@ int main(void) {
 
     tcase_add_test(cases, operations_are_those_that_the_literature_counts);
     tcase_add_test(cases, a_given_models_operations_are_its_own);
+    tcase_add_test(cases, on_a_device_the_ratio_is_to_the_fastest_of_PyTorchs);
     tcase_add_test(cases, reading_is_compared_by_its_own_seconds);
     tcase_add_test(cases, every_bar_is_about_work_that_is_raced);
     tcase_add_test(cases, ratios_are_of_turns_of_one_round);

@@ -2,7 +2,7 @@
 """The programs that `pyrite bench compare` races against: PyTorch 2.x and llama.cpp (through llama-cpp-python), each
 in a process that stays warm and does the work it is asked for, a line of JSON in and a line of JSON out.
 
-usage: peers.py pytorch|pytorch-as-installed|llama.cpp [--threads N] [--cpu-time]
+usage: peers.py pytorch|pytorch-as-installed|pytorch-cuda|llama.cpp [--threads N] [--cpu-time]
 
 Needs numpy and torch, or numpy, gguf and llama-cpp-python (built with -DGGML_NATIVE=ON).
 
@@ -11,11 +11,18 @@ autocast, and MKL, whose AVX-512 kernels are for Intel's processors only, told t
 "pytorch-as-installed" has none of this, and AdamW as it is by default. Modes of PyTorch are f32 and bf16, for training
 also "f32 compiled" and "bf16 compiled" (torch.compile); of llama.cpp the formats F32, F16, BF16 and Q8_0.
 
+"pytorch-cuda" is PyTorch on an NVIDIA device, as one writes it who knows it well: flash attention, fused AdamW, no TF32,
+micro-batches that the memory holds, a vocabulary that is padded to a multiple of 64 for the products' sake, and rollouts
+as two CUDA graphs, one that reads the prompts and one that draws all other tokens, each over as much of the cache as is
+filled. "compiled" also has torch.compile for what lies between attention and attention, for the draw, and for PPO's
+passes. Clocks are read when the device has done what was asked for.
+
 Lines: {"do": "hello"}; {"do": "open", "key": K, "work": "train|generate|ppo", "mode": M, "order": {...}};
 {"do": "turn", "key": K, "repeats": N}; {"do": "close", "key": K}. Answers hold what was asked for, or "error"."""
 
 import argparse
 import ctypes
+import gc
 import json
 import os
 import shutil
@@ -95,14 +102,25 @@ class Clock:
         return time.process_time() * self.share if self.share else time.perf_counter()
 
 
+class DeviceClock:
+    def __init__(self, torch):
+        self.wait = torch.cuda.synchronize
+
+    def now(self):
+        self.wait()
+        return time.perf_counter()
+
+
 # PyTorch
 
 
-def gpt2(torch, folder):
+def gpt2(peer, folder):
     """GPT-2 without dropout; its head is its embedding; a value or reward head if asked for."""
+    torch = peer.torch
     nn, functional = torch.nn, torch.nn.functional
-    config, tensors = read_weights(folder)
+    config, tensors = peer.weights(folder)
     width, heads, vocab = config["n_embd"], config["n_head"], config["vocab_size"]
+    padded = -(-vocab // peer.multiple) * peer.multiple
 
     class Block(nn.Module):
         def __init__(self):
@@ -111,21 +129,28 @@ def gpt2(torch, folder):
             self.c_attn, self.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
             self.c_fc, self.c_down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
+        def before(self, x):
+            return self.c_attn(self.ln_1(x))
+
+        def after(self, x, y):
+            x = x + self.c_proj(y)
+            return x + self.c_down(functional.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
+
         def forward(self, x, cache, start):
-            q, k, v = self.c_attn(self.ln_1(x)).split(width, dim=2)
+            q, k, v = self.before(x).split(width, dim=2)
             q, k, v = (y.view(*x.shape[:2], heads, width // heads).transpose(1, 2) for y in (q, k, v))
             if cache is not None:
                 end = start + x.shape[1]
                 cache[0][:, :, start:end], cache[1][:, :, start:end] = k, v
                 k, v = cache[0][:, :, :end], cache[1][:, :, :end]
             y = functional.scaled_dot_product_attention(q, k, v, is_causal=x.shape[1] > 1)
-            x = x + self.c_proj(y.transpose(1, 2).reshape(x.shape))
-            return x + self.c_down(functional.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
+            return self.after(x, y.transpose(1, 2).reshape(x.shape))
 
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(config["n_positions"], width)
+            self.vocab = vocab
+            self.wte, self.wpe = nn.Embedding(padded, width), nn.Embedding(config["n_positions"], width)
             self.h = nn.ModuleList(Block() for _ in range(config["n_layer"]))
             self.ln_f, self.score = nn.LayerNorm(width), nn.Linear(width, 1, bias=False)
             nn.init.normal_(self.score.weight, std=width**-0.5)
@@ -137,7 +162,7 @@ def gpt2(torch, folder):
             return self.ln_f(x)
 
         def logits(self, x):
-            return x @ self.wte.weight.T
+            return (x @ self.wte.weight.T)[..., :vocab]
 
         def forward(self, tokens, targets):
             return functional.cross_entropy(self.logits(self.hidden(tokens)).flatten(0, 1), targets.flatten())
@@ -153,6 +178,7 @@ def gpt2(torch, folder):
         for theirs, ours in names.items():
             name = name.replace(theirs, ours)
         state[name] = torch.from_numpy(tensor.copy())
+    state["wte.weight"] = functional.pad(state["wte.weight"], (0, 0, 0, padded - vocab))
     model.load_state_dict(state, strict=False)
     return model
 
@@ -164,11 +190,10 @@ class Train:
         torch = peer.torch
         rows, length = order["rows"], order["length"]
         self.peer, self.half, self.tokens = peer, "bf16" in mode, rows * length
-        self.model = gpt2(torch, order["weights"])
+        self.model = gpt2(peer, order["weights"])
         self.model.score.requires_grad_(False)
-        vocab = self.model.wte.num_embeddings
-        shape = (rows, length)
-        self.batch = [torch.from_numpy(noise(first, self.tokens, vocab)).view(shape) for first in (0, 1 << 24)]
+        batch = [peer.tokens(first, rows, length, self.model.vocab) for first in (0, 1 << 24)]
+        self.parts = list(zip(*(x.split(max(1, peer.micro // length)) for x in batch)))
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         how = {"fused": True} if peer.tuned else {}
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-4, weight_decay=0, **how)
@@ -179,12 +204,15 @@ class Train:
     def step(self):
         torch = self.peer.torch
         self.optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            loss = self.run(*self.batch)
-        loss.backward()
+        whole = 0
+        for part in self.parts:
+            with self.peer.autocast(self.half):
+                loss = self.run(*part) * (part[0].numel() / self.tokens)
+            loss.backward()
+            whole += loss.detach()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
-        return loss.detach()
+        return whole
 
     def opened(self):
         return {"loss": self.loss}
@@ -196,35 +224,54 @@ class Train:
         return {"seconds": self.peer.clock.now() - start, "tokens": repeats * self.tokens}
 
 
-def sample(torch, model, prompts, fresh, tick=None):
+class Rollout:
     """Tokens drawn from the whole softmax and their log-probabilities, with a preallocated cache."""
-    rows, length = prompts.shape
-    caches = model.caches(rows, length + fresh)
-    tokens = torch.empty((rows, fresh), dtype=torch.long)
-    logprobs = torch.empty((rows, fresh))
-    x = model.hidden(prompts, caches, 0)[:, -1]
-    for i in range(fresh):
-        if i > 0:
-            x = model.hidden(tokens[:, i - 1 : i], caches, length + i - 1)[:, 0]
-        logprob = model.logits(x).float().log_softmax(-1)
-        tokens[:, i : i + 1] = torch.multinomial(logprob.exp(), 1)
-        logprobs[:, i] = logprob.gather(1, tokens[:, i : i + 1])[:, 0]
-        if i == 0 and tick:
-            tick()
-    return tokens, logprobs
+
+    def __init__(self, peer, model, prompts, fresh, compiled=False):
+        torch = peer.torch
+        self.peer, self.model, self.prompts = peer, model, prompts
+        self.rows, self.length = prompts.shape
+        self.caches = model.caches(self.rows, self.length + fresh)
+        self.tokens = torch.zeros((self.rows, fresh), dtype=torch.long)
+        self.logprobs = torch.zeros((self.rows, fresh))
+        if compiled:
+            self.choose = torch.compile(self.choose, dynamic=False)
+            for block in model.h:
+                block.before = torch.compile(block.before, dynamic=False)
+                block.after = torch.compile(block.after, dynamic=False)
+        self.read, self.decode = peer.recorded(self.read), peer.recorded(self.decode)
+
+    def choose(self, x):
+        logprob = self.model.logits(x).float().log_softmax(-1)
+        token = self.peer.draw(logprob.exp())
+        return token, logprob.gather(1, token)
+
+    def step(self, i, x):
+        token, logprob = self.choose(x)
+        self.tokens[:, i : i + 1], self.logprobs[:, i : i + 1] = token, logprob
+
+    def read(self):
+        self.step(0, self.model.hidden(self.prompts, self.caches, 0)[:, -1])
+
+    def decode(self):
+        for i in range(1, self.tokens.shape[1]):
+            last = self.tokens[:, i - 1 : i]
+            self.step(i, self.model.hidden(last, self.caches, self.length + i - 1)[:, 0])
 
 
 class Generate:
     def __init__(self, peer, mode, order):
         torch = peer.torch
         self.peer, self.fresh, self.rows = peer, order["fresh"], order["rows"]
-        self.model = gpt2(torch, order["weights"]).to(torch.bfloat16 if "bf16" in mode else torch.float32)
-        vocab = self.model.wte.num_embeddings
-        tokens = noise(0, self.rows * order["prompt"], vocab)
-        self.prompts = torch.from_numpy(tokens).view(self.rows, order["prompt"])
+        self.model = gpt2(peer, order["weights"]).to(torch.bfloat16 if "bf16" in mode else torch.float32)
+        prompts = peer.tokens(0, self.rows, order["prompt"], self.model.vocab)
         with torch.no_grad():
-            self.likeliest = int(self.model.logits(self.model.hidden(self.prompts[:1])[:, -1]).argmax())
-            sample(torch, self.model, self.prompts, 4)
+            self.likeliest = int(self.model.logits(self.model.hidden(prompts[:1])[:, -1]).argmax())
+            if peer.warming:
+                warm = Rollout(peer, self.model, prompts, peer.warming)
+                warm.read()
+                warm.decode()
+            self.rollout = Rollout(peer, self.model, prompts, self.fresh, "compiled" in mode)
 
     def opened(self):
         return {"likeliest": self.likeliest}
@@ -233,10 +280,11 @@ class Generate:
         clock, decode = self.peer.clock, 0
         start = clock.now()
         for _ in range(repeats):
-            first = []
             with self.peer.torch.no_grad():
-                sample(self.peer.torch, self.model, self.prompts, self.fresh, lambda: first.append(clock.now()))
-            decode += clock.now() - first[0]
+                self.rollout.read()
+                first = clock.now()
+                self.rollout.decode()
+            decode += clock.now() - first
         answer = {"seconds": clock.now() - start, "tokens": repeats * self.rows * self.fresh}
         return answer | {"decode_seconds": decode, "decode_tokens": repeats * self.rows * (self.fresh - 1)}
 
@@ -251,22 +299,21 @@ class PPO:
     def __init__(self, peer, mode, order):
         torch = peer.torch
         self.peer, self.half, self.order = peer, "bf16" in mode, order
-        self.policy, self.reference, self.reward = (gpt2(torch, order["weights"]) for _ in range(3))
+        self.policy, self.reference, self.reward = (gpt2(peer, order["weights"]) for _ in range(3))
         for model in (self.reference, self.reward):
             model.requires_grad_(False).to(torch.bfloat16 if self.half else torch.float32)
-        vocab = self.policy.wte.num_embeddings
-        tokens = noise(0, order["rows"] * order["prompt"], vocab)
-        self.prompts = torch.from_numpy(tokens).view(order["rows"], order["prompt"])
+        self.prompts = peer.tokens(0, order["rows"], order["prompt"], self.policy.vocab)
         self.optimizer = torch.optim.AdamW(self.policy.parameters(), lr=1e-6, weight_decay=0, fused=True)
-        self.decoder = gpt2(torch, order["weights"]).to(torch.bfloat16) if self.half else self.policy
+        self.decoder = gpt2(peer, order["weights"]).to(torch.bfloat16) if self.half else self.policy
         self.parts = {}
+        if "compiled" in mode:
+            self.loss, self.passes = torch.compile(self.loss), torch.compile(self.passes)
+        with torch.no_grad():
+            self.sampler = Rollout(peer, self.decoder, self.prompts, order["fresh"], "compiled" in mode)
         self.iteration(epochs=1)
 
     def opened(self):
         return {}
-
-    def autocast(self):
-        return self.peer.torch.autocast("cpu", self.peer.torch.bfloat16, enabled=self.half)
 
     def logprobs(self, model, hidden, responses):
         """Of the responses' tokens, the head on their positions alone."""
@@ -274,27 +321,27 @@ class PPO:
         return logprob.gather(2, responses[:, :, None])[:, :, 0]
 
     def rollout(self):
-        torch = self.peer.torch
         if self.half:
             for to, of in zip(self.decoder.parameters(), self.policy.parameters()):
                 to.data.copy_(of.data)
-        responses, _ = sample(torch, self.decoder, self.prompts, self.order["fresh"])
-        return responses
+        self.sampler.read()
+        self.sampler.decode()
+        return self.sampler.tokens.clone()
+
+    def passes(self, tokens, responses):
+        """Log-probabilities, values, the reference's log-probabilities and rewards."""
+        prompt, fresh = self.order["prompt"], self.order["fresh"]
+        hidden = self.policy.hidden(tokens)[:, prompt - 1 : prompt + fresh - 1]
+        old, values = self.logprobs(self.policy, hidden, responses), self.policy.score(hidden)[:, :, 0].float()
+        hidden = self.reference.hidden(tokens)[:, prompt - 1 : prompt + fresh - 1]
+        reference = self.logprobs(self.reference, hidden, responses)
+        return old, values, reference, self.reward.score(self.reward.hidden(tokens)[:, -1])[:, 0].float()
 
     def score(self, rows, responses):
-        """Each is a pass over all rows, in minibatches so that no array is larger than in the updates."""
-        prompt, fresh = self.order["prompt"], self.order["fresh"]
-        old, values, reference, scores = [], [], [], []
-        for part in range(0, len(rows), self.order["minibatch"]):
-            tokens = rows[part : part + self.order["minibatch"]]
-            wanted = responses[part : part + self.order["minibatch"]]
-            hidden = self.policy.hidden(tokens)[:, prompt - 1 : prompt + fresh - 1]
-            old.append(self.logprobs(self.policy, hidden, wanted))
-            values.append(self.policy.score(hidden)[:, :, 0].float())
-            hidden = self.reference.hidden(tokens)[:, prompt - 1 : prompt + fresh - 1]
-            reference.append(self.logprobs(self.reference, hidden, wanted))
-            scores.append(self.reward.score(self.reward.hidden(tokens)[:, -1])[:, 0].float())
-        return [self.peer.torch.cat(x) for x in (old, values, reference, scores)]
+        """In minibatches, so that no array is larger than in the updates."""
+        size = self.order["minibatch"]
+        parts = [self.passes(*part) for part in zip(rows.split(size), responses.split(size))]
+        return [self.peer.torch.cat(x) for x in zip(*parts)]
 
     def advantages(self, values, rewards):
         torch = self.peer.torch
@@ -306,10 +353,10 @@ class PPO:
         returns = advantage + values
         return (advantage - advantage.mean()) / (advantage.std() + 1e-8), returns
 
-    def update(self, rows, responses, old, values, advantage, returns):
+    def loss(self, rows, responses, old, values, advantage, returns):
         torch = self.peer.torch
         prompt, fresh = self.order["prompt"], self.order["fresh"]
-        with self.autocast():
+        with self.peer.autocast(self.half):
             hidden = self.policy.hidden(rows)[:, prompt - 1 : prompt + fresh - 1]
             new = self.logprobs(self.policy, hidden, responses)
             value = self.policy.score(hidden)[:, :, 0].float()
@@ -317,9 +364,12 @@ class PPO:
         clipped = ratio.clamp(1 - self.CLIP, 1 + self.CLIP)
         loss = torch.maximum(-advantage * ratio, -advantage * clipped).mean()
         near = values + (value - values).clamp(-self.CLIP, self.CLIP)
-        loss = loss + self.VALUE * 0.5 * torch.maximum((value - returns) ** 2, (near - returns) ** 2).mean()
+        return loss + self.VALUE * 0.5 * torch.maximum((value - returns) ** 2, (near - returns) ** 2).mean()
+
+    def update(self, *arrays):
+        torch = self.peer.torch
         self.optimizer.zero_grad()
-        loss.backward()
+        self.loss(*arrays).backward()
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0)
         self.optimizer.step()
 
@@ -330,7 +380,7 @@ class PPO:
             responses = self.rollout()
             sampled = clock.now()
             rows = torch.cat([self.prompts, responses], 1)
-            with self.autocast():
+            with self.peer.autocast(self.half):
                 old, values, reference, scores = self.score(rows, responses)
             rewards = -self.KL * (old - reference)
             rewards[:, -1] += scores
@@ -352,6 +402,9 @@ class PPO:
 
 class PyTorch:
     works = {"train": Train, "generate": Generate, "ppo": PPO}
+    device, multiple = "cpu", 1  # multiple: of rows of the embedding
+    micro = 1 << 30  # tokens of a micro-batch at most
+    warming = 4  # tokens of a rollout before those that are timed
 
     def __init__(self, options):
         import torch
@@ -367,6 +420,74 @@ class PyTorch:
 
     def open(self, work, mode, order):
         return self.works[work](self, mode, order)
+
+    def tokens(self, first, rows, length, vocab):
+        return self.torch.from_numpy(noise(first, rows * length, vocab)).view(rows, length).to(self.device)
+
+    def autocast(self, half):
+        return self.torch.autocast(self.device, self.torch.bfloat16, enabled=half)
+
+    def weights(self, folder):
+        return read_weights(folder)
+
+    def tidy(self):
+        """What closed work held is free for other programs."""
+
+    def draw(self, probabilities):
+        return self.torch.multinomial(probabilities, 1)
+
+    def recorded(self, calls):
+        """What does the calls, or the same again, at once where the device can."""
+        return calls
+
+
+class PyTorchCuda(PyTorch):
+    device, multiple = "cuda", 64
+    micro = 16384
+    warming = 0  # recording runs it once
+
+    def __init__(self, options):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ImportError("this machine has no CUDA device that PyTorch can use")
+        self.torch, self.clock, self.tuned, self.known = torch, DeviceClock(torch), True, {}
+        torch.set_default_device(self.device)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.manual_seed(1)
+        name = torch.cuda.get_device_name()
+        self.about = {
+            "name": "PyTorch " + torch.__version__.split("+")[0],
+            "setting": f"{name}, CUDA {torch.version.cuda}",
+            "device": name,
+        }
+
+    def weights(self, folder):
+        if folder not in self.known:
+            self.known[folder] = read_weights(folder)
+        return self.known[folder]
+
+    def tidy(self):
+        if "torch._dynamo" in sys.modules:
+            self.torch.compiler.reset()
+        gc.collect()
+        self.torch.cuda.empty_cache()
+
+    def draw(self, probabilities):
+        """As multinomial() draws, which waits for the device."""
+        return (probabilities / self.torch.empty_like(probabilities).exponential_(1)).argmax(-1, keepdim=True)
+
+    def recorded(self, calls):
+        cuda = self.torch.cuda
+        stream = cuda.Stream()
+        stream.wait_stream(cuda.current_stream())
+        with cuda.stream(stream):
+            calls()
+        cuda.current_stream().wait_stream(stream)
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
+            calls()
+        return graph.replay
 
 
 # llama.cpp
@@ -498,6 +619,9 @@ class LlamaGenerate:
 
 
 class Llama:
+    def tidy(self):
+        """Work frees what it has when it is closed."""
+
     def __init__(self, options):
         import gguf
         import llama_cpp
@@ -520,6 +644,9 @@ class Llama:
         return LlamaGenerate(self, mode, order)
 
 
+PEERS = {"pytorch": PyTorch, "pytorch-as-installed": PyTorch, "pytorch-cuda": PyTorchCuda, "llama.cpp": Llama}
+
+
 def version(package):
     from importlib import metadata
 
@@ -539,12 +666,14 @@ def obey(peer, works, line):
     work = works.pop(key, None)
     if hasattr(work, "close"):
         work.close()
+    del work
+    peer.tidy()
     return {"peak_bytes": peak_memory()}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", choices=["pytorch", "pytorch-as-installed", "llama.cpp"])
+    parser.add_argument("peer", choices=list(PEERS))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--cpu-time", action="store_true", help="processor seconds per thread, not wall time")
     options = parser.parse_args()
@@ -556,7 +685,7 @@ def main():
     os.dup2(2, 1)
     answer_to = os.fdopen(answers, "w")
     try:
-        peer = (Llama if options.peer == "llama.cpp" else PyTorch)(options)
+        peer = PEERS[options.peer](options)
         trouble = None
     except ImportError as error:
         trouble = f"{error}; pip install {'llama-cpp-python gguf numpy' if options.peer == 'llama.cpp' else 'torch numpy'}"
@@ -566,7 +695,9 @@ def main():
             answer = {"error": trouble} if trouble else obey(peer, works, line)
         except Exception as error:
             traceback.print_exc()
+            traceback.clear_frames(error.__traceback__)
             answer = {"error": f"{type(error).__name__}: {error}"}
+            peer.tidy()
         print(json.dumps(answer), file=answer_to, flush=True)
 
 

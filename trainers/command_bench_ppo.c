@@ -42,7 +42,7 @@ static int time_rounds(struct practice *practice, const struct stopwatch *watch,
         seconds[SCORING * rounds + r] = spent.scoring;
         seconds[UPDATE * rounds + r] = spent.update;
         seconds[WHOLE * rounds + r] = spent.rollout + spent.scoring + spent.update;
-        peaks[r] = probe_peak(kernels, watch, is_device(kernels) ? 200 : 400000);
+        peaks[r] = probe_peak(kernels, watch, is_device(kernels) ? DEVICE_PROBE_ROUNDS : 400000);
     }
     for (int p = 0; p < PHASES && !status; p++) out->phases[p] = rate_of(seconds + p * rounds, rounds);
     if (!status) out->peak = rate_of(peaks, rounds);
