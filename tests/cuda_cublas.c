@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
+#include "models/device.h"
+#include "models/transformer.h"
 #include "tests/test_kernels.h"
 
 enum { FEW = 128 }; /* rows, below which products are our own */
@@ -101,28 +103,28 @@ static void *packed_for(const struct kernels *k, const float *w, int outs, int i
 }
 
 /* One layer's arrays, of small whole numbers. */
-struct layer {
+struct linear {
     int rows, outs, ins;
     struct pair x, y, w, bias, base_y, base_x, up;
     void *packed, *turned, *cpu_packed, *cpu_turned;
 };
 
-static struct layer make_layer(int rows, int outs, int ins) {
+static struct linear make_layer(int rows, int outs, int ins) {
     size_t xs = (size_t)rows * (size_t)ins, ys = (size_t)rows * (size_t)outs, ws = (size_t)outs * (size_t)ins;
-    struct layer l = {rows,
-                      outs,
-                      ins,
-                      operands(whole(xs, 1, 1), xs),
-                      operands(whole(ys, 2, 1), ys),
-                      floats(whole(ws, 3, 1), ws),
-                      floats(whole((size_t)outs, 4, 3), (size_t)outs),
-                      floats(whole(ys, 5, 3), ys),
-                      floats(whole(xs, 6, 3), xs),
-                      operands(noise(xs, 7), xs),
-                      NULL,
-                      NULL,
-                      NULL,
-                      NULL};
+    struct linear l = {rows,
+                       outs,
+                       ins,
+                       operands(whole(xs, 1, 1), xs),
+                       operands(whole(ys, 2, 1), ys),
+                       floats(whole(ws, 3, 1), ws),
+                       floats(whole((size_t)outs, 4, 3), (size_t)outs),
+                       floats(whole(ys, 5, 3), ys),
+                       floats(whole(xs, 6, 3), xs),
+                       operands(noise(xs, 7), xs),
+                       NULL,
+                       NULL,
+                       NULL,
+                       NULL};
 
     l.packed = packed_for(lt, l.w.device, outs, ins, 0);
     l.turned = lt->one_layout ? l.packed : packed_for(lt, l.w.device, outs, ins, 1);
@@ -131,7 +133,7 @@ static struct layer make_layer(int rows, int outs, int ins) {
     return l;
 }
 
-static void layer_free(struct layer *l) {
+static void layer_free(struct linear *l) {
     const struct pair pairs[] = {l->x, l->y, l->w, l->bias, l->base_y, l->base_x, l->up};
 
     for (int i = 0; i < COUNT(pairs); i++) pair_free(pairs[i]);
@@ -152,7 +154,7 @@ static struct pair new_operands(size_t count) {
 }
 
 /* `biased` and `based` also say whether there are a bias and a base. */
-static void compare_forward(const struct layer *l, int biased, int based) {
+static void compare_forward(const struct linear *l, int biased, int based) {
     size_t ys = (size_t)l->rows * (size_t)l->outs;
     struct pair y = new_floats(ys), rounded = new_operands(ys);
     const void *bias = biased ? l->bias.host : NULL, *bias_ = biased ? l->bias.device : NULL;
@@ -173,7 +175,7 @@ static void compare_forward(const struct layer *l, int biased, int based) {
     pair_free(rounded);
 }
 
-static void compare_gelu(const struct layer *l, int biased, int based, int kept) {
+static void compare_gelu(const struct linear *l, int biased, int based, int kept) {
     size_t ys = (size_t)l->rows * (size_t)l->outs, xs = (size_t)l->rows * (size_t)l->ins;
     struct pair act = new_operands(ys), up = new_operands(ys), dup = new_operands(xs);
     const void *bias = biased ? l->bias.host : NULL, *bias_ = biased ? l->bias.device : NULL;
@@ -197,7 +199,7 @@ static void compare_gelu(const struct layer *l, int biased, int based, int kept)
     pair_free(dup);
 }
 
-static void compare_backward(const struct layer *l, int based) {
+static void compare_backward(const struct linear *l, int based) {
     size_t xs = (size_t)l->rows * (size_t)l->ins, ws = (size_t)l->outs * (size_t)l->ins;
     struct pair dx = new_floats(xs), rounded = new_operands(xs), dw = floats(whole(ws, 8, 5), ws);
     const void *base = based ? l->base_x.host : NULL, *base_ = based ? l->base_x.device : NULL;
@@ -228,7 +230,7 @@ static const struct {
 
 START_TEST(every_product_is_the_cpu_s)
 {
-    struct layer l = make_layer(shapes[_i].rows, shapes[_i].outs, shapes[_i].ins);
+    struct linear l = make_layer(shapes[_i].rows, shapes[_i].outs, shapes[_i].ins);
 
     for (int with = 0; with < 4; with++) {
         compare_forward(&l, with & 1, with & 2);
@@ -242,7 +244,7 @@ END_TEST
 
 START_TEST(the_library_makes_those_of_many_rows_on_lines_of_eights)
 {
-    struct layer l = make_layer(shapes[_i].rows, shapes[_i].outs, shapes[_i].ins);
+    struct linear l = make_layer(shapes[_i].rows, shapes[_i].outs, shapes[_i].ins);
     int many = l.rows >= FEW, forward = many && l.ins % 8 == 0, backward = forward && l.outs % 8 == 0;
     size_t before = made();
 
@@ -264,7 +266,7 @@ END_TEST
 /* A product whose arrays begin `off` floats behind what the device gave. */
 static void compare_shifted(size_t off) {
     enum { ROWS = 160, OUTS = 64, INS = 48 };
-    struct layer l = make_layer(ROWS, OUTS, INS);
+    struct linear l = make_layer(ROWS, OUTS, INS);
     struct pair y = new_floats(ROWS * OUTS + off), x = new_operands(ROWS * INS + 2 * off);
     struct pair bias = floats(whole(OUTS + off, 9, 3), OUTS + off);
     char *x_ = (char *)x.device + 4 * off;
@@ -300,7 +302,7 @@ START_TEST(an_algorithm_is_asked_for_once_a_shape)
     if (!heuristics) return;
     before = heuristics();
     for (int i = 0; i < 3; i++) {
-        struct layer l = make_layer(144, 80, 40);
+        struct linear l = make_layer(144, 80, 40);
 
         compare_forward(&l, 1, 0); /* sums with and without bias, and rounded ones with it */
         compare_gelu(&l, 1, 0, 1); /* two more */
@@ -314,7 +316,7 @@ END_TEST
 START_TEST(what_the_library_has_no_algorithm_for_is_made_otherwise)
 {
     const unsigned gelu = 32 | 64, all = 0xffff;
-    struct layer l = make_layer(152, 64, 56);
+    struct linear l = make_layer(152, 64, 56);
     size_t before = made();
 
     if (!without) return;
@@ -336,7 +338,7 @@ END_TEST
 
 START_TEST(what_the_library_refuses_after_all_is_made_otherwise_from_then_on)
 {
-    struct layer l = make_layer(176, 64, 56);
+    struct linear l = make_layer(176, 64, 56);
     size_t before = made();
 
     if (!refuse) return;
@@ -420,13 +422,13 @@ START_TEST(long_sums_are_rounded_to_bf16_once)
 END_TEST
 
 struct call {
-    const struct layer *layer;
+    const struct linear *layer;
     struct pair y;
 };
 
 static void call_product(void *context) {
     const struct call *call = context;
-    const struct layer *l = call->layer;
+    const struct linear *l = call->layer;
 
     lt->matmul(call->y.device, l->x.device, l->w.device, l->packed, l->bias.device, NULL, l->rows, l->outs,
                l->ins);
@@ -435,7 +437,7 @@ static void call_product(void *context) {
 /* Made, recorded and queued as a record, each time of other numbers. */
 START_TEST(a_product_is_part_of_what_is_recorded)
 {
-    struct layer l = make_layer(176, 64, 48);
+    struct linear l = make_layer(176, 64, 48);
     struct call call = {&l, new_floats((size_t)l.rows * 64)};
     struct recording *recording = NULL;
     struct pair x[3]; /* freeing one would have the calls recorded anew */
@@ -454,6 +456,88 @@ START_TEST(a_product_is_part_of_what_is_recorded)
     lt->forget(recording);
     pair_free(call.y);
     layer_free(&l);
+}
+END_TEST
+
+/* What a head leaves of a batch: log-probabilities, and the embedding's gradient. */
+struct lesson {
+    const struct kernels *kernels;
+    struct model *model;
+    float logprob[200], *grad;
+    size_t size, made; /* numbers of grad; products of the head by the library */
+};
+
+static struct model *small_model(const struct kernels *kernels) {
+    struct error err;
+    struct config config;
+    struct model *model;
+
+    ck_assert_int_eq(config_family(&config, "gpt2", &err), 0);
+    config.vocab = 211;
+    config.context = 32;
+    config.layers = 1;
+    config.width = 64;
+    config.heads = config.kv_heads = 2;
+    config.head_size = 32;
+    config.ffn = 64;
+    ck_assert_msg(model_create(&model, &config, kernels, &err) == 0, "%s", err.message);
+    model_init(model, 3);
+    ck_assert_int_eq(model_train(model, &err), 0);
+    return model;
+}
+
+/* Every token is to be followed by itself. */
+static void give_lesson(struct lesson *l) {
+    struct batch batch = {0};
+    struct trunk *trunk;
+    struct error err;
+    int position[200];
+    float slope[200];
+
+    l->model = small_model(l->kernels);
+    l->size = 211 * 64;
+    for (int t = 0; t < 200; t++) {
+        int token = t * 31 % 211;
+
+        (t % 20 ? batch_extend : batch_add)(&batch, &token, 1);
+        position[t] = t;
+        slope[t] = -1.0f / 200;
+    }
+    ck_assert_int_eq(trunk_create(&trunk, l->model, 0, &err), 0);
+    ck_assert_int_eq(trunk_forward(trunk, &batch, 1, &err), 0);
+    l->made = made();
+    head_learn(trunk, position, batch.tokens, 200, &SAMPLING_PLAIN, slope, l->logprob);
+    l->made = made() - l->made;
+    ck_assert_msg(!device_check(l->kernels, "a lesson", &err), "%s", err.message);
+    model_join_grad(l->model);
+    l->grad = l->kernels->map(l->model->embedding->grad, l->size * sizeof *l->grad, 1);
+    trunk_free(trunk);
+    batch_free(&batch);
+}
+
+static void lesson_free(struct lesson *l) {
+    l->kernels->unmap(l->model->embedding->grad, l->grad, l->size * sizeof *l->grad, 0);
+    model_free(l->model);
+}
+
+/* Of 211 tokens, a line of no multiple of 8. */
+START_TEST(a_tied_head_s_products_are_the_library_s_whatever_the_vocabulary)
+{
+    struct lesson a = {.kernels = cpu}, b = {.kernels = lt};
+    double apart = 0, all = 0;
+
+    give_lesson(&a);
+    give_lesson(&b);
+    if (products) ck_assert_uint_eq(b.made, 3);
+    for (int i = 0; i < 200; i++) ck_assert_float_eq_tol(a.logprob[i], b.logprob[i], 0.02f);
+    for (size_t i = 0; i < a.size; i++) {
+        apart += pow((double)a.grad[i] - (double)b.grad[i], 2);
+        all += pow((double)a.grad[i], 2);
+    }
+    ck_assert_double_gt(all, 0);
+    ck_assert_double_le(sqrt(apart), 0.02 * sqrt(all));
+    lesson_free(&a);
+    lesson_free(&b);
 }
 END_TEST
 
@@ -477,6 +561,7 @@ int main(void) {
     tcase_add_test(test, an_algorithm_is_asked_for_once_a_shape);
     tcase_add_test(test, what_the_library_has_no_algorithm_for_is_made_otherwise);
     tcase_add_test(test, what_the_library_refuses_after_all_is_made_otherwise_from_then_on);
+    tcase_add_test(test, a_tied_head_s_products_are_the_library_s_whatever_the_vocabulary);
     tcase_add_test(test, a_product_is_part_of_what_is_recorded);
     tcase_add_test(test, long_sums_have_the_same_bits_again);
     tcase_add_test(test, long_sums_are_rounded_to_bf16_once);
