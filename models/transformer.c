@@ -11,7 +11,7 @@
 
 #define ALIGNED     16                /* floats: arrays begin on 64-byte boundaries */
 #define LEAST_CHUNK 512               /* positions whose logits exist at a time */
-#define LOGITS      ((size_t)1 << 29) /* bytes of theirs, with more positions */
+#define LOGITS      ((size_t)1 << 30) /* bytes of theirs, with more positions */
 
 /* Memory handed out from one block; without a base it only counts. */
 struct arena {

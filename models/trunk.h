@@ -4,7 +4,7 @@
 
 #include "models/transformer.h"
 
-#define HEAD_CHUNK 2048 /* positions whose logits exist at a time, at most */
+#define HEAD_CHUNK 4096 /* positions whose logits exist at a time, at most */
 
 /* What one layer leaves for its backward; T = tokens. */
 struct activations {

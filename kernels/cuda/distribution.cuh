@@ -124,40 +124,71 @@ static __device__ double block_total(double x) {
     return x;
 }
 
-#define TOGETHER 8 /* logits on their way to a thread */
+#define TOGETHER 4 /* groups of four logits on their way to a thread */
 
-/* All three from one reading of the row: a thread's sums are relative to the largest logit that it has met,
- * and are made relative to a larger one when that comes. */
+/* What a thread has met of a row: weights are 2^((logit - most) scale), `weighted` the sum of them times
+ * those exponents. */
+struct running {
+    float most, sum, weighted;
+};
+
+/* The same relative to another logit, that is not smaller. */
+static __device__ __forceinline__ void make_relative(struct running *of, float most, float scale) {
+    float step = of->most == -INFINITY ? 0 : (of->most - most) * scale, by = power_of_two(step);
+
+    of->weighted = (of->weighted + of->sum * step) * by;
+    of->sum *= by;
+    of->most = most;
+}
+
+template <int N>
+static __device__ __forceinline__ void add_logits(struct running *of, const float x[N], float scale) {
+    float most = of->most;
+
+#pragma unroll
+    for (int i = 0; i < N; i++) most = fmaxf(most, x[i]);
+    if (most > of->most) make_relative(of, most, scale);
+    if (most == -INFINITY) return;
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        float exponent = (x[i] - most) * scale, weight = power_of_two(exponent);
+
+        of->sum += weight;
+        of->weighted += weight > 0 ? weight * exponent : 0;
+    }
+}
+
+/* Logits at … at + 3, on their alignment if `wide`; behind the last -infinity. */
+static __device__ __forceinline__ void take_logits(float out[4], const float *logits, int at, int vocab,
+                                                   bool wide) {
+    if (wide && at + 4 <= vocab) {
+        load<4>(out, logits + at);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) out[i] = at + i < vocab ? logits[at + i] : -INFINITY;
+}
+
+/* All three from one reading of the row, whose bits do not depend on how it lies: a thread's sums are
+ * relative to the largest logit that it has met, and are made relative to a larger one when that comes. */
 static __device__ struct moments moments_at_once(const float *logits, int vocab, float temperature) {
-    float most = -INFINITY, sum = 0, weighted = 0;
+    const float scale = 1.44269504f / temperature; /* log2 e */
+    bool wide = (size_t)logits % 16 == 0;
+    struct running of = {-INFINITY, 0, 0};
     struct moments out;
 
-    for (int from = threadIdx.x; from < vocab; from += THREADS * TOGETHER) {
-        float x[TOGETHER], next = most, step;
+    for (int from = threadIdx.x * 4; from < vocab; from += THREADS * 4 * TOGETHER) {
+        float x[4 * TOGETHER];
 
 #pragma unroll
-        for (int i = 0; i < TOGETHER; i++) {
-            x[i] = from + i * THREADS < vocab ? logits[from + i * THREADS] : -INFINITY;
-            next = x[i] > next ? x[i] : next;
-        }
-        if (next == -INFINITY) continue;
-        step = most == -INFINITY ? 0 : scaled(most, next, temperature);
-        weighted = (weighted + sum * step) * exp_of(step);
-        sum *= exp_of(step);
-        most = next;
-#pragma unroll
-        for (int i = 0; i < TOGETHER; i++) {
-            float z = scaled(x[i], most, temperature), weight = exp_of(z);
-
-            sum += weight;
-            weighted += weight > 0 ? weight * z : 0;
-        }
+        for (int i = 0; i < TOGETHER; i++)
+            take_logits(x + 4 * i, logits, from + i * THREADS * 4, vocab, wide);
+        add_logits<4 * TOGETHER>(&of, x, scale);
     }
-    out.max = block_max(most);
-    float step = most == -INFINITY ? 0 : scaled(most, out.max, temperature), by = exp_of(step);
-
-    out.sum = block_total((double)sum * by);
-    out.weighted = block_total(((double)weighted + (double)sum * step) * by);
+    out.max = block_max(of.most);
+    make_relative(&of, out.max, scale);
+    out.sum = block_total((double)of.sum);
+    out.weighted = block_total((double)of.weighted) * 0.6931471805599453; /* log 2 */
     return out;
 }
 

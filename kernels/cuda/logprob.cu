@@ -23,7 +23,7 @@ enum { MAX, SHARE, LOG_SUM, ENTROPY, NORMS };
 
 /* ONCE: the row is read once, or once more for `best`; else the sums are the CPU's. */
 template <bool ONCE>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, ONCE ? 4 : 1)
     logprob_kernel(float *logprob, float *entropy, int *best, float *norm, const float *logits,
                    const int *target, int vocab, int line, float temperature) {
     double *sums = dynamic_shared<double>();
@@ -83,46 +83,46 @@ static __device__ __forceinline__ float logit_slope(float logit, const struct sl
     return by.with_entropy && p > 0 ? slope - spread : slope;
 }
 
-/* Groups are those of all rows as one array, for their alignment: a row's first and last may be shared with
- * its neighbours, who have their own part of them. */
+/* Blocks to a row, each thread with one group. Groups are those of all rows as one array, for their
+ * alignment: a row's first and last may be shared with its neighbours, who have their own part of them. */
 template <class E>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(GROUP_THREADS)
     logprob_backward_kernel(E *dlogits, const float *logits, const int *target, const float *norm,
-                            const float *slope, const float *entropy_slope, int vocab, int line,
+                            const float *slope, const float *entropy_slope, int blocks, int vocab, int line,
                             float temperature, bool wide) {
     const int each = group<E>::SIZE;
-    int r = blockIdx.x;
+    int r = blockIdx.x / blocks, place = blockIdx.x % blocks * GROUP_THREADS + threadIdx.x;
+    size_t begin = (size_t)r * line;
+    int at = place * each - (int)(begin % each), from = at > 0 ? at : 0;
+    int count = (at + each < line ? at + each : line) - from, chosen = target[r];
     const float *of_row = norm + (size_t)r * NORMS;
     struct slopes by = {
         of_row[MAX],     of_row[SHARE],          of_row[LOG_SUM],
         of_row[ENTROPY], slope[r] / temperature, entropy_slope ? entropy_slope[r] / temperature : 0,
         temperature,     entropy_slope != NULL};
-    size_t begin = (size_t)r * line;
-    int chosen = target[r];
+    float x[each];
 
-    logits += begin;
-    dlogits += begin;
-    for (int at = (int)threadIdx.x * each - (int)(begin % each); at < line; at += THREADS * each) {
-        int from = at > 0 ? at : 0, count = (at + each < line ? at + each : line) - from;
-        float x[each];
-
-        take<each>(x, logits + from, count, wide);
+    if (at >= line) return;
+    take<each>(x, logits + begin + from, count, wide);
 #pragma unroll
-        for (int i = 0; i < each; i++) {
-            x[i] = from + i < vocab ? logit_slope(x[i], by) : 0;
-            if (from + i == chosen) x[i] += by.of_logprob;
-        }
-        give<each>(dlogits + from, x, count, wide);
+    for (int i = 0; i < each; i++) {
+        x[i] = from + i < vocab ? logit_slope(x[i], by) : 0;
+        if (from + i == chosen) x[i] += by.of_logprob;
     }
+    give<each>(dlogits + begin + from, x, count, wide);
 }
 
 template <class E>
 static void run_logprob_backward(E *dlogits, const float *logits, const int *target, const float *norm,
                                  const float *slope, const float *entropy_slope, int rows, int vocab,
                                  int line, float temperature) {
+    const int each = group<E>::SIZE;
+    int blocks = blocks_for((size_t)line + (line % each ? each - 1 : 0), GROUP_THREADS * each);
+
     if (rows == 0) return;
-    launch("logprob_backward", logprob_backward_kernel<E>, rows, THREADS, 0, dlogits, logits, target, norm,
-           slope, entropy_slope, vocab, line, temperature, on_16_bytes(dlogits, logits));
+    launch("logprob_backward", logprob_backward_kernel<E>, rows * blocks, GROUP_THREADS, 0, dlogits, logits,
+           target, norm, slope, entropy_slope, blocks, vocab, line, temperature,
+           on_16_bytes(dlogits, logits));
 }
 
 void logprob_backward_cuda(operand *dlogits, const float *logits, const int *target, const float *norm,
