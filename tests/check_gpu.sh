@@ -87,6 +87,10 @@ check gaps cuda-bf16
 part "killed three times"
 DEVICE=cuda KILLS=3 check "$here/kill.sh" "$pyrite" "$recipe"
 
+part "killed once, where weights are rounded stochastically"
+DEVICE=cuda-bf16 KILLS=1 check "$here/kill.sh" "$pyrite" "$recipe" steps.sft.stochastic_rounding=true \
+    steps.rm.stochastic_rounding=true steps.ppo.stochastic_rounding=true
+
 part "products by cuBLASLt, and a run with them that is killed once"
 if "$pyrite" doctor | grep -q '^  cuda-cublas *cuda-cublas$'; then
     check "$tests/cuda_cublas"

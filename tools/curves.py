@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws learning curves of two runs over each other, and says how far apart they end.
 
-usage: curves.py RUN RUN FIGURE.svg
+usage: curves.py RUN RUN [FIGURE.svg]
 
 Each run is a folder of `pyrite run` with the same steps and several seeds. A panel for each curve: SFT's loss, and
 PPO's reward, gold score and KL, of each world and reward model; thin lines are seeds, thick ones their mean. The
@@ -99,16 +99,16 @@ def draw(titles, runs, names, path):
     os.replace(path + ".tmp", path)
 
 
-def device_of(run):
-    with open(os.path.join(run, "manifest.json"), encoding="utf-8") as file:
-        return json.load(file)["device"]
+def name_of(run):
+    """runs/precision-cpu-bf16: cpu-bf16"""
+    return os.path.basename(run.rstrip("/")).split("-", 1)[-1]
 
 
 def main():
-    if len(sys.argv) != 4:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     runs = [curves_of(run) for run in sys.argv[1:3]]
-    names = [device_of(run) for run in sys.argv[1:3]]
+    names = [name_of(run) for run in sys.argv[1:3]]
     titles = sorted(set(runs[0]) & set(runs[1]), key=lambda title: (title.split(":")[0], "ppo" in title, title))
     if not titles:
         sys.exit(f"{sys.argv[1]} and {sys.argv[2]} share no curve: expected two runs of one recipe")
@@ -121,7 +121,8 @@ def main():
         half = T975.get(len(gaps) - 1, 1.96) * deviation / math.sqrt(len(gaps))
         first, second = mean([a for a, _ in pairs]), mean([b for _, b in pairs])
         print(f"| {title} | {first:.3f} | {second:.3f} | {mean(gaps):+.3f} ± {half:.3f} |")
-    draw(titles, runs, names, sys.argv[3])
+    if len(sys.argv) == 4:
+        draw(titles, runs, names, sys.argv[3])
 
 
 main()
