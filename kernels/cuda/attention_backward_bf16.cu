@@ -1,11 +1,8 @@
-#include "kernels/cuda/heads_bf16.cuh"
+#include "kernels/cuda/slopes_bf16.cuh"
 
 /* Gradients of attention on tensor cores, of the same bits every time: a pass that gives each block a tile of
  * keys gathers theirs and those of the values over the queries that see them, and another with tiles of
  * queries those of the queries over the keys. Both make the scores again, in registers. */
-
-/* What a pass gathers. */
-enum wanted { OF_QUERIES = 1, OF_KEYS = 2, OF_VALUES = 4 };
 
 /* A block has NEAR lines, TALL blocks of 16 a warp, and meets FAR lines at a time. */
 template <int SIZE_, int TALL_, int FAR_, int WANTED_> struct pass {
@@ -13,46 +10,11 @@ template <int SIZE_, int TALL_, int FAR_, int WANTED_> struct pass {
     static const int BY_QUERY = WANTED == OF_QUERIES, MIXES = WANTED != OF_VALUES; /* slopes of scores */
 };
 
-struct gradients {
-    bf16 *dqkv;
-    const bf16 *dout, *qkv, *out;
-    const float *logsum;
-};
-
-/* One head's queries and the slopes of their outputs, or its keys and values. */
-struct side {
-    struct lines one, other;
-};
-
-static __device__ __forceinline__ struct side queries_of(const struct gradients &g, const struct task &task,
-                                                         const struct shape &shape, int head) {
-    int size = shape.head_size;
-    int width = shape_width(shape), outs = shape.heads * size, at = head * size;
-
-    return {{g.qkv + (size_t)task.first * width + at, width, task.length, size},
-            {g.dout + (size_t)task.first * outs + at, outs, task.length, size}};
-}
-
-static __device__ __forceinline__ struct side keys_of(const struct gradients &g, const struct task &task,
-                                                      const struct shape &shape, int kv) {
-    int size = shape.head_size;
-    int width = shape_width(shape);
-    const bf16 *keys = g.qkv + (size_t)task.first * width + (size_t)(shape.heads + kv) * size;
-
-    return {{keys, width, task.length, size},
-            {keys + (size_t)shape.kv_heads * size, width, task.length, size}};
-}
-
 template <class T, int LINES>
 static __device__ __forceinline__ void bring_side(bf16 *tiles, const struct side &side, int from, int whole) {
     bring<T::SIZE, LINES>(tiles, side.one, from, whole);
     bring<T::SIZE, LINES>(tiles + LINES * T::SIZE, side.other, from, whole);
 }
-
-/* A query's log-sum as a power of two, and the product of its output and the slope of that. */
-struct summary {
-    float logsum, dot;
-};
 
 /* A dot waits where the query's gradient will be, in the place of its first two channels. */
 static __device__ __forceinline__ void leave_dot(bf16 *line, float dot) {
@@ -60,29 +22,19 @@ static __device__ __forceinline__ void leave_dot(bf16 *line, float dot) {
     line[1] = (bf16)__float_as_uint(dot);
 }
 
-/* Of the row's query `at`; beyond its end what makes all weights 0. */
-static __device__ __forceinline__ struct summary
-summary_of(const struct gradients &g, const struct task &task, const struct shape &shape, int head, int at) {
-    size_t token = task.first + at, line = token * shape.heads + head;
-    const bf16 *dot = g.dqkv + token * shape_width(shape) + (size_t)head * shape.head_size;
-
-    if (at >= task.length) return {INFINITY, 0};
-    if (shape.head_size < 2)
-        return {g.logsum[line] * (float)LOG2E, float_of(g.dout[line]) * float_of(g.out[line])};
-    return {g.logsum[line] * (float)LOG2E, __uint_as_float((unsigned)dot[0] << 16 | dot[1])};
-}
-
-/* Half a warp for each query of each head: lanes have 8 neighbouring channels at a time. */
-static __global__ void __launch_bounds__(THREADS) dots_kernel(struct gradients g, struct shape shape) {
+/* LANES for each query of each head, with 8 neighbouring channels at a time. */
+template <int LANES>
+static __global__ void __launch_bounds__(GROUP_THREADS) dots_kernel(struct gradients g, struct shape shape) {
+    const int TOGETHER = GROUP_THREADS / LANES;
     int count = shape.start[shape.rows] * shape.heads, size = shape.head_size;
-    int half = threadIdx.x / WIDTH, lane = threadIdx.x % WIDTH;
+    int own = (int)threadIdx.x / LANES, lane = threadIdx.x % LANES;
 
-    for (int from = blockIdx.x * (THREADS / WIDTH); from < count; from += gridDim.x * (THREADS / WIDTH)) {
-        int at = min(from + half, count - 1);
+    for (int from = blockIdx.x * TOGETHER; from < count; from += gridDim.x * TOGETHER) {
+        int at = min(from + own, count - 1);
         const bf16 *dout = g.dout + (size_t)at * size, *out = g.out + (size_t)at * size;
         float dot = 0;
 
-        for (int d = 8 * lane; d < size; d += 8 * WIDTH) {
+        for (int d = 8 * lane; d < size; d += 8 * LANES) {
             float x[8], y[8];
 
             take<8>(x, dout + d, min(size - d, 8), shape.whole);
@@ -90,8 +42,8 @@ static __global__ void __launch_bounds__(THREADS) dots_kernel(struct gradients g
 #pragma unroll
             for (int i = 0; i < 8; i++) dot = fmaf(x[i], y[i], dot);
         }
-        dot = lanes_sum(dot);
-        if (lane == 0 && from + half < count)
+        for (int half = LANES / 2; half; half /= 2) dot += __shfl_xor_sync(EVERYONE, dot, half);
+        if (lane == 0 && from + own < count)
             leave_dot(g.dqkv + (size_t)(at / shape.heads) * shape_width(shape) +
                           (size_t)(at % shape.heads) * size,
                       dot);
@@ -180,27 +132,6 @@ static __device__ __forceinline__ void store(const struct gradients &g, const st
         store_lines<T>(keys + (size_t)shape.kv_heads * size, got.other, 1, task, shape, at);
 }
 
-/* Which far lines a task meets: `tiles` from line `first` on, of each of `heads` heads. */
-struct journey {
-    int first, tiles, heads;
-};
-
-template <class T>
-static __device__ __forceinline__ struct journey journey_of(const struct task &task,
-                                                            const struct shape &shape, int from) {
-    int first = T::BY_QUERY ? 0 : from, end = T::BY_QUERY ? min(from + T::NEAR, task.length) : task.length;
-
-    return {first, (end - first + T::FAR - 1) / T::FAR, T::BY_QUERY ? 1 : shape.heads / shape.kv_heads};
-}
-
-/* The far lines, or those of the head whose queries a task of keys is at. */
-template <class T>
-static __device__ __forceinline__ struct side far_side(const struct gradients &g, const struct task &task,
-                                                       const struct shape &shape, int head) {
-    return T::BY_QUERY ? keys_of(g, task, shape, head / (shape.heads / shape.kv_heads))
-                       : queries_of(g, task, shape, head);
-}
-
 /* What is known of the queries that a lane has. */
 template <class T>
 static __device__ __forceinline__ void summarize(struct summary rows[T::TALL][2], const struct gradients &g,
@@ -218,11 +149,9 @@ template <class T>
 static __device__ __forceinline__ void gather(const struct gradients &g, const struct task &task,
                                               const struct shape &shape, float scale, bf16 *near,
                                               struct summary columns[2][T::FAR]) {
-    const int room = 2 * T::FAR * T::SIZE, group = shape.heads / shape.kv_heads;
-    int from = (T::BY_QUERY ? task.cost - 1 : task.tiles - task.cost) * T::NEAR;
-    int line = threadIdx.x / WARP * T::TALL * 16, at = from + line;
-    int first_head = T::BY_QUERY ? task.head : task.head * group;
-    struct journey way = journey_of<T>(task, shape, from);
+    const int room = 2 * T::FAR * T::SIZE;
+    struct journey way = journey_of<T>(task, shape);
+    int line = threadIdx.x / WARP * T::TALL * 16, at = way.from + line;
     bf16 *stages = near + 2 * T::NEAR * T::SIZE;
     struct summary rows[T::TALL][2] = {}, next = {};
     struct gathered<T> got;
@@ -230,16 +159,14 @@ static __device__ __forceinline__ void gather(const struct gradients &g, const s
     clear<T::TALL, T::SIZE / 8>(got.one);
     clear<T::TALL, T::SIZE / 8>(got.other);
     __syncthreads();
-    bring_side<T, T::NEAR>(
-        near, T::BY_QUERY ? queries_of(g, task, shape, task.head) : keys_of(g, task, shape, task.head), from,
-        shape.whole);
-    bring_side<T, T::FAR>(stages, far_side<T>(g, task, shape, first_head), way.first, shape.whole);
+    bring_side<T, T::NEAR>(near, near_side<T>(g, task, shape), way.from, shape.whole);
+    bring_side<T, T::FAR>(stages, far_side<T>(g, task, shape, way.head), way.first, shape.whole);
     end_copies();
     if (T::BY_QUERY)
         summarize<T>(rows, g, task, shape, at);
     else if (threadIdx.x < T::FAR)
-        next = summary_of(g, task, shape, first_head, way.first + threadIdx.x);
-    for (int n = 0, head = first_head, far = way.first; n < way.tiles * way.heads; n++) {
+        next = summary_of(g, task, shape, way.head, way.first + threadIdx.x);
+    for (int n = 0, head = way.head, far = way.first; n < way.tiles * way.heads; n++) {
         int last = far + T::FAR >= way.first + way.tiles * T::FAR;
         int next_head = head + last, next_far = last ? way.first : far + T::FAR;
 
@@ -283,10 +210,13 @@ template <class T> static void run(const struct gradients &g, const struct shape
     if (blocks) launch("attention_backward", slopes_kernel<T>, blocks, THREADS, bytes, g, shape, scale);
 }
 
-/* Dots go before all, and the gradients of queries, which take their place, last. */
-static void run_dots(const struct gradients &g, const struct shape &shape) {
+void leave_dots(const struct gradients &g, const struct shape &shape) {
+    void (*kernel)(struct gradients, struct shape) = shape.head_size <= 32   ? dots_kernel<4>
+                                                     : shape.head_size <= 64 ? dots_kernel<8>
+                                                                             : dots_kernel<16>;
+
     if (shape.head_size < 2) return;
-    launch("attention_backward", dots_kernel, 8 * multiprocessors(), THREADS, 0, g, shape);
+    launch("attention_backward", kernel, 8 * multiprocessors(), GROUP_THREADS, 0, g, shape);
 }
 
 void attention_backward_bf16_cuda(operand *dqkv, const operand *dout, const operand *qkv, const operand *out,
@@ -297,7 +227,7 @@ void attention_backward_bf16_cuda(operand *dqkv, const operand *dout, const oper
     struct shape shape = {start, rows, heads, kv_heads, head_size, scoring_of(scale, cap), whole};
 
     if (rows == 0) return;
-    run_dots(g, shape);
+    leave_dots(g, shape);
     if (head_size <= 32) {
         run<pass<32, 2, 32, OF_KEYS | OF_VALUES>>(g, shape, scale);
         run<pass<32, 2, 32, OF_QUERIES>>(g, shape, scale);
