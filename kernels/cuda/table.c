@@ -60,6 +60,7 @@ const struct kernels *cuda_cublas(void) {
     table.rows_vary = 1;
     table.scratch_size = cuda_scratch_size_lt;
     table.attention = attention_lt_cuda;
+    table.attention_backward = attention_backward_lt_cuda;
     table.matmul = matmul_lt_cuda;
     table.matmul_operand = matmul_operand_lt_cuda;
     table.matmul_gelu = matmul_gelu_lt_cuda;
