@@ -11,6 +11,10 @@
 #define KEYS       128
 #define FIRST_TURN 1 /* of the named barriers: a group's turn to start products */
 #define HUGE_SCORE 0x1p24f
+#ifndef HELD
+/* Bytes of keys and values that the second-level cache can hold beside the rest. */
+#define HELD (24 << 20)
+#endif
 
 /* Heads of up to SIZE channels, by GROUPS groups beside that which brings, with room for STAGES tiles of keys
  * and values; FEW and MANY: registers of the one's threads and of the others'. */
@@ -38,6 +42,7 @@ template <int COUNT> static __device__ __forceinline__ void next(struct ring<COU
 template <class T> struct rings {
     struct ring<2> queries;
     struct ring<T::STAGES> keys, values;
+    int group; /* the thread's, of those that attend; -1: it brings */
 };
 
 template <class T> static __device__ __forceinline__ struct rings<T> rings_of(bf16 *memory) {
@@ -46,13 +51,14 @@ template <class T> static __device__ __forceinline__ struct rings<T> rings_of(bf
 
     return {{memory, gates, gates + 2, 0, 0},
             {keys, gates + 4, gates + 4 + T::STAGES, 0, 0},
-            {values, gates + 4 + 2 * T::STAGES, gates + 4 + 3 * T::STAGES, 0, 0}};
+            {values, gates + 4 + 2 * T::STAGES, gates + 4 + 3 * T::STAGES, 0, 0},
+            __shfl_sync(EVERYONE, (int)threadIdx.x / GROUP, 0) - 1};
 }
 
 template <int COUNT>
 static __device__ __forceinline__ void set_gates(const struct ring<COUNT> &ring, int users) {
     for (int i = 0; i < COUNT; i++) {
-        set_gate(ring.there + i, GROUP);
+        set_gate(ring.there + i, GROUP / WARP);
         set_gate(ring.free + i, users);
     }
 }
@@ -65,56 +71,69 @@ static __device__ __forceinline__ bf16 *tile_of(const struct ring<COUNT> &ring) 
 /* Waits for the ring's next tile to be there. */
 template <int COUNT> static __device__ __forceinline__ void await(const struct ring<COUNT> &ring) {
     wait_at(ring.there + ring.at, ring.parity);
-    show_to_products();
+}
+
+/* The warp has come to a gate. */
+template <class G> static __device__ __forceinline__ void come(G *gate) {
+    __syncwarp();
+    if (threadIdx.x % WARP == 0) arrive(gate);
 }
 
 /* The warp has no more need of the ring's next tile. */
 template <int COUNT> static __device__ __forceinline__ void let_go(struct ring<COUNT> *ring) {
-    __syncwarp();
-    if (threadIdx.x % WARP == 0) arrive(ring->free + ring->at);
+    come(ring->free + ring->at);
     next(ring);
 }
 
 /* In which order tasks come: heads of rows, `section` of them at a time, whose keys and values the
- * second-level cache can hold; of these the longest tasks first. Blocks take them forth and back. */
+ * second-level cache can hold; of these the longest tasks first. Blocks take them forth and back, and from
+ * one section to the next in the other direction, so that their shares come to the same. */
 struct schedule {
-    int most, section, units;
+    int most, section, units; /* tiles of the longest row; heads of rows */
+    int first, at;            /* the block's place: the section's first unit, and the number of its task */
+    int back, odd;            /* whether this round, and the section's first, is taken back */
 };
 
 template <class T>
 static __device__ __forceinline__ struct schedule schedule_of(const struct shape &shape, int held) {
-    const int tile = T::QUERIES;
-    int most = most_tiles(shape, tile), units = shape.rows * shape.heads;
-    long long one = max((long long)most * tile * shape.head_size * shape.kv_heads * 4 / shape.heads, 1ll);
-    int section = (int)max(min(held / one, (long long)units), 1ll),
-        sections = (units + section - 1) / section;
+    int most = max(most_tiles(shape, T::QUERIES), 1), units = shape.rows * shape.heads;
+    float one = (float)most * (float)(T::QUERIES * 4 * shape.head_size) * (float)shape.kv_heads;
+    int section = (int)fminf(fmaxf((float)held * (float)shape.heads * reciprocal(one), 1), (float)units);
 
-    return {most, (units + sections - 1) / sections, units};
+    return {most, section, units, 0, (int)blockIdx.x, 0, 0};
 }
 
-/* The block's task in round *round or the next that has one; 0 when there is none. */
+template <class S> static __device__ __forceinline__ void go_on(S *schedule) {
+    int place = blockIdx.x, blocks = gridDim.x;
+
+    schedule->at += schedule->back ? 2 * place + 1 : 2 * (blocks - place) - 1;
+    schedule->back ^= 1;
+}
+
+template <class S> static __device__ __forceinline__ void next_section(S *schedule) {
+    schedule->first += schedule->section;
+    schedule->back = schedule->odd ^= 1;
+    schedule->at = schedule->odd ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
+}
+
+/* The block's next task; 0 when there is none. */
 template <class T>
-static __device__ __forceinline__ int take_task(struct task *task, int *round,
-                                                const struct schedule &schedule, const struct shape &shape) {
-    const int tile = T::QUERIES;
-    long long turn = (long long)schedule.most * schedule.section;
-    long long end = (schedule.units + schedule.section - 1) / schedule.section * turn;
+static __device__ __forceinline__ int take_task(struct task *task, struct schedule *schedule,
+                                                const struct shape &shape) {
+    for (;; go_on(schedule)) {
+        int turn = schedule->most * schedule->section, unit, row;
 
-    for (;; ++*round) {
-        int place = *round % 2 ? gridDim.x - 1 - blockIdx.x : blockIdx.x;
-        long long number = (long long)*round * gridDim.x + place;
-        int in_turn = (int)(number % turn),
-            unit = (int)(number / turn) * schedule.section + in_turn % schedule.section;
-
-        if ((long long)*round * gridDim.x >= end) return 0;
-        if (number >= end || unit >= schedule.units) continue;
-        task->first = shape.start[unit / shape.heads];
-        task->length = shape.start[unit / shape.heads + 1] - task->first;
-        task->head = unit % shape.heads;
-        task->tiles = (task->length + tile - 1) / tile;
-        task->cost = schedule.most - in_turn / schedule.section;
-        if (task->cost > task->tiles) continue;
-        ++*round;
+        while (schedule->at >= turn && schedule->first < schedule->units) next_section(schedule);
+        if (schedule->first >= schedule->units) return 0;
+        unit = schedule->first + schedule->at % schedule->section;
+        if (unit >= schedule->units) continue;
+        row = unit / shape.heads;
+        task->first = shape.start[row];
+        task->length = shape.start[row + 1] - task->first;
+        task->head = unit - row * shape.heads;
+        task->cost = schedule->most - schedule->at / schedule->section;
+        if ((task->cost - 1) * T::QUERIES >= task->length) continue;
+        go_on(schedule);
         return 1;
     }
 }
@@ -123,10 +142,17 @@ template <class T> static __device__ __forceinline__ int keys_of(const struct ta
     return min(task.cost * T::QUERIES, task.length);
 }
 
-/* Starts a tile's panels on their way to the ring's next tile. */
+/* Until all copies but those of the last LEFT tiles are there; then those who wait at `there` hear of it. */
+template <int LEFT> static __device__ __forceinline__ void report(gate *there) {
+    wait_for_copies<LEFT>();
+    show_to_products();
+    if (there) come(there);
+}
+
+/* Starts a tile's panels on their way to the ring's next tile, and reports the one brought before, *late. */
 template <int COUNT, int SIZE, int LINES>
-static __device__ __forceinline__ void bring_tile(struct ring<COUNT> *ring, const struct lines &lines,
-                                                  int from) {
+static __device__ __forceinline__ void bring_tile(gate **late, struct ring<COUNT> *ring,
+                                                  const struct lines &lines, int from) {
     bf16 *tile = tile_of<COUNT, SIZE, LINES>(*ring);
 
     wait_at(ring->free + ring->at, ring->parity ^ 1);
@@ -135,30 +161,33 @@ static __device__ __forceinline__ void bring_tile(struct ring<COUNT> *ring, cons
         bring<PANEL, LINES>(tile + p * LINES * PANEL,
                             {lines.data + p * PANEL, lines.stride, lines.end, lines.size - p * PANEL}, from,
                             1);
-    arrive_with_copies(ring->there + ring->at);
+    end_copies();
+    report<1>(*late);
+    *late = ring->there + ring->at;
     next(ring);
 }
 
 template <class T>
 static __device__ __forceinline__ void bring_tasks(struct rings<T> rings, const bf16 *qkv,
-                                                   const struct shape &shape,
-                                                   const struct schedule &schedule) {
-    int size = shape.head_size, width = shape_width(shape), round = 0;
+                                                   const struct shape &shape, struct schedule schedule) {
+    int size = shape.head_size, width = shape_width(shape);
+    gate *late = NULL;
     struct task task;
 
-    while (take_task<T>(&task, &round, schedule, shape)) {
+    while (take_task<T>(&task, &schedule, shape)) {
         int end = keys_of<T>(task), kv = task.head / (shape.heads / shape.kv_heads);
         const bf16 *row = qkv + (size_t)task.first * width, *keys = row + (size_t)(shape.heads + kv) * size;
         struct lines values = {keys + (size_t)shape.kv_heads * size, width, task.length, size};
 
-        bring_tile<2, T::SIZE, T::QUERIES>(&rings.queries,
+        bring_tile<2, T::SIZE, T::QUERIES>(&late, &rings.queries,
                                            {row + (size_t)task.head * size, width, task.length, size},
                                            (task.cost - 1) * T::QUERIES);
         for (int key = 0; key < end; key += KEYS) {
-            bring_tile<T::STAGES, T::SIZE, KEYS>(&rings.keys, {keys, width, task.length, size}, key);
-            bring_tile<T::STAGES, T::SIZE, KEYS>(&rings.values, values, key);
+            bring_tile<T::STAGES, T::SIZE, KEYS>(&late, &rings.keys, {keys, width, task.length, size}, key);
+            bring_tile<T::STAGES, T::SIZE, KEYS>(&late, &rings.values, values, key);
         }
     }
+    report<0>(late);
 }
 
 /* What a thread has of its group's queries: the largest score so far as a power of two, and the sum of
@@ -168,15 +197,10 @@ template <class T> struct attended {
     unsigned weight[KEYS / 16][4];
 };
 
-template <class T> static __device__ __forceinline__ int own_group(void) {
-    return (int)threadIdx.x / GROUP - 1;
-}
-
 /* Starts the products of the group's queries and the ring's next tile of keys. */
 template <class T>
 static __device__ __forceinline__ void start_scores(struct attended<T> *got, const struct rings<T> &rings) {
-    const bf16 *queries =
-        tile_of<2, T::SIZE, T::QUERIES>(rings.queries) + own_group<T>() * GROUP_ROWS * PANEL;
+    const bf16 *queries = tile_of<2, T::SIZE, T::QUERIES>(rings.queries) + rings.group * GROUP_ROWS * PANEL;
     const bf16 *keys = tile_of<T::STAGES, T::SIZE, KEYS>(rings.keys);
 
     hold(got->score);
@@ -278,7 +302,7 @@ static __device__ __forceinline__ void give_rows(bf16 *out, float *logsum, const
         size_t line = (size_t)(task.first + at) * shape.heads + task.head;
 
         sum += __shfl_xor_sync(EVERYONE, sum, 2);
-        share = 1.0f / sum;
+        share = reciprocal(sum);
         if (at >= task.length) continue;
         if (threadIdx.x % 4 == 0) logsum[line] = (float)((double)got.top[r] * LN2 + (double)logf(sum));
 #pragma unroll
@@ -289,12 +313,12 @@ static __device__ __forceinline__ void give_rows(bf16 *out, float *logsum, const
 }
 
 /* Groups start their products in turns, so that one multiplies while another weighs. */
-template <class T> static __device__ __forceinline__ void take_turn(void) {
-    if (T::TURNS) meet(FIRST_TURN + own_group<T>(), 2 * GROUP);
+template <class T> static __device__ __forceinline__ void take_turn(int group) {
+    if (T::TURNS) meet(FIRST_TURN + group, 2 * GROUP);
 }
 
-template <class T> static __device__ __forceinline__ void give_turn(void) {
-    if (T::TURNS) announce(FIRST_TURN + (own_group<T>() + 1) % T::GROUPS, 2 * GROUP);
+template <class T> static __device__ __forceinline__ void give_turn(int group) {
+    if (T::TURNS) announce(FIRST_TURN + (group + 1) % T::GROUPS, 2 * GROUP);
 }
 
 template <class T>
@@ -305,9 +329,9 @@ static __device__ __forceinline__ void attend(struct attended<T> *got, struct ri
     clear<1, T::SIZE / 8>(&got->mixed);
     await(rings->queries);
     await(rings->keys);
-    take_turn<T>();
+    take_turn<T>(rings->group);
     start_scores<T>(got, *rings);
-    give_turn<T>();
+    give_turn<T>(rings->group);
     wait_for_products<0>();
     hold(got->score);
     let_go(&rings->keys);
@@ -315,16 +339,15 @@ static __device__ __forceinline__ void attend(struct attended<T> *got, struct ri
     round_tile<T>(got);
     for (int key = KEYS; key < end; key += KEYS) {
         await(rings->keys);
-        take_turn<T>();
+        take_turn<T>(rings->group);
         start_scores<T>(got, *rings);
         await(rings->values);
         start_mixing<T>(got, *rings);
-        give_turn<T>();
+        give_turn<T>(rings->group);
         wait_for_products<1>();
         hold(got->score);
         let_go(&rings->keys);
         weigh_tile<T>(got, factor, query, key);
-        hold(got->score);
         wait_for_products<0>();
         hold(got->mixed);
         let_go(&rings->values);
@@ -341,14 +364,13 @@ static __device__ __forceinline__ void attend(struct attended<T> *got, struct ri
 
 template <class T>
 static __device__ __forceinline__ void attend_tasks(bf16 *out, float *logsum, struct rings<T> rings,
-                                                    const struct shape &shape,
-                                                    const struct schedule &schedule) {
-    int line = own_group<T>() * GROUP_ROWS + (int)threadIdx.x % GROUP / WARP * 16, round = 0;
+                                                    const struct shape &shape, struct schedule schedule) {
+    int line = rings.group * GROUP_ROWS + (int)threadIdx.x % GROUP / WARP * 16;
     struct attended<T> got;
     struct task task;
 
-    if (T::TURNS && own_group<T>() == T::GROUPS - 1) announce(FIRST_TURN, 2 * GROUP);
-    while (take_task<T>(&task, &round, schedule, shape)) {
+    if (T::TURNS && rings.group == T::GROUPS - 1) announce(FIRST_TURN, 2 * GROUP);
+    while (take_task<T>(&task, &schedule, shape)) {
         int query = (task.cost - 1) * T::QUERIES + line;
 
         attend<T>(&got, &rings, shape.scoring.factor, query, keys_of<T>(task));
@@ -369,21 +391,17 @@ static __global__ void __launch_bounds__(T::BLOCK, 1)
         set_gates(rings.values, 4 * T::GROUPS);
     }
     __syncthreads();
-    if (threadIdx.x < GROUP) {
-        give_registers<T::FEW>();
-        bring_tasks<T>(rings, qkv, shape, schedule);
-    } else {
+    if (rings.group >= 0) {
         take_registers<T::MANY>();
         attend_tasks<T>(out, logsum, rings, shape, schedule);
+    } else {
+        give_registers<T::FEW>();
+        bring_tasks<T>(rings, qkv, shape, schedule);
     }
 #else
     (void)out, (void)logsum, (void)qkv, (void)shape, (void)held;
 #endif
 }
-
-#ifndef HELD
-#define HELD (24 << 20) /* bytes of keys and values that the second-level cache can hold beside the rest */
-#endif
 
 template <class T> static void run(bf16 *out, float *logsum, const bf16 *qkv, const struct shape &shape) {
     static int known;
