@@ -31,6 +31,9 @@ struct collective {
     size_t bucket; /* numbers that reduce() is best given at a time */
 };
 
+/* What policy_slope() adds up, and the largest that it finds. */
+enum { POLICY_LOSS, POLICY_CLIPPED, POLICY_RATIO, POLICY_MOVED, POLICY_ENTROPY, POLICY_GAP, POLICY_SUMS };
+
 struct kernels {
     const char *name;
     size_t operand_bytes; /* of one element: 4 or 2 */

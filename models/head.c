@@ -64,25 +64,34 @@ struct head_results {
     int *best;
 };
 
-/* The chunk's logits and, queued, what logprob() makes of them; norm: as there. Returns where operations read
- * the targets. */
-static const int *score_chunk(struct trunk *trunk, const int *position, const int *target, int count,
-                              const struct sampling *sampling, const struct head_results *results,
-                              float *norm) {
+/* Where operations read a chunk's targets, and what logprob() makes of them. */
+struct head_places {
+    const int *target;
+    float *logprob, *entropy; /* entropy NULL: not wanted */
+};
+
+static float *result_place(const struct kernels *kernels, float *room, float *result) {
+    return result ? kernels->place(room, result) : room;
+}
+
+/* The chunk's logits and, queued, what logprob() makes of them; norm: as there. */
+static struct head_places score_chunk(struct trunk *trunk, const int *position, const int *target, int count,
+                                      const struct sampling *sampling, int with_entropy,
+                                      const struct head_results *results, float *norm) {
     const struct kernels *kernels = trunk->model->kernels;
     const struct head_room *room = &trunk->room;
-    const int *at = send_ints(kernels, room->target, target, count);
-    float *logprob = kernels->place(room->logprob, results->logprob);
-    float *entropy = results->entropy ? kernels->place(room->entropy, results->entropy) : NULL;
+    struct head_places at = {send_ints(kernels, room->target, target, count),
+                             result_place(kernels, room->logprob, results->logprob),
+                             with_entropy ? result_place(kernels, room->entropy, results->entropy) : NULL};
     int *best = results->best ? kernels->place(room->best, results->best) : NULL;
 
     head_gather(trunk, position, count);
     head_logits_of(trunk, trunk->head_x, count);
-    head_truncate(trunk, at, count, sampling);
-    kernels->logprob(logprob, entropy, best, norm, trunk->logits, at, count, trunk->model->config.vocab,
-                     trunk->line, head_temperature(sampling));
-    kernels->fetch(results->logprob, logprob, (size_t)count * sizeof *logprob);
-    if (entropy) kernels->fetch(results->entropy, entropy, (size_t)count * sizeof *entropy);
+    head_truncate(trunk, at.target, count, sampling);
+    kernels->logprob(at.logprob, at.entropy, best, norm, trunk->logits, at.target, count,
+                     trunk->model->config.vocab, trunk->line, head_temperature(sampling));
+    if (results->logprob) kernels->fetch(results->logprob, at.logprob, (size_t)count * sizeof *at.logprob);
+    if (results->entropy) kernels->fetch(results->entropy, at.entropy, (size_t)count * sizeof *at.entropy);
     if (best) kernels->fetch(results->best, best, (size_t)count * sizeof *best);
     return at;
 }
@@ -90,11 +99,11 @@ static const int *score_chunk(struct trunk *trunk, const int *position, const in
 void head_logprob(struct trunk *trunk, const int *position, const int *target, int count,
                   const struct sampling *sampling, float *logprob, float *entropy, int *best) {
     for (int first = 0; first < count; first += trunk->chunk) {
-        struct head_results results = {logprob ? logprob + first : trunk->logprob,
-                                       entropy ? entropy + first : NULL, best ? best + first : NULL};
+        struct head_results results = {logprob ? logprob + first : NULL, entropy ? entropy + first : NULL,
+                                       best ? best + first : NULL};
 
         score_chunk(trunk, position + first, target + first, least(trunk->chunk, count - first), sampling,
-                    &results, NULL);
+                    entropy != NULL, &results, NULL);
     }
 }
 
@@ -114,15 +123,13 @@ static void logits_backward(struct trunk *trunk, const int *position, int count)
     kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);
 }
 
-/* The chunk that score_chunk() was called for with norm: its slopes, the host's, to the gradients. */
-static void chunk_backward(struct trunk *trunk, const int *position, const int *at, int count,
+/* The chunk that score_chunk() was called for with norm: its slopes, where operations read them, to the
+ * gradients. */
+static void chunk_backward(struct trunk *trunk, const int *position, const int *target, int count,
                            const struct sampling *sampling, const float *slope, const float *entropy_slope) {
-    const struct kernels *kernels = trunk->model->kernels;
-
-    kernels->logprob_backward(
-        trunk->dlogits, trunk->logits, at, trunk->norm, send_floats(kernels, trunk->room.slope, slope, count),
-        entropy_slope ? send_floats(kernels, trunk->room.entropy_slope, entropy_slope, count) : NULL, count,
-        trunk->model->config.vocab, trunk->line, head_temperature(sampling));
+    trunk->model->kernels->logprob_backward(trunk->dlogits, trunk->logits, target, trunk->norm, slope,
+                                            entropy_slope, count, trunk->model->config.vocab, trunk->line,
+                                            head_temperature(sampling));
     logits_backward(trunk, position, count);
 }
 
@@ -131,30 +138,28 @@ void head_learn(struct trunk *trunk, const int *position, const int *target, int
     for (int first = 0; first < count; first += trunk->chunk) {
         int chunk = least(trunk->chunk, count - first);
         struct head_results results = {logprob + first, NULL, NULL};
-        const int *at =
-            score_chunk(trunk, position + first, target + first, chunk, sampling, &results, trunk->norm);
+        struct head_places at =
+            score_chunk(trunk, position + first, target + first, chunk, sampling, 0, &results, trunk->norm);
+        const float *by = send_floats(trunk->model->kernels, trunk->room.slope, slope + first, chunk);
 
-        chunk_backward(trunk, position + first, at, chunk, sampling, slope + first, NULL);
+        chunk_backward(trunk, position + first, at.target, chunk, sampling, by, NULL);
     }
 }
 
 void head_train(struct trunk *trunk, const int *position, const int *target, int count,
                 const struct sampling *sampling, int with_entropy, head_slope *slope, void *context,
                 float *logprob, float *entropy) {
+    float *by = trunk->room.slope, *by_entropy = with_entropy ? trunk->room.entropy_slope : NULL;
+
     for (int first = 0; first < count; first += trunk->chunk) {
         int chunk = least(trunk->chunk, count - first);
-        struct head_results results = {logprob ? logprob + first : trunk->logprob,
-                                       entropy        ? entropy + first
-                                       : with_entropy ? trunk->entropy
-                                                      : NULL,
+        struct head_results results = {logprob ? logprob + first : NULL, entropy ? entropy + first : NULL,
                                        NULL};
-        const int *at =
-            score_chunk(trunk, position + first, target + first, chunk, sampling, &results, trunk->norm);
-        float *entropy_slope = with_entropy ? trunk->entropy_slope : NULL;
+        struct head_places at = score_chunk(trunk, position + first, target + first, chunk, sampling,
+                                            with_entropy, &results, trunk->norm);
 
-        trunk->model->kernels->sync();
-        slope(context, first, chunk, results.logprob, results.entropy, trunk->slope, entropy_slope);
-        chunk_backward(trunk, position + first, at, chunk, sampling, trunk->slope, entropy_slope);
+        slope(context, first, chunk, at.logprob, at.entropy, by, by_entropy);
+        chunk_backward(trunk, position + first, at.target, chunk, sampling, by, by_entropy);
     }
 }
 
@@ -165,14 +170,16 @@ void head_scores_of(struct trunk *trunk, const operand *x, int count, float *out
                                   score->cols);
 }
 
-/* A chunk's scores: out[count][score_heads] of the host's. Their room is the logits'. */
-static void score_rows(struct trunk *trunk, const int *position, int count, float *out) {
+/* A chunk's scores, out[count][score_heads] of the host's or NULL. Returns where operations read them. */
+static const float *score_rows(struct trunk *trunk, const int *position, int count, float *out) {
     const struct kernels *kernels = trunk->model->kernels;
-    float *place = kernels->place(trunk->logits, out);
+    float *place = result_place(kernels, trunk->room.score, out);
 
     head_gather(trunk, position, count);
     head_scores_of(trunk, trunk->head_x, count, place);
-    kernels->fetch(out, place, (size_t)count * (size_t)trunk->model->config.score_heads * sizeof *out);
+    if (out)
+        kernels->fetch(out, place, (size_t)count * (size_t)trunk->model->config.score_heads * sizeof *out);
+    return place;
 }
 
 void head_score(struct trunk *trunk, const int *position, int count, float *out) {
@@ -181,29 +188,33 @@ void head_score(struct trunk *trunk, const int *position, int count, float *out)
                    out + (size_t)first * trunk->model->config.score_heads);
 }
 
-/* The host's gradients as an operand. */
-static const operand *send_slope(struct trunk *trunk, const float *slope, int count) {
-    const float *at = send_floats(trunk->model->kernels, trunk->logits, slope, count);
-
-    if (trunk->operand_bytes == sizeof(float)) return at;
-    trunk->model->kernels->narrow(trunk->dlogits, at, 1, (size_t)count);
-    return trunk->dlogits;
-}
-
-void head_score_backward(struct trunk *trunk, const int *position, int count, const float *dout) {
+/* The slopes of the chunk's scores, where operations read them, to the gradients. */
+static void scores_backward(struct trunk *trunk, const int *position, int count, const float *slope) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
     const struct tensor *score = trunk->model->score;
+    const operand *dy = slope;
+
+    if (trunk->operand_bytes < sizeof *slope) {
+        kernels->narrow(trunk->dlogits, slope, 1, (size_t)count * (size_t)c->score_heads);
+        dy = trunk->dlogits;
+    }
+    kernels->matmul_dw(score->grad, dy, trunk->head_x, count, c->score_heads, c->width);
+    kernels->matmul_dx(trunk->head_dx, dy, score->data, score->turned, NULL, count, c->score_heads, c->width);
+    kernels->scatter_add(trunk->dhidden, trunk->head_dx, send_rows(trunk, position, count), count, c->width);
+}
+
+void head_score_train(struct trunk *trunk, const int *position, int count, score_slope *slope, void *context,
+                      float *out) {
+    float *by = trunk->room.score_slope;
 
     for (int first = 0; first < count; first += trunk->chunk) {
         int chunk = least(trunk->chunk, count - first);
-        const operand *slope =
-            send_slope(trunk, dout + (size_t)first * c->score_heads, chunk * c->score_heads);
-        const int *at = head_gather(trunk, position + first, chunk);
+        const float *score =
+            score_rows(trunk, position + first, chunk,
+                       out ? out + (size_t)first * (size_t)trunk->model->config.score_heads : NULL);
 
-        kernels->matmul_dw(score->grad, slope, trunk->head_x, chunk, c->score_heads, c->width);
-        kernels->matmul_dx(trunk->head_dx, slope, score->data, score->turned, NULL, chunk, c->score_heads,
-                           c->width);
-        kernels->scatter_add(trunk->dhidden, trunk->head_dx, at, chunk, c->width);
+        slope(context, first, chunk, score, by);
+        scores_backward(trunk, position + first, chunk, by);
     }
 }

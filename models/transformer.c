@@ -157,7 +157,7 @@ static void take_head(struct arena *arena, struct trunk *trunk, const struct con
                       int keep) {
     size_t chunk = (size_t)head_chunk(config, trunk->kernels, count);
     int line = head_line(config, trunk->kernels);
-    size_t logits = chunk * (size_t)(line > config->score_heads ? line : config->score_heads);
+    size_t scores = chunk * (size_t)config->score_heads, logits = larger(chunk * (size_t)line, scores);
     int apart = keep && (narrows(trunk) || config->final_cap > 0);
 
     trunk->chunk = (int)chunk;
@@ -175,7 +175,9 @@ static void take_head(struct arena *arena, struct trunk *trunk, const struct con
                                      .entropy = take(arena, chunk),
                                      .slope = take(arena, chunk),
                                      .entropy_slope = take(arena, chunk),
-                                     .uniform = take(arena, chunk)};
+                                     .uniform = take(arena, chunk),
+                                     .score = take(arena, scores),
+                                     .score_slope = take(arena, keep ? scores : 0)};
 }
 
 /* Places every array of a pass over `count` tokens in the arena. */

@@ -74,22 +74,26 @@ struct sampling {
 void head_logprob(struct trunk *trunk, const int *position, const int *target, int count,
                   const struct sampling *sampling, float *logprob, float *entropy, int *best);
 
-/* d loss / d logprob (and / d entropy, NULL unless wanted) of positions first … first+count-1, given their
- * log-probabilities. */
-typedef void head_slope(void *context, int first, int count, const float *logprob, const float *entropy,
-                        float *slope, float *entropy_slope);
 /* Forward and backward of the head in one pass over the chunks: adds to the gradients of the head and of
    hidden, given d loss / d logprob of each, slope[count]. logprob[count] is wanted. */
 void head_learn(struct trunk *trunk, const int *position, const int *target, int count,
                 const struct sampling *sampling, const float *slope, float *logprob);
-/* The same where slopes depend on log-probabilities: waits for those of every chunk. */
+/* Queues what makes d loss / d logprob (and / d entropy, both NULL unless wanted) of positions first …
+ * first+count-1 from their log-probabilities, all of them where operations read and write. */
+typedef void head_slope(void *context, int first, int count, const float *logprob, const float *entropy,
+                        float *slope, float *entropy_slope);
+/* The same where slopes depend on log-probabilities. */
 void head_train(struct trunk *trunk, const int *position, const int *target, int count,
                 const struct sampling *sampling, int with_entropy, head_slope *slope, void *context,
                 float *logprob, float *entropy);
 
 /* The score head at these positions: out[count][score_heads]. */
 void head_score(struct trunk *trunk, const int *position, int count, float *out);
-/* Given d loss / d out; adds to the gradients of the score head and of hidden. */
-void head_score_backward(struct trunk *trunk, const int *position, int count, const float *dout);
+/* Queues what makes d loss / d score of positions first … first+count-1, [count][score_heads] like their
+ * scores, all where operations read and write; first is even. */
+typedef void score_slope(void *context, int first, int count, const float *score, float *slope);
+/* Forward and backward of the score head: adds to its gradients and to hidden's. out: as above, or NULL. */
+void head_score_train(struct trunk *trunk, const int *position, int count, score_slope *slope, void *context,
+                      float *out);
 
 #endif

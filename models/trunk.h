@@ -4,7 +4,7 @@
 
 #include "models/transformer.h"
 
-#define HEAD_CHUNK 4096 /* positions whose logits exist at a time, at most */
+#define HEAD_CHUNK 4096 /* positions whose logits exist at a time, at most; even, for scores in pairs */
 
 /* What one layer leaves for its backward; T = tokens. */
 struct activations {
@@ -51,6 +51,7 @@ struct selection {
 struct head_room {
     int *position, *target, *best, *token;
     float *logprob, *entropy, *slope, *entropy_slope, *uniform;
+    float *score, *score_slope; /* [trunk->chunk][score_heads] */
 };
 
 /* What passes through adapters take beside the layers' activations. */
@@ -100,9 +101,7 @@ struct trunk {
     float *norm; /* of logprob() */
     struct adapting adapting;
     struct head_room room;
-    int row[HEAD_CHUNK];                            /* of hidden */
-    float logprob[HEAD_CHUNK], entropy[HEAD_CHUNK]; /* the host's, where a caller wants none */
-    float slope[HEAD_CHUNK], entropy_slope[HEAD_CHUNK];
+    int row[HEAD_CHUNK]; /* of hidden */
 };
 
 /* What goes through a trunk: rows of tokens. */

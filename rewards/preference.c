@@ -1,6 +1,5 @@
 #include "rewards/preference.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,16 +16,16 @@ struct job {
     struct optimizer optimizer;
     struct preference reader; /* shares model, for held-out accuracy and training passes */
     int heads;
-    int *sizes; /* tokens of each pair */
-    float *score, *slope;
+    int *sizes;   /* tokens of each pair */
+    double *room; /* kernel memory of an update's sums: loss and accuracy */
 };
 
-double preference_loss(double margin, double *slope) {
-    double e = exp(-fabs(margin));
-
-    *slope = margin >= 0 ? -e / (1 + e) : -1 / (1 + e);
-    return (margin < 0 ? -margin : 0) + log1p(e);
-}
+/* An update on its way through the model. */
+struct pass {
+    const struct job *job;
+    double share; /* 1 / (pairs of the update times heads) */
+    double *sums; /* where operations add to them */
+};
 
 /* Fills the batch with rows and `last` with the flat index of each one's last token. */
 static void gather(struct preference *p, const struct exchange *rows, int count) {
@@ -55,22 +54,14 @@ int preference_score(struct preference *p, const struct exchange *rows, int coun
     return device_check(p->model->kernels, "scoring", err);
 }
 
-/* Slopes of one micro-batch's scores (pairs at rows 2i, 2i+1), for the mean over `pairs` pairs and all heads.
- */
-static void slopes(struct job *job, int count, int pairs, double *loss, double *right) {
-    int heads = job->heads;
-    double l2 = job->what->l2;
+/* Of the scores of pairs at rows 2i, 2i+1. */
+static void pair_slopes(void *context, int first, int count, const float *score, float *slope) {
+    const struct pass *pass = context;
+    const struct job *job = pass->job;
 
-    for (int i = 0; i < count * heads; i++) {
-        int chosen = i / heads * 2 * heads + i % heads, rejected = chosen + heads;
-        double a = job->score[chosen], b = job->score[rejected], slope;
-        double share = 1.0 / ((double)pairs * heads);
-
-        *loss += share * (preference_loss(a - b, &slope) + l2 * (a * a + b * b) / 2);
-        *right += share * (a > b ? 1 : a == b ? 0.5 : 0);
-        job->slope[chosen] = (float)(share * (slope + l2 * a));
-        job->slope[rejected] = (float)(share * (-slope + l2 * b));
-    }
+    (void)first;
+    job->model->kernels->pair_slope(slope, pass->sums, score, count / 2, job->heads, pass->share,
+                                    job->what->l2);
 }
 
 static int learn(void *context, const int *items, int count, struct node *row, double *loss,
@@ -78,9 +69,12 @@ static int learn(void *context, const int *items, int count, struct node *row, d
     struct job *job = context;
     struct exchange *rows = xcalloc(2 * (size_t)count, sizeof *rows);
     struct preference *p = &job->reader;
-    int pairs = count, budget, status = 0;
-    double sums[] = {0, 0}; /* loss and accuracy */
+    const struct kernels *kernels = job->model->kernels;
+    double sums[2] = {0, 0};
+    struct pass pass = {job, 1.0 / ((double)count * job->heads), kernels->place(job->room, sums)};
+    int budget, status = 0;
 
+    kernels->zero(pass.sums, sizeof sums);
     items = run_share(job->sizes, items, &count);
     budget = run_budget(job->sizes, items, count, job->what->options->micro_tokens);
     for (int i = 0; i < 2 * count; i++)
@@ -90,14 +84,14 @@ static int learn(void *context, const int *items, int count, struct node *row, d
         gather(p, rows + 2 * first, 2 * (end - first));
         status = trunk_forward_at(p->trunk, &p->batch, p->last, 2 * (end - first), 1, err);
         if (status) break;
-        head_score(p->trunk, p->last, 2 * (end - first), job->score);
-        status = device_check(p->model->kernels, "the pairs' scores", err);
-        if (status) break;
-        slopes(job, end - first, pairs, &sums[0], &sums[1]);
-        head_score_backward(p->trunk, p->last, 2 * (end - first), job->slope);
+        head_score_train(p->trunk, p->last, 2 * (end - first), pair_slopes, &pass, NULL);
         (end < count ? trunk_backward : trunk_backward_last)(p->trunk);
     }
     if (count == 0) trunk_backward_none(p->trunk);
+    if (!status) {
+        kernels->fetch(sums, pass.sums, sizeof sums);
+        status = device_check(kernels, "the pairs' scores", err);
+    }
     if (!status) ranks_sum(sums, 2);
     *loss = sums[0];
     node_add_number(row, "accuracy", sums[1]);
@@ -209,18 +203,21 @@ out:
 
 static void size_pairs(struct job *job) {
     const struct pairs *pairs = job->what->pairs;
-    int budget = job->what->options->micro_tokens, longest = 0;
 
     job->sizes = xcalloc((size_t)pairs->count, sizeof *job->sizes);
     for (int i = 0; i < pairs->count; i++) {
         const struct pair *pair = &pairs->items[i];
 
         job->sizes[i] = 2 * pair->prompt.count + pair->chosen.count + pair->rejected.count;
-        if (job->sizes[i] > longest) longest = job->sizes[i];
     }
-    if (longest > budget) budget = longest;
-    job->score = xcalloc((size_t)budget * job->heads, sizeof *job->score);
-    job->slope = xcalloc((size_t)budget * job->heads, sizeof *job->slope);
+}
+
+static int make_room(struct job *job, struct error *err) {
+    const struct kernels *kernels = job->model->kernels;
+    size_t bytes = 2 * sizeof *job->room;
+
+    job->room = kernels->alloc(bytes);
+    return job->room ? 0 : device_full(kernels, bytes, "an update's sums", NULL, err);
 }
 
 static int make_model(struct job *job, struct error *err) {
@@ -245,15 +242,15 @@ int preference_fit(const struct preference_fit *what, struct error *err) {
     if (make_model(&job, err)) goto out;
     if (model_train(job.model, err) || optimizer_create(&job.optimizer, job.model, err)) goto out;
     if (trunk_create(&job.reader.trunk, job.model, what->fitting->options->recompute, err)) goto out;
+    if (make_room(&job, err)) goto out;
     fit_optimizer(&job.optimizer, what->options);
     size_pairs(&job);
     status = fit_members(&job, err);
 out:
+    if (job.room) job.model->kernels->free(job.room);
     optimizer_free(&job.optimizer, job.model);
     preference_close(&job.reader);
     free(job.sizes);
-    free(job.score);
-    free(job.slope);
     return status;
 }
 

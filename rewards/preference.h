@@ -4,9 +4,6 @@
 
 #include "rewards/fitting.h"
 
-/* -log sigmoid(margin) as softplus(-margin), which no margin overflows; slope = d loss / d margin. */
-double preference_loss(double margin, double *slope);
-
 /* What is fitted: `members` models of `heads` heads one after the other, each with its own head and order of
  * pairs, stored in the step's folder (one member) or its folders member-1, … . */
 struct preference_fit {

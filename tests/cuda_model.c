@@ -96,7 +96,7 @@ struct pupil {
     struct trunk *trunk;
     struct batch batch;
     int position[TOKENS], target[TOKENS], count;
-    float logprob[TOKENS], entropy[TOKENS], score[2 * TOKENS], slope[2 * TOKENS];
+    float logprob[TOKENS], entropy[TOKENS], score[2 * TOKENS];
 };
 
 static void begin(struct pupil *pupil, int llama, const struct kernels *kernels) {
@@ -133,6 +133,16 @@ static void next_batch(struct pupil *pupil, int step) {
     }
 }
 
+/* out[count] = scale in[i], or scale alone without in. */
+static void scale(const struct kernels *kernels, float *out, const float *in, int count, float scale) {
+    size_t bytes = (size_t)count * sizeof *out;
+    float *to = kernels->map(out, bytes, 0), *from = in ? kernels->map((float *)in, bytes, 1) : NULL;
+
+    for (int i = 0; i < count; i++) to[i] = from ? scale * from[i] : scale;
+    if (from) kernels->unmap((float *)in, from, bytes, 0);
+    kernels->unmap(out, to, bytes, 1);
+}
+
 static void slope_of_mean(void *context, int first, int count, const float *logprob, const float *entropy,
                           float *slope, float *entropy_slope) {
     const struct pupil *pupil = context;
@@ -140,8 +150,15 @@ static void slope_of_mean(void *context, int first, int count, const float *logp
     (void)first;
     (void)logprob;
     (void)entropy;
-    for (int i = 0; i < count; i++) slope[i] = -1.0f / (float)pupil->count;
-    for (int i = 0; i < count; i++) entropy_slope[i] = -0.01f / (float)pupil->count;
+    scale(trunk_kernels(pupil->trunk), slope, NULL, count, -1.0f / (float)pupil->count);
+    scale(trunk_kernels(pupil->trunk), entropy_slope, NULL, count, -0.01f / (float)pupil->count);
+}
+
+static void slope_of_scores(void *context, int first, int count, const float *score, float *slope) {
+    const struct pupil *pupil = context;
+
+    (void)first;
+    scale(trunk_kernels(pupil->trunk), slope, score, 2 * count, 0.1f / (float)pupil->count);
 }
 
 /* Mean loss before the update; *norm of the gradient. */
@@ -153,10 +170,7 @@ static double learn(struct pupil *pupil, int step, double *norm) {
     ck_assert_msg(!trunk_forward(pupil->trunk, &pupil->batch, 1, &err), "%s", err.message);
     head_train(pupil->trunk, pupil->position, pupil->target, pupil->count, &SAMPLING_PLAIN, 1, slope_of_mean,
                pupil, pupil->logprob, pupil->entropy);
-    head_score(pupil->trunk, pupil->position, pupil->count, pupil->score);
-    ck_assert_msg(!device_check(devices[1], "a step", &err), "%s", err.message);
-    for (int i = 0; i < 2 * pupil->count; i++) pupil->slope[i] = 0.1f * pupil->score[i] / (float)pupil->count;
-    head_score_backward(pupil->trunk, pupil->position, pupil->count, pupil->slope);
+    head_score_train(pupil->trunk, pupil->position, pupil->count, slope_of_scores, pupil, pupil->score);
     trunk_backward(pupil->trunk);
     *norm = optimizer_update(&pupil->optimizer, pupil->model, 3e-3f);
     for (int i = 0; i < pupil->count; i++) loss -= (double)pupil->logprob[i] / pupil->count;

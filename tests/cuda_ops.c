@@ -1,6 +1,6 @@
 /* Every operation of the CUDA backend against the CPU's, to the bit: odd sizes, extreme values, poisoned
  * outputs. Only attention's log-sums go through the C library's logf() on the CPU: those, and the gradients
- * made from them, are compared within rounding. */
+ * made from them, are compared within rounding, and so are double sums of what its exp() gives. */
 #include <stdio.h>
 
 #include "tests/test_kernels.h"
@@ -491,6 +491,112 @@ START_TEST(truncation_keeps_what_the_cpu_keeps)
 }
 END_TEST
 
+/* Rows of 0, 1, few and many tokens. */
+START_TEST(advantages_have_the_bits_of_the_cpu)
+{
+    static const int start[] = {0, 1, 1, 34, 66, 99, 400, 2000};
+    const int rows = COUNT(start) - 1;
+
+    for (int i = 0; i < 2; i++) {
+        size_t n = (size_t)start[rows];
+        float *reward = noise(n, 1), *value = noise(n, 2), *out = poison(n), *returns = poison(n);
+        float *reward_ = up(reward, n), *value_ = up(value, n), *out_ = up(out, n),
+              *returns_ = up(returns, n);
+        int *start_ = up_ints(start, COUNT(start));
+
+        cpu->advantage(out, returns, reward, value, start, rows, i ? 0.9 : 1, 0.95);
+        cuda->advantage(out_, returns_, reward_, value_, start_, rows, i ? 0.9 : 1, 0.95);
+        expect_bits("advantage", out, out_, n);
+        expect_bits("returns", returns, returns_, n);
+        release(reward_, value_, start_, NULL);
+        free(reward);
+        free(value);
+    }
+}
+END_TEST
+
+START_TEST(whitening_has_the_bits_of_the_cpu)
+{
+    static const size_t counts[] = {0, 1, 15, 16385, 40001};
+
+    for (int i = 0; i < COUNT(counts); i++)
+        for (int keep = 0; keep < 2; keep++) {
+            float *x = noise(counts[i], 1), *x_ = up(x, counts[i]);
+
+            cpu->whiten(x, counts[i], keep);
+            cuda->whiten(x_, counts[i], keep);
+            expect_bits("whiten", x, x_, counts[i]);
+        }
+}
+END_TEST
+
+/* Sums go through exp() and log1p() of the C library or of the device, which may differ in a double's last
+ * bit. */
+static void expect_sums(const char *what, const double *want, double *device, int count) {
+    double got[POLICY_SUMS];
+
+    cuda->fetch(got, device, (size_t)count * sizeof *got);
+    ck_assert_ptr_null(cuda->sync());
+    for (int i = 0; i < count; i++)
+        ck_assert_msg(fabs(got[i] - want[i]) <= 1e-14 * fabs(want[i]), "%s[%d]: %.17g, on the CPU %.17g",
+                      what, i, got[i], want[i]);
+    cuda->free(device);
+}
+
+START_TEST(slopes_of_policies_and_values_have_the_bits_of_the_cpu)
+{
+    static const int counts[] = {0, 1, 255, 257, 1000};
+
+    for (int i = 0; i < COUNT(counts); i++) {
+        int n = counts[i], tokens = 1500, *item = some_indices(n, tokens, 1);
+        float *now = noise(n, 2), *entropy = noise(n, 3), *old = noise(tokens, 4), *gain = noise(tokens, 5);
+        float *slope = poison(n), *spread = poison(n), *slope_ = up(slope, n), *spread_ = up(spread, n);
+        float *now_ = up(now, n), *entropy_ = up(entropy, n), *old_ = up(old, tokens);
+        float *gain_ = up(gain, tokens);
+        int *item_ = up_ints(item, n);
+        double sums[POLICY_SUMS] = {0.5}, *sums_ = upload(sums, sizeof sums);
+
+        cpu->policy_slope(slope, spread, sums, now, entropy, old, gain, item, n, 1e-3, 0.2, 0.01);
+        cuda->policy_slope(slope_, spread_, sums_, now_, entropy_, old_, gain_, item_, n, 1e-3, 0.2, 0.01);
+        expect_sums("policy_slope's sums", sums, sums_, POLICY_SUMS);
+        expect_bits("policy_slope", slope, slope_, n);
+        expect_bits("policy_slope's entropy", spread, spread_, n);
+        slope = poison(n), slope_ = up(slope, n), sums_ = upload(sums, sizeof *sums);
+        cpu->value_slope(slope, sums, now, old, gain, item, n, 1e-3, 1e-4, 0.2);
+        cuda->value_slope(slope_, sums_, now_, old_, gain_, item_, n, 1e-3, 1e-4, 0.2);
+        expect_sums("value_slope's sum", sums, sums_, 1);
+        expect_bits("value_slope", slope, slope_, n);
+        release(now_, entropy_, old_, gain_);
+        cuda->free(item_);
+        free(item);
+        free(now);
+        free(entropy);
+        free(old);
+        free(gain);
+    }
+}
+END_TEST
+
+START_TEST(slopes_of_pairs_have_the_bits_of_the_cpu)
+{
+    for (int heads = 1; heads < 4; heads++)
+        for (int pairs = 0; pairs < 500; pairs += 131) {
+            size_t n = 2 * (size_t)pairs * heads;
+            float *score = noise(n, 1), *score_, *slope = poison(n), *slope_ = up(slope, n);
+            double sums[2] = {1, 2}, *sums_ = upload(sums, sizeof sums);
+
+            for (size_t i = 0; i < n; i++) score[i] = i % 7 ? 10 * score[i] : 1;
+            score_ = up(score, n);
+            cpu->pair_slope(slope, sums, score, pairs, heads, 1e-3, 0.1);
+            cuda->pair_slope(slope_, sums_, score_, pairs, heads, 1e-3, 0.1);
+            expect_sums("pair_slope's sums", sums, sums_, 2);
+            expect_bits("pair_slope", slope, slope_, n);
+            release(score_, NULL, NULL, NULL);
+            free(score);
+        }
+}
+END_TEST
+
 START_TEST(the_optimizer_has_the_bits_of_the_cpu)
 {
     static const size_t counts[] = {1, 15, 257, 16384, 16385, 100003};
@@ -571,6 +677,10 @@ int main(void) {
     tcase_add_test(test, log_probabilities_and_their_gradients_agree);
     tcase_add_test(test, the_same_tokens_are_drawn_as_on_the_cpu);
     tcase_add_test(test, truncation_keeps_what_the_cpu_keeps);
+    tcase_add_test(test, advantages_have_the_bits_of_the_cpu);
+    tcase_add_test(test, whitening_has_the_bits_of_the_cpu);
+    tcase_add_test(test, slopes_of_policies_and_values_have_the_bits_of_the_cpu);
+    tcase_add_test(test, slopes_of_pairs_have_the_bits_of_the_cpu);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
     suite_add_tcase(suite, test);
     return run_unforked(suite);

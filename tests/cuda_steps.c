@@ -8,17 +8,15 @@
 #include "models/optimizer.h"
 #include "models/supervised.h"
 #include "models/training.h"
+#include "tests/emulated_calls.h"
 #include "tests/test_kernels.h"
+#include "trainers/practice.h"
 
 #define VOCAB    61
 #define CONTEXT  48
 #define REQUESTS 14
 #define MOST_NEW 14
 #define SLOTS    5
-
-#ifdef EMULATED
-size_t emulated_calls(const char *function);
-#endif
 
 static struct error err;
 static const struct kernels *cpu, *cuda;
@@ -115,26 +113,6 @@ START_TEST(steps_that_are_recorded_draw_what_the_cpu_draws)
 END_TEST
 
 #ifdef EMULATED
-/* How often the host asked the device for something since the last time. */
-struct asked {
-    size_t waits, launches, replays, copies, allocations;
-};
-
-static struct asked asked(struct asked *before) {
-    struct asked all = {emulated_calls("cudaStreamSynchronize") + emulated_calls("cudaEventSynchronize") +
-                            emulated_calls("cudaDeviceSynchronize") + emulated_calls("cudaMemcpy"),
-                        emulated_calls("emulated_launch"), emulated_calls("cudaGraphLaunch"),
-                        emulated_calls("cudaMemcpyAsync"),
-                        emulated_calls("cudaMalloc") + emulated_calls("cudaFree") +
-                            emulated_calls("cudaMallocHost")};
-    struct asked since = {all.waits - before->waits, all.launches - before->launches,
-                          all.replays - before->replays, all.copies - before->copies,
-                          all.allocations - before->allocations};
-
-    *before = all;
-    return since;
-}
-
 /* One request of n tokens: its prompt's pass draws the first of them, and steps the others. */
 static struct asked ask_for(const struct model *model, struct generator_memory *memory, int n) {
     static const int prompt[] = {1, 2, 3};
@@ -239,6 +217,52 @@ START_TEST(micro_batches_are_queued_behind_one_another)
     model_free(model);
 }
 END_TEST
+
+/* Two epochs over n responses of 3 tokens, in minibatches of half of them and micro-batches of a few. */
+static struct asked ask_for_updates(enum value_model value, int n, const struct kernels *kernels) {
+    const struct practice_shape shape = {n, 5, 3, 2, n / 2, value};
+    const struct stopwatch watch = {.threads = 1};
+    struct rollout rollout = {0};
+    struct phases spent = {0};
+    struct asked before = {0}, updates;
+    struct practice practice;
+    struct learned learned;
+
+    ck_assert_int_eq(practice_create(&practice, new_model(0, kernels), &shape, &err), 0);
+    practice.options.micro_tokens = 30;
+    ck_assert_msg(practice_iterate(&practice, &watch, &spent, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(collector_sample(&practice.collector, &rollout, 1, &err), 0);
+    ck_assert_int_eq(collector_read(&practice.collector, &rollout, &err), 0);
+    asked(&before);
+    ck_assert_int_eq(collector_shape(&practice.collector, &rollout, &err), 0);
+    ck_assert_uint_eq(asked(&before).waits, 0);
+    ck_assert_msg(!learner_learn(&practice.learner, &rollout, 1, 1, &learned, &err), "%s", err.message);
+    updates = asked(&before);
+    ck_assert_int_eq(learned.updates, 4);
+    ck_assert(isfinite(learned.policy_loss) && isfinite(learned.value_loss));
+    ck_assert_ptr_null(kernels->sync());
+    rollout_free(&rollout);
+    practice_free(&practice);
+    return updates;
+}
+
+/* Before the first update once, and in each for the norm of every model that learns. */
+START_TEST(updates_of_ppo_wait_for_norms_alone_however_many_tokens_they_have)
+{
+    const struct kernels *kernels = of_either_precision(2 * _i);
+
+    for (int apart = 0; apart < 2; apart++) {
+        enum value_model value = apart ? VALUE_SEPARATE : VALUE_SHARED;
+        struct asked few = ask_for_updates(value, 4, kernels);
+        struct asked many = ask_for_updates(value, 24, kernels);
+
+        ck_assert_uint_eq(few.waits, 1 + 4 * (1 + apart));
+        ck_assert_uint_eq(many.waits, few.waits);
+        ck_assert_uint_gt(many.launches, few.launches);
+        ck_assert_uint_eq(many.allocations, 0);
+    }
+}
+END_TEST
 #endif
 
 int main(void) {
@@ -259,6 +283,7 @@ int main(void) {
     tcase_add_loop_test(test, a_recorded_step_is_one_launch_two_copies_and_one_wait, 0, 4);
     tcase_add_loop_test(test, a_training_step_waits_once_and_allocates_nothing, 0, 4);
     tcase_add_loop_test(test, micro_batches_are_queued_behind_one_another, 0, 2);
+    tcase_add_loop_test(test, updates_of_ppo_wait_for_norms_alone_however_many_tokens_they_have, 0, 2);
 #endif
     suite_add_tcase(suite, test);
     return run_unforked(suite);

@@ -160,6 +160,19 @@ static void slope(void *context, int first, int count, const float *logprob, con
     }
 }
 
+/* d loss / d score as it is given: slope[count][heads]. */
+struct given {
+    const float *slope;
+    int heads;
+};
+
+static void give(void *context, int first, int count, const float *score, float *out) {
+    const struct given *given = context;
+
+    (void)score;
+    for (int i = 0; i < count * given->heads; i++) out[i] = given->slope[first * given->heads + i];
+}
+
 static void check_part(const struct reference *r, const struct adapter *adapter, int p) {
     const struct adapter_part *part = &adapter->parts[p];
     char *a_name = xprintf("gradient.base_model.model.%s.lora_A.weight", part->name);
@@ -197,7 +210,8 @@ START_TEST(logits_and_gradients_equal_pefts)
     if (c->final_cap > 0) r.model->kernels->cap(logits, size, c->final_cap);
     assert_close("logits", logits, expected, size, 1e-5);
     head_train(trunk, r.position, r.target, r.count, &SAMPLING_PLAIN, 1, slope, &slopes, logprob, entropy);
-    head_score_backward(trunk, r.score_position, r.score_count, r.slope);
+    head_score_train(trunk, r.score_position, r.score_count, give,
+                     &(struct given){r.slope, r.model->config.score_heads}, NULL);
     trunk_backward(trunk);
     model_join_grad(r.model);
     assert_close("score", r.model->score->grad, score, size_of(r.model->score), 1e-5);
@@ -334,8 +348,8 @@ static double train_rows(struct bench *b, struct trunk *trunk, int from, int to)
     ck_assert_msg(trunk_forward_at(trunk, &part, position, count, 1, &err) == 0, "%s", err.message);
     head_train(trunk, position, b->target + first, count, &SAMPLING_PLAIN, 1, slope, &slopes,
                b->logprob + first, b->entropy + first);
-    head_score(trunk, position, count, b->score + first * 2);
-    head_score_backward(trunk, position, count, b->slope + first * 2);
+    head_score_train(trunk, position, count, give, &(struct given){b->slope + first * 2, 2},
+                     b->score + first * 2);
     trunk_backward(trunk);
     batch_free(&part);
     for (int i = first; i < first + count; i++)

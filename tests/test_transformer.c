@@ -146,6 +146,19 @@ static void slope(void *context, int first, int count, const float *logprob, con
     }
 }
 
+/* d loss / d score as it is given: slope[count][heads]. */
+struct given {
+    const float *slope;
+    int heads;
+};
+
+static void give(void *context, int first, int count, const float *score, float *out) {
+    const struct given *given = context;
+
+    (void)score;
+    for (int i = 0; i < count * given->heads; i++) out[i] = given->slope[first * given->heads + i];
+}
+
 static double loss_of(const struct reference *r, const float *logprob, const float *entropy,
                       const float *score) {
     double loss = 0;
@@ -173,15 +186,16 @@ static const void *forward(struct trunk *trunk, const struct batch *batch, int k
 static double run_reference(struct reference *r, struct trunk *trunk, int keep, float *logprob,
                             float *entropy, float *score) {
     struct slopes slopes = {r->weight, r->spread};
+    struct given given = {r->slope, r->model->config.score_heads};
 
     forward(trunk, &r->batch, keep);
-    head_score(trunk, r->score_position, r->score_count, score);
     if (keep) {
         head_train(trunk, r->position, r->target, r->count, &r->sampling, 1, slope, &slopes, logprob,
                    entropy);
-        head_score_backward(trunk, r->score_position, r->score_count, r->slope);
+        head_score_train(trunk, r->score_position, r->score_count, give, &given, score);
         trunk_backward(trunk);
     } else {
+        head_score(trunk, r->score_position, r->score_count, score);
         head_logprob(trunk, r->position, r->target, r->count, &r->sampling, logprob, entropy, NULL);
     }
     return loss_of(r, logprob, entropy, score);
@@ -402,8 +416,8 @@ static void train_rows(struct bench *b, struct trunk *trunk, int from, int to) {
     forward(trunk, &part, 1);
     head_train(trunk, position, b->target + first, count, &SAMPLING_PLAIN, 1, slope, &slopes,
                b->logprob + first, b->entropy + first);
-    head_score(trunk, position, count, b->score + first * 2);
-    head_score_backward(trunk, position, count, b->slope + first * 2);
+    head_score_train(trunk, position, count, give, &(struct given){b->slope + first * 2, 2},
+                     b->score + first * 2);
     trunk_backward(trunk);
     batch_free(&part);
 }
@@ -438,8 +452,7 @@ static float *train_thirds(struct bench *b, int recompute, int only) {
     ck_assert_int_eq(trunk_forward_at(trunk, &b->batch, b->position, only ? b->count : 0, 1, &err), 0);
     head_train(trunk, b->position, b->target, b->count, &SAMPLING_PLAIN, 1, slope, &slopes, b->logprob,
                b->entropy);
-    head_score(trunk, b->position, b->count, b->score);
-    head_score_backward(trunk, b->position, b->count, b->slope);
+    head_score_train(trunk, b->position, b->count, give, &(struct given){b->slope, 2}, b->score);
     trunk_backward(trunk);
     trunk_free(trunk);
     model_join_grad(b->model);

@@ -5,7 +5,6 @@
 
 #include "harness/memory.h"
 #include "harness/ranks.h"
-#include "trainers/advantage.h"
 
 int collector_sample(struct collector *c, struct rollout *rollout, int iteration, struct error *err) {
     const struct ppo_options *o = c->options;
@@ -82,7 +81,7 @@ static void mark_missing_end(struct rollout *rollout, int r, const struct ppo_op
     *last = (float)o->missing_end_value;
 }
 
-void collector_shape(struct collector *c, struct rollout *rollout) {
+int collector_shape(struct collector *c, struct rollout *rollout, struct error *err) {
     const struct ppo_options *o = c->options;
     double scale = o->score_scale == SCORE_RUNNING ? running_scale(&c->state, rollout) : 1;
 
@@ -93,14 +92,12 @@ void collector_shape(struct collector *c, struct rollout *rollout) {
         rollout->reward[t] -= (float)(c->state.beta * (rollout->logprob[t] - rollout->reference[t]));
     for (int t = 0; t < rollout->total; t++)
         rollout->reward[t] = (float)limited(rollout->reward[t], o->shaped_clip);
-    if (o->whiten_rewards) whiten(rollout->reward, rollout->total, 1);
-    advantage_estimate(rollout->advantage, rollout->returns, rollout->reward, rollout->value, rollout->start,
-                       rollout->rows, o->gamma, o->lambda);
-    if (o->whiten_advantages) whiten(rollout->advantage, rollout->total, 0);
+    return experience_make(&c->experience, c->policy->kernels, rollout, o, err);
 }
 
 void collector_free(struct collector *c) {
     generator_memory_free(&c->memory);
+    experience_free(&c->experience);
     prompts_free(&c->prompts);
     free(c->order);
 }

@@ -3,6 +3,7 @@
 #ifndef TRAINERS_COLLECTOR_H
 #define TRAINERS_COLLECTOR_H
 
+#include "trainers/experience.h"
 #include "trainers/ppo_options.h"
 #include "trainers/rollout.h"
 
@@ -27,16 +28,18 @@ struct collector {
     long epoch; /* -1 at first */
     struct ppo_state state;
     struct generator_memory memory;
+    struct experience experience;
 };
 
 /* The three phases of an iteration, in this order. */
 int collector_sample(struct collector *collector, struct rollout *rollout, int iteration, struct error *err);
 /* One pass each of the reference, a value model of its own and the reward. */
 int collector_read(struct collector *collector, struct rollout *rollout, struct error *err);
-/* Scores, scaled and clipped, with what a missing end costs, less the KL term; then advantages and returns.
+/* Scores, scaled and clipped, with what a missing end costs, less the KL term; then advantages and returns,
+ * which are the rollout's once someone has waited for the kernels. */
+int collector_shape(struct collector *collector, struct rollout *rollout, struct error *err);
+/* Prompts, their order, the sampler's memory and the experience; before the models, which are the caller's.
  */
-void collector_shape(struct collector *collector, struct rollout *rollout);
-/* Prompts, their order, and the sampler's memory; before the models, which are the caller's. */
 void collector_free(struct collector *collector);
 
 #endif

@@ -8,14 +8,20 @@
 #include "harness/rng.h"
 #include "models/device.h"
 #include "models/fit.h"
-#include "trainers/advantage.h"
+#include "trainers/experience.h"
 
-/* One minibatch on its way through the policy; sums are over tokens. */
+/* What a minibatch adds up over its tokens: the loss of values, then what policy_slope() does. */
+enum { VALUE_LOSS, POLICY, PASS_SUMS = POLICY + POLICY_SUMS };
+_Static_assert((int)PASS_SUMS == EXPERIENCE_SUMS, "a minibatch's sums have room");
+
+/* One minibatch on its way through the models. */
 struct pass {
     const struct learner *learner;
-    const struct rollout *rollout;
-    double share; /* 1 / tokens of the minibatch */
-    double loss, entropy, clipped, moved, gap, ratio, value_loss;
+    const struct experience *experience;
+    const int *item;        /* of the batch's tokens, where operations read them */
+    double share;           /* 1 / tokens of the minibatch */
+    double sums[PASS_SUMS]; /* there once someone has waited */
+    double *place;          /* of sums, where operations add to them */
 };
 
 /* What a limit of 0 allows where a row's bits depend on its batch: many times what rounding to bf16 moves a
@@ -38,25 +44,15 @@ void pupil_free(struct pupil *pupil) {
     model_free(pupil->model);
 }
 
-static void token_slope(void *context, int first, int count, const float *logprob, const float *entropy,
-                        float *slope, float *entropy_slope) {
+static void policy_slopes(void *context, int first, int count, const float *logprob, const float *entropy,
+                          float *slope, float *entropy_slope) {
     struct pass *pass = context;
     const struct ppo_options *options = pass->learner->options;
+    const struct experience *experience = pass->experience;
 
-    for (int i = 0; i < count; i++) {
-        int item = pass->learner->targets.item[first + i], clipped;
-        double old = pass->rollout->logprob[item], change = logprob[i] - old, s;
-
-        pass->loss += pass->share * ppo_policy_loss(logprob[i], old, pass->rollout->advantage[item],
-                                                    options->clip, &s, &clipped);
-        slope[i] = (float)(pass->share * s);
-        pass->clipped += pass->share * clipped;
-        pass->ratio += pass->share * exp(change);
-        pass->moved += pass->share * (exp(change) - 1 - change);
-        pass->gap = fmax(pass->gap, fabs(change));
-        if (entropy) pass->entropy += pass->share * entropy[i];
-        if (entropy_slope) entropy_slope[i] = (float)(-options->entropy * pass->share);
-    }
+    pass->learner->policy.model->kernels->policy_slope(
+        slope, entropy_slope, pass->place + POLICY, logprob, entropy, experience->logprob,
+        experience->advantage, pass->item + first, count, pass->share, options->clip, options->entropy);
 }
 
 /* The policy's loss on the batch that its trunk holds, backward as far as the hidden states. */
@@ -65,32 +61,22 @@ static void learn_policy(struct learner *l, struct pass *pass, int with_entropy)
     struct sampling sampling = {(float)o->temperature, o->top_k, (float)o->top_p, (float)o->min_p};
 
     head_train(l->policy.trunk, l->targets.position, l->targets.target, l->targets.count, &sampling,
-               with_entropy, token_slope, pass, NULL, NULL);
+               with_entropy, policy_slopes, pass, NULL, NULL);
+}
+
+static void value_slopes(void *context, int first, int count, const float *value, float *slope) {
+    struct pass *pass = context;
+    const struct ppo_options *options = pass->learner->options;
+    const struct experience *experience = pass->experience;
+
+    pass->learner->policy.model->kernels->value_slope(
+        slope, pass->place + VALUE_LOSS, value, experience->value, experience->returns, pass->item + first,
+        count, pass->share, pass->share * options->value_coefficient, options->value_clip);
 }
 
 /* The same for the values that a trunk's score head reads off. */
-static int learn_value(struct learner *l, struct pass *pass, struct trunk *trunk, struct error *err) {
-    const struct rollout *rollout = pass->rollout;
-    double weight = pass->share * l->options->value_coefficient;
-
-    if (l->targets.room > l->room) {
-        l->room = l->targets.room;
-        l->value_out = xrealloc(l->value_out, (size_t)l->room, sizeof *l->value_out);
-        l->value_slope = xrealloc(l->value_slope, (size_t)l->room, sizeof *l->value_slope);
-    }
-    head_score(trunk, l->targets.position, l->targets.count, l->value_out);
-    if (device_check(l->policy.model->kernels, "a minibatch's values", err)) return -1;
-    for (int i = 0; i < l->targets.count; i++) {
-        int item = l->targets.item[i];
-        double slope;
-
-        pass->value_loss +=
-            pass->share * ppo_value_loss(l->value_out[i], rollout->value[item], rollout->returns[item],
-                                         l->options->value_clip, &slope);
-        l->value_slope[i] = (float)(weight * slope);
-    }
-    head_score_backward(trunk, l->targets.position, l->targets.count, l->value_slope);
-    return 0;
+static void learn_value(struct learner *l, struct pass *pass, struct trunk *trunk) {
+    head_score_train(trunk, l->targets.position, l->targets.count, value_slopes, pass, NULL);
 }
 
 static int forward(struct learner *l, struct trunk *trunk, struct error *err) {
@@ -103,12 +89,12 @@ static int learn_batch(struct learner *l, struct pass *pass, int frozen, int wit
     if (!frozen) {
         if (forward(l, l->policy.trunk, err)) return -1;
         learn_policy(l, pass, with_entropy);
-        if (!l->value.model && learn_value(l, pass, l->policy.trunk, err)) return -1;
+        if (!l->value.model) learn_value(l, pass, l->policy.trunk);
         (last && !l->ptx ? trunk_backward_last : trunk_backward)(l->policy.trunk);
     }
     if (!l->value.model) return 0;
     if (forward(l, l->value.trunk, err)) return -1;
-    if (learn_value(l, pass, l->value.trunk, err)) return -1;
+    learn_value(l, pass, l->value.trunk);
     (last ? trunk_backward_last : trunk_backward)(l->value.trunk);
     return 0;
 }
@@ -144,15 +130,10 @@ static double count_tokens(const struct rollout *rollout, const int *rows, int c
 
 /* Of the ranks' shares of a minibatch, the whole's. */
 static void join_pass(struct pass *pass) {
-    double *const members[] = {&pass->loss,  &pass->entropy, &pass->clipped,
-                               &pass->moved, &pass->ratio,   &pass->value_loss};
-    enum { MEMBERS = sizeof members / sizeof *members };
-    double sums[MEMBERS];
+    double *gap = &pass->sums[POLICY + POLICY_GAP];
 
-    for (int i = 0; i < MEMBERS; i++) sums[i] = *members[i];
-    ranks_sum(sums, MEMBERS);
-    for (int i = 0; i < MEMBERS; i++) *members[i] = sums[i];
-    ranks_max(&pass->gap, 1);
+    ranks_sum(pass->sums, (int)(gap - pass->sums));
+    ranks_max(gap, 1);
 }
 
 /* A rank without rows: the others' sums need not wait for it. */
@@ -161,22 +142,35 @@ static void add_nothing(const struct learner *l, int frozen) {
     if (l->value.model) trunk_backward_none(l->value.trunk);
 }
 
-/* One update of both models from these rows, of which each rank takes its share. */
+/* Makes these rows the batch, with its tokens' items where operations read them. */
+static void gather(struct learner *l, const struct rollout *rollout, const int *rows, int count,
+                   struct pass *pass) {
+    const struct kernels *kernels = l->policy.model->kernels;
+
+    rollout_gather(rollout, rows, count, &l->batch, &l->targets);
+    pass->item = kernels->send(rollout->experience->item, l->targets.item,
+                               (size_t)l->targets.count * sizeof *l->targets.item);
+}
+
+/* Queues both models' gradients from these rows, of which each rank takes its share. */
 static int learn_minibatch(struct learner *l, const struct rollout *rollout, const int *rows, int count,
                            int frozen, int with_entropy, struct pass *pass, struct error *err) {
+    const struct kernels *kernels = l->policy.model->kernels;
     int budget;
 
-    *pass = (struct pass){.learner = l, .rollout = rollout, .share = 1 / count_tokens(rollout, rows, count)};
+    *pass = (struct pass){
+        .learner = l, .experience = rollout->experience, .share = 1 / count_tokens(rollout, rows, count)};
+    pass->place = kernels->place(rollout->experience->sums, pass->sums);
+    kernels->zero(pass->place, sizeof pass->sums);
     rows = run_share(rollout->sizes, rows, &count);
     budget = run_budget(rollout->sizes, rows, count, l->options->micro_tokens);
     for (int first = 0, end; first < count; first = end) {
         end = run_end(rollout->sizes, rows, first, count, budget);
-        rollout_gather(rollout, rows + first, end - first, &l->batch, &l->targets);
+        gather(l, rollout, rows + first, end - first, pass);
         if (learn_batch(l, pass, frozen, with_entropy, end == count, err)) return -1;
     }
     if (count == 0) add_nothing(l, frozen);
-    if (device_check(l->policy.model->kernels, "a minibatch", err)) return -1;
-    join_pass(pass);
+    kernels->fetch(pass->sums, pass->place, sizeof pass->sums);
     return 0;
 }
 
@@ -186,27 +180,31 @@ static double take_step(struct learner *l, struct pupil *pupil, int iteration) {
     return optimizer_update(&pupil->optimizer, pupil->model, lr);
 }
 
-/* Takes the steps; the policy's gradient norm, or the value's while the policy is frozen. */
-static double take_steps(struct learner *l, int frozen, int iteration) {
+/* Takes the steps, which wait for the gradients and so for the minibatch; *gradient: the policy's norm, or
+ * the value's while the policy is frozen. */
+static int take_steps(double *gradient, struct learner *l, int frozen, int iteration, struct error *err) {
     double value = l->value.model ? take_step(l, &l->value, iteration) : 0;
     double policy = frozen ? value : take_step(l, &l->policy, iteration);
 
-    return isfinite(value) ? policy : value;
+    *gradient = isfinite(value) ? policy : value;
+    return isnan(*gradient) ? device_check(l->policy.model->kernels, "a minibatch", err) : 0;
 }
 
 static void add_up(struct learned *out, const struct pass *pass, double gradient, int first_epoch,
                    int minibatches) {
+    const double *policy = pass->sums + POLICY, value_loss = pass->sums[VALUE_LOSS];
+
     if (out->updates == 0) {
-        out->gap = pass->gap;
-        out->ratio = pass->ratio;
+        out->gap = policy[POLICY_GAP];
+        out->ratio = policy[POLICY_RATIO];
     }
-    if (first_epoch) out->entropy += pass->entropy / minibatches;
-    out->policy_loss += pass->loss;
-    out->value_loss += pass->value_loss;
-    out->clip_fraction += pass->clipped;
+    if (first_epoch) out->entropy += policy[POLICY_ENTROPY] / minibatches;
+    out->policy_loss += policy[POLICY_LOSS];
+    out->value_loss += value_loss;
+    out->clip_fraction += policy[POLICY_CLIPPED];
     out->gradient += gradient;
     out->updates++;
-    out->finite = isfinite(pass->loss) && isfinite(pass->value_loss) && isfinite(gradient);
+    out->finite = isfinite(policy[POLICY_LOSS]) && isfinite(value_loss) && isfinite(gradient);
 }
 
 static void to_means(struct learned *out, int frozen) {
@@ -223,12 +221,28 @@ static double gap_allowed(const struct learner *l) {
     return limit == 0 && l->policy.model->kernels->rows_vary ? VARYING_GAP : limit;
 }
 
+/* Of the first minibatch, which is waited for: before any update the trainer has the sampler's numbers. */
+static int check_gap(const struct learner *l, const struct pass *pass, int iteration, struct error *err) {
+    double gap;
+
+    if (device_check(l->policy.model->kernels, "a minibatch", err)) return -1;
+    gap = pass->sums[POLICY + POLICY_GAP];
+    ranks_max(&gap, 1);
+    if (!(gap > gap_allowed(l))) return 0;
+    return fail(err,
+                "iteration %d: the trainer's log-probabilities differ from the sampler's by up to %g "
+                "(allowed: gap_limit %g); they must be of the same tokens, weights and temperature",
+                iteration, gap, gap_allowed(l));
+}
+
 int learner_learn(struct learner *l, const struct rollout *rollout, uint64_t seed, int iteration,
                   struct learned *out, struct error *err) {
     const struct ppo_options *o = l->options;
     int frozen = iteration < o->freeze_policy, moved_far = 0, status = 0;
     int parts = o->minibatches < rollout->rows ? o->minibatches : rollout->rows;
     int *rows = xcalloc((size_t)rollout->rows, sizeof *rows);
+    struct pass pass;
+    double gradient;
 
     *out = (struct learned){.finite = 1};
     for (int r = 0; r < rollout->rows; r++) rows[r] = r;
@@ -239,27 +253,22 @@ int learner_learn(struct learner *l, const struct rollout *rollout, uint64_t see
         for (int part = 0; part < parts && out->finite; part++) {
             int first = (int)((long)rollout->rows * part / parts);
             int end = (int)((long)rollout->rows * (part + 1) / parts);
-            struct pass pass;
 
             status = learn_minibatch(l, rollout, rows + first, end - first, frozen,
                                      epoch == 0 || o->entropy > 0, &pass, err);
             if (!status && !frozen) status = ptx_pass(l, seed, iteration, out->updates, err);
+            if (!status && out->updates == 0) status = check_gap(l, &pass, iteration, err);
+            if (!status) status = take_steps(&gradient, l, frozen, iteration, err);
             if (status) goto out;
-            if (out->updates == 0 && pass.gap > gap_allowed(l)) {
-                status = fail(err,
-                              "iteration %d: the trainer's log-probabilities differ from the sampler's by up "
-                              "to %g (allowed: gap_limit %g); they must be of the same tokens, weights and "
-                              "temperature",
-                              iteration, pass.gap, gap_allowed(l));
-                goto out;
-            }
-            add_up(out, &pass, take_steps(l, frozen, iteration), epoch == 0, parts);
-            moved_far |= o->target_kl > 0 && pass.moved > o->target_kl;
+            join_pass(&pass);
+            add_up(out, &pass, gradient, epoch == 0, parts);
+            moved_far |= o->target_kl > 0 && pass.sums[POLICY + POLICY_MOVED] > o->target_kl;
         }
         out->epochs++;
     }
     to_means(out, frozen);
 out:
+    if (status) l->policy.model->kernels->sync(); /* what is on its way to arrays that go now */
     free(rows);
     return status;
 }
@@ -269,6 +278,4 @@ void learner_free(struct learner *l) {
     pupil_free(&l->value);
     batch_free(&l->batch);
     targets_free(&l->targets);
-    free(l->value_out);
-    free(l->value_slope);
 }

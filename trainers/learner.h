@@ -32,10 +32,9 @@ struct learner {
     struct supervised *ptx;     /* NULL: none */
     struct batch batch;
     struct targets targets;
-    float *value_out, *value_slope;
-    int room;
 };
-/* All epochs over one rollout whose advantages and returns are filled. */
+/* All epochs over one rollout that collector_shape() has made experience of. The host waits for the norms of
+ * gradients, on which clipping depends, and once more before the first update. */
 int learner_learn(struct learner *learner, const struct rollout *rollout, uint64_t seed, int iteration,
                   struct learned *out, struct error *err);
 void learner_free(struct learner *learner);

@@ -319,7 +319,7 @@ static int one_iteration(struct ppo *ppo, int iteration, struct error *err) {
     if (collector_read(&ppo->collector, &rollout, err)) goto out;
     rollout_measure(&facts, &rollout, ppo->world, ppo->collector.reference != NULL);
     if (iteration == 0) ppo->first_length = facts.length;
-    collector_shape(&ppo->collector, &rollout);
+    if (collector_shape(&ppo->collector, &rollout, err)) goto out;
     if (learner_learn(&ppo->learner, &rollout, ppo->step->seed, iteration, &learned, err)) goto out;
     if (device_check(ppo->kernels, "an iteration's last update", err)) goto out;
     if (write_row(ppo, iteration, &rollout, &facts, &learned, err)) goto out;
@@ -459,6 +459,7 @@ static int ppo_hold(double held[HOLDINGS], const struct ppo_options *o, const st
         trunk_hold(held, config, kernels, cost_held(config, o->micro_tokens, o->episodes), 0, 0, NULL);
     }
     generator_hold(held, config, kernels, slots, cost_answer(config, o->max_new), adapters);
+    held[HELD_ACTIVATIONS] += (double)experience_bytes(o);
     return reward_hold(held, o->reward, config, kernels, err) < 0 ? -1 : 0;
 }
 

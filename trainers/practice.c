@@ -121,7 +121,7 @@ int practice_iterate(struct practice *practice, const struct stopwatch *watch, s
     if (collector_sample(&practice->collector, &rollout, practice->iteration, err)) goto out;
     sampled = stopwatch_seconds(watch);
     if (collector_read(&practice->collector, &rollout, err)) goto out;
-    collector_shape(&practice->collector, &rollout);
+    if (collector_shape(&practice->collector, &rollout, err)) goto out;
     read = stopwatch_seconds(watch);
     if (learner_learn(&practice->learner, &rollout, 1, practice->iteration, &learned, err)) goto out;
     practice->learner.policy.model->kernels->sync();

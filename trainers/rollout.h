@@ -33,6 +33,7 @@ struct rollout {
     int *sizes; /* tokens of each row that a model reads: all but the last, which is only predicted */
     /* [total] */
     float *logprob, *reference, *value, *score, *reward, *advantage, *returns;
+    const struct experience *experience; /* of these tokens, once collector_shape() has made it */
 };
 /* Samples a response to each of the prompts picked; fills value if options ask for values. */
 int rollout_sample(struct rollout *rollout, const struct model *policy, const struct tokenizer *tokenizer,

@@ -34,6 +34,11 @@ const struct kernels kernels_cuda = {
 #define rmsnorm_add_bf16_cuda      rmsnorm_add_cuda
 #define cap_bf16_cuda              cap_cuda
 #define truncate_bf16_cuda         truncate_cuda
+#define advantage_bf16_cuda        advantage_cuda
+#define whiten_bf16_cuda           whiten_cuda
+#define policy_slope_bf16_cuda     policy_slope_cuda
+#define value_slope_bf16_cuda      value_slope_cuda
+#define pair_slope_bf16_cuda       pair_slope_cuda
 #define sum_squares_bf16_cuda      sum_squares_cuda
 
 const struct kernels kernels_cuda_bf16 = {
