@@ -11,17 +11,16 @@
 #define KEYS       128
 #define FIRST_TURN 1 /* of the named barriers: a group's turn to start products */
 #define HUGE_SCORE 0x1p24f
-#ifndef HELD
+#ifndef HELD_KEYS /* the emulator holds fewer, so that small tests have several sections */
 /* Bytes of keys and values that the second-level cache can hold beside the rest. */
-#define HELD (24 << 20)
+#define HELD_KEYS (24 << 20)
 #endif
 
-/* Heads of up to SIZE channels, by GROUPS groups beside that which brings, with room for STAGES tiles of keys
- * and values; FEW and MANY: registers of the one's threads and of the others'. */
-template <int SIZE_, int GROUPS_, int STAGES_, int FEW_, int MANY_, int TURNS_> struct team {
-    static const int SIZE = SIZE_, GROUPS = GROUPS_, STAGES = STAGES_, FEW = FEW_, MANY = MANY_,
-                     TURNS = TURNS_;
-    static const int QUERIES = GROUPS * GROUP_ROWS, PANELS = SIZE / PANEL, BLOCK = (GROUPS + 1) * GROUP;
+/* Heads of up to SIZE channels, with room for STAGES tiles of keys and values. */
+template <int SIZE_, int STAGES_> struct team {
+    static const int SIZE = SIZE_, STAGES = STAGES_, GROUPS = 2; /* beside that which brings */
+    static const int QUERIES = GROUPS * GROUP_ROWS, BLOCK = (GROUPS + 1) * GROUP;
+    static const int FEW = 56, MANY = 224; /* registers of a thread that brings, and of the others */
     static const int BYTES = (2 * QUERIES + 2 * STAGES * KEYS) * SIZE * 2 + (4 + 4 * STAGES) * 8;
 };
 
@@ -314,11 +313,11 @@ static __device__ __forceinline__ void give_rows(bf16 *out, float *logsum, const
 
 /* Groups start their products in turns, so that one multiplies while another weighs. */
 template <class T> static __device__ __forceinline__ void take_turn(int group) {
-    if (T::TURNS) meet(FIRST_TURN + group, 2 * GROUP);
+    meet(FIRST_TURN + group, 2 * GROUP);
 }
 
 template <class T> static __device__ __forceinline__ void give_turn(int group) {
-    if (T::TURNS) announce(FIRST_TURN + (group + 1) % T::GROUPS, 2 * GROUP);
+    announce(FIRST_TURN + (group + 1) % T::GROUPS, 2 * GROUP);
 }
 
 template <class T>
@@ -369,7 +368,7 @@ static __device__ __forceinline__ void attend_tasks(bf16 *out, float *logsum, st
     struct attended<T> got;
     struct task task;
 
-    if (T::TURNS && rings.group == T::GROUPS - 1) announce(FIRST_TURN, 2 * GROUP);
+    if (rings.group == T::GROUPS - 1) announce(FIRST_TURN, 2 * GROUP);
     while (take_task<T>(&task, &schedule, shape)) {
         int query = (task.cost - 1) * T::QUERIES + line;
 
@@ -408,11 +407,11 @@ template <class T> static void run(bf16 *out, float *logsum, const bf16 *qkv, co
     int blocks = resident_blocks(&known, (const void *)groups_kernel<T>, T::BLOCK, T::BYTES, "attention");
 
     if (blocks)
-        launch("attention", groups_kernel<T>, blocks, T::BLOCK, T::BYTES, out, logsum, qkv, shape, HELD);
+        launch("attention", groups_kernel<T>, blocks, T::BLOCK, T::BYTES, out, logsum, qkv, shape, HELD_KEYS);
 }
 
-typedef team<64, 2, 3, 56, 224, 1> team_of_64;
-typedef team<128, 2, 2, 56, 224, 1> team_of_128;
+typedef team<64, 3> team_of_64;
+typedef team<128, 2> team_of_128;
 
 void attention_lt_cuda(operand *out, float *logsum, const operand *qkv, const int *start, int rows, int heads,
                        int kv_heads, int head_size, float scale, float cap) {
