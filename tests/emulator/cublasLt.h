@@ -53,7 +53,7 @@ typedef enum {
 
 typedef struct cublasLtContext *cublasLtHandle_t;
 typedef struct emulated_layout *cublasLtMatrixLayout_t;
-typedef struct emulated_product *cublasLtMatmulDesc_t;
+typedef struct emulated_matmul *cublasLtMatmulDesc_t;
 typedef struct emulated_preference *cublasLtMatmulPreference_t;
 typedef struct {
     uint64_t data[8];

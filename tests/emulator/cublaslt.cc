@@ -18,7 +18,7 @@ struct emulated_layout {
     int64_t ld;
 };
 
-struct emulated_product {
+struct emulated_matmul {
     cublasComputeType_t compute;
     cudaDataType_t scale;
     int32_t turned[2];
@@ -39,7 +39,7 @@ struct choice {
 };
 
 struct problem {
-    struct emulated_product product;
+    struct emulated_matmul product;
     struct emulated_layout a, b, c, d;
     uint64_t depth;
 };
@@ -109,7 +109,7 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
-    *out = new emulated_product{compute, scale, {0, 0}, CUBLASLT_EPILOGUE_DEFAULT, NULL, NULL, 0};
+    *out = new emulated_matmul{compute, scale, {0, 0}, CUBLASLT_EPILOGUE_DEFAULT, NULL, NULL, 0};
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -362,7 +362,7 @@ static float gelu_slope(float x) {
 }
 
 static void run(const struct problem &p, const struct arrays &arrays, uint64_t reduction, size_t call) {
-    const struct emulated_product &how = p.product;
+    const struct emulated_matmul &how = p.product;
 
     if (reduction) memset(arrays.workspace, 0xff, WORKSPACES);
     for (uint64_t j = 0; j < p.d.cols; j++)
