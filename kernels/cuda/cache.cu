@@ -29,6 +29,8 @@ static __global__ void cache_write_kernel(float *cache, const float *qkv, const 
                                           int kv_heads) {
     size_t task = (size_t)blockIdx.x * THREADS + threadIdx.x;
 
+    start_successor();
+    wait_for_predecessor();
     if (task >= count) return;
     int d = (int)(task % shape.size), kv = (int)(task / shape.size % kv_heads);
     size_t i = task / shape.size / kv_heads, width = (size_t)(heads + 2 * kv_heads) * shape.size;
@@ -45,8 +47,9 @@ void cache_write_cuda(void *cache, const operand *qkv, const int *slot, const in
     size_t tasks = (size_t)count * kv_heads * head_size;
 
     if (tasks == 0) return;
-    launch("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (float *)cache,
-           (const float *)qkv, slot, position, tasks, cache_shape(context, head_size), heads, kv_heads);
+    launch_chained("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (float *)cache,
+                   (const float *)qkv, slot, position, tasks, cache_shape(context, head_size), heads,
+                   kv_heads);
 }
 
 /* Scores of all keys, scaled; returns the thread's largest. */
@@ -108,6 +111,8 @@ static __global__ void decode_kernel(float *out, const float *qkv, const float *
     const float *head = cache + ((size_t)slot[i] * kv_heads + h / (heads / kv_heads)) * cache_head(shape);
     const float *values = head + cache_keys(shape);
 
+    start_successor();
+    wait_for_predecessor();
     for (int d = threadIdx.x; d < size; d += THREADS)
         q[d] = qkv[(size_t)i * (heads + 2 * kv_heads) * size + (size_t)h * size + d];
     __syncthreads();
@@ -130,7 +135,7 @@ void attention_decode_cuda(operand *out, const operand *qkv, const void *cache, 
     size_t bytes = ((size_t)context + query_room(head_size)) * sizeof(float);
 
     if (count == 0) return;
-    launch("attention_decode", decode_kernel, dim3(heads, count), THREADS, bytes, (float *)out,
-           (const float *)qkv, (const float *)cache, slot, position, cache_shape(context, head_size), heads,
-           kv_heads, scale, cap);
+    launch_chained("attention_decode", decode_kernel, dim3(heads, count), THREADS, bytes, (float *)out,
+                   (const float *)qkv, (const float *)cache, slot, position, cache_shape(context, head_size),
+                   heads, kv_heads, scale, cap);
 }

@@ -35,6 +35,8 @@ static __global__ void cache_write_kernel(bf16 *cache, struct reading of, size_t
     size_t task = (size_t)blockIdx.x * THREADS + threadIdx.x;
     int channels = cache_channels(of.head_size);
 
+    start_successor();
+    wait_for_predecessor();
     if (task >= count) return;
     int d = (int)(task % channels), kv = (int)(task / channels % of.kv_heads);
     int entry = (int)(task / channels / of.kv_heads), there = d < of.head_size;
@@ -51,8 +53,8 @@ void cache_write_bf16_cuda(void *cache, const operand *qkv, const int *slot, con
     size_t tasks = (size_t)count * kv_heads * cache_channels(head_size);
 
     if (tasks == 0) return;
-    launch("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (bf16 *)cache, of,
-           tasks);
+    launch_chained("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (bf16 *)cache,
+                   of, tasks);
 }
 
 /* How decoding goes: STAGES tiles of keys and values on their way or under work. A warp scores a part of each
@@ -248,6 +250,8 @@ static __global__ void __launch_bounds__(THREADS)
         }
     };
 
+    start_successor();
+    wait_for_predecessor();
     bring<T::SIZE, 16>(queries, lines, 0, whole);
     for (int n = 0; n < D::STAGES - 1; n++) bring_tile<D>(stages, of, keys, n, count);
     wait_for_copies<D::STAGES - 2>();
@@ -265,7 +269,8 @@ static void run(bf16 *out, const struct reading &of, int count, const struct sco
     size_t bytes = D::STAGES * D::ROOM * sizeof(bf16);
     int blocks = of.kv_heads * ((of.heads / of.kv_heads + 15) / 16);
 
-    launch("attention_decode", decode_kernel<D>, dim3(blocks, count), THREADS, bytes, out, of, by, whole);
+    launch_chained("attention_decode", decode_kernel<D>, dim3(blocks, count), THREADS, bytes, out, of, by,
+                   whole);
 }
 
 void attention_decode_bf16_cuda(operand *out, const operand *qkv, const void *cache, const int *slot,

@@ -27,6 +27,8 @@ int device_failed(void);
 /* The one stream of all operations and copies, for something to be queued there: sync() waits only where it
  * was asked for. */
 cudaStream_t device_stream(void);
+/* The same for a kernel of a chain, see launch_chained(); *follows: whether one was queued just before. */
+cudaStream_t chain_stream(int *follows);
 /* What transfers and sync() are made of (kernels/cuda/queue.cu): copies through pinned memory, in the order
  * of the calls, so that neither waits for the device unless all of that memory is on its way. */
 cudaError_t queue_open(void);
@@ -73,6 +75,29 @@ static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, d
     how.blockDim = threads;
     how.dynamicSmemBytes = shared;
     how.stream = device_stream();
+    note_launch(cudaLaunchKernelEx(&how, kernel, given...), operation);
+}
+
+/* The same for one that calls start_successor(), and wait_for_predecessor() in every thread before this reads
+ * what a kernel of its kind may have written, or writes anything. Those that are queued in a row are a chain:
+ * a next one's blocks start beside the last one's, and what they read before they wait (weights) was written
+ * before the chain began, as everything that is not such a kernel ends it. */
+template <class... TAKES, class... GIVEN>
+static void launch_chained(const char *operation, void (*kernel)(TAKES...), dim3 grid, dim3 threads,
+                           size_t shared, GIVEN... given) {
+    cudaLaunchAttribute early = {};
+    cudaLaunchConfig_t how = {};
+    int follows;
+
+    if (shared > MOST_SHARED && !allow_shared((const void *)kernel, shared, operation)) return;
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    how.gridDim = grid;
+    how.blockDim = threads;
+    how.dynamicSmemBytes = shared;
+    how.stream = chain_stream(&follows);
+    how.attrs = &early;
+    how.numAttrs = follows && compute_capability() >= 90;
     note_launch(cudaLaunchKernelEx(&how, kernel, given...), operation);
 }
 

@@ -6,6 +6,8 @@ static __global__ void embed_kernel(float *out, const float *table, const float 
                                     const int *position, size_t count, int width, float scale) {
     size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
 
+    start_successor();
+    wait_for_predecessor();
     if (i >= count) return;
     size_t t = i / width, c = i % width;
     float value = scale * table[(size_t)token[t] * width + c];
@@ -18,8 +20,8 @@ void embed_cuda(float *out, const float *table, const float *positions, const in
     size_t size = (size_t)count * width;
 
     if (size == 0) return;
-    launch("embed", embed_kernel, blocks_for(size, THREADS), THREADS, 0, out, table, positions, token,
-           position, size, width, scale);
+    launch_chained("embed", embed_kernel, blocks_for(size, THREADS), THREADS, 0, out, table, positions, token,
+                   position, size, width, scale);
 }
 
 #define ENTRIES 16384 /* that are sorted at a time; sums go on from one such part to the next */

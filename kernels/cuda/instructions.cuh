@@ -98,6 +98,20 @@ template <int LEFT> static __device__ __forceinline__ void wait_for_copies(void)
     asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
 }
 
+/* Until all that was queued before a kernel of launch_chained() has ended, and what it wrote can be read. */
+static __device__ __forceinline__ void wait_for_predecessor(void) {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* Lets the blocks of a next kernel of launch_chained() start when all of this one's have come here. */
+static __device__ __forceinline__ void start_successor(void) {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 /* --- of Hopper: groups of 4 warps, gates ---
  * Only code for compute capability 9.0 itself has these: kernels that use them have a body where WITH_GROUPS
  * is defined, and are launched there alone. */

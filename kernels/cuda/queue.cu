@@ -29,10 +29,31 @@ static struct {
     int now;  /* the section in use; the next is the oldest */
     int busy; /* work was queued that nobody has waited for */
     int recording;
+    int chain; /* the last that was queued is a kernel of a chain */
 } queue;
 
 cudaStream_t device_stream(void) {
     queue.busy = 1;
+    queue.chain = 0;
+    return queue.stream;
+}
+
+/* Whether the code that runs on this device has wait_for_predecessor(). nvcc names what it compiles for. */
+static int has_chains(void) {
+#ifdef __CUDA_ARCH_LIST__
+    static const int built_for[] = {__CUDA_ARCH_LIST__};
+
+    for (size_t i = 0; i < sizeof built_for / sizeof *built_for; i++)
+        if (built_for[i] >= 900 && built_for[i] <= 10 * compute_capability()) return 1;
+    return 0;
+#else
+    return 1;
+#endif
+}
+
+cudaStream_t chain_stream(int *follows) {
+    *follows = queue.chain && has_chains();
+    queue.chain = queue.busy = 1;
     return queue.stream;
 }
 

@@ -54,6 +54,9 @@ static __global__ void __launch_bounds__(THREADS)
     int r = blockIdx.x, drawn;
     const float *row = logits + (size_t)r * line;
     float scale = temperature > 0 ? temperature : 1;
+
+    start_successor();
+    wait_for_predecessor();
     struct moments of = ONCE ? moments_at_once(row, vocab, scale) : moments_in_order(sums, row, vocab, scale);
 
     if (temperature > 0) {
@@ -71,13 +74,13 @@ static __global__ void __launch_bounds__(THREADS)
 void sample_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
                  int line, float temperature) {
     if (rows == 0) return;
-    launch("sample", sample_kernel<false>, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob,
-           logits, u, vocab, line, temperature);
+    launch_chained("sample", sample_kernel<false>, rows, THREADS, spans_of(vocab) * sizeof(double), token,
+                   logprob, logits, u, vocab, line, temperature);
 }
 
 void sample_bf16_cuda(int *token, float *logprob, const float *logits, const float *u, int rows, int vocab,
                       int line, float temperature) {
     if (rows == 0) return;
-    launch("sample", sample_kernel<true>, rows, THREADS, spans_of(vocab) * sizeof(double), token, logprob,
-           logits, u, vocab, line, temperature);
+    launch_chained("sample", sample_kernel<true>, rows, THREADS, spans_of(vocab) * sizeof(double), token,
+                   logprob, logits, u, vocab, line, temperature);
 }

@@ -50,6 +50,9 @@ static __device__ place cut_at(const struct row &row, place least, double goal, 
 static __global__ void truncate_kernel(float *logits, const int *keep, int vocab, int line, float temperature,
                                        int top_k, float top_p, float min_p) {
     float *values = logits + (size_t)blockIdx.x * line;
+
+    start_successor();
+    wait_for_predecessor();
     struct row row = {values, vocab, max_of(values, vocab), temperature};
     place least = 0;
 
@@ -68,6 +71,6 @@ static __global__ void truncate_kernel(float *logits, const int *keep, int vocab
 void truncate_cuda(float *logits, const int *keep, int rows, int vocab, int line, float temperature,
                    int top_k, float top_p, float min_p) {
     if (rows == 0 || (top_k <= 0 && !(top_p < 1) && !(min_p > 0))) return;
-    launch("truncate", truncate_kernel, rows, THREADS, 0, logits, keep, vocab, line,
-           temperature > 0 ? temperature : 1, top_k, top_p, min_p);
+    launch_chained("truncate", truncate_kernel, rows, THREADS, 0, logits, keep, vocab, line,
+                   temperature > 0 ? temperature : 1, top_k, top_p, min_p);
 }

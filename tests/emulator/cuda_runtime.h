@@ -3,10 +3,10 @@
  * threads take turns, each until it waits for others, in an order that changes from launch to launch; work
  * queued on a stream is done when the host waits for it, and not before; memory starts out as NaNs. What a
  * device would leave undefined (a barrier that not all threads reach, a shuffle with a thread that is gone,
- * an address off its alignment) ends the program with a sentence. Sums of tensor cores are made in double and
- * rounded once. environment: EMULATED_ORDER (forward, backward or shuffled: all launches alike),
- * EMULATED_MEMORY (bytes), EMULATED_FAILURE (the number of the launch that fails, from 1), EMULATED_DEVICES
- * (how many there are) */
+ * an address off its alignment, an end without the wait that an early start asks for) ends the program with a
+ * sentence. Sums of tensor cores are made in double and rounded once. environment: EMULATED_ORDER (forward,
+ * backward or shuffled: all launches alike), EMULATED_MEMORY (bytes), EMULATED_FAILURE (the number of the
+ * launch that fails, from 1), EMULATED_DEVICES (how many there are) */
 #ifndef CUDA_RUNTIME_H
 #define CUDA_RUNTIME_H
 
@@ -304,6 +304,9 @@ void load_turned_matrices(unsigned out[4], const unsigned short *line);
 void multiply(float sum[4], const unsigned left[4], const unsigned right[2]);
 void copy_async(void *shared, const void *global, int bytes);
 void end_copies(void);
+void wait_for_predecessor(void);
+static inline void start_successor(void) {
+}
 void emulated_wait_for_copies(int left);
 template <int LEFT> static inline void wait_for_copies(void) {
     emulated_wait_for_copies(LEFT);
@@ -455,13 +458,20 @@ cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work);
 /* The same for what may have to wait for other processes: called until it says that it is done. */
 cudaError_t emulated_queue_until(cudaStream_t stream, std::function<bool()> work);
 cudaError_t emulated_launch(const void *kernel, dim3 grid, dim3 threads, size_t shared, cudaStream_t stream,
-                            std::function<void()> thread);
+                            int early, std::function<void()> thread);
 
+typedef enum { cudaLaunchAttributeProgrammaticStreamSerialization = 6 } cudaLaunchAttributeID;
+typedef struct {
+    cudaLaunchAttributeID id;
+    union {
+        int programmaticStreamSerializationAllowed;
+    } val;
+} cudaLaunchAttribute;
 typedef struct cudaLaunchConfig_st {
     dim3 gridDim, blockDim;
     size_t dynamicSmemBytes;
     cudaStream_t stream;
-    void *attrs;
+    cudaLaunchAttribute *attrs;
     unsigned numAttrs;
 } cudaLaunchConfig_t;
 
@@ -469,9 +479,10 @@ template <class... TAKES, class... GIVEN>
 static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *how, void (*kernel)(TAKES...),
                                              GIVEN... given) {
     std::tuple<TAKES...> arguments(given...);
+    int early = how->numAttrs && how->attrs->val.programmaticStreamSerializationAllowed;
 
     return emulated_launch((const void *)kernel, how->gridDim, how->blockDim, how->dynamicSmemBytes,
-                           how->stream, [kernel, arguments] { std::apply(kernel, arguments); });
+                           how->stream, early, [kernel, arguments] { std::apply(kernel, arguments); });
 }
 
 #endif

@@ -8,6 +8,7 @@ struct emulated_kernel {
     dim3 grid, threads;
     size_t shared;
     std::function<void()> thread;
+    int early;       /* started beside what was before: each thread must wait for that */
     unsigned number; /* of the launch: decides in which order threads take their turns */
 };
 

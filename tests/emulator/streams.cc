@@ -193,14 +193,14 @@ static void run_kernel(const struct emulated_kernel &kernel) {
 }
 
 cudaError_t emulated_launch(const void *function, dim3 grid, dim3 threads, size_t shared, cudaStream_t stream,
-                            std::function<void()> thread) {
+                            int early, std::function<void()> thread) {
     size_t limit = shared_limits.count(function) ? shared_limits[function] : UNASKED;
 
     CALLED();
     if (product(threads) < 1 || product(threads) > 1024 || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
         grid.z > 65535 || shared > limit)
         return note(cudaErrorInvalidValue);
-    struct emulated_kernel kernel = {grid, threads, shared, thread, 0};
+    struct emulated_kernel kernel = {grid, threads, shared, thread, early, 0};
     return emulated_queue(stream, [kernel]() mutable {
         kernel.number = ++launches;
         run_kernel(kernel);

@@ -37,7 +37,8 @@ struct fiber {
     gate *at_gate;
     std::vector<struct copy> copies;
     int group;
-    void *out; /* what the meeting that it waits in leaves it */
+    int waited; /* for the predecessor */
+    void *out;  /* what the meeting that it waits in leaves it */
     size_t out_bytes;
 };
 
@@ -197,6 +198,8 @@ static void run_threads(void) {
         running->thread();
         if (!current()->copies.empty() && current()->copies.back().bytes)
             emulated_wrong("a thread ends while its copies to shared memory are under way");
+        if (running->early && !current()->waited)
+            emulated_wrong("a thread that may start early ends without having waited for what was before");
         yield(ENDED);
     }
 }
@@ -252,6 +255,7 @@ static void begin_threads(void) {
         fibers[i].state = READY;
         fibers[i].copies.clear();
         fibers[i].group = 0;
+        fibers[i].waited = 0;
     }
     living = count;
     barrier = {0, 0, 0, 1, 0};
@@ -307,6 +311,10 @@ void emulated_run(const struct emulated_kernel &kernel) {
 }
 
 /* --- instructions --- */
+
+void wait_for_predecessor(void) {
+    current()->waited = 1;
+}
 
 void copy_async(void *shared, const void *global, int bytes) {
     if ((size_t)shared % 16 || (size_t)global % 16) emulated_wrong("cp.async of 16 bytes off its alignment");
