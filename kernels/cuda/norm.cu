@@ -1,7 +1,8 @@
 #include "kernels/cuda/columns.cuh"
 #include "kernels/cuda/element.cuh"
 
-#define ROWS 8 /* a block: half a warp each */
+#define ROWS 8  /* a block: half a warp each */
+#define KEPT 64 /* elements of a row that a lane keeps; of a longer one it keeps none */
 
 /* As sum_of() and dot_of() on the CPU, by half a warp; `lane` is the thread's. */
 static __device__ __forceinline__ float sum_of(const float *x, int count, int lane) {
@@ -26,6 +27,78 @@ static __device__ __forceinline__ int row_index(void) {
 template <int EACH, class OP>
 static __device__ __forceinline__ void over_row(int width, int lane, const OP &op) {
     for (int c = lane * EACH; c < width; c += WIDTH * EACH) op(c, width - c < EACH ? width - c : EACH);
+}
+
+/* What a lane has of an array of `width`, all asked for at once: every WIDTH-th element. */
+static __device__ __forceinline__ void keep(float kept[KEPT], const float *in, int width, int lane) {
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) kept[i] = i * WIDTH + lane < width ? in[i * WIDTH + lane] : 0;
+}
+
+/* As sum_of(), and as square_sum(). */
+static __device__ __forceinline__ float kept_sum(const float kept[KEPT], int width, int lane) {
+    float sum = 0;
+
+#pragma unroll
+    for (int i = 0; i < KEPT; i++)
+        if (i * WIDTH + lane < width) sum += kept[i];
+    return lanes_sum(sum);
+}
+
+static __device__ __forceinline__ float kept_squares(const float kept[KEPT], float centre, int width,
+                                                     int lane) {
+    float sum = 0;
+
+#pragma unroll
+    for (int i = 0; i < KEPT; i++)
+        if (i * WIDTH + lane < width) sum += (kept[i] - centre) * (kept[i] - centre);
+    return lanes_sum(sum);
+}
+
+/* What a forward norm reads and writes; bias and mean: NULL for RMSNorm, base: NULL for 0. */
+template <class E> struct forward {
+    E *out;
+    float *mean, *rstd;
+    const float *base, *x, *weight, *bias;
+    int rows, width;
+    float eps;
+};
+
+/* The norm of rows that are kept, to the bits of the others. */
+template <class E, bool CENTRED>
+static __global__ void __launch_bounds__(ROWS *WIDTH) short_norm_kernel(struct forward<E> norm) {
+    int r = row_index(), lane = threadIdx.x, width = norm.width;
+    size_t at = (size_t)(r < norm.rows ? r : norm.rows - 1) * width;
+    float x[KEPT], by[KEPT], plus[KEPT], centre = 0, scale;
+
+    keep(by, norm.weight, width, lane);
+    if (CENTRED) keep(plus, norm.bias, width, lane);
+    start_successor();
+    wait_for_predecessor();
+    keep(x, norm.x + at, width, lane);
+    if (!CENTRED && norm.base) keep(plus, norm.base + at, width, lane);
+    if (CENTRED) centre = kept_sum(x, width, lane) / (float)width;
+    scale = 1.0f / sqrtf(kept_squares(x, centre, width, lane) / (float)width + norm.eps);
+    if (r >= norm.rows) return;
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) {
+        float y = (CENTRED ? x[i] - centre : x[i]) * scale * by[i];
+
+        if (i * WIDTH + lane >= width) continue;
+        if (CENTRED)
+            y = y + plus[i];
+        else if (norm.base)
+            y = plus[i] + y;
+        set_element(norm.out + at + i * WIDTH + lane, y);
+    }
+    if (lane) return;
+    if (CENTRED) norm.mean[r] = centre;
+    norm.rstd[r] = scale;
+}
+
+template <bool CENTRED, class E> static void run_short(const char *operation, struct forward<E> norm) {
+    launch_chained(operation, short_norm_kernel<E, CENTRED>, blocks_for(norm.rows, ROWS), dim3(WIDTH, ROWS),
+                   0, norm);
 }
 
 /* out = (x - centre) scale weight + bias, a row of it. */
@@ -54,6 +127,9 @@ static __global__ void layernorm_kernel(E *out, float *mean, float *rstd, const 
     int r = row_index(), lane = threadIdx.x;
     /* all lanes of a warp take part in its sums */
     size_t at = (size_t)(r < rows ? r : rows - 1) * width;
+
+    start_successor();
+    wait_for_predecessor();
     float centre = sum_of(x + at, width, lane) / (float)width;
     float scale = 1.0f / sqrtf(square_sum(x + at, centre, width, lane) / (float)width + eps);
 
@@ -71,8 +147,12 @@ static void run_layernorm(E *out, float *mean, float *rstd, const float *x, cons
     bool wide = width % group<E>::SIZE == 0 && on_16_bytes(out, x, weight, bias);
 
     if (rows == 0) return;
-    launch("layernorm", layernorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, mean, rstd, x,
-           weight, bias, rows, width, eps, wide);
+    if (width <= KEPT * WIDTH) {
+        run_short<true>("layernorm", forward<E>{out, mean, rstd, NULL, x, weight, bias, rows, width, eps});
+        return;
+    }
+    launch_chained("layernorm", layernorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, mean,
+                   rstd, x, weight, bias, rows, width, eps, wide);
 }
 
 void layernorm_cuda(operand *out, float *mean, float *rstd, const float *x, const float *weight,
@@ -198,6 +278,9 @@ static __global__ void rmsnorm_kernel(E *out, float *rstd, const float *base, co
                                       const float *weight, int rows, int width, float eps, bool wide) {
     int r = row_index(), lane = threadIdx.x;
     size_t at = (size_t)(r < rows ? r : rows - 1) * width;
+
+    start_successor();
+    wait_for_predecessor();
     float scale = 1.0f / sqrtf(square_sum(x + at, 0, width, lane) / (float)width + eps);
 
     if (r >= rows) return;
@@ -212,8 +295,12 @@ static void run_rmsnorm(E *out, float *rstd, const float *base, const float *x, 
     bool wide = width % group<E>::SIZE == 0 && on_16_bytes(out, base, x, weight);
 
     if (rows == 0) return;
-    launch("rmsnorm", rmsnorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd, base, x,
-           weight, rows, width, eps, wide);
+    if (width <= KEPT * WIDTH) {
+        run_short<false>("rmsnorm", forward<E>{out, NULL, rstd, base, x, weight, NULL, rows, width, eps});
+        return;
+    }
+    launch_chained("rmsnorm", rmsnorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd,
+                   base, x, weight, rows, width, eps, wide);
 }
 
 void rmsnorm_add_cuda(float *out, float *rstd, const float *base, const float *x, const float *weight,
