@@ -1,6 +1,4 @@
-#include "kernels/cuda/element.cuh"
-#include "kernels/cuda/gelu.cuh"
-#include "kernels/cuda/product.cuh"
+#include "kernels/cuda/ending.cuh"
 
 /* Matrix products on tensor cores, of operands and weights in bf16: sums in single precision, sixteen k at a
  * time, ascending from base on; so a row's result depends on that row alone, whatever the tile.
@@ -208,38 +206,6 @@ static __device__ __forceinline__ void lay_out(float *shared, const float sum[S:
     }
 }
 
-/* N neighbours on their alignment, or a single one. */
-template <int N, class E> static __device__ __forceinline__ void read_few(float out[N], const E *in) {
-    if constexpr (N == 1)
-        out[0] = float_of(in[0]);
-    else
-        load_group<N>(out, in);
-}
-
-template <int N, class E> static __device__ __forceinline__ void write_few(E *out, const float in[N]) {
-    if constexpr (N == 1)
-        set_element(out, in[0]);
-    else
-        store_group<N>(out, in);
-}
-
-/* EACH neighbours of out at `at`. */
-template <enum ending ENDING, int EACH>
-static __device__ __forceinline__ void end_sums(float sum[EACH], const float before[EACH],
-                                                const struct product &p, size_t at) {
-    if constexpr (ENDING == SUM) {
-        write_few<EACH>((float *)p.out + at, sum);
-        return;
-    }
-    if (ENDING == GELU && p.kept) write_few<EACH>((bf16 *)p.kept + at, sum);
-#pragma unroll
-    for (int e = 0; e < EACH; e++) {
-        if (ENDING == GELU) sum[e] = gelu_of(sum[e]);
-        if (ENDING == GELU_SLOPE) sum[e] *= gelu_slope(before[e]);
-    }
-    write_few<EACH>((bf16 *)p.out + at, sum);
-}
-
 /* Number i of the groups of EACH neighbours in a warp's tile. */
 template <class S, int EACH> struct place_in_tile {
     static const int ACROSS = S::WIDE / EACH, ALL = S::HIGH * ACROSS / WARP;
@@ -333,6 +299,8 @@ static __global__ void __launch_bounds__(S::THREADS, S::TOGETHER)
     find_tile<S>(p, &row, &col);
     left.begin((const bf16 *)p.left, p.left_stride, row, p.rows, p.depth);
     right.begin((const bf16 *)p.right, p.right_stride, col, p.cols, p.depth);
+    start_successor();
+    wait_for_predecessor();
 #pragma unroll
     for (int s = 0; s < S::STAGES - 1; s++) {
         if (s < count) left.bring(stages + s * S::STAGE, p.left_stride);
@@ -389,7 +357,8 @@ static void run_shape(const struct product &p, const char *operation) {
     int tiles = blocks_for(p.rows, S::ROWS) * blocks_for(p.cols, S::COLS);
     bool wide = on_16_bytes(p.out, p.kept, p.before) && p.cols % (p.ending == SUM ? 4 : 8) == 0;
 
-    launch(operation, product_kernel<S, LEFT_ALONG, RIGHT_ALONG>, tiles, S::THREADS, S::SHARED, p, wide);
+    launch_chained(operation, product_kernel<S, LEFT_ALONG, RIGHT_ALONG>, tiles, S::THREADS, S::SHARED, p,
+                   wide);
 }
 
 /* The first `count` of eight neighbours off their alignment, then zeros, by two loads on it; 0: these would

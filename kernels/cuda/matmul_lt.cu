@@ -1,13 +1,12 @@
 #include "kernels/cuda/cublaslt.cuh"
 #include "kernels/cuda/element.cuh"
+#include "kernels/cuda/few.cuh"
 #include "kernels/cuda/gelu.cuh"
 
-/* Matrix products by cuBLASLt, but for those of few rows (a decoding step's) or of what the library has
- * nothing for: these are our own. Where what leaves is bf16, so are for the library base and bias: a base is
- * added in single precision to a sum that is rounded afterwards, in a pass of its own; a bias is rounded
- * beforehand. */
-
-#define FEW 128 /* rows below which products are our own */
+/* Matrix products by cuBLASLt, but for those of few rows (a decoding step's: kernels/cuda/matmul_few.cu) or
+ * of what the library has nothing for: these are our own. Where what leaves is bf16, so are for the library
+ * base and bias: a base is added in single precision to a sum that is rounded afterwards, in a pass of its
+ * own; a bias is rounded beforehand. */
 
 /* x w' and dy w; both read the weights as they lie. */
 static struct lt_product forward_product(void *out, const operand *x, const void *packed, int rows, int outs,
@@ -22,7 +21,20 @@ static struct lt_product backward_product(void *dx, const operand *dy, const voi
 
 /* Those without w are of 8 bits. */
 static int is_large(const struct lt_product &p, const float *w) {
-    return p.rows >= FEW && p.cols > 0 && p.depth > 0 && w && p.right;
+    return p.rows > FEW && p.cols > 0 && p.depth > 0 && w && p.right;
+}
+
+static int is_few(const struct lt_product &p, const float *w) {
+    return p.rows <= FEW && p.rows > 0 && p.cols > 0 && p.depth > 0 && w && p.right;
+}
+
+/* Whether x w' is queued, as a product of few rows. */
+static int few_product(const struct lt_product &p, enum ending ending, void *kept, const float *w,
+                       const float *bias, const float *base, const char *operation) {
+    struct product few = {ending, p.out, kept,   NULL,   p.left,  p.right, w,
+                          bias,   base,  p.rows, p.cols, p.depth, p.depth, p.depth};
+
+    return is_few(p, w) && multiply_few(&few, operation);
 }
 
 static int into_floats(struct lt_product p, float *out, const float *bias, const float *base,
@@ -37,8 +49,9 @@ static int into_floats(struct lt_product p, float *out, const float *bias, const
 extern "C" size_t cuda_scratch_size_lt(int rows, int outs, int ins, int results) {
     size_t own = cuda_scratch_size_bf16(rows, outs, ins, results), bias = (size_t)outs * sizeof(bf16);
     size_t sums = results ? (size_t)rows * (outs > ins ? outs : ins) * sizeof(float) : 0;
-    size_t most = sums > bias ? sums : bias;
+    size_t most = sums > bias ? sums : bias, few = few_size();
 
+    most = most > few ? most : few;
     return most > own ? most : own;
 }
 
@@ -139,6 +152,7 @@ void matmul_lt_cuda(float *out, const operand *x, const float *w, const void *pa
                     const float *base, int rows, int outs, int ins) {
     struct lt_product p = forward_product(out, x, packed, rows, outs, ins);
 
+    if (few_product(p, SUM, NULL, w, bias, base, "matmul")) return;
     if (!is_large(p, w) || !into_floats(p, out, bias, base, "matmul"))
         matmul_bf16_cuda(out, x, w, packed, bias, base, rows, outs, ins);
 }
@@ -147,6 +161,7 @@ void matmul_operand_lt_cuda(operand *out, const operand *x, const float *w, cons
                             const float *bias, const float *base, int rows, int outs, int ins) {
     struct lt_product p = forward_product(out, x, packed, rows, outs, ins);
 
+    if (few_product(p, OPERAND, NULL, w, bias, base, "matmul_operand")) return;
     if (!is_large(p, w) || !rounded_product(p, bias, base, "matmul_operand"))
         matmul_operand_bf16_cuda(out, x, w, packed, bias, base, rows, outs, ins);
 }
@@ -155,6 +170,7 @@ void matmul_gelu_lt_cuda(operand *act, operand *up, const operand *x, const floa
                          const float *bias, const float *base, int rows, int outs, int ins) {
     struct lt_product p = forward_product(act, x, packed, rows, outs, ins);
 
+    if (few_product(p, GELU, up, w, bias, base, "matmul_gelu")) return;
     if (!is_large(p, w) || !gelu_product(p, (bf16 *)up, bias, base))
         matmul_gelu_bf16_cuda(act, up, x, w, packed, bias, base, rows, outs, ins);
 }
@@ -187,6 +203,6 @@ void matmul_dw_lt_cuda(float *dw, const operand *dy, const operand *x, int rows,
     struct lt_product p = {dw,    (const bf16 *)dy, (const bf16 *)x, NULL, dw, NULL, outs, ins, rows, 0, 0, 1,
                            LT_SUM};
 
-    if (rows < FEW || outs == 0 || ins == 0 || !cublaslt_multiply(&p, "matmul_dw"))
+    if (rows <= FEW || outs == 0 || ins == 0 || !cublaslt_multiply(&p, "matmul_dw"))
         matmul_dw_bf16_cuda(dw, dy, x, rows, outs, ins);
 }
