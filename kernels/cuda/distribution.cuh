@@ -49,11 +49,12 @@ static __device__ int first_of(const float *logits, int vocab, float value) {
     __syncthreads();
     if (threadIdx.x == 0) first = vocab;
     __syncthreads();
+    int own = vocab;
+
+#pragma unroll 16
     for (int i = threadIdx.x; i < vocab; i += THREADS)
-        if (logits[i] == value) {
-            atomicMin(&first, i);
-            break;
-        }
+        if (logits[i] == value) own = min(own, i);
+    if (own < vocab) atomicMin(&first, own);
     __syncthreads();
     return first < vocab ? first : 0;
 }
@@ -70,7 +71,9 @@ static __device__ double span_sums(double *sums, const float *logits, int vocab,
         int begin = span * SPAN, end = vocab - begin < SPAN ? vocab : begin + SPAN;
         float sum = 0;
 
-        for (int i = begin + lane; span < spans && i < end; i += WIDTH) sum += term(logits[i]);
+        if (span >= spans) begin = end;
+#pragma unroll 16
+        for (int i = begin + lane; i < end; i += WIDTH) sum += term(logits[i]);
         sum = lanes_sum(sum);
         if (lane == 0 && span < spans) sums[span] = (double)sum;
     }

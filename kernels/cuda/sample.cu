@@ -15,7 +15,32 @@ static __device__ int draw_within(const float *weight, int count, double target)
     return last;
 }
 
+#define SHARE (SPAN / WARP) /* neighbours of a span that a lane adds up */
+
+/* The same by a warp, whose lanes add up neighbours each: the sums' order is another one. */
+static __device__ int draw_by_lanes(const float *weight, int count, double target) {
+    int lane = threadIdx.x % WARP, from = min(lane * SHARE, count), end = min(from + SHARE, count);
+    double own = 0, before;
+    unsigned some, behind;
+
+    for (int i = from; i < end; i++) own += weight[i] > 0 ? (double)weight[i] : 0;
+    before = own;
+    for (int by = 1; by < WARP; by *= 2) {
+        double more = __shfl_up_sync(EVERYONE, before, by);
+
+        if (lane >= by) before += more;
+    }
+    behind = __ballot_sync(EVERYONE, own > 0 && before > target);
+    some = __ballot_sync(EVERYONE, own > 0);
+    if (!some) return 0;
+    int chosen = behind ? __ffs((int)behind) - 1 : WARP - 1 - __clz((int)some);
+    int within = from + draw_within(weight + from, end - from, target - (before - own));
+
+    return __shfl_sync(EVERYONE, within, chosen);
+}
+
 /* Inverts the cumulative sum at `target`: by span, then within it. */
+template <bool ONCE>
 static __device__ int draw(const double *sums, const float *logits, int vocab, float max, float temperature,
                            double target) {
     __shared__ float weight[SPAN];
@@ -40,7 +65,11 @@ static __device__ int draw(const double *sums, const float *logits, int vocab, f
     for (int i = threadIdx.x; i < count; i += THREADS)
         weight[i] = weight_of(logits[from + i], max, temperature);
     __syncthreads();
-    if (threadIdx.x == 0) token = from + draw_within(weight, count, left);
+    if (threadIdx.x < WARP) {
+        int within = ONCE ? draw_by_lanes(weight, count, left) : draw_within(weight, count, left);
+
+        if (threadIdx.x == 0) token = from + within;
+    }
     __syncthreads();
     return token;
 }
@@ -62,7 +91,7 @@ static __global__ void __launch_bounds__(THREADS)
     if (temperature > 0) {
         double sum = ONCE ? weight_sum(sums, row, vocab, of.max, scale) : of.sum;
 
-        drawn = draw(sums, row, vocab, of.max, scale, (double)u[r] * sum);
+        drawn = draw<ONCE>(sums, row, vocab, of.max, scale, (double)u[r] * sum);
     } else {
         drawn = first_of(row, vocab, of.max);
     }
