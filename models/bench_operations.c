@@ -59,7 +59,7 @@ static void layernorm(const struct arrays *x) {
 }
 
 static void layernorm_backward(const struct arrays *x) {
-    x->k->layernorm_backward(x->a, x->columns, x->columns + WIDTH, x->b, x->c, x->columns + 2 * WIDTH,
+    x->k->layernorm_backward(x->a, NULL, x->columns, x->columns + WIDTH, x->b, x->c, x->columns + 2 * WIDTH,
                              x->tokenwise, x->tokenwise + x->tokens, x->tokens, WIDTH);
 }
 
@@ -68,7 +68,8 @@ static void rmsnorm(const struct arrays *x) {
 }
 
 static void rmsnorm_backward(const struct arrays *x) {
-    x->k->rmsnorm_backward(x->a, x->columns, x->b, x->c, x->columns + WIDTH, x->tokenwise, x->tokens, WIDTH);
+    x->k->rmsnorm_backward(x->a, NULL, x->columns, x->b, x->c, x->columns + WIDTH, x->tokenwise, x->tokens,
+                           WIDTH);
 }
 
 static void bias_backward(const struct arrays *x) {

@@ -355,13 +355,6 @@ static void weight_backward(struct trunk *trunk, const operand *dy, const operan
     if (bias && bias->grad) kernels->bias_backward(bias->grad, dy, trunk->total, w->rows);
 }
 
-/* The gradient of the residual stream as an operand. */
-static const operand *round_gradient(struct trunk *trunk, const float *dx) {
-    if (!narrows(trunk)) return dx;
-    trunk->model->kernels->narrow(trunk->rounded, dx, 1, (size_t)trunk->total * trunk->model->config.width);
-    return trunk->rounded;
-}
-
 static void norm(struct trunk *trunk, operand *out, float *mean, float *rstd, const float *x,
                  const struct tensor *weight, const struct tensor *bias) {
     const struct config *c = &trunk->model->config;
@@ -373,15 +366,18 @@ static void norm(struct trunk *trunk, operand *out, float *mean, float *rstd, co
         kernels->layernorm(out, mean, rstd, x, weight->data, bias->data, trunk->total, c->width, c->norm_eps);
 }
 
+/* dx is the gradient of the residual stream; products read it as it is, if no norm comes between. */
 static void norm_backward(struct trunk *trunk, float *dx, const float *dy, const float *x, const float *mean,
                           const float *rstd, struct tensor *weight, struct tensor *bias) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
+    operand *rounded = c->post_norms ? NULL : trunk->rounded;
 
     if (c->rms_norm)
-        kernels->rmsnorm_backward(dx, weight->grad, dy, x, weight->data, rstd, trunk->total, c->width);
+        kernels->rmsnorm_backward(dx, rounded, weight->grad, dy, x, weight->data, rstd, trunk->total,
+                                  c->width);
     else
-        kernels->layernorm_backward(dx, weight->grad, bias->grad, dy, x, weight->data, mean, rstd,
+        kernels->layernorm_backward(dx, rounded, weight->grad, bias->grad, dy, x, weight->data, mean, rstd,
                                     trunk->total, c->width);
 }
 
@@ -400,16 +396,17 @@ static void join(struct trunk *trunk, float *out, const float *base, float *sum,
                                        c->norm_eps);
 }
 
-/* The gradient of what join() adds to the residual stream, given that of the stream. */
+/* The gradient of what join() adds to the residual stream, as an operand, given that of the stream. */
 static const operand *join_backward(struct trunk *trunk, const float *dx, const float *sum, const float *rstd,
                                     struct tensor *after) {
     const struct config *c = &trunk->model->config;
     const struct kernels *kernels = trunk->model->kernels;
 
-    if (!after) return round_gradient(trunk, dx);
+    if (!after) return narrows(trunk) ? trunk->rounded : dx;
     kernels->zero(trunk->dafter, (size_t)trunk->total * (size_t)c->width * sizeof(float));
-    kernels->rmsnorm_backward(trunk->dafter, after->grad, dx, sum, after->data, rstd, trunk->total, c->width);
-    return round_gradient(trunk, trunk->dafter);
+    kernels->rmsnorm_backward(trunk->dafter, trunk->rounded, after->grad, dx, sum, after->data, rstd,
+                              trunk->total, c->width);
+    return narrows(trunk) ? trunk->rounded : trunk->dafter;
 }
 
 static void rotate(struct trunk *trunk, operand *qkv, int inverse) {

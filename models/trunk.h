@@ -89,7 +89,7 @@ struct trunk {
     float *x, *mean, *rstd;                 /* around the last norm */
     operand *hidden;
     float *dhidden, *dx; /* gradients: of hidden, from the heads; of the residual stream, from the top down */
-    operand *rounded;    /* dx, where operands are no floats */
+    operand *rounded;    /* dx, or dafter if there is one, where operands are no floats */
     operand *wide;       /* gradients of qkv and up */
     void *narrow;        /* of attention, an operand, and of a gated layer's act, float */
     float *dnorm, *dafter; /* dafter: of attended and fed */

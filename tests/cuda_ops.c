@@ -137,19 +137,21 @@ START_TEST(norms_have_the_bits_of_the_cpu)
             float *mean_ = up(mean, rows), *rstd_ = up(rstd, rows), *x_, *weight_ = up(weight, width);
             float *bias_ = up(bias, width), *dy_ = up(dy, n), *dx = noise(n, 5), *dweight = noise(width, 6);
             float *dbias = noise(width, 7), *dx_ = up(dx, n), *dweight_ = up(dweight, width);
-            float *dbias_ = up(dbias, width);
+            float *dbias_ = up(dbias, width), *rounded = poison(n), *rounded_ = up(rounded, n);
 
             x[0] = 1e10f;
             x_ = up(x, n);
             cpu->layernorm(out, mean, rstd, x, weight, bias, rows, width, 1e-5f);
             cuda->layernorm(out_, mean_, rstd_, x_, weight_, bias_, rows, width, 1e-5f);
-            cpu->layernorm_backward(dx, dweight, dbias, dy, x, weight, mean, rstd, rows, width);
-            cuda->layernorm_backward(dx_, dweight_, dbias_, dy_, x_, weight_, mean_, rstd_, rows, width);
-            cpu->rmsnorm_backward(dx, dweight, dy, x, weight, rstd, rows, width);
-            cuda->rmsnorm_backward(dx_, dweight_, dy_, x_, weight_, rstd_, rows, width);
+            cpu->layernorm_backward(dx, NULL, dweight, dbias, dy, x, weight, mean, rstd, rows, width);
+            cuda->layernorm_backward(dx_, NULL, dweight_, dbias_, dy_, x_, weight_, mean_, rstd_, rows,
+                                     width);
+            cpu->rmsnorm_backward(dx, rounded, dweight, dy, x, weight, rstd, rows, width);
+            cuda->rmsnorm_backward(dx_, rounded_, dweight_, dy_, x_, weight_, rstd_, rows, width);
             expect_bits("layernorm", out, out_, n);
             expect_bits("layernorm mean", mean, mean_, rows);
             expect_bits("norms' dx", dx, dx_, n);
+            expect_bits("norms' dx as an operand", rounded, rounded_, n);
             expect_bits("norms' dweight", dweight, dweight_, width);
             expect_bits("layernorm dbias", dbias, dbias_, width);
             out = poison(n);

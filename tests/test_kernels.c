@@ -75,7 +75,8 @@ START_TEST(layernorm_matches_the_reference_forward_and_backward)
         reference_layernorm(want, wide, &s);
         k->layernorm(out, mean, rstd, in, in + n, in + n + s.width, 3, s.width, 1e-5f);
         ck_assert_double_lt(worst(out, want, n), 3e-6);
-        k->layernorm_backward(grad, grad + n, grad + n + s.width, slope, in, in + n, mean, rstd, 3, s.width);
+        k->layernorm_backward(grad, NULL, grad + n, grad + n + s.width, slope, in, in + n, mean, rstd, 3,
+                              s.width);
         ck_assert_double_lt(gradient_error(reference_layernorm, &s, in, ins, n, slope, grad, before), 1e-5);
         free(in);
         free(out);
@@ -102,7 +103,7 @@ START_TEST(rmsnorm_matches_the_reference_forward_and_backward)
         reference_rmsnorm(want, wide, &s);
         k->rmsnorm(out, rstd, in, in + n, 3, s.width, 1e-6f);
         ck_assert_double_lt(worst(out, want, n), 1e-6);
-        k->rmsnorm_backward(grad, grad + n, slope, in, in + n, rstd, 3, s.width);
+        k->rmsnorm_backward(grad, NULL, grad + n, slope, in, in + n, rstd, 3, s.width);
         ck_assert_double_lt(gradient_error(reference_rmsnorm, &s, in, ins, n, slope, grad, before), 1e-5);
         free(in);
         free(out);
@@ -124,10 +125,10 @@ START_TEST(norms_need_no_gradients_of_their_weights)
 
     if (k) {
         k->layernorm(out, mean, rstd, x, weight, weight, ROWS, WIDTH_OF, 1e-5f);
-        k->layernorm_backward(dx, out, out + WIDTH_OF, dy, x, weight, mean, rstd, ROWS, WIDTH_OF);
-        k->layernorm_backward(other, NULL, NULL, dy, x, weight, mean, rstd, ROWS, WIDTH_OF);
-        k->rmsnorm_backward(dx, out, dy, x, weight, rstd, ROWS, WIDTH_OF);
-        k->rmsnorm_backward(other, NULL, dy, x, weight, rstd, ROWS, WIDTH_OF);
+        k->layernorm_backward(dx, NULL, out, out + WIDTH_OF, dy, x, weight, mean, rstd, ROWS, WIDTH_OF);
+        k->layernorm_backward(other, NULL, NULL, NULL, dy, x, weight, mean, rstd, ROWS, WIDTH_OF);
+        k->rmsnorm_backward(dx, NULL, out, dy, x, weight, rstd, ROWS, WIDTH_OF);
+        k->rmsnorm_backward(other, NULL, NULL, dy, x, weight, rstd, ROWS, WIDTH_OF);
         ck_assert(same_bits(dx, other, N));
     }
     free(x);
@@ -594,9 +595,9 @@ static float *run_all(const struct kernels *k, size_t *count) {
     double squares;
 
     k->layernorm(to, mean, rstd, x, weight, y, ROWS, WIDTH_OF, 1e-5f);
-    k->layernorm_backward(to + n, to + 2 * n, to + 3 * n, y, x, weight, mean, rstd, ROWS, WIDTH_OF);
+    k->layernorm_backward(to + n, NULL, to + 2 * n, to + 3 * n, y, x, weight, mean, rstd, ROWS, WIDTH_OF);
     k->rmsnorm(to + 4 * n, rstd, x, weight, ROWS, WIDTH_OF, 1e-5f);
-    k->rmsnorm_backward(to + 5 * n, to + 6 * n, y, x, weight, rstd, ROWS, WIDTH_OF);
+    k->rmsnorm_backward(to + 5 * n, NULL, to + 6 * n, y, x, weight, rstd, ROWS, WIDTH_OF);
     k->matmul_gelu(to + 7 * n, NULL, x, one, NULL, NULL, NULL, (int)n, 1, 1);
     k->matmul_dx_gelu(to + 8 * n, x, y, one, NULL, NULL, (int)n, 1, 1);
     k->swiglu(to + 9 * n, x, ROWS, WIDTH_OF);

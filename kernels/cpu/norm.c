@@ -34,6 +34,12 @@ static void layernorm_row_backward(float *dx, const float *dy, const float *x, c
     for (int i = 0; i < width; i++) dx[i] += (g[i] - of_g - n[i] * of_gn) * rstd;
 }
 
+/* The same as elements; out NULL: not wanted. */
+static void round_row(element *out, const float *x, int width) {
+    if (!out) return;
+    for (int i = 0; i < width; i++) out[i] = element_of(x[i]);
+}
+
 static void layernorm_columns(float *dweight, float *dbias, const float *dy, const float *x,
                               const float *mean, const float *rstd, int rows, int width, int from, int to) {
     for (int r = 0; r < rows; r++, dy += width, x += width)
@@ -43,12 +49,16 @@ static void layernorm_columns(float *dweight, float *dbias, const float *dy, con
         }
 }
 
-void CPU(layernorm_backward)(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
-                             const float *weight, const float *mean, const float *rstd, int rows, int width) {
+void CPU(layernorm_backward)(float *dx, operand *rounded, float *dweight, float *dbias, const float *dy,
+                             const float *x, const float *weight, const float *mean, const float *rstd,
+                             int rows, int width) {
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
-    for (int r = 0; r < rows; r++)
-        layernorm_row_backward(dx + (size_t)r * width, dy + (size_t)r * width, x + (size_t)r * width, weight,
-                               mean[r], rstd[r], width);
+    for (int r = 0; r < rows; r++) {
+        size_t at = (size_t)r * width;
+
+        layernorm_row_backward(dx + at, dy + at, x + at, weight, mean[r], rstd[r], width);
+        round_row(rounded ? (element *)rounded + at : NULL, dx + at, width);
+    }
     if (!dweight) return;
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
     for (int from = 0; from < width; from += COLUMNS)
@@ -104,12 +114,15 @@ static void rmsnorm_columns(float *dweight, const float *dy, const float *x, con
         for (int i = from; i < to; i++) dweight[i] += dy[i] * (x[i] * rstd[r]);
 }
 
-void CPU(rmsnorm_backward)(float *dx, float *dweight, const float *dy, const float *x, const float *weight,
-                           const float *rstd, int rows, int width) {
+void CPU(rmsnorm_backward)(float *dx, operand *rounded, float *dweight, const float *dy, const float *x,
+                           const float *weight, const float *rstd, int rows, int width) {
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
-    for (int r = 0; r < rows; r++)
-        rmsnorm_row_backward(dx + (size_t)r * width, dy + (size_t)r * width, x + (size_t)r * width, weight,
-                             rstd[r], width);
+    for (int r = 0; r < rows; r++) {
+        size_t at = (size_t)r * width;
+
+        rmsnorm_row_backward(dx + at, dy + at, x + at, weight, rstd[r], width);
+        round_row(rounded ? (element *)rounded + at : NULL, dx + at, width);
+    }
     if (!dweight) return;
 #pragma omp parallel for if (worth_threads((size_t)rows * width))
     for (int from = 0; from < width; from += COLUMNS)

@@ -168,10 +168,10 @@ void layernorm_bf16_cuda(operand *out, float *mean, float *rstd, const float *x,
 /* With n the normalised x and g = dy weight: dx += rstd (g - mean(g) - n mean(g n)); without centre (RMSNorm)
  * the mean of g is left out. */
 template <bool CENTRED>
-static __global__ void norm_backward_kernel(float *__restrict__ dx, const float *__restrict__ dy,
-                                            const float *__restrict__ x, const float *__restrict__ weight,
-                                            const float *__restrict__ mean, const float *__restrict__ rstd,
-                                            int rows, int width) {
+static __global__ void norm_backward_kernel(float *__restrict__ dx, float *__restrict__ rounded,
+                                            const float *__restrict__ dy, const float *__restrict__ x,
+                                            const float *__restrict__ weight, const float *__restrict__ mean,
+                                            const float *__restrict__ rstd, int rows, int width) {
     int r = row_index(), lane = threadIdx.x, row = r < rows ? r : rows - 1;
     size_t at = (size_t)row * width;
     float centre = CENTRED ? mean[row] : 0, scale = rstd[row], of_g = 0, of_gn = 0;
@@ -189,8 +189,10 @@ static __global__ void norm_backward_kernel(float *__restrict__ dx, const float 
 #pragma unroll 4
     for (int i = lane; i < width; i += WIDTH) {
         float g = dy[at + i] * weight[i], n = CENTRED ? (x[at + i] - centre) * scale : x[at + i] * scale;
+        float sum = dx[at + i] + (CENTRED ? g - of_g - n * of_gn : g - n * of_gn) * scale;
 
-        dx[at + i] += (CENTRED ? g - of_g - n * of_gn : g - n * of_gn) * scale;
+        dx[at + i] = sum;
+        if (rounded) rounded[at + i] = sum;
     }
 }
 
@@ -239,11 +241,12 @@ struct rmsnorm_term {
     }
 };
 
-void layernorm_backward_cuda(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
-                             const float *weight, const float *mean, const float *rstd, int rows, int width) {
+void layernorm_backward_cuda(float *dx, operand *rounded, float *dweight, float *dbias, const float *dy,
+                             const float *x, const float *weight, const float *mean, const float *rstd,
+                             int rows, int width) {
     if (rows == 0) return;
     launch("layernorm_backward", norm_backward_kernel<true>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, dx,
-           dy, x, weight, mean, rstd, rows, width);
+           (float *)rounded, dy, x, weight, mean, rstd, rows, width);
     if (!dweight) return;
     add_columns(dweight, layernorm_term{dy, x, mean, rstd, width}, rows, "layernorm_backward");
     add_columns(dbias, slope_term{dy, width}, rows, "layernorm_backward");
@@ -318,11 +321,11 @@ void rmsnorm_bf16_cuda(operand *out, float *rstd, const float *x, const float *w
     run_rmsnorm((bf16 *)out, rstd, NULL, x, weight, rows, width, eps);
 }
 
-void rmsnorm_backward_cuda(float *dx, float *dweight, const float *dy, const float *x, const float *weight,
-                           const float *rstd, int rows, int width) {
+void rmsnorm_backward_cuda(float *dx, operand *rounded, float *dweight, const float *dy, const float *x,
+                           const float *weight, const float *rstd, int rows, int width) {
     if (rows == 0) return;
     launch("rmsnorm_backward", norm_backward_kernel<false>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, dx,
-           dy, x, weight, nullptr, rstd, rows, width);
+           (float *)rounded, dy, x, weight, nullptr, rstd, rows, width);
     if (!dweight) return;
     add_columns(dweight, rmsnorm_term{dy, x, rstd, width}, rows, "rmsnorm_backward");
 }

@@ -1,138 +1,229 @@
 #include "kernels/cuda/element.cuh"
 
-/* Backward passes of norms and biases where the CPU's bits are not asked for: a warp has a row, and a
- * column's sum over rows is made in parts, which are added up in their order. It depends on nothing but the
- * rows and their number. */
+/* Backward passes of norms and biases where the CPU's bits are not asked for: a column's sum over rows is
+ * made in parts, which are added up in their order. It depends on nothing but the rows and their number. */
 
-#define ROWS   8  /* a block: a warp each */
-#define PART   64 /* rows that are added up on their own */
-#define NEAR   4  /* columns a thread, neighbours */
-#define ACROSS (WARP * NEAR)
-
-static __device__ __forceinline__ float warp_sum(float x) {
-    for (int half = WARP / 2; half; half /= 2) x += __shfl_xor_sync(EVERYONE, x, half);
-    return x;
-}
+#define PART    64 /* rows that are added up on their own, by a block */
+#define NEAR    4  /* columns a thread, neighbours; of several groups, a block's threads apart */
+#define MOST    1024
+#define GROUPED 8 /* groups that a thread has at most */
 
 struct norm {
+    float *dx;
+    bf16 *rounded;
     const float *dy, *x, *weight, *mean, *rstd; /* mean: NULL for RMSNorm */
     int rows, width;
     bool wide;
 };
 
-/* Of a row's columns from c on: g = dy weight and n, the normalised x. */
-static __device__ __forceinline__ void slopes_at(float g[NEAR], float n[NEAR], const struct norm &norm,
-                                                 int row, int c, float centre, float scale) {
-    size_t at = (size_t)row * norm.width + c;
-    int count = norm.width - c < NEAR ? norm.width - c : NEAR;
+/* What a thread has of some rows on their way; zeros beyond the last row and column. */
+template <int ROWS, int GROUPS> struct lines {
+    float dy[ROWS][GROUPS][NEAR], x[ROWS][GROUPS][NEAR], dx[ROWS][GROUPS][NEAR];
+    float centre[ROWS], scale[ROWS];
+};
+
+static __device__ __forceinline__ int column_of(int group) {
+    return (group * blockDim.x + threadIdx.x) * NEAR;
+}
+
+/* How many of the group's columns there are, none at all beyond `end`. */
+static __device__ __forceinline__ int columns_at(const struct norm &norm, int row, int end, int c) {
+    int left = row < end ? norm.width - c : 0;
+
+    return left < NEAR ? left : NEAR;
+}
+
+template <int ROWS, int GROUPS>
+static __device__ __forceinline__ void take_lines(lines<ROWS, GROUPS> &out, const struct norm &norm, int row,
+                                                  int end) {
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++) {
+            int c = column_of(g), count = columns_at(norm, row + r, end, c);
+            size_t at = (size_t)(row + r) * norm.width + c;
+
+            take<NEAR>(out.dy[r][g], norm.dy + at, count, norm.wide);
+            take<NEAR>(out.x[r][g], norm.x + at, count, norm.wide);
+            take<NEAR>(out.dx[r][g], norm.dx + at, count, norm.wide);
+        }
+        out.centre[r] = norm.mean && row + r < end ? norm.mean[row + r] : 0;
+        out.scale[r] = row + r < end ? norm.rstd[row + r] : 0;
+    }
+}
+
+/* COUNT numbers of every lane's, a power of 2, added up over the warp: lane l gets the sum of number
+ * l * COUNT / 32. */
+template <int COUNT> static __device__ __forceinline__ float warp_sums(float x[COUNT]) {
+    int lane = threadIdx.x % WARP, half = WARP / 2;
+
+#pragma unroll
+    for (int left = COUNT / 2; left; left /= 2, half /= 2) {
+        bool upper = lane & half;
+
+#pragma unroll
+        for (int i = 0; i < left; i++) {
+            float given = upper ? x[i] : x[i + left], kept = upper ? x[i + left] : x[i];
+
+            x[i] = kept + __shfl_xor_sync(EVERYONE, given, half);
+        }
+    }
+#pragma unroll
+    for (; half; half /= 2) x[0] += __shfl_xor_sync(EVERYONE, x[0], half);
+    return x[0];
+}
+
+/* The same over the block, whose warps are added up in their order: all sums for every thread. */
+template <int COUNT>
+static __device__ __forceinline__ void block_sums(float x[COUNT], float warps[MOST / WARP][COUNT]) {
+    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    float sum = warp_sums<COUNT>(x);
+
+    if (lane % (WARP / COUNT) == 0) warps[warp][lane / (WARP / COUNT)] = sum;
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) x[i] = 0;
+    for (int w = 0; w < (int)blockDim.x / WARP; w++)
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) x[i] += warps[w][i];
+}
+
+/* With n the normalised x and g = dy weight: mean(g), for RMSNorm 0, and mean(g n) of each row. */
+template <int ROWS, int GROUPS>
+static __device__ __forceinline__ void means_of(float means[2 * ROWS], const lines<ROWS, GROUPS> &now,
+                                                const struct norm &norm, float warps[MOST / WARP][2 * ROWS]) {
     float by[NEAR];
 
-    take<NEAR>(g, norm.dy + at, count, norm.wide);
-    take<NEAR>(n, norm.x + at, count, norm.wide);
-    take<NEAR>(by, norm.weight + c, count, norm.wide);
 #pragma unroll
-    for (int i = 0; i < NEAR; i++) g[i] *= by[i], n[i] = i < count ? (n[i] - centre) * scale : 0;
-}
-
-/* dx += rstd (g - mean(g) - n mean(g n)); for RMSNorm without mean(g). */
-static __global__ void __launch_bounds__(ROWS *WARP) inputs_kernel(float *dx, struct norm norm) {
-    int row = blockIdx.x * ROWS + threadIdx.y;
-
-    if (row >= norm.rows) return; /* a whole warp */
-    float centre = norm.mean ? norm.mean[row] : 0, scale = norm.rstd[row], of_g = 0, of_gn = 0;
-    float g[NEAR], n[NEAR], sum[NEAR];
-
-    for (int c = threadIdx.x * NEAR; c < norm.width; c += ACROSS) {
-        slopes_at(g, n, norm, row, c, centre, scale);
+    for (int i = 0; i < 2 * ROWS; i++) means[i] = 0;
 #pragma unroll
-        for (int i = 0; i < NEAR; i++) of_g += g[i], of_gn = fmaf(g[i], n[i], of_gn);
+    for (int g = 0; g < GROUPS; g++) {
+        take<NEAR>(by, norm.weight + column_of(g), columns_at(norm, 0, 1, column_of(g)), norm.wide);
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+#pragma unroll
+            for (int i = 0; i < NEAR; i++) {
+                float slope = now.dy[r][g][i] * by[i];
+
+                means[2 * r] += slope;
+                means[2 * r + 1] =
+                    fmaf(slope, (now.x[r][g][i] - now.centre[r]) * now.scale[r], means[2 * r + 1]);
+            }
     }
-    of_g = norm.mean ? warp_sum(of_g) / (float)norm.width : 0;
-    of_gn = warp_sum(of_gn) / (float)norm.width;
-    for (int c = threadIdx.x * NEAR; c < norm.width; c += ACROSS) {
-        float *out = dx + (size_t)row * norm.width + c;
-        int count = norm.width - c < NEAR ? norm.width - c : NEAR;
-
-        slopes_at(g, n, norm, row, c, centre, scale);
-        take<NEAR>(sum, out, count, norm.wide);
+    block_sums<2 * ROWS>(means, warps);
 #pragma unroll
-        for (int i = 0; i < NEAR; i++) sum[i] += (g[i] - of_g - n[i] * of_gn) * scale;
-        give<NEAR>(out, sum, count, norm.wide);
+    for (int r = 0; r < ROWS; r++) {
+        means[2 * r] = norm.mean ? means[2 * r] / (float)norm.width : 0;
+        means[2 * r + 1] = means[2 * r + 1] / (float)norm.width;
     }
 }
 
-/* What is added up over rows: of a norm's weight dy n, and of its bias dy; */
-struct norm_sums {
-    static const int SUMS = 2;
-    struct norm norm;
+/* dx += rstd (g - mean(g) - n mean(g n)); sums += dy n and dy, a row after the other. */
+template <int ROWS, int GROUPS>
+static __device__ __forceinline__ void give_lines(float sums[2][GROUPS][NEAR], lines<ROWS, GROUPS> &now,
+                                                  const float means[2 * ROWS], const struct norm &norm,
+                                                  int row, int end) {
+    float by[NEAR];
 
-    __device__ __forceinline__ void take_row(float sums[SUMS][NEAR], int row, int c, int count) const {
-        size_t at = (size_t)row * norm.width + c;
-        float centre = norm.mean ? __ldg(norm.mean + row) : 0, scale = __ldg(norm.rstd + row);
-        float dy[NEAR], x[NEAR];
-
-        take<NEAR>(dy, norm.dy + at, count, norm.wide);
-        take<NEAR>(x, norm.x + at, count, norm.wide);
 #pragma unroll
-        for (int i = 0; i < NEAR; i++) sums[0][i] += dy[i] * ((x[i] - centre) * scale), sums[1][i] += dy[i];
-    }
-};
+    for (int g = 0; g < GROUPS; g++) {
+        int c = column_of(g);
 
-/* of a matrix product's bias dy. */
-struct bias_sums {
-    static const int SUMS = 1;
-    const bf16 *dy;
-    int width;
-    bool wide;
-
-    __device__ __forceinline__ void take_row(float sums[SUMS][NEAR], int row, int c, int count) const {
-        float slopes[NEAR];
-
-        take<NEAR>(slopes, dy + (size_t)row * width + c, count, wide);
+        take<NEAR>(by, norm.weight + c, columns_at(norm, 0, 1, c), norm.wide);
 #pragma unroll
-        for (int i = 0; i < NEAR; i++) sums[0][i] += slopes[i];
-    }
-};
+        for (int r = 0; r < ROWS; r++) {
+            int count = columns_at(norm, row + r, end, c);
+            size_t at = (size_t)(row + r) * norm.width + c;
+            float *dx = now.dx[r][g];
 
-/* parts[part][sum][width]: rows r, r + 8, … of a part by each of 8 warps, then the warps in their order. */
-template <class S>
-static __global__ void __launch_bounds__(ROWS *WARP) parts_kernel(float *parts, S of, int rows, int width) {
-    __shared__ __align__(16) float warps[ROWS][S::SUMS][ACROSS];
-    int c = blockIdx.x * ACROSS + threadIdx.x * NEAR, count = width - c < NEAR ? width - c : NEAR;
+#pragma unroll
+            for (int i = 0; i < NEAR; i++) {
+                float dy = now.dy[r][g][i], n = (now.x[r][g][i] - now.centre[r]) * now.scale[r];
+
+                dx[i] += (dy * by[i] - means[2 * r] - n * means[2 * r + 1]) * now.scale[r];
+                sums[0][g][i] += dy * n;
+                sums[1][g][i] += dy;
+            }
+            give<NEAR>(norm.dx + at, dx, count, norm.wide);
+            if (norm.rounded) give<NEAR>(norm.rounded + at, dx, count, norm.wide);
+        }
+    }
+}
+
+/* dx of a part's rows, ROWS at a time, while the next are on their way; parts[part][2][width] (NULL: not
+ * wanted): their sums. */
+template <int THREADS, int ROWS, int GROUPS>
+static __global__ void __launch_bounds__(THREADS) norm_kernel(float *parts, struct norm norm) {
+    __shared__ __align__(16) float warps[2][MOST / WARP][2 * ROWS];
+    int from = blockIdx.x * PART, end = norm.rows - from < PART ? norm.rows : from + PART;
+    float sums[2][GROUPS][NEAR] = {}, means[2 * ROWS];
+    lines<ROWS, GROUPS> turns[2];
+
+    take_lines(turns[0], norm, from, end);
+    for (int row = from; row < end; row += 2 * ROWS)
+#pragma unroll
+        for (int turn = 0; turn < 2; turn++) {
+            int at = row + turn * ROWS;
+
+            take_lines(turns[!turn], norm, at + ROWS, end);
+            means_of(means, turns[turn], norm, warps[turn]);
+            give_lines(sums, turns[turn], means, norm, at, end);
+        }
+#pragma unroll
+    for (int s = 0; parts && s < 2; s++)
+#pragma unroll
+        for (int g = 0; g < GROUPS; g++)
+            give<NEAR>(parts + ((size_t)blockIdx.x * 2 + s) * norm.width + column_of(g), sums[s][g],
+                       columns_at(norm, 0, 1, column_of(g)), norm.wide);
+}
+
+#define BIAS_WARPS 8 /* of a block, which has a part of so many rows at a time */
+#define BIAS_NEAR  8 /* columns a thread */
+#define ACROSS     (WARP * BIAS_NEAR)
+
+/* parts[part][width]: rows r, r + 8, … of a part by each of 8 warps, then the warps in their order. */
+static __global__ void __launch_bounds__(BIAS_WARPS *WARP)
+    bias_kernel(float *parts, const bf16 *dy, int rows, int width, bool wide) {
+    __shared__ __align__(16) float warps[BIAS_WARPS][ACROSS];
+    int c = blockIdx.x * ACROSS + threadIdx.x * BIAS_NEAR;
+    int count = width - c < BIAS_NEAR ? width - c : BIAS_NEAR;
     int from = blockIdx.y * PART, end = rows - from < PART ? rows : from + PART;
-    int thread = threadIdx.y * WARP + threadIdx.x;
-    float sums[S::SUMS][NEAR] = {};
+    int column = threadIdx.y * WARP + threadIdx.x, all = blockIdx.x * ACROSS + column;
+    float slopes[BIAS_NEAR], sums[BIAS_NEAR] = {}, sum = 0;
 
-#pragma unroll 4
-    for (int row = from + threadIdx.y; row < end; row += ROWS)
-        if (c < width) of.take_row(sums, row, c, count);
 #pragma unroll
-    for (int s = 0; s < S::SUMS; s++) store<NEAR>(warps[threadIdx.y][s] + threadIdx.x * NEAR, sums[s]);
-    __syncthreads();
-    for (int at = thread; at < S::SUMS * ACROSS; at += ROWS * WARP) {
-        int s = at / ACROSS, column = blockIdx.x * ACROSS + at % ACROSS;
-        float sum = 0;
+    for (int r = 0; r < PART; r += BIAS_WARPS) {
+        int row = from + r + threadIdx.y;
 
-        for (int w = 0; w < ROWS; w++) sum += warps[w][s][at % ACROSS];
-        if (column < width) parts[((size_t)blockIdx.y * S::SUMS + s) * width + column] = sum;
+        take<BIAS_NEAR>(slopes, dy + (size_t)row * width + c, row < end ? count : 0, wide);
+#pragma unroll
+        for (int i = 0; i < BIAS_NEAR; i++) sums[i] += slopes[i];
     }
+    store_group<BIAS_NEAR>(warps[threadIdx.y] + threadIdx.x * BIAS_NEAR, sums);
+    __syncthreads();
+#pragma unroll
+    for (int w = 0; w < BIAS_WARPS; w++) sum += warps[w][column];
+    if (all < width) parts[(size_t)blockIdx.y * width + all] = sum;
 }
 
-/* out[s][c] += the parts' sums: parts p, p + 8, … by each of 8 warps, then the warps in their order. */
-static __global__ void __launch_bounds__(ROWS *WARP)
+static_assert(BIAS_WARPS * WARP == ACROSS, "a thread adds up a column");
+
+/* out[s][c] += the parts' sums: parts p, p + 32, … by each of 32 warps, then the warps in their order. */
+static __global__ void __launch_bounds__(MOST)
     add_parts(float *first, float *second, const float *parts, int count, int sums, int width) {
-    __shared__ float warps[ROWS][WARP];
+    __shared__ float warps[MOST / WARP][WARP];
     int c = blockIdx.x * WARP + threadIdx.x, s = blockIdx.y;
     float *out = s ? second : first, sum = 0;
 
-#pragma unroll 8
-    for (int p = threadIdx.y; p < count; p += ROWS)
+#pragma unroll 4
+    for (int p = threadIdx.y; p < count; p += MOST / WARP)
         if (c < width) sum += parts[((size_t)p * sums + s) * width + c];
     warps[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
     if (threadIdx.y || c >= width || !out) return;
     sum = out[c];
-    for (int w = 0; w < ROWS; w++) sum += warps[w][threadIdx.x];
+#pragma unroll
+    for (int w = 0; w < MOST / WARP; w++) sum += warps[w][threadIdx.x];
     out[c] = sum;
 }
 
@@ -141,38 +232,68 @@ size_t parts_size_bf16(int rows, int width, int sums) {
 }
 
 /* first and second, if not NULL, get the sums over the rows. */
-template <class S>
-static void add_rows(const char *operation, float *first, float *second, S of, int rows, int width) {
-    int count = blocks_for(rows, PART);
-    float *parts = (float *)device_scratch(parts_size_bf16(rows, width, S::SUMS));
-
-    if (!parts || rows == 0 || width == 0) return;
-    launch(operation, parts_kernel<S>, dim3(blocks_for(width, ACROSS), count), dim3(WARP, ROWS), 0, parts, of,
-           rows, width);
-    launch(operation, add_parts, dim3(blocks_for(width, WARP), S::SUMS), dim3(WARP, ROWS), 0, first, second,
-           parts, count, S::SUMS, width);
+static void join_parts(const char *operation, float *first, float *second, const float *parts, int rows,
+                       int sums, int width) {
+    launch(operation, add_parts, dim3(blocks_for(width, WARP), sums), dim3(WARP, MOST / WARP), 0, first,
+           second, parts, blocks_for(rows, PART), sums, width);
 }
 
-static void run_backward(const char *operation, float *dx, float *dweight, float *dbias, struct norm norm) {
-    if (norm.rows == 0) return;
-    norm.wide = norm.width % NEAR == 0 && on_16_bytes(dx, norm.dy, norm.x, norm.weight);
-    launch(operation, inputs_kernel, blocks_for(norm.rows, ROWS), dim3(WARP, ROWS), 0, dx, norm);
-    if (dweight) add_rows(operation, dweight, dbias, norm_sums{norm}, norm.rows, norm.width);
+template <int THREADS, int ROWS, int GROUPS>
+static void run_lines(const char *operation, float *parts, const struct norm &norm) {
+    int threads = blocks_for(norm.width, NEAR * GROUPS);
+
+    launch(operation, norm_kernel<THREADS, ROWS, GROUPS>, blocks_for(norm.rows, PART),
+           blocks_for(threads, WARP) * WARP, 0, parts, norm);
 }
 
-void layernorm_backward_bf16_cuda(float *dx, float *dweight, float *dbias, const float *dy, const float *x,
-                                  const float *weight, const float *mean, const float *rstd, int rows,
-                                  int width) {
-    run_backward("layernorm_backward", dx, dweight, dbias, {dy, x, weight, mean, rstd, rows, width, false});
+/* A thread has so much on its way that its registers hold it; of the widest rows, what they do not. */
+static void run_norm(const char *operation, float *parts, const struct norm &norm) {
+    int groups = blocks_for(norm.width, NEAR * 256);
+
+    if (groups <= 1)
+        run_lines<256, 4, 1>(operation, parts, norm);
+    else if (groups <= 2)
+        run_lines<256, 2, 2>(operation, parts, norm);
+    else if (groups <= 4)
+        run_lines<256, 1, 4>(operation, parts, norm);
+    else if (groups <= 8)
+        run_lines<512, 1, 4>(operation, parts, norm);
+    else if (norm.width <= MOST * GROUPED * NEAR)
+        run_lines<MOST, 1, GROUPED>(operation, parts, norm);
+    else
+        note_trouble(operation, "rows of more than 32768 columns");
 }
 
-void rmsnorm_backward_bf16_cuda(float *dx, float *dweight, const float *dy, const float *x,
+static void run_backward(const char *operation, float *dweight, float *dbias, struct norm norm) {
+    size_t bytes = parts_size_bf16(norm.rows, norm.width, 2);
+    float *parts = dweight ? (float *)device_scratch(bytes) : NULL;
+
+    if (norm.rows == 0 || (dweight && !parts)) return;
+    norm.wide = norm.width % NEAR == 0 && on_16_bytes(norm.dx, norm.dy, norm.x, norm.weight) &&
+                on_16_bytes(norm.rounded);
+    run_norm(operation, parts, norm);
+    if (dweight) join_parts(operation, dweight, dbias, parts, norm.rows, 2, norm.width);
+}
+
+void layernorm_backward_bf16_cuda(float *dx, operand *rounded, float *dweight, float *dbias, const float *dy,
+                                  const float *x, const float *weight, const float *mean, const float *rstd,
+                                  int rows, int width) {
+    run_backward("layernorm_backward", dweight, dbias,
+                 {dx, (bf16 *)rounded, dy, x, weight, mean, rstd, rows, width, false});
+}
+
+void rmsnorm_backward_bf16_cuda(float *dx, operand *rounded, float *dweight, const float *dy, const float *x,
                                 const float *weight, const float *rstd, int rows, int width) {
-    run_backward("rmsnorm_backward", dx, dweight, NULL, {dy, x, weight, NULL, rstd, rows, width, false});
+    run_backward("rmsnorm_backward", dweight, NULL,
+                 {dx, (bf16 *)rounded, dy, x, weight, NULL, rstd, rows, width, false});
 }
 
 void bias_backward_bf16_cuda(float *dbias, const operand *dy, int rows, int outs) {
-    bool wide = outs % NEAR == 0 && on_16_bytes(dy);
+    float *parts = (float *)device_scratch(parts_size_bf16(rows, outs, 1));
 
-    add_rows("bias_backward", dbias, nullptr, bias_sums{(const bf16 *)dy, outs, wide}, rows, outs);
+    if (!parts || rows == 0 || outs == 0) return;
+    launch("bias_backward", bias_kernel, dim3(blocks_for(outs, ACROSS), blocks_for(rows, PART)),
+           dim3(WARP, BIAS_WARPS), 0, parts, (const bf16 *)dy, rows, outs,
+           outs % BIAS_NEAR == 0 && on_16_bytes(dy));
+    join_parts("bias_backward", dbias, NULL, parts, rows, 1, outs);
 }
