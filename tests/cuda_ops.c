@@ -599,6 +599,23 @@ START_TEST(slopes_of_pairs_have_the_bits_of_the_cpu)
 }
 END_TEST
 
+/* More numbers than blocks have lanes. */
+START_TEST(a_long_sum_of_squares_has_the_bits_of_the_cpu)
+{
+    const size_t n = 4500007;
+    float *x = noise(n, 1), *x_ = up(x, n);
+    double want, got, *sum_ = cuda->alloc(sizeof *sum_);
+
+    cpu->sum_squares(&want, x, n);
+    cuda->sum_squares(sum_, x_, n);
+    cuda->fetch(&got, cuda->place(sum_, &got), sizeof got);
+    ck_assert_ptr_null(cuda->sync());
+    ck_assert_msg(got == want, "sum_squares: %.17g, on the CPU %.17g", got, want);
+    release(sum_, x_, NULL, NULL);
+    free(x);
+}
+END_TEST
+
 START_TEST(the_optimizer_has_the_bits_of_the_cpu)
 {
     static const size_t counts[] = {1, 15, 257, 16384, 16385, 100003};
@@ -683,6 +700,7 @@ int main(void) {
     tcase_add_test(test, whitening_has_the_bits_of_the_cpu);
     tcase_add_test(test, slopes_of_policies_and_values_have_the_bits_of_the_cpu);
     tcase_add_test(test, slopes_of_pairs_have_the_bits_of_the_cpu);
+    tcase_add_test(test, a_long_sum_of_squares_has_the_bits_of_the_cpu);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
     suite_add_tcase(suite, test);
     return run_unforked(suite);

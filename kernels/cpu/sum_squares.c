@@ -1,6 +1,6 @@
 #include "kernels/cpu/vector.h"
 
-#define SQUARES 16384 /* elements added up on their own; then blocks in order */
+#define SQUARES 16384 /* elements added up on their own: a block */
 
 typedef double pair_of_lanes __attribute__((vector_size(LANES / 2 * sizeof(double))));
 typedef float half __attribute__((vector_size(LANES / 2 * sizeof(float))));
@@ -22,14 +22,13 @@ static double block_squares(const float *x, size_t count) {
         }
     memcpy(lane, part, sizeof lane);
     for (int l = 0; i + l < count; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
-    for (int width = WIDTH / 2; width; width /= 2)
-        for (int l = 0; l < width; l++) lane[l] += lane[l + width];
-    return lane[0];
+    return sum_of_pairs(lane, WIDTH);
 }
 
 void CPU(sum_squares)(double *out, const float *x, size_t count) {
     size_t blocks = (count + SQUARES - 1) / SQUARES;
-    double *sums = (double *)scratch_floats(SCRATCH_ROW, blocks * sizeof *sums / sizeof(float));
+    double lane[SUM_LANES] = {0},
+           *sums = (double *)scratch_floats(SCRATCH_ROW, blocks * sizeof *sums / sizeof(float));
 
 #pragma omp parallel for if (worth_threads(count))
     for (size_t b = 0; b < blocks; b++) {
@@ -37,6 +36,6 @@ void CPU(sum_squares)(double *out, const float *x, size_t count) {
 
         sums[b] = block_squares(x + from, count - from < SQUARES ? count - from : SQUARES);
     }
-    *out = 0;
-    for (size_t b = 0; b < blocks; b++) *out += sums[b];
+    for (size_t b = 0; b < blocks; b++) lane[b % SUM_LANES] += sums[b];
+    *out = sum_of_pairs(lane, SUM_LANES);
 }

@@ -228,4 +228,13 @@ INLINE float exp_of(float x) {
            float_of_bits((int32_t)((uint32_t)(exponent - half + 127) << 23));
 }
 
+#define SUM_LANES 256 /* of the blocks of a long sum in double */
+
+/* Doubles added in pairs, l with l + width / 2 and so on; width: a power of 2. */
+static inline double sum_of_pairs(double *lane, int width) {
+    for (width /= 2; width; width /= 2)
+        for (int l = 0; l < width; l++) lane[l] += lane[l + width];
+    return lane[0];
+}
+
 #endif

@@ -11,17 +11,16 @@ static double block_moment(const float *x, size_t count, double mean, int square
 
         lane[i % WIDTH] += squared ? off * off : off;
     }
-    for (int width = WIDTH / 2; width; width /= 2)
-        for (int l = 0; l < width; l++) lane[l] += lane[l + width];
-    return lane[0];
+    return sum_of_pairs(lane, WIDTH);
 }
 
 static double mean_moment(const float *x, size_t count, double mean, int squared) {
-    double sum = 0;
+    double lane[SUM_LANES] = {0};
 
     for (size_t from = 0; from < count; from += WHITENED)
-        sum += block_moment(x + from, count - from < WHITENED ? count - from : WHITENED, mean, squared);
-    return sum / (double)count;
+        lane[from / WHITENED % SUM_LANES] +=
+            block_moment(x + from, count - from < WHITENED ? count - from : WHITENED, mean, squared);
+    return sum_of_pairs(lane, SUM_LANES) / (double)count;
 }
 
 void CPU(whiten)(float *x, size_t count, int keep_mean) {

@@ -1,12 +1,13 @@
 /* Sums in double of an array's elements, or of what a value makes of them, in one order: blocks of BLOCK
- * elements, of each the lanes, and the blocks one after another. */
+ * elements, of each the lanes, and the blocks' sums in SUM_LANES lanes, added in pairs. */
 #ifndef KERNELS_CUDA_SUMS_CUH
 #define KERNELS_CUDA_SUMS_CUH
 
 #include "kernels/cuda/device.cuh"
 
-#define BLOCK  16384
-#define BLOCKS 4 /* of them that a thread block takes, half a warp each */
+#define BLOCK     16384
+#define BLOCKS    4 /* of them that a thread block takes, half a warp each */
+#define SUM_LANES 256
 
 template <class VALUE>
 static __global__ void sum_blocks(double *sums, const float *x, size_t count, size_t blocks, VALUE value) {
@@ -22,20 +23,20 @@ static __global__ void sum_blocks(double *sums, const float *x, size_t count, si
     if (threadIdx.x == 0 && block < blocks) sums[block] = sum;
 }
 
-/* One chain, by the first thread; the others bring what it adds. */
-static __global__ void add_blocks(double *out, const double *sums, size_t blocks) {
-    __shared__ double near[256];
+/* A thread has a lane. */
+static __global__ void __launch_bounds__(SUM_LANES)
+    add_blocks(double *out, const double *sums, size_t blocks) {
+    __shared__ double lane[SUM_LANES];
     double sum = 0;
 
-    for (size_t from = 0; from < blocks; from += 256) {
-        size_t i = from + threadIdx.x;
-
+#pragma unroll 8
+    for (size_t b = threadIdx.x; b < blocks; b += SUM_LANES) sum += sums[b];
+    lane[threadIdx.x] = sum;
+    for (int width = SUM_LANES / 2; width; width /= 2) {
         __syncthreads();
-        near[threadIdx.x] = i < blocks ? sums[i] : 0;
-        __syncthreads();
-        for (int j = 0; threadIdx.x == 0 && j < 256 && from + j < blocks; j++) sum += near[j];
+        if ((int)threadIdx.x < width) lane[threadIdx.x] += lane[threadIdx.x + width];
     }
-    if (threadIdx.x == 0) *out = sum;
+    if (threadIdx.x == 0) *out = lane[0];
 }
 
 static inline size_t sum_blocks_of(size_t count) {
@@ -51,7 +52,7 @@ static void queue_sum(const char *operation, double *out, double *sums, const fl
     if (blocks)
         launch(operation, sum_blocks<VALUE>, blocks_for(blocks, BLOCKS), dim3(WIDTH, BLOCKS), 0, sums, x,
                count, blocks, value);
-    launch(operation, add_blocks, 1, 256, 0, out, (const double *)sums, blocks);
+    launch(operation, add_blocks, 1, SUM_LANES, 0, out, (const double *)sums, blocks);
 }
 
 #endif
