@@ -11,6 +11,12 @@ typedef void operand;
 
 struct recording;
 
+/* Neighbouring elements of an array. */
+struct extent {
+    size_t from;
+    int size;
+};
+
 enum { IDENTITY_BYTES = 16, INVITATION_BYTES = 128 };
 
 /* What the devices of several processes do together, one device each. A process's piece of an array is

@@ -7,7 +7,10 @@
 #include "harness/reduction.h"
 #include "models/device.h"
 
-enum { LARGEST_PART = 1 << 30 }; /* parameters in a call */
+enum {
+    LARGEST_PART = 1 << 30, /* parameters in a call */
+    TOGETHER = 256          /* vectors in a call */
+};
 
 static size_t slice_begin(const struct optimizer *optimizer) {
     return optimizer->slices[ranks_index()];
@@ -77,6 +80,33 @@ struct adamw {
     float scale, lr, correction1, correction2;
 };
 
+static int is_vector(const struct tensor *tensor) {
+    return tensor->rank == 1 && !tensor->packed && !tensor->turned && !tensor->decays;
+}
+
+static void update_some(struct optimizer *o, const struct model *model, const struct extent *extents,
+                        int count, const struct adamw *by) {
+    model->kernels->adamw_vectors(model->learned, o->m, o->v, model->grad, extents, count, by->scale, by->lr,
+                                  o->beta1, o->beta2, o->eps, by->correction1, by->correction2);
+}
+
+/* All vectors: where starting a call takes longer than what it does, few calls. */
+static void update_vectors(struct optimizer *o, const struct model *model, const struct adamw *by) {
+    struct extent extents[TOGETHER];
+    int count = 0;
+
+    for (int i = 0; i < model->count + model->added; i++) {
+        const struct tensor *tensor = &model->tensors[i];
+
+        if (tensor->frozen || !is_vector(tensor)) continue;
+        extents[count++] = (struct extent){(size_t)(tensor->grad - model->grad), tensor->rows};
+        if (count < TOGETHER) continue;
+        update_some(o, model, extents, count, by);
+        count = 0;
+    }
+    update_some(o, model, extents, count, by);
+}
+
 /* A tensor, with the layouts that products read, unless they are made anew for the next pass. */
 static void update_tensor(struct optimizer *o, const struct model *model, const struct tensor *tensor,
                           const struct adamw *by) {
@@ -86,6 +116,13 @@ static void update_tensor(struct optimizer *o, const struct model *model, const 
     model->kernels->adamw(tensor->data, o->m + first, o->v + first, tensor->grad, packed, turned,
                           tensor->rows, tensor->cols, by->scale, by->lr, o->beta1, o->beta2, o->eps,
                           tensor->decays ? o->decay : 0, by->correction1, by->correction2);
+}
+
+static void update_all(struct optimizer *o, const struct model *model, const struct adamw *by) {
+    for (int i = 0; i < model->count + model->added; i++)
+        if (!model->tensors[i].frozen && !is_vector(&model->tensors[i]))
+            update_tensor(o, model, &model->tensors[i], by);
+    update_vectors(o, model, by);
 }
 
 /* As much of a tensor as this rank's slice has; the layouts are made anew for the next pass. */
@@ -104,6 +141,11 @@ static void update_part(struct optimizer *o, const struct model *model, const st
     }
 }
 
+static void update_slice(struct optimizer *o, const struct model *model, const struct adamw *by) {
+    for (int i = 0; i < model->count + model->added; i++)
+        if (!model->tensors[i].frozen) update_part(o, model, &model->tensors[i], by);
+}
+
 double optimizer_update(struct optimizer *optimizer, struct model *model, float lr) {
     double norm = join_gradients(optimizer, model);
     int shared = ranks_count() > 1;
@@ -118,9 +160,7 @@ double optimizer_update(struct optimizer *optimizer, struct model *model, float 
     optimizer->step++;
     by.correction1 = (float)(1 - pow(optimizer->beta1, optimizer->step));
     by.correction2 = (float)(1 - pow(optimizer->beta2, optimizer->step));
-    for (int i = 0; i < model->count + model->added; i++)
-        if (!model->tensors[i].frozen)
-            (shared ? update_part : update_tensor)(optimizer, model, &model->tensors[i], &by);
+    (shared ? update_slice : update_all)(optimizer, model, &by);
     if (optimizer->stochastic) model_round(model, optimizer->seed, optimizer->step);
     if (!shared) return norm;
     reduction_gather(model->reduction, model->learned);

@@ -616,6 +616,31 @@ START_TEST(a_long_sum_of_squares_has_the_bits_of_the_cpu)
 }
 END_TEST
 
+/* Many of them, on and off their alignment, long and empty. */
+START_TEST(vectors_are_updated_together_with_the_bits_of_the_cpu)
+{
+    enum { SPANS = 300 };
+    struct extent spans[SPANS];
+    size_t n = 0;
+    float *w, *m, *v, *grad, *w_, *m_, *v_, *grad_;
+
+    for (int i = 0; i < SPANS; i++) {
+        spans[i] = (struct extent){n, i * 37 % 129 + (i == 7 ? 2000 : 0)};
+        n += (size_t)spans[i].size + (size_t)(i % 5);
+    }
+    w = noise(n, 1), m = noise(n, 2), v = noise(n, 3), grad = noise(n, 4);
+    for (size_t j = 0; j < n; j++) v[j] = fabsf(v[j]);
+    w_ = up(w, n), m_ = up(m, n), v_ = up(v, n), grad_ = up(grad, n);
+    cpu->adamw_vectors(w, m, v, grad, spans, SPANS, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.2f, 0.1f);
+    cuda->adamw_vectors(w_, m_, v_, grad_, spans, SPANS, 0.5f, 1e-3f, 0.9f, 0.95f, 1e-8f, 0.2f, 0.1f);
+    ck_assert_ptr_null(cuda->sync());
+    expect_bits("adamw_vectors", w, w_, n);
+    expect_bits("adamw_vectors m", m, m_, n);
+    expect_bits("adamw_vectors v", v, v_, n);
+    expect_bits("adamw_vectors gradient", grad, grad_, n);
+}
+END_TEST
+
 START_TEST(the_optimizer_has_the_bits_of_the_cpu)
 {
     static const size_t counts[] = {1, 15, 257, 16384, 16385, 100003};
@@ -701,6 +726,7 @@ int main(void) {
     tcase_add_test(test, slopes_of_policies_and_values_have_the_bits_of_the_cpu);
     tcase_add_test(test, slopes_of_pairs_have_the_bits_of_the_cpu);
     tcase_add_test(test, a_long_sum_of_squares_has_the_bits_of_the_cpu);
+    tcase_add_test(test, vectors_are_updated_together_with_the_bits_of_the_cpu);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
     suite_add_tcase(suite, test);
     return run_unforked(suite);

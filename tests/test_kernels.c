@@ -520,6 +520,32 @@ START_TEST(adamw_takes_the_step_of_the_paper)
 }
 END_TEST
 
+START_TEST(adamw_of_vectors_is_that_of_each_and_leaves_the_rest)
+{
+    enum { COUNT_OF = 50, AT = 7, SIZE = 21 };
+    const struct kernels *k = backend(_i);
+    const struct extent spans[] = {{AT, SIZE}, {AT + SIZE + 3, 1}, {0, 0}};
+    float *a[4], *b[4];
+
+    for (uint32_t i = 0; i < 4; i++) {
+        a[i] = noise(COUNT_OF, i);
+        for (int j = 0; j < COUNT_OF; j++) a[i][j] = fabsf(a[i][j]);
+        b[i] = copied(a[i], COUNT_OF);
+    }
+    if (k) {
+        k->adamw_vectors(a[0], a[1], a[2], a[3], spans, 3, 0.5f, 1e-3f, 0.9f, 0.999f, 1e-8f, 0.1f, 0.2f);
+        for (int s = 0; s < 3; s++)
+            k->adamw(b[0] + spans[s].from, b[1] + spans[s].from, b[2] + spans[s].from, b[3] + spans[s].from,
+                     NULL, NULL, spans[s].size, 1, 0.5f, 1e-3f, 0.9f, 0.999f, 1e-8f, 0, 0.1f, 0.2f);
+    }
+    for (int i = 0; i < 4; i++) {
+        ck_assert(same_bits(a[i], b[i], COUNT_OF));
+        free(a[i]);
+        free(b[i]);
+    }
+}
+END_TEST
+
 START_TEST(the_first_step_of_adamw_is_the_learning_rate)
 {
     const struct kernels *k = backend(_i);
@@ -697,6 +723,7 @@ int main(void) {
     tcase_add_loop_test(test, embedding_gathers_and_scatters_rows, 0, BACKENDS);
     tcase_add_loop_test(test, sum_of_squares_is_a_double_sum, 0, BACKENDS);
     tcase_add_loop_test(test, adamw_takes_the_step_of_the_paper, 0, BACKENDS);
+    tcase_add_loop_test(test, adamw_of_vectors_is_that_of_each_and_leaves_the_rest, 0, BACKENDS);
     tcase_add_loop_test(test, the_first_step_of_adamw_is_the_learning_rate, 0, BACKENDS);
     tcase_add_loop_test(test, adamw_leaves_the_layouts_that_pack_makes_of_the_new_weights, 0,
                         COUNT(all_names));

@@ -58,3 +58,15 @@ void CPU(adamw)(float *w, float *m, float *v, float *grad, void *packed, void *t
 #pragma omp parallel for if (worth_threads(count))
     for (int row = 0; row < outs; row += BAND) adamw_band(w, m, v, grad, packed, turned, outs, ins, row, &by);
 }
+
+void CPU(adamw_vectors)(float *w, float *m, float *v, float *grad, const struct extent *extents, int count,
+                        float scale, float lr, float beta1, float beta2, float eps, float correction1,
+                        float correction2) {
+    struct adamw by = {scale, lr, beta1, beta2, eps, 0, correction1, correction2};
+
+    for (int i = 0; i < count; i++) {
+        size_t at = extents[i].from;
+
+        adamw_array(w + at, m + at, v + at, grad + at, (size_t)extents[i].size, &by);
+    }
+}

@@ -59,3 +59,42 @@ void adamw_bf16_cuda(float *w, float *m, float *v, float *grad, void *packed, vo
     run_adamw(w, m, v, grad, packed, (size_t)outs * ins,
               {scale, lr, beta1, beta2, eps, decay, correction1, correction2});
 }
+
+#define TOGETHER 240 /* vectors that a launch's arguments hold */
+
+struct some_extents {
+    struct extent extent[TOGETHER];
+};
+
+/* A row of blocks has an extent. */
+static __global__ void __launch_bounds__(GROUP_THREADS)
+    vectors_kernel(adamw_update op, struct some_extents extents, bool wide) {
+    struct extent extent = extents.extent[blockIdx.y];
+    int i = (blockIdx.x * GROUP_THREADS + threadIdx.x) * adamw_update::EACH, left = extent.size - i;
+
+    if (left > 0)
+        op(extent.from + i, left < adamw_update::EACH ? left : adamw_update::EACH,
+           wide && extent.from % adamw_update::EACH == 0);
+}
+
+static void run_vectors(const adamw_update &op, const struct extent *extents, int count) {
+    struct some_extents some = {};
+    int longest = 0;
+
+    for (int i = 0; i < count; i++) {
+        some.extent[i] = extents[i];
+        longest = extents[i].size > longest ? extents[i].size : longest;
+    }
+    if (longest == 0) return;
+    launch("adamw", vectors_kernel, dim3(blocks_for(longest, GROUP_THREADS * adamw_update::EACH), count),
+           GROUP_THREADS, 0, op, some, on_16_bytes(op.w, op.m, op.v, op.grad));
+}
+
+void adamw_vectors_cuda(float *w, float *m, float *v, float *grad, const struct extent *extents, int count,
+                        float scale, float lr, float beta1, float beta2, float eps, float correction1,
+                        float correction2) {
+    adamw_update op = {w, m, v, grad, NULL, {scale, lr, beta1, beta2, eps, 0, correction1, correction2}};
+
+    for (int from = 0; from < count; from += TOGETHER)
+        run_vectors(op, extents + from, count - from < TOGETHER ? count - from : TOGETHER);
+}

@@ -40,6 +40,7 @@ const struct kernels kernels_cuda = {
 #define value_slope_bf16_cuda      value_slope_cuda
 #define pair_slope_bf16_cuda       pair_slope_cuda
 #define sum_squares_bf16_cuda      sum_squares_cuda
+#define adamw_vectors_bf16_cuda    adamw_vectors_cuda
 
 const struct kernels kernels_cuda_bf16 = {
     SHARED,
