@@ -217,6 +217,17 @@ size_t model_bytes(const struct config *config, const struct kernels *kernels, i
     return model_bytes_as(config, kernels, WEIGHTS_FULL, training, adapters);
 }
 
+/* Whether the head's gradient has a place of its own, which joins that of the tied embedding in the end: so
+ * that micro-batches add up to the bits of one batch, if they do at all. */
+static int is_apart(const struct model *model) {
+    return model->config.tied && !model->kernels->rows_vary;
+}
+
+/* Numbers of a head's gradient behind those of the head: zeros, which products add to what follows. */
+static size_t head_excess(const struct model *model) {
+    return head_size(model) - tensor_size(model->head);
+}
+
 void model_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
                 enum weight_form form, int training, const struct adapter_options *adapters) {
     struct model *model = model_outline(config, kernels);
@@ -226,7 +237,8 @@ void model_hold(double held[HOLDINGS], const struct config *config, const struct
     for (int i = 0; i < all_tensors(model); i++) hold_tensor(held, model, &model->tensors[i], training);
     if (adapters && model->score) held[HELD_PARAMETERS] += (double)tensor_room(model->score) * sizeof(float);
     if (training && config->tied && !model->head->frozen)
-        held[HELD_GRADIENTS] += (double)head_size(model) * sizeof(float);
+        held[HELD_GRADIENTS] +=
+            (double)(is_apart(model) ? head_size(model) : head_excess(model)) * sizeof(float);
     if (config->rotary)
         held[HELD_PARAMETERS] += (double)config->context * (double)config->head_size * sizeof(float);
     model_free(model);
@@ -514,7 +526,7 @@ static int make_head_grad(struct model *model, struct error *err) {
     size_t bytes = head_size(model) * sizeof(float);
 
     if (model->head->frozen) return 0;
-    model->head_grad = model->config.tied ? model->kernels->alloc(bytes) : model->head->grad;
+    model->head_grad = is_apart(model) ? model->kernels->alloc(bytes) : model->head->grad;
     if (model->head_grad) return 0;
     return device_full(model->kernels, bytes, "the head's gradient", "lora", err);
 }
@@ -528,7 +540,7 @@ static int open_reduction(struct model *model, struct error *err) {
 }
 
 int model_train(struct model *model, struct error *err) {
-    size_t bytes = model->learned_size * sizeof(float);
+    size_t bytes = (model->learned_size + head_excess(model)) * sizeof(float);
 
     if (model->grad) return 0;
     if (!model->added && model_check_full(model, "be trained without adapters", err)) return -1;
@@ -554,7 +566,7 @@ static void zero_head_grad(struct model *model) {
 
 void model_zero_grad(struct model *model) {
     model->kernels->zero(model->grad, model->learned_size * sizeof(float));
-    if (model->config.tied && model->head_grad) zero_head_grad(model);
+    if (is_apart(model) && model->head_grad) zero_head_grad(model);
 }
 
 /* Of each part's rows the columns of the others become 0, and all of rows without a part. */
@@ -577,7 +589,7 @@ static void keep_blocks(const struct model *model, const struct adapter *adapter
 
 void model_join_grad(struct model *model) {
     for (int i = 0; i < model->adapter_count; i++) keep_blocks(model, &model->adapters[i]);
-    if (!model->config.tied || !model->head_grad) return;
+    if (!is_apart(model) || !model->head_grad) return;
     model->kernels->add(model->embedding->grad, model->head_grad, tensor_size(model->head));
     zero_head_grad(model);
 }
@@ -612,7 +624,7 @@ void model_free(struct model *model) {
     if (model->data) model->kernels->free(model->data);
     reduction_close(model->reduction);
     if (model->grad) model->kernels->free(model->grad);
-    if (model->config.tied && model->head_grad) model->kernels->free(model->head_grad);
+    if (is_apart(model) && model->head_grad) model->kernels->free(model->head_grad);
     if (model->packed) model->kernels->free(model->packed);
     if (model->turned) model->kernels->free(model->turned);
     if (model->cosine) model->kernels->free(model->cosine);

@@ -53,8 +53,8 @@ struct model {
     size_t learned_size;         /* floats in it, in grad, and in each of an optimizer's moments */
     float *grad;                 /* in the order of learned; NULL until model_train() */
     struct reduction *reduction; /* of grad, over the ranks (harness/reduction.h); NULL: one rank */
-    float *head_grad; /* [head_line()][width]: head->grad; or, tied, apart until model_join_grad(); NULL:
-                         frozen */
+    float *head_grad; /* [head_line()][width]: head->grad; or, tied, maybe apart until model_join_grad();
+                         NULL: frozen */
     struct tensor *embedding, *positions, *norm, *norm_bias, *head, *score; /* head == embedding when tied */
     struct layer *layers;
     float *cosine, *sine;              /* rotary tables [context][head_size / 2] */
