@@ -35,10 +35,27 @@ static __device__ float block_max(float x) {
     return x;
 }
 
+#define AHEAD 8 /* logits on their way to a thread */
+
+/* op(logit, index) for all of a row. */
+template <class OP>
+static __device__ __forceinline__ void over_logits(const float *logits, int vocab, const OP &op) {
+    for (int from = threadIdx.x; from < vocab; from += THREADS * AHEAD) {
+        float x[AHEAD];
+
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            x[i] = from + i * THREADS < vocab ? logits[from + i * THREADS] : -INFINITY;
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++)
+            if (from + i * THREADS < vocab) op(x[i], from + i * THREADS);
+    }
+}
+
 static __device__ float max_of(const float *logits, int vocab) {
     float max = -INFINITY;
 
-    for (int i = threadIdx.x; i < vocab; i += THREADS) max = logits[i] > max ? logits[i] : max;
+    over_logits(logits, vocab, [&](float logit, int) { max = logit > max ? logit : max; });
     return block_max(max);
 }
 
