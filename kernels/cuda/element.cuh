@@ -118,10 +118,12 @@ static __global__ void __launch_bounds__(GROUP_THREADS)
     size_t i = (size_t)blockIdx.x * GROUP_THREADS + threadIdx.x;
 
     if (i >= groups) return;
-    int c = (int)(i % across) * OP
+    /* most often 32 bits are enough to divide in, which is faster */
+    size_t row = groups >> 32 ? i / across : (unsigned)i / (unsigned)across;
+    int c = (int)(i - row * across) * OP
     ::EACH;
 
-    op(i / across, c, cols - c < OP::EACH ? cols - c : OP::EACH, wide);
+    op(row, c, cols - c < OP::EACH ? cols - c : OP::EACH, wide);
 }
 
 template <class OP> static void over_rows(const char *operation, OP op, size_t rows, int cols, bool wide) {

@@ -1,3 +1,5 @@
+#include <limits.h>
+
 #include "kernels/cuda/device.cuh"
 
 #define THREADS 256
@@ -25,21 +27,24 @@ void embed_cuda(float *out, const float *table, const float *positions, const in
 }
 
 #define ENTRIES 16384 /* that are sorted at a time; sums go on from one such part to the next */
-#define TILE    1024  /* entries that a block compares its own with */
+#define TILE    256   /* entries that a block compares its own with, a thread each */
 
-/* rank[i] += how many of the entries of tile blockIdx.y come before entry i, in the order of (index, i). */
-static __global__ void rank_kernel(int *rank, const int *index, int count) {
+/* rank[i] += how many of the entries of tile blockIdx.y come before entry i, in the order of (index, i): of
+ * the same index, those of earlier tiles do, and of the entry's own the earlier ones. */
+static __global__ void __launch_bounds__(TILE) rank_kernel(int *rank, const int *index, int count) {
     __shared__ int near[TILE];
-    int i = blockIdx.x * THREADS + threadIdx.x, from = blockIdx.y * TILE;
-    int end = count - from < TILE ? count - from : TILE, before = 0;
+    int i = blockIdx.x * TILE + threadIdx.x, from = blockIdx.y * TILE + threadIdx.x, before = 0;
+    int own = index[i < count ? i : count - 1];
+    /* the least index that does not come before, but for the own tile's */
+    int least = own + (blockIdx.y < blockIdx.x);
 
-    for (int j = threadIdx.x; j < end; j += THREADS) near[j] = index[from + j];
+    near[threadIdx.x] = from < count ? index[from] : INT_MAX;
     __syncthreads();
     if (i >= count) return;
-    int own = index[i];
-
-#pragma unroll 8
-    for (int j = 0; j < end; j++) before += near[j] < own || (near[j] == own && from + j < i);
+    if (blockIdx.x == blockIdx.y)
+        for (int j = 0; j < (int)threadIdx.x; j++) before += near[j] == own;
+#pragma unroll 16
+    for (int j = 0; j < TILE; j++) before += near[j] < least;
     atomicAdd(rank + i, before);
 }
 
@@ -78,8 +83,8 @@ static void scatter(float *out, const float *x, const int *index, int count, int
         int part = count - from < ENTRIES ? count - from : ENTRIES, blocks = blocks_for(part, THREADS);
 
         cuda_zero(rank, (size_t)part * sizeof *rank);
-        launch("scatter_add", rank_kernel, dim3(blocks, blocks_for(part, TILE)), THREADS, 0, rank,
-               index + from, part);
+        launch("scatter_add", rank_kernel, dim3(blocks_for(part, TILE), blocks_for(part, TILE)), TILE, 0,
+               rank, index + from, part);
         launch("scatter_add", sort_kernel, blocks, THREADS, 0, sorted, rank, part);
         launch("scatter_add", scatter_kernel, dim3(part, blocks_for(width, THREADS)), THREADS, 0, out,
                x + (size_t)from * width, index + from, sorted, part, width, scale);
