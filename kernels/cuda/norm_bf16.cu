@@ -3,7 +3,7 @@
 /* Backward passes of norms and biases where the CPU's bits are not asked for: a column's sum over rows is
  * made in parts, which are added up in their order. It depends on nothing but the rows and their number. */
 
-#define PART    64 /* rows that are added up on their own, by a block */
+#define PART    32 /* rows of a norm that are added up on their own, by a block */
 #define NEAR    4  /* columns a thread, neighbours; of several groups, a block's threads apart */
 #define MOST    1024
 #define GROUPED 8 /* groups that a thread has at most */
@@ -26,29 +26,32 @@ static __device__ __forceinline__ int column_of(int group) {
     return (group * blockDim.x + threadIdx.x) * NEAR;
 }
 
-/* How many of the group's columns there are, none at all beyond `end`. */
+/* How many of the group's columns there are, none at all beyond `end`. WHOLE: the block's threads have all of
+ * them, on their alignment, and parts all of their rows. */
+template <bool WHOLE>
 static __device__ __forceinline__ int columns_at(const struct norm &norm, int row, int end, int c) {
-    int left = row < end ? norm.width - c : 0;
+    int left = WHOLE ? NEAR : row < end ? norm.width - c : 0;
 
     return left < NEAR ? left : NEAR;
 }
 
-template <int ROWS, int GROUPS>
+template <bool WHOLE, int ROWS, int GROUPS>
 static __device__ __forceinline__ void take_lines(lines<ROWS, GROUPS> &out, const struct norm &norm, int row,
                                                   int end) {
+    if (WHOLE && row >= end) return;
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
 #pragma unroll
         for (int g = 0; g < GROUPS; g++) {
-            int c = column_of(g), count = columns_at(norm, row + r, end, c);
+            int c = column_of(g), count = columns_at<WHOLE>(norm, row + r, end, c);
             size_t at = (size_t)(row + r) * norm.width + c;
 
-            take<NEAR>(out.dy[r][g], norm.dy + at, count, norm.wide);
-            take<NEAR>(out.x[r][g], norm.x + at, count, norm.wide);
-            take<NEAR>(out.dx[r][g], norm.dx + at, count, norm.wide);
+            take<NEAR>(out.dy[r][g], norm.dy + at, count, WHOLE || norm.wide);
+            take<NEAR>(out.x[r][g], norm.x + at, count, WHOLE || norm.wide);
+            take<NEAR>(out.dx[r][g], norm.dx + at, count, WHOLE || norm.wide);
         }
-        out.centre[r] = norm.mean && row + r < end ? norm.mean[row + r] : 0;
-        out.scale[r] = row + r < end ? norm.rstd[row + r] : 0;
+        out.centre[r] = norm.mean && (WHOLE || row + r < end) ? norm.mean[row + r] : 0;
+        out.scale[r] = WHOLE || row + r < end ? norm.rstd[row + r] : 0;
     }
 }
 
@@ -89,7 +92,7 @@ static __device__ __forceinline__ void block_sums(float x[COUNT], float warps[MO
 }
 
 /* With n the normalised x and g = dy weight: mean(g), for RMSNorm 0, and mean(g n) of each row. */
-template <int ROWS, int GROUPS>
+template <bool WHOLE, int ROWS, int GROUPS>
 static __device__ __forceinline__ void means_of(float means[2 * ROWS], const lines<ROWS, GROUPS> &now,
                                                 const struct norm &norm, float warps[MOST / WARP][2 * ROWS]) {
     float by[NEAR];
@@ -98,7 +101,8 @@ static __device__ __forceinline__ void means_of(float means[2 * ROWS], const lin
     for (int i = 0; i < 2 * ROWS; i++) means[i] = 0;
 #pragma unroll
     for (int g = 0; g < GROUPS; g++) {
-        take<NEAR>(by, norm.weight + column_of(g), columns_at(norm, 0, 1, column_of(g)), norm.wide);
+        take<NEAR>(by, norm.weight + column_of(g), columns_at<WHOLE>(norm, 0, 1, column_of(g)),
+                   WHOLE || norm.wide);
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
 #pragma unroll
@@ -119,7 +123,7 @@ static __device__ __forceinline__ void means_of(float means[2 * ROWS], const lin
 }
 
 /* dx += rstd (g - mean(g) - n mean(g n)); sums += dy n and dy, a row after the other. */
-template <int ROWS, int GROUPS>
+template <bool WHOLE, int ROWS, int GROUPS>
 static __device__ __forceinline__ void give_lines(float sums[2][GROUPS][NEAR], lines<ROWS, GROUPS> &now,
                                                   const float means[2 * ROWS], const struct norm &norm,
                                                   int row, int end) {
@@ -129,10 +133,10 @@ static __device__ __forceinline__ void give_lines(float sums[2][GROUPS][NEAR], l
     for (int g = 0; g < GROUPS; g++) {
         int c = column_of(g);
 
-        take<NEAR>(by, norm.weight + c, columns_at(norm, 0, 1, c), norm.wide);
+        take<NEAR>(by, norm.weight + c, columns_at<WHOLE>(norm, 0, 1, c), WHOLE || norm.wide);
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
-            int count = columns_at(norm, row + r, end, c);
+            int count = columns_at<WHOLE>(norm, row + r, end, c);
             size_t at = (size_t)(row + r) * norm.width + c;
             float *dx = now.dx[r][g];
 
@@ -144,41 +148,42 @@ static __device__ __forceinline__ void give_lines(float sums[2][GROUPS][NEAR], l
                 sums[0][g][i] += dy * n;
                 sums[1][g][i] += dy;
             }
-            give<NEAR>(norm.dx + at, dx, count, norm.wide);
-            if (norm.rounded) give<NEAR>(norm.rounded + at, dx, count, norm.wide);
+            give<NEAR>(norm.dx + at, dx, count, WHOLE || norm.wide);
+            if (norm.rounded) give<NEAR>(norm.rounded + at, dx, count, WHOLE || norm.wide);
         }
     }
 }
 
 /* dx of a part's rows, ROWS at a time, while the next are on their way; parts[part][2][width] (NULL: not
  * wanted): their sums. */
-template <int THREADS, int ROWS, int GROUPS>
-static __global__ void __launch_bounds__(THREADS) norm_kernel(float *parts, struct norm norm) {
+template <bool WHOLE, int THREADS, int BLOCKS, int ROWS, int GROUPS>
+static __global__ void __launch_bounds__(THREADS, BLOCKS) norm_kernel(float *parts, struct norm norm) {
     __shared__ __align__(16) float warps[2][MOST / WARP][2 * ROWS];
     int from = blockIdx.x * PART, end = norm.rows - from < PART ? norm.rows : from + PART;
     float sums[2][GROUPS][NEAR] = {}, means[2 * ROWS];
     lines<ROWS, GROUPS> turns[2];
 
-    take_lines(turns[0], norm, from, end);
+    take_lines<WHOLE>(turns[0], norm, from, end);
     for (int row = from; row < end; row += 2 * ROWS)
 #pragma unroll
         for (int turn = 0; turn < 2; turn++) {
             int at = row + turn * ROWS;
 
-            take_lines(turns[!turn], norm, at + ROWS, end);
-            means_of(means, turns[turn], norm, warps[turn]);
-            give_lines(sums, turns[turn], means, norm, at, end);
+            take_lines<WHOLE>(turns[!turn], norm, at + ROWS, end);
+            means_of<WHOLE>(means, turns[turn], norm, warps[turn]);
+            give_lines<WHOLE>(sums, turns[turn], means, norm, at, end);
         }
 #pragma unroll
     for (int s = 0; parts && s < 2; s++)
 #pragma unroll
         for (int g = 0; g < GROUPS; g++)
             give<NEAR>(parts + ((size_t)blockIdx.x * 2 + s) * norm.width + column_of(g), sums[s][g],
-                       columns_at(norm, 0, 1, column_of(g)), norm.wide);
+                       columns_at<WHOLE>(norm, 0, 1, column_of(g)), WHOLE || norm.wide);
 }
 
-#define BIAS_WARPS 8 /* of a block, which has a part of so many rows at a time */
-#define BIAS_NEAR  8 /* columns a thread */
+#define BIAS_PART  64 /* rows of a bias's gradient that are added up on their own */
+#define BIAS_WARPS 8  /* of a block, which has a part of so many rows at a time */
+#define BIAS_NEAR  8  /* columns a thread */
 #define ACROSS     (WARP * BIAS_NEAR)
 
 /* parts[part][width]: rows r, r + 8, … of a part by each of 8 warps, then the warps in their order. */
@@ -187,12 +192,12 @@ static __global__ void __launch_bounds__(BIAS_WARPS *WARP)
     __shared__ __align__(16) float warps[BIAS_WARPS][ACROSS];
     int c = blockIdx.x * ACROSS + threadIdx.x * BIAS_NEAR;
     int count = width - c < BIAS_NEAR ? width - c : BIAS_NEAR;
-    int from = blockIdx.y * PART, end = rows - from < PART ? rows : from + PART;
+    int from = blockIdx.y * BIAS_PART, end = rows - from < BIAS_PART ? rows : from + BIAS_PART;
     int column = threadIdx.y * WARP + threadIdx.x, all = blockIdx.x * ACROSS + column;
     float slopes[BIAS_NEAR], sums[BIAS_NEAR] = {}, sum = 0;
 
 #pragma unroll
-    for (int r = 0; r < PART; r += BIAS_WARPS) {
+    for (int r = 0; r < BIAS_PART; r += BIAS_WARPS) {
         int row = from + r + threadIdx.y;
 
         take<BIAS_NEAR>(slopes, dy + (size_t)row * width + c, row < end ? count : 0, wide);
@@ -227,23 +232,27 @@ static __global__ void __launch_bounds__(MOST)
     out[c] = sum;
 }
 
+/* For norms; biases have fewer parts. */
 size_t parts_size_bf16(int rows, int width, int sums) {
     return (size_t)blocks_for(rows, PART) * sums * width * sizeof(float);
 }
 
 /* first and second, if not NULL, get the sums over the rows. */
-static void join_parts(const char *operation, float *first, float *second, const float *parts, int rows,
+static void join_parts(const char *operation, float *first, float *second, const float *parts, int count,
                        int sums, int width) {
     launch(operation, add_parts, dim3(blocks_for(width, WARP), sums), dim3(WARP, MOST / WARP), 0, first,
-           second, parts, blocks_for(rows, PART), sums, width);
+           second, parts, count, sums, width);
 }
 
-template <int THREADS, int ROWS, int GROUPS>
+template <int THREADS, int BLOCKS, int ROWS, int GROUPS>
 static void run_lines(const char *operation, float *parts, const struct norm &norm) {
-    int threads = blocks_for(norm.width, NEAR * GROUPS);
+    int threads = blocks_for(norm.width, NEAR * GROUPS * WARP) * WARP;
+    int whole = norm.wide && norm.width == threads * NEAR * GROUPS && norm.rows % PART == 0;
 
-    launch(operation, norm_kernel<THREADS, ROWS, GROUPS>, blocks_for(norm.rows, PART),
-           blocks_for(threads, WARP) * WARP, 0, parts, norm);
+    launch(operation,
+           whole ? norm_kernel<true, THREADS, BLOCKS, ROWS, GROUPS>
+                 : norm_kernel<false, THREADS, BLOCKS, ROWS, GROUPS>,
+           blocks_for(norm.rows, PART), threads, 0, parts, norm);
 }
 
 /* A thread has so much on its way that its registers hold it; of the widest rows, what they do not. */
@@ -251,15 +260,15 @@ static void run_norm(const char *operation, float *parts, const struct norm &nor
     int groups = blocks_for(norm.width, NEAR * 256);
 
     if (groups <= 1)
-        run_lines<256, 4, 1>(operation, parts, norm);
+        run_lines<256, 2, 4, 1>(operation, parts, norm);
     else if (groups <= 2)
-        run_lines<256, 2, 2>(operation, parts, norm);
+        run_lines<256, 1, 2, 2>(operation, parts, norm);
     else if (groups <= 4)
-        run_lines<256, 1, 4>(operation, parts, norm);
+        run_lines<256, 1, 1, 4>(operation, parts, norm);
     else if (groups <= 8)
-        run_lines<512, 1, 4>(operation, parts, norm);
+        run_lines<512, 1, 1, 4>(operation, parts, norm);
     else if (norm.width <= MOST * GROUPED * NEAR)
-        run_lines<MOST, 1, GROUPED>(operation, parts, norm);
+        run_lines<MOST, 1, 1, GROUPED>(operation, parts, norm);
     else
         note_trouble(operation, "rows of more than 32768 columns");
 }
@@ -272,7 +281,7 @@ static void run_backward(const char *operation, float *dweight, float *dbias, st
     norm.wide = norm.width % NEAR == 0 && on_16_bytes(norm.dx, norm.dy, norm.x, norm.weight) &&
                 on_16_bytes(norm.rounded);
     run_norm(operation, parts, norm);
-    if (dweight) join_parts(operation, dweight, dbias, parts, norm.rows, 2, norm.width);
+    if (dweight) join_parts(operation, dweight, dbias, parts, blocks_for(norm.rows, PART), 2, norm.width);
 }
 
 void layernorm_backward_bf16_cuda(float *dx, operand *rounded, float *dweight, float *dbias, const float *dy,
@@ -292,8 +301,8 @@ void bias_backward_bf16_cuda(float *dbias, const operand *dy, int rows, int outs
     float *parts = (float *)device_scratch(parts_size_bf16(rows, outs, 1));
 
     if (!parts || rows == 0 || outs == 0) return;
-    launch("bias_backward", bias_kernel, dim3(blocks_for(outs, ACROSS), blocks_for(rows, PART)),
+    launch("bias_backward", bias_kernel, dim3(blocks_for(outs, ACROSS), blocks_for(rows, BIAS_PART)),
            dim3(WARP, BIAS_WARPS), 0, parts, (const bf16 *)dy, rows, outs,
            outs % BIAS_NEAR == 0 && on_16_bytes(dy));
-    join_parts("bias_backward", dbias, NULL, parts, rows, 1, outs);
+    join_parts("bias_backward", dbias, NULL, parts, blocks_for(rows, BIAS_PART), 1, outs);
 }
