@@ -8,7 +8,7 @@
 #include "models/transformer.h"
 #include "tests/test_kernels.h"
 
-enum { FEW = 64 }; /* rows, up to which products are our own */
+enum { FEW = 32 }; /* rows, up to which products are our own */
 
 static const struct kernels *cpu, *lt;
 

@@ -243,14 +243,12 @@ template <class S> static int run_strip(const struct product &p, const char *ope
 /* Measured on an H100 as those that take the least time at GPT-2's widths. */
 typedef strip<1, 2, 8, 3> lowest; /* rows up to 16, */
 typedef strip<1, 2, 16, 6> deep;  /* of long sums, */
-typedef strip<2, 2, 4, 6> low;    /* 32, */
-typedef strip<4, 4, 8, 1> high;   /* FEW */
+typedef strip<2, 2, 4, 6> low;    /* FEW */
 
-#define DEEP  1024  /* terms of what is a long sum */
-#define AMPLE 16384 /* columns of which, with more than 8 rows, larger tiles read less */
+#define DEEP 1024 /* terms of what is a long sum */
 
 size_t few_size(void) {
-    return (size_t)FILLED * high::GROUPS * EACH * sizeof(float);
+    return (size_t)FILLED * low::GROUPS * EACH * sizeof(float);
 }
 
 static bool is_straight(const void *data, int stride) {
@@ -259,9 +257,8 @@ static bool is_straight(const void *data, int stride) {
 
 int multiply_few(const struct product *p, const char *operation) {
     if (!is_straight(p->left, p->left_stride) || !is_straight(p->right, p->right_stride)) return 0;
-    if (p->rows > 8 && p->cols >= AMPLE) return 0;
+    if (!is_of_few(p->rows, p->cols)) return 0;
     if (p->rows <= lowest::ROWS && p->depth <= DEEP) return run_strip<lowest>(*p, operation);
     if (p->rows <= deep::ROWS) return run_strip<deep>(*p, operation);
-    if (p->rows <= low::ROWS) return run_strip<low>(*p, operation);
-    return run_strip<high>(*p, operation);
+    return run_strip<low>(*p, operation);
 }

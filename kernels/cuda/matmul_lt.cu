@@ -21,11 +21,11 @@ static struct lt_product backward_product(void *dx, const operand *dy, const voi
 
 /* Those without w are of 8 bits. */
 static int is_large(const struct lt_product &p, const float *w) {
-    return p.rows > FEW && p.cols > 0 && p.depth > 0 && w && p.right;
+    return !is_of_few(p.rows, p.cols) && p.cols > 0 && p.depth > 0 && w && p.right;
 }
 
 static int is_few(const struct lt_product &p, const float *w) {
-    return p.rows <= FEW && p.rows > 0 && p.cols > 0 && p.depth > 0 && w && p.right;
+    return is_of_few(p.rows, p.cols) && p.rows > 0 && p.cols > 0 && p.depth > 0 && w && p.right;
 }
 
 /* Whether x w' is queued, as a product of few rows. */

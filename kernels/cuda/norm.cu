@@ -55,50 +55,31 @@ static __device__ __forceinline__ float kept_squares(const float kept[KEPT], flo
     return lanes_sum(sum);
 }
 
-/* What a forward norm reads and writes; bias and mean: NULL for RMSNorm, base: NULL for 0. */
-template <class E> struct forward {
-    E *out;
-    float *mean, *rstd;
-    const float *base, *x, *weight, *bias;
-    int rows, width;
-    float eps;
-};
+/* LayerNorm of rows that are kept, to the bits of the others: for rows so few that they take the time of
+ * their loads one after another. Of many, the registers let too few run at a time. */
+template <class E>
+static __global__ void __launch_bounds__(ROWS *WIDTH)
+    short_layernorm_kernel(E *out, float *mean, float *rstd, const float *in, const float *weight,
+                           const float *bias, int rows, int width, float eps) {
+    int r = row_index(), lane = threadIdx.x;
+    size_t at = (size_t)(r < rows ? r : rows - 1) * width;
+    float x[KEPT], by[KEPT], plus[KEPT], centre, scale;
 
-/* The norm of rows that are kept, to the bits of the others. */
-template <class E, bool CENTRED>
-static __global__ void __launch_bounds__(ROWS *WIDTH) short_norm_kernel(struct forward<E> norm) {
-    int r = row_index(), lane = threadIdx.x, width = norm.width;
-    size_t at = (size_t)(r < norm.rows ? r : norm.rows - 1) * width;
-    float x[KEPT], by[KEPT], plus[KEPT], centre = 0, scale;
-
-    keep(by, norm.weight, width, lane);
-    if (CENTRED) keep(plus, norm.bias, width, lane);
+    keep(by, weight, width, lane);
+    keep(plus, bias, width, lane);
     start_successor();
     wait_for_predecessor();
-    keep(x, norm.x + at, width, lane);
-    if (!CENTRED && norm.base) keep(plus, norm.base + at, width, lane);
-    if (CENTRED) centre = kept_sum(x, width, lane) / (float)width;
-    scale = 1.0f / sqrtf(kept_squares(x, centre, width, lane) / (float)width + norm.eps);
-    if (r >= norm.rows) return;
+    keep(x, in + at, width, lane);
+    centre = kept_sum(x, width, lane) / (float)width;
+    scale = 1.0f / sqrtf(kept_squares(x, centre, width, lane) / (float)width + eps);
+    if (r >= rows) return;
 #pragma unroll
-    for (int i = 0; i < KEPT; i++) {
-        float y = (CENTRED ? x[i] - centre : x[i]) * scale * by[i];
-
-        if (i * WIDTH + lane >= width) continue;
-        if (CENTRED)
-            y = y + plus[i];
-        else if (norm.base)
-            y = plus[i] + y;
-        set_element(norm.out + at + i * WIDTH + lane, y);
-    }
+    for (int i = 0; i < KEPT; i++)
+        if (i * WIDTH + lane < width)
+            set_element(out + at + i * WIDTH + lane, (x[i] - centre) * scale * by[i] + plus[i]);
     if (lane) return;
-    if (CENTRED) norm.mean[r] = centre;
-    norm.rstd[r] = scale;
-}
-
-template <bool CENTRED, class E> static void run_short(const char *operation, struct forward<E> norm) {
-    launch_chained(operation, short_norm_kernel<E, CENTRED>, blocks_for(norm.rows, ROWS), dim3(WIDTH, ROWS),
-                   0, norm);
+    mean[r] = centre;
+    rstd[r] = scale;
 }
 
 /* out = (x - centre) scale weight + bias, a row of it. */
@@ -147,8 +128,9 @@ static void run_layernorm(E *out, float *mean, float *rstd, const float *x, cons
     bool wide = width % group<E>::SIZE == 0 && on_16_bytes(out, x, weight, bias);
 
     if (rows == 0) return;
-    if (width <= KEPT * WIDTH) {
-        run_short<true>("layernorm", forward<E>{out, mean, rstd, NULL, x, weight, bias, rows, width, eps});
+    if (width <= KEPT * WIDTH && rows <= ROWS * multiprocessors()) {
+        launch_chained("layernorm", short_layernorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0,
+                       out, mean, rstd, x, weight, bias, rows, width, eps);
         return;
     }
     launch_chained("layernorm", layernorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, mean,
@@ -298,10 +280,6 @@ static void run_rmsnorm(E *out, float *rstd, const float *base, const float *x, 
     bool wide = width % group<E>::SIZE == 0 && on_16_bytes(out, base, x, weight);
 
     if (rows == 0) return;
-    if (width <= KEPT * WIDTH) {
-        run_short<false>("rmsnorm", forward<E>{out, NULL, rstd, base, x, weight, NULL, rows, width, eps});
-        return;
-    }
     launch_chained("rmsnorm", rmsnorm_kernel<E>, blocks_for(rows, ROWS), dim3(WIDTH, ROWS), 0, out, rstd,
                    base, x, weight, rows, width, eps, wide);
 }
