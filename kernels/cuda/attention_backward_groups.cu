@@ -136,13 +136,6 @@ static __device__ __forceinline__ void mix_tile(float (&sum)[SIZE / 8][4],
 /* What a group gathers: one, of queries or keys, other, of values. */
 template <class T> struct gathered { float one[T::SIZE / 8][4], other[T::SIZE / 8][4]; };
 
-template <int COUNT> static __device__ __forceinline__ void clear_sums(float (&sum)[COUNT][4]) {
-#pragma unroll
-    for (int b = 0; b < COUNT; b++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) sum[b][i] = 0;
-}
-
 /* The row of a group's 64 that number i of a fragment is of. */
 static __device__ __forceinline__ int group_row(int i) {
     return (int)threadIdx.x % GROUP / WARP * 16 + row_of(i);
@@ -318,12 +311,6 @@ static __device__ __forceinline__ void store(const struct gradients &g, const st
         store_lines<T::SIZE>(line + shape.kv_heads * shape.head_size, got.other, 1, task, shape, at);
 }
 
-/* The warp has done with what the gate guards. */
-static __device__ __forceinline__ void leave(gate *gate) {
-    __syncwarp();
-    if (threadIdx.x % WARP == 0) arrive(gate);
-}
-
 /* One task, by a group that multiplies, whose lines begin at `line` of the block's. */
 template <class T>
 static __device__ __forceinline__ void gather(struct memory<T> *room, const struct gradients &g,
@@ -335,8 +322,8 @@ static __device__ __forceinline__ void gather(struct memory<T> *room, const stru
     struct summary rows[2] = {};
     struct gathered<T> got;
 
-    clear_sums(got.one);
-    clear_sums(got.other);
+    clear<1, T::SIZE / 8>(&got.one);
+    clear<1, T::SIZE / 8>(&got.other);
     if (T::BY_QUERY)
 #pragma unroll
         for (int r = 0; r < 2; r++) rows[r] = summary_of(g, task, shape, task.head, at + group_row(2 * r));
@@ -350,9 +337,9 @@ static __device__ __forceinline__ void gather(struct memory<T> *room, const stru
             show_to_products();
             if (at < task.length && (T::BY_QUERY ? from < at + 64 : from + T::FAR > at))
                 pass_tile<T>(got, room, place, stage, rows, shape.scoring.factor, line, at, from);
-            leave(&room->free[stage]);
+            come(&room->free[stage]);
         }
-    leave(&room->near_free[place]);
+    come(&room->near_free[place]);
     store<T>(g, got, task, shape, scale, at);
 }
 

@@ -72,12 +72,6 @@ template <int COUNT> static __device__ __forceinline__ void await(const struct r
     wait_at(ring.there + ring.at, ring.parity);
 }
 
-/* The warp has come to a gate. */
-template <class G> static __device__ __forceinline__ void come(G *gate) {
-    __syncwarp();
-    if (threadIdx.x % WARP == 0) arrive(gate);
-}
-
 /* The warp has no more need of the ring's next tile. */
 template <int COUNT> static __device__ __forceinline__ void let_go(struct ring<COUNT> *ring) {
     come(ring->free + ring->at);

@@ -191,6 +191,12 @@ template <int TALL, int BROAD> static __device__ __forceinline__ void clear(floa
             for (int i = 0; i < 4; i++) sum[a][b][i] = 0;
 }
 
+/* The warp has come to a gate. */
+template <class G> static __device__ __forceinline__ void come(G *gate) {
+    __syncwarp();
+    if (threadIdx.x % WARP == 0) arrive(gate);
+}
+
 /* out = the products of near lines from `line` on, 16 TALL of them, and of a tile's FAR lines: chains of 16
  * channels. */
 template <int SIZE, int TALL, int FAR>
