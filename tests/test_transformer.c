@@ -11,6 +11,7 @@
 #include "harness/rng.h"
 #include "models/optimizer.h"
 #include "models/safetensors.h"
+#include "tests/given_slopes.h"
 
 static struct error err;
 
@@ -144,19 +145,6 @@ static void slope(void *context, int first, int count, const float *logprob, con
         out[i] = -slopes->weight[first + i];
         if (entropy_out) entropy_out[i] = -slopes->spread[first + i];
     }
-}
-
-/* d loss / d score as it is given: slope[count][heads]. */
-struct given {
-    const float *slope;
-    int heads;
-};
-
-static void give(void *context, int first, int count, const float *score, float *out) {
-    const struct given *given = context;
-
-    (void)score;
-    for (int i = 0; i < count * given->heads; i++) out[i] = given->slope[first * given->heads + i];
 }
 
 static double loss_of(const struct reference *r, const float *logprob, const float *entropy,
