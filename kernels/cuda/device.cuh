@@ -47,6 +47,8 @@ void collective_watch(void);
 /* Device memory that stays, of at least so many bytes, for intermediate results; NULL (and a noted failure)
  * when there is none. */
 void *device_scratch(size_t bytes);
+/* Bytes of it that an operation can have which says nothing of its need beforehand. */
+#define LEAST_SCRATCH ((size_t)1 << 19)
 /* Bytes of it that so many sums over rows of bf16 take (kernels/cuda/norm_bf16.cu). */
 size_t parts_size_bf16(int rows, int width, int sums);
 int multiprocessors(void);
@@ -136,6 +138,22 @@ static __device__ __forceinline__ float exp_of(float x) {
 /* What a product of query and key scores, as on the CPU. */
 static __device__ __forceinline__ float score_of(float product, float scale, float cap) {
     return cap > 0 ? (2 / (1 + exp_of(product * (-2 * scale / cap))) - 1) * cap : product * scale;
+}
+
+/* Whether the block is the last to come here of so many that share a counter: then it sees what all of them
+ * wrote before, and the counter, 0 at first, is 0 again. */
+static __device__ __forceinline__ bool comes_last(unsigned *counter, unsigned blocks) {
+    __shared__ bool last;
+
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last = atomicAdd(counter, 1u) + 1 == blocks;
+        if (last) *counter = 0;
+    }
+    __syncthreads();
+    if (last) __threadfence();
+    return last;
 }
 
 /* N neighbouring floats of shared memory, aligned to as many. */

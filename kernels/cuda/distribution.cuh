@@ -1,4 +1,4 @@
-/* A row of logits as a distribution, one block a row: what logprob(), sample() and truncate() share. */
+/* A row of logits as a distribution: what logprob(), sample() and truncate() share. */
 #ifndef KERNELS_CUDA_DISTRIBUTION_CUH
 #define KERNELS_CUDA_DISTRIBUTION_CUH
 
@@ -76,10 +76,22 @@ static __device__ int first_of(const float *logits, int vocab, float value) {
     return first < vocab ? first : 0;
 }
 
+/* Spans' sums in shared memory added up in order, to all. */
+static __device__ double total_of(const double *sums, int spans) {
+    __shared__ double total;
+
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        total = 0;
+        for (int s = 0; s < spans; s++) total += sums[s];
+    }
+    __syncthreads();
+    return total;
+}
+
 /* Fills sums[spans] with term(logit) added up as sum_of() does, and returns their sum in order, to all. */
 template <class TERM>
 static __device__ double span_sums(double *sums, const float *logits, int vocab, TERM term) {
-    __shared__ double total;
     int lane = threadIdx.x % WIDTH, spans = spans_of(vocab);
 
     __syncthreads();
@@ -94,13 +106,7 @@ static __device__ double span_sums(double *sums, const float *logits, int vocab,
         sum = lanes_sum(sum);
         if (lane == 0 && span < spans) sums[span] = (double)sum;
     }
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        total = 0;
-        for (int s = 0; s < spans; s++) total += sums[s];
-    }
-    __syncthreads();
-    return total;
+    return total_of(sums, spans);
 }
 
 struct weight_term {
@@ -189,22 +195,40 @@ static __device__ __forceinline__ void take_logits(float out[4], const float *lo
     for (int i = 0; i < 4; i++) out[i] = at + i < vocab ? logits[at + i] : -INFINITY;
 }
 
-/* All three from one reading of the row, whose bits do not depend on how it lies: a thread's sums are
- * relative to the largest logit that it has met, and are made relative to a larger one when that comes. */
-static __device__ struct moments moments_at_once(const float *logits, int vocab, float temperature) {
-    const float scale = 1.44269504f / temperature; /* log2 e */
+#define ROUND (THREADS * 4 * TOGETHER) /* logits of a row that its threads take at a time */
+
+/* Of the exponents that weights have to base 2. */
+static __device__ __forceinline__ float scale_of(float temperature) {
+    return 1.44269504f / temperature; /* log2 e */
+}
+
+/* What thread `number` of the THREADS of a row meets of it, with ROUNDS of its logits on their way at a time.
+ * The bits depend on the row alone: not on ROUNDS, on how it lies, or on the block that the thread is in. */
+template <int ROUNDS>
+static __device__ __forceinline__ struct running meet(const float *logits, int vocab, int number,
+                                                      float scale) {
     bool wide = (size_t)logits % 16 == 0;
     struct running of = {-INFINITY, 0, 0};
-    struct moments out;
 
-    for (int from = threadIdx.x * 4; from < vocab; from += THREADS * 4 * TOGETHER) {
-        float x[4 * TOGETHER];
+    for (int from = number * 4; from < vocab; from += ROUNDS * ROUND) {
+        float x[ROUNDS][4 * TOGETHER];
 
 #pragma unroll
-        for (int i = 0; i < TOGETHER; i++)
-            take_logits(x + 4 * i, logits, from + i * THREADS * 4, vocab, wide);
-        add_logits<4 * TOGETHER>(&of, x, scale);
+        for (int i = 0; i < ROUNDS * TOGETHER; i++)
+            take_logits(x[i / TOGETHER] + i % TOGETHER * 4, logits, from + i * THREADS * 4, vocab, wide);
+#pragma unroll
+        for (int r = 0; r < ROUNDS; r++) add_logits<4 * TOGETHER>(&of, x[r], scale);
     }
+    return of;
+}
+
+/* All three from one reading of the row: a thread's sums are relative to the largest logit that it has met,
+ * and are made relative to a larger one when that comes. */
+static __device__ struct moments moments_at_once(const float *logits, int vocab, float temperature) {
+    const float scale = scale_of(temperature);
+    struct running of = meet<1>(logits, vocab, threadIdx.x, scale);
+    struct moments out;
+
     out.max = block_max(of.most);
     make_relative(&of, out.max, scale);
     out.sum = block_total((double)of.sum);

@@ -109,9 +109,6 @@ template <class S> struct group_of {
 template <class S>
 static __device__ __forceinline__ bool is_last(const float *shared, float *parts, const struct product &p,
                                                int row, int col) {
-    __shared__ bool last;
-    int tile = blockIdx.y * gridDim.x + blockIdx.x;
-
 #pragma unroll
     for (int pass = 0; pass < S::PASSES; pass++) {
         group_of<S> of(pass);
@@ -121,15 +118,7 @@ static __device__ __forceinline__ bool is_last(const float *shared, float *parts
         add_groups(sum, shared + of.r * S::PITCH + of.c, S::WARPS, S::SUMS);
         store<EACH>(parts + ((size_t)blockIdx.z * S::GROUPS + of.number) * EACH, sum);
     }
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        last = atomicAdd(arrived + tile, 1u) + 1 == gridDim.z;
-        if (last) arrived[tile] = 0;
-    }
-    __syncthreads();
-    if (last) __threadfence();
-    return last;
+    return comes_last(arrived + blockIdx.y * gridDim.x + blockIdx.x, gridDim.z);
 }
 
 /* A group's sum to out, with base and bias. */

@@ -195,6 +195,11 @@ extern "C" void cuda_copy(void *out, const void *memory, size_t bytes) {
     note_failure(cudaMemcpyAsync(out, memory, bytes, cudaMemcpyDeviceToDevice, device_stream()), "copy");
 }
 
+/* Products in single precision need nothing. */
+extern "C" size_t cuda_scratch_size(int, int, int, int) {
+    return LEAST_SCRATCH;
+}
+
 void *device_scratch(size_t bytes) {
     if (bytes <= device.scratch_bytes) return device.scratch;
     if (device.scratch) cuda_release(device.scratch);
