@@ -44,16 +44,18 @@ struct agreeing {
     const char *part; /* what is measured of the rows: a text of the column --by, or NULL */
 };
 
-static int number_of(struct sheet *sheet, struct names *names, const char *text) {
-    char *copy;
+static const char *own_text(struct sheet *sheet, const char *text, size_t length) {
+    char *copy = xstrndup(text, length);
 
-    for (int i = 0; i < names->count; i++)
-        if (!strcmp(names->items[i], text)) return i;
-    copy = xstrdup(text);
     sheet->texts = xrealloc(sheet->texts, (size_t)sheet->text_count + 1, sizeof *sheet->texts);
     sheet->texts[sheet->text_count++] = copy;
-    names_add(names, copy);
-    return names->count - 1;
+    return copy;
+}
+
+static int number_of(struct sheet *sheet, struct names *names, const char *text) {
+    int place = names_place(names, text);
+
+    return place >= 0 ? place : names_add(names, own_text(sheet, text, strlen(text)));
 }
 
 static const char *spelling(const struct node *field) {
@@ -139,14 +141,6 @@ static int take_row(void *context, const struct node *record, int line, struct e
         return -1;
     sheet->rows++;
     return 0;
-}
-
-static const char *own_text(struct sheet *sheet, const char *text, size_t length) {
-    char *copy = xstrndup(text, length);
-
-    sheet->texts = xrealloc(sheet->texts, (size_t)sheet->text_count + 1, sizeof *sheet->texts);
-    sheet->texts[sheet->text_count++] = copy;
-    return copy;
 }
 
 static int read_texts(struct sheet *sheet, const char *list, struct error *err) {

@@ -10,7 +10,9 @@ struct names {
     int count, room;
 };
 
-void names_add(struct names *names, const char *name); /* unless it is there already */
+/* Unless it is there already; its place either way. Takes as long for the last of many as for the first. */
+int names_add(struct names *names, const char *name);
+int names_place(const struct names *names, const char *name); /* -1: it is none of them */
 void names_add_keys(struct names *names, const struct node *map);
 
 /* "; did you mean 'seed'?", or "; there are seed, world". Caller frees. */

@@ -1,6 +1,9 @@
 #include "harness/rng.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "harness/memory.h"
 
 static uint32_t multiply(uint32_t a, uint32_t b, uint32_t *high) {
     uint64_t product = (uint64_t)a * b;
@@ -35,15 +38,8 @@ uint64_t rng_mix(uint64_t x) {
     return x ^ x >> 31;
 }
 
-static uint64_t hash_name(const char *name) {
-    uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a */
-
-    for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001B3u;
-    return hash;
-}
-
 struct rng rng_stream(uint64_t seed, const char *name, uint64_t a, uint64_t b) {
-    uint64_t key = rng_mix(rng_mix(seed) ^ hash_name(name));
+    uint64_t key = rng_mix(rng_mix(seed) ^ text_hash(name, strlen(name)));
     struct rng rng = {.used = 4};
 
     if (a >> 32 || b >> 32) key = rng_mix(rng_mix(key ^ a >> 32) ^ b >> 32);

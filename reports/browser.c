@@ -1,7 +1,6 @@
 #include "reports/browser.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,49 +15,10 @@ struct answer {
     int rank, prompt, place; /* of the policy; of the prompt's first appearance; in the page, -1 left out */
 };
 
-/* Texts without repetition: open addressing, at most half full. */
-struct pool {
-    const char **items; /* borrowed */
-    int *slots;         /* place + 1 */
-    int count, room;
-};
-
 /* What the page's rows refer to by number. */
 struct lists {
-    struct names sections, splits, categories, judges, whats;
-    struct pool texts;
+    struct names sections, splits, categories, judges, whats, texts;
 };
-
-static int *slot_of(const struct pool *pool, const char *text) {
-    uint64_t at = text_hash(text, strlen(text));
-
-    for (;; at++) {
-        int *slot = &pool->slots[at & (uint64_t)(pool->room - 1)];
-        if (!*slot || !strcmp(pool->items[*slot - 1], text)) return slot;
-    }
-}
-
-static void pool_grow(struct pool *pool) {
-    pool->room = pool->room ? 2 * pool->room : 1024;
-    pool->items = xrealloc(pool->items, (size_t)pool->room / 2, sizeof *pool->items);
-    free(pool->slots);
-    pool->slots = xcalloc((size_t)pool->room, sizeof *pool->slots);
-    for (int i = 0; i < pool->count; i++) *slot_of(pool, pool->items[i]) = i + 1;
-}
-
-/* The text's place; -1 for none. */
-static int pool_add(struct pool *pool, const char *text) {
-    int *slot;
-
-    if (!text) return -1;
-    if (2 * pool->count >= pool->room) pool_grow(pool);
-    slot = slot_of(pool, text);
-    if (!*slot) {
-        pool->items[pool->count] = text;
-        *slot = ++pool->count;
-    }
-    return *slot - 1;
-}
 
 /* Prompts in the order of their ids; each with its seeds and policies together, sft first. */
 static int by_place(const void *a, const void *b) {
@@ -156,9 +116,7 @@ static int choose(struct answer *answers, int count, long kept, long prompts) {
 
 /* The place of a name in a list that grows; -1 for none. */
 static int index_in(struct names *names, const char *name) {
-    if (!name) return -1;
-    names_add(names, name);
-    return rank_of(names->items, names->count, name);
+    return name ? names_add(names, name) : -1;
 }
 
 static void add_visible(struct node *list, const char *text) {
@@ -179,7 +137,7 @@ static void add_prompt(struct node *prompts, const struct answer *answer, struct
     node_add_number(row, NULL, index_in(&lists->sections, answer->evaluation->name));
     node_add_number(row, NULL, index_in(&lists->splits, transcript->split));
     node_add_number(row, NULL, index_in(&lists->categories, transcript->category));
-    node_add_number(row, NULL, pool_add(&lists->texts, transcript->prompt));
+    node_add_number(row, NULL, index_in(&lists->texts, transcript->prompt));
     add_visible(row, transcript->prompt_id);
 }
 
@@ -192,7 +150,7 @@ static void add_answer(struct node *answers, const struct answer *answer, int pr
     node_add_number(row, NULL, transcript->seed);
     node_add_number(row, NULL, transcript->tokens);
     node_add_number(row, NULL, transcript->finish && !strcmp(transcript->finish, "length"));
-    node_add_number(row, NULL, pool_add(&lists->texts, transcript->response));
+    node_add_number(row, NULL, index_in(&lists->texts, transcript->response));
     add_visible(row, transcript->id);
     node_add_text(row, NULL, transcript->unit ? transcript->unit : transcript->tokens > 0 ? "tokens" : "");
 }
@@ -280,8 +238,8 @@ static void add_verdict(struct node *rows, const struct verdict *verdict, const 
     node_add_number(row, NULL, verdict->outcome);
     add_score(row, verdict->outcome == OUTCOME_VERDICT ? verdict->score : NAN);
     node_add_number(row, NULL, verdict->order);
-    node_add_number(row, NULL, pool_add(&lists->texts, verdict->reason));
-    node_add_number(row, NULL, pool_add(&lists->texts, verdict->raw));
+    node_add_number(row, NULL, index_in(&lists->texts, verdict->reason));
+    node_add_number(row, NULL, index_in(&lists->texts, verdict->raw));
 }
 
 static void add_map(struct node *rows, const struct node *map, const struct index *index) {
@@ -340,7 +298,7 @@ static void add_baselines(struct node *root, const struct results *results, cons
                         baseline_of(results_evaluation(results, lists->sections.items[i]), policies, count));
 }
 
-static void add_texts(struct node *root, const struct pool *texts) {
+static void add_texts(struct node *root, const struct names *texts) {
     struct node *list = node_add(root, "texts", NODE_LIST);
 
     for (int i = 0; i < texts->count; i++) {
@@ -381,7 +339,6 @@ static void lists_free(struct lists *lists) {
     free(lists->judges.items);
     free(lists->whats.items);
     free(lists->texts.items);
-    free(lists->texts.slots);
 }
 
 void browser_add_data(struct text *out, const struct results *results, struct browser_counts *counts) {

@@ -362,10 +362,13 @@ START_TEST(hints_name_the_nearest_or_list_all)
     hint = names_hint(&names, "x");
     ck_assert_str_eq(hint, "; there are none");
     free(hint);
-    names_add(&names, "scalar");
-    names_add(&names, "seq2seq");
-    names_add(&names, "scalar");
+    ck_assert_int_eq(names_place(&names, "scalar"), -1);
+    ck_assert_int_eq(names_add(&names, "scalar"), 0);
+    ck_assert_int_eq(names_add(&names, "seq2seq"), 1);
+    ck_assert_int_eq(names_add(&names, "scalar"), 0);
     ck_assert_int_eq(names.count, 2);
+    ck_assert_int_eq(names_place(&names, "seq2seq"), 1);
+    ck_assert_int_eq(names_place(&names, "ensemble"), -1);
     hint = names_hint(&names, "scaler");
     ck_assert_str_eq(hint, "; did you mean 'scalar'?");
     free(hint);
