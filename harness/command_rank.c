@@ -56,13 +56,6 @@ static int read_styles(struct rank *all, struct error *err) {
     return 0;
 }
 
-static int index_of(struct names *names, const char *name) {
-    for (int i = names->count - 1; i >= 0; i--)
-        if (!strcmp(names->items[i], name)) return i;
-    names_add(names, name);
-    return names->count - 1;
-}
-
 /* Code points, lines that begin as a header's or a list's, and pairs of "**". */
 static double style_of(const char *text, int style) {
     double count = 0;
@@ -88,16 +81,6 @@ static double style_of(const char *text, int style) {
     return count;
 }
 
-static const char *answer_of(const struct outputs *outputs, const char *policy, const char *prompt) {
-    char *id = xprintf("%s/%s", policy, prompt);
-    const char *found = NULL;
-
-    for (int i = 0; i < outputs->transcripts.count && !found; i++)
-        if (!strcmp(outputs->transcripts.items[i].id, id)) found = outputs->transcripts.items[i].response;
-    free(id);
-    return found;
-}
-
 /* (a - b)/(a + b) of lengths; of the others' densities a character, with one added below, as arena-hard v2.
  */
 static double style_difference(const char *a, const char *b, int style) {
@@ -110,8 +93,8 @@ static double style_difference(const char *a, const char *b, int style) {
 }
 
 static int add_styles(struct rank *all, const struct duel *duel, double *out, struct error *err) {
-    const char *own = answer_of(&all->outputs, duel->policy, duel->prompt_id);
-    const char *theirs = answer_of(&all->outputs, duel->other, duel->prompt_id);
+    const struct transcript *own = transcripts_find(&all->outputs.transcripts, duel->answer);
+    const struct transcript *theirs = transcripts_find(&all->outputs.transcripts, duel->other_answer);
 
     if (!own || !theirs)
         return fail(
@@ -119,15 +102,16 @@ static int add_styles(struct rank *all, const struct duel *duel, double *out, st
             "the answers of %s and %s to %s are not in the files, so their style is not known; --outputs "
             "names more files",
             duel->policy, duel->other, duel->prompt_id);
-    for (int s = 0; s < all->style_count; s++) out[s] = style_difference(own, theirs, all->styles_wanted[s]);
+    for (int s = 0; s < all->style_count; s++)
+        out[s] = style_difference(own->response, theirs->response, all->styles_wanted[s]);
     return 0;
 }
 
 /* Each order that was judged is a contest; an order that nobody told is one without sides. */
 static int add_contests(struct rank *all, const struct duel *duel, struct error *err) {
     const double scores[3] = {duel->first, duel->second, duel->plain};
-    int first = index_of(&all->models, duel->policy), second = index_of(&all->models, duel->other);
-    int cluster = index_of(&all->prompts, duel->prompt_id);
+    int first = names_add(&all->models, duel->policy), second = names_add(&all->models, duel->other);
+    int cluster = names_add(&all->prompts, duel->prompt_id);
     double styles[STYLES_MOST] = {0};
 
     if (all->style_count && add_styles(all, duel, styles, err)) return -1;
@@ -160,7 +144,7 @@ static void standardise(struct rank *all) {
 static int make_contests(struct rank *all, struct error *err) {
     const char *judge = argument_value(all->arguments, "judge", NULL);
 
-    duels_make(&all->duels, &all->outputs.verdicts, NULL);
+    if (duels_make(&all->duels, &all->outputs, NULL, err)) return -1;
     for (int i = 0; i < all->duels.count; i++) {
         const struct duel *duel = &all->duels.items[i];
 

@@ -76,33 +76,19 @@ static int make_duels(struct winrates *all, struct error *err) {
     const char *asked = argument_value(all->arguments, "baseline", NULL);
     char *common;
 
-    duels_make(&all->duels, &all->outputs.verdicts, NULL);
+    if (duels_make(&all->duels, &all->outputs, NULL, err)) return -1;
     if (!all->duels.count)
         return fail(err, "the files hold no verdicts on pairs of answers; 'pyrite score --judge' makes some");
     if (asked && !is_policy(&all->duels, asked))
         return fail(err, "no verdict is about the baseline '%s'", asked);
-    common = xstrdup(asked ? asked : common_policy(&all->duels));
-    if (common) {
-        duels_free(&all->duels);
-        duels_make(&all->duels, &all->outputs.verdicts, common);
-    }
-    all->baseline = common;
-    return 0;
+    all->baseline = common = xstrdup(asked ? asked : common_policy(&all->duels));
+    if (!common) return 0;
+    duels_free(&all->duels);
+    return duels_make(&all->duels, &all->outputs, common, err);
 }
 
 static int same_match(const struct duel *a, const struct duel *b) {
     return !strcmp(a->judge, b->judge) && !strcmp(a->policy, b->policy) && !strcmp(a->other, b->other);
-}
-
-static const struct transcript *find_answer(const struct outputs *outputs, const char *policy,
-                                            const char *prompt) {
-    char *id = xprintf("%s/%s", policy, prompt);
-    const struct transcript *found = NULL;
-
-    for (int i = 0; i < outputs->transcripts.count && !found; i++)
-        if (!strcmp(outputs->transcripts.items[i].id, id)) found = &outputs->transcripts.items[i];
-    free(id);
-    return found;
 }
 
 static double characters(const char *text) {
@@ -118,14 +104,14 @@ struct lengths {
     int count;
 };
 
-static struct lengths lengths_of(const struct winrates *all, const struct match *match) {
+static struct lengths lengths_of(struct winrates *all, const struct match *match) {
     struct lengths out = {xmalloc((size_t)match->count * sizeof(double)),
                           xmalloc((size_t)match->count * sizeof(double)), 0};
 
     for (int i = 0; i < match->count && all->outputs.transcripts.count; i++) {
         const struct duel *duel = &match->duels[i];
-        const struct transcript *own = find_answer(&all->outputs, duel->policy, duel->prompt_id);
-        const struct transcript *theirs = find_answer(&all->outputs, duel->other, duel->prompt_id);
+        const struct transcript *own = transcripts_find(&all->outputs.transcripts, duel->answer);
+        const struct transcript *theirs = transcripts_find(&all->outputs.transcripts, duel->other_answer);
         double score = duel_score(duel, all->rule);
 
         if (!own || !theirs || isnan(score)) continue;
@@ -271,7 +257,7 @@ static int enough_models(const double *table, int models, int prompts) {
 /* Difficulty of the match's prompts by the other models' fates; the model's own would leak into its rate.
    NULL where there are too few. */
 static double *difficulty_of(const struct winrates *all, const struct match *match) {
-    struct names models = {0};
+    struct names models = {0}, prompts = {0}; /* a match's prompts stand in it once each */
     double *table, *out = xmalloc((size_t)match->count * sizeof *out);
     struct error err;
     int status;
@@ -283,20 +269,21 @@ static double *difficulty_of(const struct winrates *all, const struct match *mat
     }
     table = xmalloc((size_t)models.count * match->count * sizeof *table);
     for (int i = 0; i < models.count * match->count; i++) table[i] = NAN;
+    for (int i = 0; i < match->count; i++) names_add(&prompts, match->duels[i].prompt_id);
     for (int i = 0; i < all->duels.count; i++) {
         const struct duel *duel = &all->duels.items[i];
-        int model = 0, prompt = 0;
+        int prompt = names_place(&prompts, duel->prompt_id);
 
-        if (!tells_difficulty(duel, match)) continue;
-        while (strcmp(models.items[model], duel->policy)) model++;
-        while (prompt < match->count && strcmp(match->duels[prompt].prompt_id, duel->prompt_id)) prompt++;
-        if (prompt < match->count) table[(size_t)model * match->count + prompt] = duel_score(duel, all->rule);
+        if (prompt >= 0 && tells_difficulty(duel, match))
+            table[(size_t)names_place(&models, duel->policy) * match->count + prompt] =
+                duel_score(duel, all->rule);
     }
     status = enough_models(table, models.count, match->count)
                  ? length_difficulty(out, table, models.count, match->count, &err)
                  : -1;
     free(table);
     free(models.items);
+    free(prompts.items);
     if (!status) return out;
     free(out);
     return NULL;

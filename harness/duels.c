@@ -6,43 +6,106 @@
 
 #include "harness/memory.h"
 
-size_t duel_policy_length(const char *transcript, const char *other) {
-    size_t length = strlen(transcript), theirs = strlen(other);
+/* Whose answer it is, as the verdict or the answer itself says; NULL where neither does. */
+static const char *told(const char *policy, const char *id, struct transcripts *answers) {
+    const struct transcript *answer = policy ? NULL : transcripts_find(answers, id);
 
-    for (const char *slash = strchr(transcript, '/'); slash; slash = strchr(slash + 1, '/')) {
-        size_t tail = length - (size_t)(slash - transcript);
+    return policy ? policy : answer ? answer->policy : NULL;
+}
 
-        if (theirs > tail && !strcmp(other + theirs - tail, slash)) return (size_t)(slash - transcript);
+/* The prompt in an answer's id, POLICY/PROMPT or as trained ones are called POLICY-SEED-PROMPT; NULL if the
+   id does not begin so. */
+static const char *prompt_after(const char *id, const char *policy) {
+    size_t length = strlen(policy);
+
+    return !strncmp(id, policy, length) && strchr("/-", id[length]) && id[length] && id[length + 1]
+               ? id + length + 1
+               : NULL;
+}
+
+/* The prompt in both ids, where what they end in alike begins at one slash alone; else NULL. */
+static const char *common_prompt(const char *id, const char *other) {
+    size_t length = strlen(id), theirs = strlen(other);
+    const char *found = NULL;
+
+    for (const char *slash = strchr(id, '/'); slash; slash = strchr(slash + 1, '/')) {
+        size_t tail = length - (size_t)(slash - id);
+
+        if (theirs < tail || strcmp(other + theirs - tail, slash)) continue;
+        if (found) return NULL;
+        found = slash + 1;
     }
-    return length;
+    return found;
+}
+
+/* What stands in the id before the prompt that it ends in; NULL if that is nobody, or not `policy`. Caller
+   frees. */
+static char *policy_before(const char *id, const char *prompt, const char *policy) {
+    size_t length = strlen(id), tail = strlen(prompt) + 1;
+
+    if (length <= tail || strcmp(id + length - tail + 1, prompt)) return NULL;
+    if (policy && (strlen(policy) != length - tail || strncmp(policy, id, length - tail))) return NULL;
+    return xstrndup(id, length - tail);
+}
+
+/* Fills policy, other and prompt_id. */
+static int name_sides(struct duel *out, const struct verdict *verdict, struct transcripts *answers,
+                      struct error *err) {
+    const char *own = told(verdict->policy, verdict->transcript, answers);
+    const char *theirs = told(verdict->other_policy, verdict->other, answers);
+    const char *prompt = own      ? prompt_after(verdict->transcript, own)
+                         : theirs ? prompt_after(verdict->other, theirs)
+                                  : common_prompt(verdict->transcript, verdict->other);
+
+    if (!prompt && !own && !theirs)
+        return fail(
+            err,
+            "the ids %s and %s do not tell where the policies' names end; give their verdict \"policy\" "
+            "and \"other_policy\", or name the answers' file too (--outputs)",
+            verdict->transcript, verdict->other);
+    out->policy = prompt ? policy_before(verdict->transcript, prompt, own) : NULL;
+    out->other = prompt ? policy_before(verdict->other, prompt, theirs) : NULL;
+    if (!out->policy || !out->other)
+        return fail(err,
+                    "%s and %s, of the policies %s and %s, are no answers to one prompt; ids of answers are "
+                    "POLICY/PROMPT",
+                    verdict->transcript, verdict->other, own ? own : "?", theirs ? theirs : "?");
+    out->prompt_id = xstrdup(prompt);
+    return 0;
+}
+
+static void swap(char **a, char **b) {
+    char *kept = *a;
+
+    *a = *b;
+    *b = kept;
 }
 
 /* A verdict as one side of a duel, turned the right way round. */
-static struct duel one_sided(const struct verdict *verdict, const char *baseline) {
-    size_t own = duel_policy_length(verdict->transcript, verdict->other);
-    size_t theirs = duel_policy_length(verdict->other, verdict->transcript);
-    char *policy = xstrndup(verdict->transcript, own), *other = xstrndup(verdict->other, theirs);
-    const char *prompt = verdict->transcript[own] ? verdict->transcript + own + 1 : verdict->transcript;
-    int turn = baseline ? !strcmp(policy, baseline) : strcmp(policy, other) > 0;
+static int one_sided(struct duel *out, const struct verdict *verdict, struct transcripts *answers,
+                     const char *baseline, struct error *err) {
     double score = verdict->outcome <= OUTCOME_TIE ? verdict->score : NAN;
-    int order = verdict->order && turn ? 3 - verdict->order : verdict->order;
-    struct duel duel = {
-        .judge = verdict->judge, .prompt_id = xstrdup(prompt), .first = NAN, .second = NAN, .plain = NAN};
+    int turn, order;
 
-    duel.policy = turn ? other : policy;
-    duel.other = turn ? policy : other;
-    *(order == 1 ? &duel.first : order == 2 ? &duel.second : &duel.plain) = turn ? 1 - score : score;
-    duel.counts[order == 1 ? 0 : order == 2 ? 1 : 2] = !isnan(score);
+    *out = (struct duel){.judge = verdict->judge, .first = NAN, .second = NAN, .plain = NAN};
+    if (name_sides(out, verdict, answers, err)) return -1;
+    turn = baseline ? !strcmp(out->policy, baseline) : strcmp(out->policy, out->other) > 0;
+    order = verdict->order && turn ? 3 - verdict->order : verdict->order;
+    out->answer = turn ? verdict->other : verdict->transcript;
+    out->other_answer = turn ? verdict->transcript : verdict->other;
+    if (turn) swap(&out->policy, &out->other);
+    *(order == 1 ? &out->first : order == 2 ? &out->second : &out->plain) = turn ? 1 - score : score;
+    out->counts[order == 1 ? 0 : order == 2 ? 1 : 2] = !isnan(score);
     if (!isnan(score)) {
-        duel.games = verdict->reason && !strcmp(verdict->reason, "strong") ? 3 : 1;
-        duel.pooled = duel.games * (turn ? 1 - score : score);
+        out->games = verdict->reason && !strcmp(verdict->reason, "strong") ? 3 : 1;
+        out->pooled = out->games * (turn ? 1 - score : score);
     }
-    duel.verdicts = verdict->outcome <= OUTCOME_TIE;
-    duel.ties = !isnan(score) && score == 0.5;
-    duel.unparsed = verdict->outcome == OUTCOME_UNPARSED;
-    duel.refused = verdict->outcome == OUTCOME_REFUSED;
-    duel.transport = verdict->outcome == OUTCOME_TRANSPORT;
-    return duel;
+    out->verdicts = verdict->outcome <= OUTCOME_TIE;
+    out->ties = !isnan(score) && score == 0.5;
+    out->unparsed = verdict->outcome == OUTCOME_UNPARSED;
+    out->refused = verdict->outcome == OUTCOME_REFUSED;
+    out->transport = verdict->outcome == OUTCOME_TRANSPORT;
+    return 0;
 }
 
 static int by_place(const void *a, const void *b) {
@@ -85,21 +148,35 @@ static void join(struct duel *duel, struct duel *more) {
     duel_free(more);
 }
 
-void duels_make(struct duels *out, const struct verdicts *verdicts, const char *baseline) {
+/* One duel a place, of all that stand there. */
+static void join_all(struct duels *duels) {
     int kept = 0;
 
-    *out = (struct duels){xmalloc(((size_t)verdicts->count + 1) * sizeof *out->items), 0};
-    for (int i = 0; i < verdicts->count; i++)
-        if (verdicts->items[i].other && !strcmp(verdicts->items[i].what, "preference"))
-            out->items[out->count++] = one_sided(&verdicts->items[i], baseline);
-    qsort(out->items, (size_t)out->count, sizeof *out->items, by_place);
-    for (int i = 0; i < out->count; i++) {
-        if (kept && !by_place(&out->items[kept - 1], &out->items[i]))
-            join(&out->items[kept - 1], &out->items[i]);
+    qsort(duels->items, (size_t)duels->count, sizeof *duels->items, by_place);
+    for (int i = 0; i < duels->count; i++) {
+        if (kept && !by_place(&duels->items[kept - 1], &duels->items[i]))
+            join(&duels->items[kept - 1], &duels->items[i]);
         else
-            out->items[kept++] = out->items[i];
+            duels->items[kept++] = duels->items[i];
     }
-    out->count = kept;
+    duels->count = kept;
+}
+
+int duels_make(struct duels *out, struct outputs *outputs, const char *baseline, struct error *err) {
+    const struct verdicts *verdicts = &outputs->verdicts;
+
+    *out = (struct duels){xmalloc(((size_t)verdicts->count + 1) * sizeof *out->items), 0};
+    for (int i = 0; i < verdicts->count; i++) {
+        const struct verdict *verdict = &verdicts->items[i];
+
+        if (!verdict->other || strcmp(verdict->what, "preference")) continue;
+        if (one_sided(&out->items[out->count++], verdict, &outputs->transcripts, baseline, err)) {
+            duels_free(out);
+            return -1;
+        }
+    }
+    join_all(out);
+    return 0;
 }
 
 void duels_free(struct duels *duels) {

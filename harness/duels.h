@@ -7,7 +7,7 @@
 /* One prompt of one pair of policies before one judge. Scores are of the policy, NaN where there is no
  * verdict. */
 struct duel {
-    const char *judge;
+    const char *judge, *answer, *other_answer; /* ids of answers; borrowed from a verdict */
     char *policy, *other, *prompt_id;
     double first, second; /* the policy was shown first, second */
     double plain;         /* an order nobody told */
@@ -22,8 +22,10 @@ struct duels {
 };
 
 /* Pairs are turned so that `baseline` (may be NULL) is the other, else so that the policies' names ascend.
-   Strings of the judge are borrowed from the verdicts. */
-void duels_make(struct duels *out, const struct verdicts *verdicts, const char *baseline);
+   Whose answers a verdict compares it says itself, or the answers do that were read with it, or their ids,
+   which are POLICY/PROMPT, where only one end of theirs is the same. -1 with err set where none of these
+   tells, or an id does not begin with its policy's name. */
+int duels_make(struct duels *out, struct outputs *outputs, const char *baseline, struct error *err);
 void duels_free(struct duels *duels);
 
 /* How two orders become one score; named after those who score so (LLMBar averages). */
@@ -37,8 +39,5 @@ enum duel_rule {
 int duel_rule_read(enum duel_rule *out, const char *name, struct error *err);
 const char *duel_rule_name(enum duel_rule rule);
 double duel_score(const struct duel *duel, enum duel_rule rule); /* of the policy; NaN: not judged */
-
-/* The part of a transcript's id that names the policy, by what both ids end in; its length. */
-size_t duel_policy_length(const char *transcript, const char *other);
 
 #endif

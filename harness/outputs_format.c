@@ -111,7 +111,11 @@ struct verdict *add_judgment(struct outputs_reading *in, const char *policy, con
     struct verdict *verdict = verdicts_add(&in->out->verdicts);
 
     verdict->transcript = xprintf("%s/%s", policy, id);
-    if (other) verdict->other = xprintf("%s/%s", other, id);
+    if (other) {
+        verdict->other = xprintf("%s/%s", other, id);
+        verdict->policy = xstrdup(policy);
+        verdict->other_policy = xstrdup(other);
+    }
     verdict->judge = xstrdup(judge);
     verdict->what = xstrdup(what);
     return verdict;
@@ -203,6 +207,8 @@ static int verdicts_take(struct outputs_reading *in, const struct node *record, 
         }
     verdict->transcript = xstrdup(node_text(record, "transcript", ""));
     verdict->other = xstrdup(node_text(record, "other", NULL));
+    verdict->policy = xstrdup(node_text(record, "policy", NULL));
+    verdict->other_policy = xstrdup(node_text(record, "other_policy", NULL));
     verdict->judge = xstrdup(node_text(record, "judge", ""));
     verdict->what = xstrdup(node_text(record, "what", ""));
     verdict->score = node_number(record, "score", NAN);

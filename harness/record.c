@@ -57,6 +57,7 @@ static const struct field transcript_fields[] = {
 
 static const struct field verdict_fields[] = {
     AT(verdict, transcript, FIELD_TEXT, 1), AT(verdict, other, FIELD_TEXT, 0),
+    AT(verdict, policy, FIELD_TEXT, 0),     AT(verdict, other_policy, FIELD_TEXT, 0),
     AT(verdict, judge, FIELD_TEXT, 1),      AT(verdict, what, FIELD_TEXT, 1),
     AT(verdict, outcome, FIELD_OUTCOME, 1), AT(verdict, score, FIELD_REAL, 0),
     AT(verdict, order, FIELD_INT, 0),       AT(verdict, reason, FIELD_TEXT, 0),
@@ -300,7 +301,8 @@ struct transcript *transcripts_add(struct transcripts *list) {
     struct list plain = {list->items, list->count};
     struct transcript *added = add_transcript(&plain);
 
-    *list = (struct transcripts){plain.items, plain.count};
+    list->items = plain.items;
+    list->count = plain.count;
     return added;
 }
 
@@ -335,7 +337,8 @@ int transcripts_read(const char *path, struct transcripts *out, struct error *er
     struct reading reading = {&transcript_layout, &plain, add_transcript};
     int status = document_each(path, read_record, &reading, err);
 
-    *out = (struct transcripts){plain.items, plain.count};
+    out->items = plain.items;
+    out->count = plain.count;
     return status;
 }
 
@@ -385,6 +388,7 @@ void transcripts_free(struct transcripts *list) {
     struct list plain = {list->items, list->count};
 
     list_free(&transcript_layout, &plain);
+    free(list->order);
     *list = (struct transcripts){0};
 }
 
@@ -402,31 +406,50 @@ void metrics_free(struct metrics *list) {
     *list = (struct metrics){0};
 }
 
+/* Examples and transcripts begin with their id. */
+static const char *id_of(const void *record) {
+    return *(char *const *)record;
+}
+
 static int by_id(const void *a, const void *b) {
-    const struct example *x = *(const struct example *const *)a, *y = *(const struct example *const *)b;
-    int order = strcmp(x->id, y->id);
+    const void *x = *(void *const *)a, *y = *(void *const *)b;
+    int order = strcmp(id_of(x), id_of(y));
 
     return order ? order : (x > y) - (x < y);
 }
 
-const struct example *examples_find(struct examples *list, const char *id) {
-    int low = 0, high = list->count;
+static void list_sort(const struct layout *layout, const struct list *list, void ***order) {
+    *order = xrealloc(*order, (size_t)list->count + 1, sizeof **order);
+    for (int i = 0; i < list->count; i++) (*order)[i] = (char *)list->items + (size_t)i * layout->size;
+    qsort(*order, (size_t)list->count, sizeof **order, by_id);
+}
 
-    if (list->ordered != list->count) {
-        list->order = xrealloc(list->order, (size_t)list->count, sizeof *list->order);
-        for (int i = 0; i < list->count; i++) list->order[i] = &list->items[i];
-        qsort(list->order, (size_t)list->count, sizeof *list->order, by_id);
-        list->ordered = list->count;
-    }
+static const void *list_find(void *const *order, int count, const char *id) {
+    int low = 0, high = count;
+
     while (low < high) {
         int middle = low + (high - low) / 2;
 
-        if (strcmp(list->order[middle]->id, id) < 0)
+        if (strcmp(id_of(order[middle]), id) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < list->count && !strcmp(list->order[low]->id, id) ? list->order[low] : NULL;
+    return low < count && !strcmp(id_of(order[low]), id) ? order[low] : NULL;
+}
+
+const struct example *examples_find(struct examples *list, const char *id) {
+    if (list->ordered != list->count)
+        list_sort(&example_layout, &(struct list){list->items, list->count}, &list->order);
+    list->ordered = list->count;
+    return list_find(list->order, list->count, id);
+}
+
+const struct transcript *transcripts_find(struct transcripts *list, const char *id) {
+    if (list->ordered != list->count)
+        list_sort(&transcript_layout, &(struct list){list->items, list->count}, &list->order);
+    list->ordered = list->count;
+    return list_find(list->order, list->count, id);
 }
 
 int is_null_policy(const char *policy) {

@@ -34,8 +34,9 @@ int is_null_policy(const char *policy);
 enum outcome { OUTCOME_VERDICT, OUTCOME_TIE, OUTCOME_REFUSED, OUTCOME_UNPARSED, OUTCOME_TRANSPORT };
 
 struct verdict {
-    char *transcript, *other; /* ids; other is NULL for a single-answer judgment */
-    char *judge, *what;       /* what was judged: "gold", "approval", "correct", "reward", "preference" */
+    char *transcript, *other;    /* ids; other is NULL for a single-answer judgment */
+    char *policy, *other_policy; /* of a pair: whose answers these are; NULL where nobody told */
+    char *judge, *what;          /* what was judged: "gold", "approval", "correct", "reward", "preference" */
     enum outcome outcome;
     double score; /* of a pair: of `transcript`, 1 where it wins, ½ in a tie */
     int order;    /* of a pair: 1 where `transcript` was shown first, 2 second, 0 where none was */
@@ -63,12 +64,14 @@ struct metric {
 struct examples {
     struct example *items;
     int count;
-    const struct example **order; /* of examples_find(): sorted by id; ordered: how many when it was made */
+    void **order; /* of examples_find(): sorted by id; ordered: how many when it was made */
     int ordered;
 };
 struct transcripts {
     struct transcript *items;
     int count;
+    void **order; /* of transcripts_find() */
+    int ordered;
 };
 struct verdicts {
     struct verdict *items;
@@ -100,5 +103,6 @@ struct metric *metrics_add(struct metrics *list);
 
 /* The first record with this id, or NULL; ids are sorted on the first call after an addition. */
 const struct example *examples_find(struct examples *list, const char *id);
+const struct transcript *transcripts_find(struct transcripts *list, const char *id);
 
 #endif

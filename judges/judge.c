@@ -39,6 +39,12 @@ void verdict_add(struct verdicts *out, const struct transcript *answer, const ch
     verdict->score = score;
 }
 
+void verdict_set_pair(struct verdict *verdict, const struct transcript *a, const struct transcript *b) {
+    verdict->other = xstrdup(b->id);
+    verdict->policy = xstrdup(a->policy);
+    verdict->other_policy = xstrdup(b->policy);
+}
+
 void verdict_add_failure(struct verdicts *out, const struct transcript *answer, const char *judge,
                          const char *what, enum outcome outcome, const char *reason) {
     verdict_add(out, answer, judge, what, NAN);

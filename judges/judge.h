@@ -55,6 +55,8 @@ int judges_check(const struct node *list, const char *where, struct error *err);
 /* Appends a verdict with a score. */
 void verdict_add(struct verdicts *out, const struct transcript *answer, const char *judge, const char *what,
                  double score);
+/* Says that the verdict is on the pair of the answers a and b. */
+void verdict_set_pair(struct verdict *verdict, const struct transcript *a, const struct transcript *b);
 /* Appends a judgment without a score; reason may be NULL. */
 void verdict_add_failure(struct verdicts *out, const struct transcript *answer, const char *judge,
                          const char *what, enum outcome outcome, const char *reason);

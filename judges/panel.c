@@ -35,7 +35,7 @@ struct member {
 
 /* One thing judged, and what each member says of it. */
 struct ballot {
-    const char *transcript, *other, *what; /* the members' verdicts' */
+    const char *transcript, *other, *policy, *other_policy, *what; /* the members' verdicts' */
     int order, place;
     double score[MEMBERS_MOST]; /* NaN: no verdict */
     enum outcome outcome[MEMBERS_MOST];
@@ -170,6 +170,8 @@ static struct ballot *ballots_of(const struct verdicts *lists, int members, int 
 
             *ballot = (struct ballot){.transcript = verdict->transcript,
                                       .other = verdict->other,
+                                      .policy = verdict->policy,
+                                      .other_policy = verdict->other_policy,
                                       .what = verdict->what,
                                       .order = verdict->order,
                                       .place = total++};
@@ -268,6 +270,8 @@ static void combine(struct judging *panel, struct verdicts *lists, struct verdic
 
         verdict->transcript = xstrdup(ballots[i].transcript);
         verdict->other = xstrdup(ballots[i].other);
+        verdict->policy = xstrdup(ballots[i].policy);
+        verdict->other_policy = xstrdup(ballots[i].other_policy);
         verdict->judge = xstrdup(panel->name);
         verdict->what = xstrdup(ballots[i].what);
         verdict->order = ballots[i].order;

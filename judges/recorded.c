@@ -203,15 +203,15 @@ static struct record *find_answer(const struct judging *judging, const struct tr
     return found ? found : find(judging, key_of_prompt(NULL, answer->prompt_id));
 }
 
-static void repeat(const struct judging *judging, const struct transcript *answer, const char *other,
-                   struct record *record, int turned, struct verdicts *out) {
+static void repeat(const struct judging *judging, const struct transcript *answer,
+                   const struct transcript *other, struct record *record, int turned, struct verdicts *out) {
     struct verdict *verdict;
 
     verdict_add(out, answer, judging->name, record->what, turned ? 1 - record->score : record->score);
     verdict = &out->items[out->count - 1];
     verdict->outcome = record->outcome;
     verdict->reason = xstrdup(record->reason);
-    verdict->other = xstrdup(other);
+    if (other) verdict_set_pair(verdict, answer, other);
     verdict->order = turned && record->order ? 3 - record->order : record->order;
     record->used++;
 }
@@ -278,12 +278,12 @@ static int recorded_compare(struct judging *judging, const struct transcript *co
             const char *key = record ? record->key : "";
 
             for (; record && record < end && !strcmp(record->key, key); record++)
-                repeat(judging, a[i], b[i]->id, record, turned, out);
+                repeat(judging, a[i], b[i], record, turned, out);
         }
         if (out->count > before) continue;
         verdict_add_failure(out, a[i], judging->name, "preference", OUTCOME_UNPARSED,
                             "the file has no verdict on this pair");
-        out->items[out->count - 1].other = xstrdup(b[i]->id);
+        verdict_set_pair(&out->items[out->count - 1], a[i], b[i]);
     }
     return check_used(judging, 1, err);
 }

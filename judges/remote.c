@@ -373,7 +373,7 @@ static struct verdict *add_subject(void *context, const struct trial *trial) {
     struct verdict *verdict = verdicts_add(subjects->out);
 
     verdict->transcript = xstrdup(subjects->a[trial->subject]->id);
-    if (subjects->b) verdict->other = xstrdup(subjects->b[trial->subject]->id);
+    if (subjects->b) verdict_set_pair(verdict, subjects->a[trial->subject], subjects->b[trial->subject]);
     verdict->order = trial->order;
     return verdict;
 }

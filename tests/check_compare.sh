@@ -39,6 +39,22 @@ says out 'were judged on different prompts (11 and 1 of them)'
 runs 0 winrate two.jsonl --baseline base --allow-missing
 says out 'Policies were judged on different prompts, and --allow-missing was given'
 
+# Models of two makers that are called alike: judgments of other tools say whose they are, ids alone do not.
+for i in 1 2 3; do
+    echo "{\"question_id\":$i,\"model_1\":\"x/m\",\"model_2\":\"y/m\",\"judge\":\"j\",\"g1_winner\":\"model_1\",\"g2_winner\":\"model_1\"}"
+    verdict x/m y/m $i verdict 1 1 >&3
+done >makers.jsonl 3>ids.jsonl
+runs 0 winrate makers.jsonl --baseline y/m --format csv
+says out 'j,x/m,y/m,"100.0 %'
+says out ',3/3,'
+runs 2 winrate ids.jsonl
+says out 'the ids x/m/1 and y/m/1 do not tell where the policies'"'"' names end; give their verdict "policy" and "other_policy"'
+runs 2 rank ids.jsonl
+says out 'the ids x/m/1 and y/m/1'
+for policy in x y; do for i in 1 2 3; do echo "{\"id\":$i,\"response\":\"$policy\"}"; done >$policy.jsonl; done
+runs 0 winrate ids.jsonl --outputs x/m=x.jsonl --outputs y/m=y.jsonl --baseline y/m --format csv # the answers do
+says out 'j,x/m,y/m,"100.0 %'
+
 # Probabilities, and few enough pairs that every order is counted.
 printf 'p,gold\n.1,0\n.2,0\n.35,0\n.4,1\n.55,0\n.6,1\n.75,1\n.8,1\n.9,1\n.95,1\n' >p.csv
 sed 's/,/,x,/;s/,x,gold/,q,gold/' p.csv | awk -F, -v OFS=, 'NR > 1 { $2 = NR * NR } 1' >pq.csv

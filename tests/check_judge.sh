@@ -283,13 +283,13 @@ check_pairs() {
         echo "{\"id\":\"p$i\",\"prompt\":\"Question $i?\",\"response\":\"New, quality $((i % 3 + 4)). VERDICT: A\"}" >>new.jsonl
         echo "{\"id\":\"p$i\",\"prompt\":\"Question $i?\",\"response\":\"Old, quality 5. VERDICT: A\"}" >>old.jsonl
     done
-    "$pyrite" score -o new=new.jsonl -o old=old.jsonl --baseline old --out pairs --suite win_rate --format json --resamples 100 \
+    "$pyrite" score -o new/m=new.jsonl -o old/m=old.jsonl --baseline old/m --out pairs --suite win_rate --format json --resamples 100 \
         --judge "remote,name=j,endpoint=$base/ok/v1,model=m,rubric=pairwise,cache=pairs.db" >pairs.out 2>&1 || complain "pairs: $(cat pairs.out)"
     [ "$(outcomes pairs)" = "6 tie 12 verdict " ] || complain "pairs: $(outcomes pairs)"
     [ "$(verdicts pairs | grep -c '"score":1,"order":1')$(verdicts pairs | grep -c '"score":1,"order":2')" = 33 ] || complain "pairs were not turned: $(verdicts pairs)"
     grep -q 'canaries passed: identical 1 of 1, null 1 of 1, gold 3 of 3' pairs.out || complain "pairs: canaries: $(cat pairs.out)"
-    "$pyrite" winrate pairs/steps/evaluate/verdicts.jsonl --baseline old >winrate.out 2>&1 || complain "winrate: $(cat winrate.out)"
-    grep -q '50.0 %' winrate.out || complain "winrate: $(cat winrate.out)"
+    "$pyrite" winrate pairs/steps/evaluate/verdicts.jsonl --baseline old/m --format csv >winrate.out 2>&1 || complain "winrate: $(cat winrate.out)"
+    grep -q 'j,new/m,old/m,"50.0 %' winrate.out || complain "winrate: $(cat winrate.out)"
 }
 
 check_references() {

@@ -503,6 +503,7 @@ START_TEST(recorded_preferences_are_turned)
     struct judging *judging;
 
     for (int i = 0; i < 4; i++) ask(i < 2 ? "a" : "b", NULL, "x");
+    for (int i = 1; i < 4; i += 2) strcpy(transcripts.items[i].policy, "ppo"); /* of "sft" */
     a[0] = &transcripts.items[0];
     b[0] = &transcripts.items[1];
     a[1] = &transcripts.items[2];
@@ -520,6 +521,10 @@ START_TEST(recorded_preferences_are_turned)
     ck_assert_int_eq(verdicts.items[1].outcome, OUTCOME_TIE);
     ck_assert_int_eq(verdicts.items[1].order, 1);
     ck_assert_int_eq(verdicts.items[2].outcome, OUTCOME_UNPARSED);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(verdicts.items[i].policy, "sft");
+        ck_assert_str_eq(verdicts.items[i].other_policy, "ppo");
+    }
     judge->close(judging);
     node_free(options);
 }
