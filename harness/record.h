@@ -30,6 +30,8 @@ struct transcript {
 /* Policies that no training made: they answer without regard to what was asked. Their names begin so. */
 #define NULL_POLICY "null-"
 int is_null_policy(const char *policy);
+/* Whom the others are compared with where nobody says. */
+#define BASELINE_POLICY "sft"
 
 enum outcome { OUTCOME_VERDICT, OUTCOME_TIE, OUTCOME_REFUSED, OUTCOME_UNPARSED, OUTCOME_TRANSPORT };
 

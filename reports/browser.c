@@ -20,7 +20,7 @@ struct lists {
     struct names sections, splits, categories, judges, whats, texts;
 };
 
-/* Prompts in the order of their ids; each with its seeds and policies together, sft first. */
+/* Prompts in the order of their ids; each with its seeds and policies together, baselines first. */
 static int by_place(const void *a, const void *b) {
     const struct answer *x = a, *y = b;
     int order;
@@ -276,17 +276,11 @@ static void add_judgments(struct node *root, const struct results *results, cons
     }
 }
 
-/* The policy that most of an evaluation's metrics are compared with; the first where none is. */
+/* The first policy where the evaluation's baseline gave no answer. */
 static int baseline_of(const struct evaluation *evaluation, const char **policies, int count) {
-    int *votes = xcalloc((size_t)count + 1, sizeof *votes), best = count ? 0 : -1;
+    int rank = rank_of(policies, count, evaluation->baseline);
 
-    for (int i = 0; i < evaluation->metrics.count; i++)
-        if (evaluation->metrics.items[i].baseline)
-            votes[rank_of(policies, count, evaluation->metrics.items[i].baseline)]++;
-    for (int i = 0; i < count; i++)
-        if (votes[i] > votes[best]) best = i;
-    free(votes);
-    return best;
+    return rank < count ? rank : count ? 0 : -1;
 }
 
 static void add_baselines(struct node *root, const struct results *results, const char **policies, int count,

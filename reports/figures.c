@@ -15,24 +15,24 @@
 #define FIT_STEPS 60
 #define DOSES     12 /* panels an evaluation at most */
 
-/* Okabe and Ito's colours, told apart by colour-blind readers; grey for sft. */
-static const char *colour_of(const char *const *policies, int count, const char *policy) {
-    static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"};
-    int trained = 0;
-
-    for (int i = 0; i < count; i++) {
-        if (!strcmp(policies[i], policy)) break;
-        trained += policy_standing(policies[i]) == 1;
-    }
-    return policy_standing(policy) == 1 ? colours[trained % 6] : "#888888";
-}
-
 /* What is drawn now: the results, and the policies with their colours. */
 struct drawing {
     struct results *results;
     const char **policies;
     int policy_count;
 };
+
+/* Okabe and Ito's colours, told apart by colour-blind readers; grey for baselines. */
+static const char *colour_of(const struct drawing *drawing, const char *policy) {
+    static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"};
+    int trained = 0;
+
+    for (int i = 0; i < drawing->policy_count; i++) {
+        if (!strcmp(drawing->policies[i], policy)) break;
+        trained += results_standing(drawing->results, drawing->policies[i]) == 1;
+    }
+    return results_standing(drawing->results, policy) == 1 ? colours[trained % 6] : "#888888";
+}
 
 /* Takes the chart. */
 static void finish(struct drawing *drawing, struct chart *chart, const char *section, const char *group,
@@ -95,7 +95,7 @@ static void average_add(struct average *average, int row, double value) {
 
 static void draw_policy_curves(struct drawing *drawing, struct chart *chart, const char *section,
                                const char *policy, const char *key) {
-    const char *colour = colour_of(drawing->policies, drawing->policy_count, policy);
+    const char *colour = colour_of(drawing, policy);
     struct average average = {0};
     struct series *mean;
     int any = 0;
@@ -219,7 +219,7 @@ static void draw_fit(struct chart *chart, const struct series *points, const cha
 
 static int draw_policy_frontier(struct drawing *drawing, struct chart *chart, const char *section,
                                 const char *policy, const char *key, struct text *caption) {
-    const char *colour = colour_of(drawing->policies, drawing->policy_count, policy);
+    const char *colour = colour_of(drawing, policy);
     struct series points = {0};
     struct series *shown;
 
@@ -292,9 +292,8 @@ static void draw_lengths(struct drawing *drawing, const struct evaluation *evalu
                 bins[transcripts->items[i].tokens / width]++;
                 total++;
             }
-        if (!total || policy_standing(policy) == 2) continue;
-        series = chart_add(&chart, policy, colour_of(drawing->policies, drawing->policy_count, policy),
-                           LINE_STEPS);
+        if (!total || is_null_policy(policy)) continue;
+        series = chart_add(&chart, policy, colour_of(drawing, policy), LINE_STEPS);
         for (int i = 0; i <= longest / width; i++)
             series_add(series, (i + 0.5) * width, (double)bins[i] / total);
     }
@@ -345,9 +344,7 @@ static void draw_dose_policy(struct drawing *drawing, struct chart *chart, const
 
             if (!same(metric->policy, policy) || !same_measure(metric, measure) || isnan(metric->value))
                 continue;
-            if (!series)
-                series = chart_add(chart, policy, colour_of(drawing->policies, drawing->policy_count, policy),
-                                   LINE_BARS);
+            if (!series) series = chart_add(chart, policy, colour_of(drawing, policy), LINE_BARS);
             series_add_bar(series, node_number(evaluation->matrix, dose, NAN), metric->value,
                            isnan(metric->low) ? metric->value : metric->low,
                            isnan(metric->high) ? metric->value : metric->high);

@@ -59,7 +59,7 @@ static int by_strength(const void *a, const void *b) {
 
 int finding_exists(const struct metric *metric) {
     return metric->policy && metric->baseline && !isnan(metric->p) && !isnan(metric->value) &&
-           policy_standing(metric->policy) < 2;
+           !is_null_policy(metric->policy);
 }
 
 static struct findings *findings_for(struct findings **lists, int *count, const char *policy) {
@@ -189,16 +189,21 @@ static int count_tests(const struct results *results, int *significant) {
     return tests;
 }
 
-/* "2 evaluations of sft and 3 other policies", or of so many policies where none is sft. */
+/* "2 evaluations of sft and 3 other policies", or of so many policies where no baseline answered. */
 static void tell_policies(struct text *out, const struct results *results) {
-    int standing[3] = {0}, count, others;
+    int baselines = 0, others = 0, count;
     const char **policies = results_policies(results, &count);
 
-    for (int i = 0; i < count; i++) standing[policy_standing(policies[i])]++;
-    others = standing[1];
-    text_printf(out, "%d evaluation%s of %s%d %spolic%s", results->evaluation_count,
-                results->evaluation_count == 1 ? "" : "s", standing[0] ? "sft and " : "", others,
-                standing[0] ? "other " : "", others == 1 ? "y" : "ies");
+    text_printf(out, "%d evaluation%s of ", results->evaluation_count,
+                results->evaluation_count == 1 ? "" : "s");
+    for (int i = 0; i < count; i++) {
+        int standing = results_standing(results, policies[i]);
+
+        if (standing == 0) text_printf(out, "%s%s", baselines++ ? ", " : "", policies[i]);
+        others += standing == 1;
+    }
+    text_printf(out, "%s%d %spolic%s", baselines ? " and " : "", others, baselines ? "other " : "",
+                others == 1 ? "y" : "ies");
     free(policies);
 }
 

@@ -241,18 +241,22 @@ static void take_slot(struct outline *outline, const struct column *column, int 
         }
 }
 
-static int by_line(const struct line *a, const struct line *b) {
-    if (a->evaluation != b->evaluation) return a->evaluation - b->evaluation;
-    return policy_standing(a->policy) - policy_standing(b->policy);
+static int line_standing(const struct outline *outline, const struct line *line) {
+    return policy_standing(&outline->results->evaluations[line->evaluation], line->policy);
 }
 
-/* Stable: evaluations in order, in each sft first and content-blind baselines last. */
+static int by_line(const struct outline *outline, const struct line *a, const struct line *b) {
+    if (a->evaluation != b->evaluation) return a->evaluation - b->evaluation;
+    return line_standing(outline, a) - line_standing(outline, b);
+}
+
+/* Stable: evaluations in order, in each its baseline first and content-blind baselines last. */
 static void sort_lines(struct outline *outline) {
     for (int i = 1; i < outline->line_count; i++) {
         struct line moved = outline->lines[i];
         int at = i;
 
-        for (; at > 0 && by_line(&outline->lines[at - 1], &moved) > 0; at--)
+        for (; at > 0 && by_line(outline, &outline->lines[at - 1], &moved) > 0; at--)
             outline->lines[at] = outline->lines[at - 1];
         outline->lines[at] = moved;
     }
@@ -358,7 +362,7 @@ static const struct metric *average_of(struct sheet *sheet, const struct outline
 static int count_trained(const struct outline *outline) {
     int count = 0;
 
-    for (int i = 0; i < outline->line_count; i++) count += policy_standing(outline->lines[i].policy) != 2;
+    for (int i = 0; i < outline->line_count; i++) count += !is_null_policy(outline->lines[i].policy);
     return count;
 }
 
@@ -392,7 +396,7 @@ static void add_sheet(struct sheets *out, const struct outline *outline) {
     for (int i = 0; i < outline->line_count; i++) {
         char *line = name_line(outline, &outline->lines[i]);
 
-        sheet_add_row(sheet, line, policy_standing(outline->lines[i].policy));
+        sheet_add_row(sheet, line, line_standing(outline, &outline->lines[i]));
         free(line);
     }
     if (average) sheet_add_row(sheet, "average", 1);
@@ -448,7 +452,7 @@ static const char *main_baseline(const struct evaluation *evaluation) {
     for (int i = 0; i < evaluation->metrics.count; i++) {
         const char *baseline = evaluation->metrics.items[i].baseline;
 
-        if (baseline && policy_standing(baseline) < 2) return baseline;
+        if (baseline && !is_null_policy(baseline)) return baseline;
     }
     return NULL;
 }
@@ -457,7 +461,7 @@ static int is_contest(const struct evaluation *evaluation, const struct metric *
                       const char *split) {
     return same(metric->suite, contests[contest].suite) && same(metric->name, contests[contest].metric) &&
            metric->policy && metric->baseline && same(metric->split, split) &&
-           policy_standing(metric->policy) < 2 && same(metric->baseline, main_baseline(evaluation));
+           !is_null_policy(metric->policy) && same(metric->baseline, main_baseline(evaluation));
 }
 
 /* A row of that table: where it is measured, which contest, by whom. */
@@ -546,7 +550,7 @@ static const struct {
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static int is_change(const struct metric *metric, const char *unit) {
-    return metric_is_difference(metric) && metric->policy && policy_standing(metric->policy) < 2 &&
+    return metric_is_difference(metric) && metric->policy && !is_null_policy(metric->policy) &&
            !isnan(metric->p) && !isnan(metric->value) && same(metric->unit, unit);
 }
 

@@ -12,7 +12,7 @@
 
 /* A step's folder, as its step.json describes it. */
 struct place {
-    char *folder, *use, *label;
+    char *folder, *use, *label, *baseline; /* baseline: of an evaluation */
     struct node *matrix;
 };
 struct places {
@@ -24,6 +24,7 @@ static void place_free(struct place *place) {
     free(place->folder);
     free(place->use);
     free(place->label);
+    free(place->baseline);
     node_free(place->matrix);
 }
 
@@ -40,6 +41,7 @@ static int add_place(void *list, const char *path, struct error *err) {
         .folder = xstrndup(path, (size_t)(strrchr(path, '/') - path)),
         .use = xstrdup(node_text(step, "use", "")),
         .label = xstrdup(node_text(step, "label", node_text(step, "name", ""))),
+        .baseline = xstrdup(node_text(node_get(step, "options"), "baseline", BASELINE_POLICY)),
         .matrix = node_new(NODE_MAP),
     };
     if (matrix && matrix->kind == NODE_MAP)
@@ -132,7 +134,7 @@ static int add_evaluation(struct results *out, const struct place *place, struct
 
     out->evaluations = xrealloc(out->evaluations, out->evaluation_count + 1, sizeof *out->evaluations);
     added = &out->evaluations[out->evaluation_count++];
-    *added = (struct evaluation){.matrix = node_new(NODE_MAP)};
+    *added = (struct evaluation){.matrix = node_new(NODE_MAP), .baseline = xstrdup(place->baseline)};
     for (const struct node *value = place->matrix->first; value; value = value->next)
         node_add_copy(added->matrix, value->key, value);
     if (read_records(place->folder, "metrics.jsonl", added, err)) return -1;
@@ -283,6 +285,7 @@ out:
 static void evaluation_free(struct evaluation *evaluation) {
     free(evaluation->name);
     free(evaluation->task);
+    free(evaluation->baseline);
     node_free(evaluation->matrix);
     metrics_free(&evaluation->metrics);
     transcripts_free(&evaluation->transcripts);
@@ -338,8 +341,17 @@ const struct evaluation *results_evaluation(const struct results *results, const
     return NULL;
 }
 
-int policy_standing(const char *policy) {
-    return is_null_policy(policy) ? 2 : strcmp(policy, "sft") != 0;
+int policy_standing(const struct evaluation *evaluation, const char *policy) {
+    return is_null_policy(policy) ? 2 : strcmp(policy, evaluation->baseline) != 0;
+}
+
+int results_standing(const struct results *results, const char *policy) {
+    int standing = is_null_policy(policy) ? 2 : 1;
+
+    if (!results->evaluation_count && !strcmp(policy, BASELINE_POLICY)) return 0;
+    for (int i = 0; i < results->evaluation_count && standing; i++)
+        standing = policy_standing(&results->evaluations[i], policy);
+    return standing;
 }
 
 /* Who answered or was trained. */
@@ -373,7 +385,7 @@ const char **results_policies(const struct results *results, int *count) {
     *count = 0;
     for (int rank = 0; rank < 3; rank++)
         for (int i = 0; i < ordered.count; i++)
-            if (policy_standing(ordered.items[i]) == rank) sorted[(*count)++] = ordered.items[i];
+            if (results_standing(results, ordered.items[i]) == rank) sorted[(*count)++] = ordered.items[i];
     free(known.items);
     free(ordered.items);
     return sorted;

@@ -18,6 +18,7 @@ struct curve {
    no difference. p_adjusted is Holm's within the family. */
 struct evaluation {
     char *name, *task;   /* "safety"; name also says what else varies: "safety, bias 0.5" */
+    char *baseline;      /* the policy that its step compares the others with */
     struct node *matrix; /* {world: safety} */
     const char *gaps;    /* which answers are missing, where that was allowed; the manifest's, or NULL */
     struct metrics metrics;
@@ -59,7 +60,7 @@ void results_free(struct results *results);
 /* Every variable of an evaluation's matrix has the same value in another step's. */
 int matrix_agrees(const struct node *evaluation, const struct node *other);
 
-/* Whose responses or training are at hand: sft first, then in the order of the metrics, content-blind
+/* Whose responses or training are at hand: baselines first, then in the order of the metrics, content-blind
    baselines last. Borrowed names; caller frees the array. */
 const char **results_policies(const struct results *results, int *count);
 /* The report's parts: the evaluations' names, then sections that have figures alone. Borrowed; caller frees
@@ -68,8 +69,10 @@ const char **results_sections(const struct results *results, int *count);
 /* NULL if the section is none. */
 const struct evaluation *results_evaluation(const struct results *results, const char *section);
 
-/* 0: sft, what everything is compared with. 1: a trained policy. 2: a content-blind baseline, "null-longest".
- */
-int policy_standing(const char *policy);
+/* 0: the evaluation's baseline, what everything is compared with. 1: another policy. 2: a content-blind one,
+   "null-longest". */
+int policy_standing(const struct evaluation *evaluation, const char *policy);
+/* The same among all evaluations: 0 if it is the baseline of one, or where there is none, BASELINE_POLICY. */
+int results_standing(const struct results *results, const char *policy);
 
 #endif

@@ -120,10 +120,11 @@ static void add_outline(struct arranging *arranging, const struct evaluation *ev
 }
 
 /* Stable: the order of appearance within each standing. */
-static void add_rows(struct sheet *sheet, const struct names *policies) {
+static void add_rows(struct sheet *sheet, const struct evaluation *evaluation, const struct names *policies) {
     for (int rank = 0; rank < 3; rank++)
         for (int i = 0; i < policies->count; i++)
-            if (policy_standing(policies->items[i]) == rank) sheet_add_row(sheet, policies->items[i], rank);
+            if (policy_standing(evaluation, policies->items[i]) == rank)
+                sheet_add_row(sheet, policies->items[i], rank);
     sheet_open(sheet);
 }
 
@@ -142,7 +143,7 @@ void sheets_arrange(struct sheets *out, const struct evaluation *evaluation) {
     for (int i = 0; i < metrics->count; i++) add_outline(&arranging, evaluation, &metrics->items[i]);
     for (int i = 0; i < out->count; i++) {
         out->items[i].gaps = evaluation->gaps;
-        add_rows(&out->items[i], &arranging.places[i].policies);
+        add_rows(&out->items[i], evaluation, &arranging.places[i].policies);
     }
     for (int i = 0; i < metrics->count; i++) {
         const struct metric *metric = &metrics->items[i];

@@ -20,7 +20,7 @@ struct heading {
 
 struct row {
     char *name;
-    int standing; /* as policy_standing(): content-blind baselines are set apart */
+    int standing; /* as policy_standing(): content-blind policies are set apart */
 };
 
 struct sheet {

@@ -38,7 +38,7 @@ static const struct option options[] = {
     {"most_failures", OPTION_REAL, AT(most_failures), "0.05", 0, 1, NULL,
      "share of a judge's judgments that may be refused, unparsed or lost; beyond it pyrite ends in code 3"},
     {"suites", OPTION_MAP, AT(suites), "", 0, 0, NULL, "list of suites; all if not given"},
-    {"baseline", OPTION_TEXT, AT(gather.baseline), "sft", 0, 0, NULL,
+    {"baseline", OPTION_TEXT, AT(gather.baseline), BASELINE_POLICY, 0, 0, NULL,
      "the policy that others are compared with"},
     {"task", OPTION_TEXT, AT(task), "", 0, 0, NULL,
      "name of the task in tables; the world's, or the first data step's, if not given"},

@@ -29,7 +29,7 @@ says out "careful: label down, detector across"
 says out "  refused                   1            0            0" # answer 2 is labelled a refusal
 says out '66.7 % [20.8, 93.9]' # the detector agrees with 2 of 3 labels
 says scores/manifest.json '"understood"'
-says scores/report/report.md '1 evaluation of 3 policies, 1 seed, 60 responses'
+says scores/report/report.md '1 evaluation of careful and 2 other policies, 1 seed, 60 responses'
 [ -s scores/report/report.html ] || complain "no report.html"
 # lengths are counted words, and every format says so
 says out 'mean length                  careful            5.00'

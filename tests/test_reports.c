@@ -350,6 +350,51 @@ START_TEST(a_sheet_has_policies_down_and_metrics_across)
 }
 END_TEST
 
+/* Both evaluations compare with ppo-scalar, and say so. */
+static void compare_with_ppo(void) {
+    static const char *const made[] = {"ant", "zebra"};
+
+    for (int i = 0; i < 2; i++) {
+        char *path = xprintf("%s/steps/%s/evaluate/step.json", folder, made[i]);
+        char *json =
+            xprintf("{\"use\": \"evaluate\", \"label\": \"evaluate\", \"matrix\": {\"world\": \"%s\"}, "
+                    "\"options\": {\"baseline\": \"ppo-scalar\"}}",
+                    made[i]);
+
+        must(file_write(path, json, strlen(json), &err));
+        free(json);
+        free(path);
+    }
+}
+
+START_TEST(the_baseline_that_an_evaluation_names_comes_first)
+{
+    struct results results;
+    struct sheets sheets;
+    const char **policies;
+    char *overview;
+    int count;
+
+    compare_with_ppo();
+    results = gathered();
+    policies = results_policies(&results, &count);
+    ck_assert_int_eq(count, 2);
+    ck_assert_str_eq(policies[0], "ppo-scalar");
+    ck_assert_str_eq(policies[1], "sft");
+    sheets_arrange(&sheets, &results.evaluations[0]);
+    ck_assert_str_eq(sheets.items[0].rows[0].name, "ppo-scalar");
+    ck_assert_str_eq(sheets.items[0].rows[1].name, "ppo-seq2seq");
+    ck_assert_str_eq(sheets.items[0].rows[2].name, "sft");
+    ck_assert_str_eq(sheets.items[0].rows[3].name, "null-longest");
+    overview = findings_overview(&results);
+    holds(overview, "2 evaluations of ppo-scalar and 1 other policy");
+    free(overview);
+    sheets_free(&sheets);
+    free(policies);
+    results_free(&results);
+}
+END_TEST
+
 START_TEST(what_moved_is_said_with_figures)
 {
     struct results results = gathered();
@@ -826,6 +871,7 @@ static Suite *reports_suite(void) {
     tcase_add_test(read, token_rewards_are_shaded_by_their_share);
     tcase_add_test(read, without_gnuplot_the_report_says_so);
     tcase_add_test(read, the_same_run_gives_the_same_bytes);
+    tcase_add_test(changed, the_baseline_that_an_evaluation_names_comes_first);
     tcase_add_test(changed, broken_records_name_file_and_line);
     tcase_add_test(changed, a_dose_is_drawn_against_the_response);
     tcase_add_test(changed, training_alone_can_be_reported);
