@@ -22,12 +22,16 @@ static char *input_folder(void *context, const struct input *input) {
 }
 
 /* Of a step that is not done yet, the folder of the model it starts from, which has the same shape: what its
- * first option names that takes one step. */
+ * first option names that takes one step. NO_MODEL where it will have none. */
 static const char *model_folder(const struct pipeline *pipeline, const struct input *input) {
+    const struct stage *stage;
     const struct task *task;
 
     if (input->step < 0) return input->path;
     task = &pipeline->tasks[input->step];
+    stage = task->instance->stage;
+    if (task->state != TASK_DONE && stage->is_bare && stage->is_bare(task->instance->options))
+        return NO_MODEL;
     for (int i = 0; task->state != TASK_DONE && i < task->instance->input_count; i++)
         if (task->instance->inputs[i].option->kind == OPTION_STEP)
             return model_folder(pipeline, &task->instance->inputs[i]);

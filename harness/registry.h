@@ -13,6 +13,9 @@
 #include "harness/rng.h"
 #include "harness/run.h"
 
+/* What stands in a plan for the folder of a step that will leave no model behind. */
+#define NO_MODEL "(no model)"
+
 /* A step of a recipe: trainers (sft, reward, ppo, …) and what stands around them (data, generate, evaluate).
  */
 struct stage {
@@ -26,6 +29,8 @@ struct stage {
     /* What to offer where the plan does not fit, those first that change no result; ends with {0}; or NULL.
      */
     const struct remedy *remedies;
+    /* Whether a step of these options leaves no model behind; NULL: each leaves one. */
+    int (*is_bare)(const struct node *options);
 };
 
 /* What a response shows, as far as the world can tell. */

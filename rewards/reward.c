@@ -112,12 +112,25 @@ static int form_of(enum weight_form *out, const char *folder, struct error *err)
     return status;
 }
 
+int reward_is_bare(const char *folder) {
+    char *path = path_join(folder, "reward.json");
+    struct error ignored;
+    struct node *facts = file_exists(path) ? document_read(path, &ignored) : NULL;
+    const struct reward *reward = reward_find(node_text(facts, "reward", NULL));
+    int bare = !strcmp(folder, NO_MODEL) || (reward && reward->is_bare);
+
+    node_free(facts);
+    free(path);
+    return bare;
+}
+
 int reward_hold(double held[HOLDINGS], const char *folder, const struct config *guess,
                 const struct kernels *kernels, struct error *err) {
     enum weight_form form;
     struct config config;
     int known;
 
+    if (reward_is_bare(folder)) return 1;
     if (form_of(&form, folder, err)) return -1;
     known = hold_members(held, folder, kernels, form, err);
     if (known) return known;

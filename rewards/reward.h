@@ -25,6 +25,7 @@ struct reward {
     const struct option *options; /* of fitting and scoring, both kept in the fitted folder */
     const struct preset *presets;
     size_t settings_size;
+    int is_bare; /* it scores without a model */
     /* Fits on the pairs and writes models into the step's folder; adds to `facts` what open() must know. */
     int (*fit)(struct fitting *fitting, const void *settings, struct node *facts, struct error *err);
     /* facts: the folder's reward.json. */
@@ -43,8 +44,11 @@ const struct reward *reward_find(const char *name);
 int reward_open(const struct reward **reward, struct scorer **out, const char *folder,
                 const struct kernels *kernels, struct error *err);
 
+/* Whether a fitted folder's reward scores without a model, or that of a step that a plan knows to be such. */
+int reward_is_bare(const char *folder);
 /* Adds to a memory plan what an opened reward holds while it scores; of a folder that is no reward's yet, one
- * model as the folder's, or as `guess`; NULL: nothing. 1: added, 0: not known, -1 with err set. */
+ * model as the folder's, or as `guess`; NULL: nothing. 1: added, as nothing is of a reward without a model;
+ * 0: not known, -1 with err set. */
 int reward_hold(double held[HOLDINGS], const char *folder, const struct config *guess,
                 const struct kernels *kernels, struct error *err);
 /* The same of so many models, or of one with so many sets of adapters. */

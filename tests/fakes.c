@@ -150,12 +150,22 @@ static int count_plan(const struct run *run, const struct step *step, struct pla
     return 0;
 }
 
+static int count_is_bare(const struct node *options) {
+    return !strcmp(node_text(options, "word", ""), "bare");
+}
+
 static const struct remedy count_remedies[] = {
     {"thrifty", "true", 0}, {"cells", NULL, 64}, {"dials.quarter", "true", 0}, {0}};
 
-static const struct stage stage_count = {
-    "count",       "writes a log, row by row", count_options, count_presets, count_run, count_plan, 0,
-    count_remedies};
+static const struct stage stage_count = {"count",
+                                         "writes a log, row by row",
+                                         count_options,
+                                         count_presets,
+                                         count_run,
+                                         count_plan,
+                                         0,
+                                         count_remedies,
+                                         count_is_bare};
 
 struct join_settings {
     const struct node *parts;

@@ -4,6 +4,7 @@
 #include "harness/adapter_base.h"
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/registry.h"
 #include "harness/source.h"
 #include "harness/step_folder.h"
 #include "tests/fakes.h"
@@ -224,6 +225,41 @@ START_TEST(a_partial_of_other_options_is_thrown_away)
 }
 END_TEST
 
+/* What a plan of the last step is told of its input, "from". */
+static char *planned_from(const char *text) {
+    char *path = fakes_write(folder, "r.yaml", text), *from;
+    struct pipeline_settings settings = {.out = out, .device = "cpu", .threads = 1, .jobs = 1};
+    struct recipe recipe;
+    struct pipeline pipeline;
+    struct error err;
+    struct run planned;
+    struct step step;
+
+    ck_assert_msg(!recipe_read(&recipe, path, NULL, 0, &err), "%s", err.message);
+    ck_assert_int_eq(pipeline_open(&pipeline, &recipe, &settings, &err), 0);
+    pipeline_step(&pipeline, &pipeline.tasks[recipe.count - 1], 1, &planned, &step);
+    from = xstrdup(node_text(step.options, "from", NULL));
+    node_free((struct node *)step.options);
+    pipeline_close(&pipeline);
+    recipe_free(&recipe);
+    free(path);
+    return from;
+}
+
+START_TEST(a_plan_is_told_what_model_a_step_to_come_will_have)
+{
+    char *same = planned_from("name: t\nsteps:\n  a: {use: count}\n  b: {use: count, from: a}\n"
+                              "  c: {use: count, from: b}\n"),
+         *none = planned_from("name: t\nsteps:\n  a: {use: count}\n  b: {use: count, from: a, word: bare}\n"
+                              "  c: {use: count, from: b}\n");
+
+    ck_assert_ptr_nonnull(strstr(same, "/steps/a")); /* that of what it starts from */
+    ck_assert_str_eq(none, NO_MODEL);
+    free(same);
+    free(none);
+}
+END_TEST
+
 START_TEST(two_runs_do_not_share_a_folder)
 {
     struct error err;
@@ -431,6 +467,7 @@ int main(void) {
     tcase_add_test(cases, a_killed_run_goes_on_from_its_checkpoint);
     tcase_add_test(cases, an_interruption_stops_the_children_and_says_so);
     tcase_add_test(cases, a_partial_of_other_options_is_thrown_away);
+    tcase_add_test(cases, a_plan_is_told_what_model_a_step_to_come_will_have);
     tcase_add_test(cases, two_runs_do_not_share_a_folder);
     tcase_add_test(cases, steps_of_another_recipe_are_not_mixed_in);
     tcase_add_test(cases, the_manifest_says_what_made_the_run_and_no_more);

@@ -261,6 +261,42 @@ START_TEST(the_plan_knows_what_a_base_weighs)
 }
 END_TEST
 
+static double plan_of(const char *stage, const char *options, double *bytes) {
+    struct plan plan = {0};
+    struct error err;
+
+    ck_assert_msg(!plan_step(stage, folder, options, &plan, &err), "%s", err.message);
+    *bytes = plan_bytes(&plan);
+    return plan.parameters;
+}
+
+/* The folder of a fitted gold reward, or a plan's word for one that is not fitted yet. */
+START_TEST(the_plan_knows_that_the_gold_reward_is_no_model)
+{
+    static const char *const told[] = {"{policy: @base, reward: @gold, data: [@data]}",
+                                       "{policy: @base, reward: " NO_MODEL ", data: [@data]}"};
+    char *gold = xprintf("%s/gold", folder), *path = path_join(gold, "reward.json");
+    static const char facts[] = "{\"reward\": \"gold\", \"world\": \"safety\"}";
+    double fitted, bare, parameters;
+    struct error err;
+
+    ck_assert_int_eq(folder_make(gold, &err), 0);
+    ck_assert_int_eq(file_write(path, facts, strlen(facts), &err), 0);
+    parameters = plan_of("ppo", "{policy: @base, reward: @base, data: [@data]}", &fitted);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_double_eq(plan_of("ppo", told[i], &bare),
+                            parameters * 3 / 4); /* of two pupils, a reference */
+        ck_assert_double_lt(bare, fitted);
+    }
+    parameters = plan_of("reward", "{reward: scalar, base: @base, data: [@data]}", &fitted);
+    ck_assert_double_eq(plan_of("reward", "{reward: gold, base: @base, data: [@data]}", &bare),
+                        parameters / 2);
+    ck_assert_double_lt(bare, fitted);
+    free(path);
+    free(gold);
+}
+END_TEST
+
 /* The base has 2 layers of width 32: 2 x 32 x 2 x (96 + 32 + 128 + 64) operations of a token's products and 2
    x 4 x 32 x (L + 1) / 2 of its attention in a row of L; the context is 64. */
 static double body(double tokens, int length) {
@@ -292,6 +328,9 @@ START_TEST(the_plan_counts_operations)
     ck_assert_double_eq(planned("sft", SFT ", steps: 10}"), 0); /* of so many rows, nobody knows how long */
 
     samples = body(8 * 16, 16);
+    ck_assert_double_eq(
+        planned("reward", "{reward: gold, base: @base, data: [@data], samples: 8, max_new: 8}"),
+        samples + 64 * head);
     ck_assert_double_eq(planned("reward",
                                 "{reward: scalar, base: @base, data: [@data], steps: 10, batch_tokens: "
                                 "100, samples: 8, max_new: 8}"),
@@ -353,6 +392,7 @@ int main(void) {
     tcase_add_test(tests, rows_hold_marks_for_every_token_but_the_first);
     tcase_add_test(tests, divergence_is_an_error_with_a_name);
     tcase_add_test(tests, the_plan_knows_what_a_base_weighs);
+    tcase_add_test(tests, the_plan_knows_that_the_gold_reward_is_no_model);
     tcase_add_test(tests, the_plan_counts_operations);
     tcase_add_test(tests, a_model_must_come_from_somewhere);
     srunner_run_all(runner, CK_NORMAL);

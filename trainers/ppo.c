@@ -404,16 +404,21 @@ static int pupils(const struct ppo_options *o) {
     return o->value == VALUE_SHARED ? 1 : 2;
 }
 
+/* Models that score. */
+static int scorers(const struct ppo_options *o) {
+    return !reward_is_bare(o->reward);
+}
+
 /* Of one iteration. The policy samples, learns and may have a reference: these read the vocabulary's head.
-   The reward, taken for one model, and a value model of its own read the same rows without it; learning is so
-   many passes. */
+   The reward, taken for one model unless it has none, and a value model of its own read the same rows without
+   it; learning is so many passes. */
 static double iteration_work(const struct ppo_options *o, const struct config *config, double passes) {
     struct passage rows = cost_answers(config, o->episodes, 1, o->max_new), scored = rows;
     int apart = pupils(o) - 1;
 
     scored.read = 0;
     return (1 + uses_reference(o) + passes * o->epochs) * cost_forward(config, &rows) +
-           (1 + apart * (1 + passes * o->epochs)) * cost_forward(config, &scored);
+           (scorers(o) + apart * (1 + passes * o->epochs)) * cost_forward(config, &scored);
 }
 
 /* A model that learns, and the larger of a minibatch's pass and one that reads an iteration's rows. */
@@ -483,7 +488,7 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     if (!known) return 0;
     reference = uses_reference(&o) && !shares_reference(&o);
     parameters = config_parameters(&config);
-    out->parameters = parameters * (pupils(&o) + reference + 1);
+    out->parameters = parameters * (pupils(&o) + reference + scorers(&o));
     if (weight_form_check(o.weights, kernels, err)) return -1;
     if (ppo_hold(out->held, &o, &config, kernels, lora_plan(&adapters), err)) return -1;
     plan_host(out, &config, run);

@@ -37,7 +37,8 @@ static int read_settings(void **out, const struct reward *reward, const struct n
     return status;
 }
 
-/* Models that are fitted one after another, and whole ones before them, by the settings that say it. */
+/* Models that are fitted one after another, and whole ones before them, by the settings that say it; of a
+   reward without a model none. */
 struct fitted {
     double members, trunks;
 };
@@ -45,7 +46,8 @@ struct fitted {
 static struct fitted models_fitted(const struct reward *reward, const void *settings) {
     struct node *described = options_describe(reward->options, settings);
     const char *architecture = node_text(described, "architecture", "");
-    struct fitted out = {node_number(described, "members", 1), strcmp(architecture, "lora") == 0};
+    struct fitted out = {node_number(described, "members", !reward->is_bare),
+                         strcmp(architecture, "lora") == 0};
 
     if (strcmp(architecture, "shared") == 0) out.members = 1;
     node_free(described);
@@ -160,8 +162,9 @@ out:
     return status;
 }
 
-/* Fitting, and samples of the base that every fitted model reads. The vocabulary's head is left out of what
-   is fitted: it has a part in seq2seq alone, a tenth of it. */
+/* Fitting, and samples that the base draws where scores are normalised on such, which every fitted model
+   reads. The vocabulary's head is left out of what is fitted: it has a part in seq2seq alone, a tenth of it.
+ */
 static double reward_work(const struct fitting_options *options, const struct config *config,
                           struct fitted models, double passes) {
     struct passage updates = cost_updates(config, options->fit.steps, options->fit.batch_tokens);
@@ -169,7 +172,8 @@ static double reward_work(const struct fitting_options *options, const struct co
     struct passage scored = samples;
 
     updates.read = scored.read = 0;
-    return cost_forward(config, &samples) + models.members * cost_forward(config, &scored) +
+    return (options->normalise == NORMALISE_SAMPLES) * cost_forward(config, &samples) +
+           models.members * cost_forward(config, &scored) +
            (models.members * passes + models.trunks * 3) * cost_forward(config, &updates);
 }
 
@@ -208,10 +212,10 @@ static void reward_plan_hold(double held[HOLDINGS], const struct fitting_options
         hold_trunk(phases[0], o, config, kernels);
         model_hold(phases[1], config, kernels, o->weights, 0, NULL);
     }
-    hold_learning(phases[1], o, config, kernels, adapters);
+    if (models.members) hold_learning(phases[1], o, config, kernels, adapters);
     if (o->normalise == NORMALISE_SAMPLES)
         generator_hold(phases[2], config, kernels, SAMPLE_SLOTS, cost_answer(config, o->max_new), NULL);
-    reward_hold_models(phases[3], config, kernels, o->weights, models.members, adapters);
+    if (models.members) reward_hold_models(phases[3], config, kernels, o->weights, models.members, adapters);
     for (int i = 0; i < 4; i++) plan_phase(held, phases[i]);
 }
 
@@ -220,6 +224,7 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     const struct kernels *kernels = plan_kernels(run);
     const struct reward *reward;
     struct adapter_options adapters;
+    struct fitted models;
     struct config config;
     void *settings = NULL;
     char note[64] = "";
@@ -230,14 +235,13 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     known = folder_config(&config, options.base, err);
     if (known < 0 || lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) goto out;
     if (known) {
-        out->parameters = 2 * config_parameters(&config);
+        models = models_fitted(reward, settings);
+        out->parameters = (1 + (models.members > 0)) * config_parameters(&config);
         if (weight_form_check(options.weights, kernels, err)) goto out;
-        reward_plan_hold(out->held, &options, &config, kernels, models_fitted(reward, settings),
-                         lora_plan(&adapters));
+        reward_plan_hold(out->held, &options, &config, kernels, models, lora_plan(&adapters));
         plan_host(out, &config, run);
-        if (options.fit.steps && options.fit.batch_tokens)
-            out->flops =
-                reward_work(&options, &config, models_fitted(reward, settings), lora_passes(&adapters));
+        if (!models.members || (options.fit.steps && options.fit.batch_tokens))
+            out->flops = reward_work(&options, &config, models, lora_passes(&adapters));
         lora_note(note, &adapters, &config);
     }
     snprintf(out->note, sizeof out->note, "%s%s",
@@ -246,6 +250,12 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
 out:
     free(settings);
     return status;
+}
+
+static int reward_step_is_bare(const struct node *options) {
+    const struct reward *reward = reward_find(node_text(options, "reward", NULL));
+
+    return reward && reward->is_bare;
 }
 
 static const struct remedy remedies[] = {{"recompute", "true", 0},
@@ -262,5 +272,6 @@ const struct stage stage_reward = {.name = "reward",
                                    .options = fitting_options,
                                    .run = reward_run,
                                    .plan = reward_plan,
+                                   .is_bare = reward_step_is_bare,
                                    .shared = 1,
                                    .remedies = remedies};
