@@ -149,7 +149,10 @@ static int read_run(struct observations *out, const char *folder, struct error *
     else
         status = folder_each(steps, "verdicts.jsonl", read_evaluation, &reading, err);
     if (!status && !out->count)
-        status = fail(err, "%s has no judged answers; 'pyrite run' goes on with it", folder);
+        status = fail(
+            err,
+            "%s has no judged answers; 'pyrite run' goes on with a run, 'pyrite score' makes a score anew",
+            folder);
     free(steps);
     if (status) return -1;
     qsort(out->items, (size_t)out->count, sizeof *out->items, by_place);

@@ -1,5 +1,4 @@
 #include <ctype.h>
-#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "harness/names.h"
 #include "harness/outputs.h"
 #include "harness/registry.h"
+#include "harness/score_folder.h"
 #include "harness/step_folder.h"
 
 /* What is scored, and where the score goes. */
@@ -217,7 +217,7 @@ static int write_step(const char *folder, const char *label, const char *use, co
 }
 
 /* FOLDER/steps/answers: one step that holds every answer, as a generate step would. */
-static int write_answers(struct scoring *scoring, const char *folder, struct error *err) {
+static int write_answers(const struct scoring *scoring, const char *folder, struct error *err) {
     char *answers = path_join(folder, "transcripts.jsonl"), *verdicts = path_join(folder, "labels.jsonl"),
          *questions = path_join(folder, "questions.jsonl");
     int status = folder_make(folder, err);
@@ -438,51 +438,6 @@ static int write_manifest(const struct scoring *scoring, const char *evaluated, 
     return status;
 }
 
-/* This command made the folder: its manifest says so. */
-static int is_score(const char *folder) {
-    char *path = path_join(folder, "manifest.json");
-    struct error ignored;
-    struct node *manifest = file_exists(path) ? document_read(path, &ignored) : NULL;
-    int found = node_get(manifest, "understood") != NULL;
-
-    node_free(manifest);
-    free(path);
-    return found;
-}
-
-static int is_listed(const struct dirent *entry) {
-    return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
-}
-
-/* A folder, without files. */
-static int is_empty(const char *folder) {
-    struct dirent **entries = NULL;
-    int count = scandir(folder, &entries, is_listed, NULL);
-
-    for (int i = 0; i < count; i++) free(entries[i]);
-    free(entries);
-    return count == 0;
-}
-
-/* What this command made before is made anew; a folder with anything else in it is left alone. */
-static int prepare_folder(const char *folder, struct error *err) {
-    char *steps = path_join(folder, "steps"), *report = path_join(folder, "report"),
-         *recipe = path_join(folder, "recipe.yaml");
-    int status = 0;
-
-    if (file_exists(recipe))
-        status = fail(err, "%s is the folder of a run; give another to --out", folder);
-    else if (is_score(folder))
-        status = folder_remove(steps, err) || folder_remove(report, err) ? -1 : 0;
-    else if (file_exists(folder) && !is_empty(folder))
-        status = fail(err, "%s is no folder that pyrite score made; give another to --out", folder);
-    if (!status) status = folder_make(folder, err);
-    free(steps);
-    free(report);
-    free(recipe);
-    return status;
-}
-
 /* Padded to a width in characters, which bytes are not. */
 static void print_padded(FILE *out, const char *text, int width) {
     int shown = 0;
@@ -629,24 +584,45 @@ static int write_report(const struct scoring *scoring, struct error *err) {
     return status;
 }
 
-static int score(struct scoring *scoring, FILE *out, struct error *err) {
+static int measure(const struct scoring *scoring, FILE *out, struct error *err) {
     char *answers = path_join(scoring->folder, "steps/answers"),
          *measured = path_join(scoring->folder, "steps/evaluate");
-    int status = prepare_folder(scoring->folder, err);
-
-    complete(scoring);
     /* Before anything else, so that the folder is known as this command's whenever it is killed. */
-    if (!status) status = write_manifest(scoring, measured, 0, err);
+    int status = write_manifest(scoring, measured, 0, err);
+
     if (!status) status = write_answers(scoring, answers, err);
     if (!status) status = evaluate(scoring, answers, measured, err);
     if (!status) status = write_manifest(scoring, measured, 1, err);
     if (!status) status = write_report(scoring, err);
     if (!status) status = print_results(scoring, measured, out, err);
-    if (!status) status = gate_run_folder(scoring->arguments, scoring->folder, err);
-    if (!status && (status = failures_check(measured, err)) > 0) status = TOO_MANY_FAILURES;
     free(answers);
     free(measured);
     return status;
+}
+
+/* Whether what was measured is what was hoped for; the score stays in any case. */
+static int pass(const struct scoring *scoring, struct error *err) {
+    char *measured = path_join(scoring->folder, "steps/evaluate");
+    int status = gate_run_folder(scoring->arguments, scoring->folder, err);
+
+    if (!status && (status = failures_check(measured, err)) > 0) status = TOO_MANY_FAILURES;
+    free(measured);
+    return status;
+}
+
+static int score(struct scoring *scoring, FILE *out, struct error *err) {
+    struct score_folder folder;
+    struct error ignored;
+    int status = score_folder_open(&folder, scoring->folder, err);
+
+    if (status) return -1;
+    complete(scoring);
+    if (measure(scoring, out, err)) {
+        score_folder_close(&folder, 0, &ignored);
+        return -1;
+    }
+    status = pass(scoring, err);
+    return score_folder_close(&folder, 1, status ? &ignored : err) ? -1 : status;
 }
 
 static int run(const struct arguments *arguments, struct error *err) {

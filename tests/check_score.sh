@@ -187,6 +187,25 @@ refuses 2 "careful.jsonl is no folder that pyrite score made" -o careful=careful
 "$pyrite" score -o careful=careful.jsonl --suite length --format md,csv --out empty >out 2>&1 || complain "empty: $(cat out)"
 "$pyrite" score -o careful=careful.jsonl --suite length --format md --out empty >out 2>&1 || complain "again: $(cat out)"
 [ -f empty/report/report.md ] && [ ! -f empty/report/report.csv ] || complain "the report of older answers stands beside the new"
+# a score that fails leaves the one before as it was, and of its own nothing; so does the next one after a kill
+cp -r empty kept
+refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact --out empty
+diff -r kept empty >/dev/null || complain "a score that failed changed the one before"
+refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact --out fresh
+[ ! -e fresh ] || complain "a score that failed left $(find fresh)"
+mkdir empty/earlier && mv empty/steps empty/report empty/manifest.json empty/earlier && mkdir empty/steps
+refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact --out empty
+diff -r kept empty >/dev/null || complain "after a kill the score before did not come back"
+mkdir empty/earlier && mv empty/steps empty/report empty/earlier
+refuses 2 "no question has a reference answer" -o careful=careful.jsonl --judge exact --out empty
+diff -r kept empty >/dev/null || complain "half of a score stayed aside"
+"$pyrite" score -o careful=careful.jsonl --suite length --format csv --out empty >out 2>&1 || complain "a third: $(cat out)"
+[ ! -e empty/earlier ] && [ -f empty/report/report.csv ] || complain "the older score stays beside the new"
+flock empty/lock sleep 20 &
+holder=$!
+sleep 0.2
+refuses 2 "another pyrite is at work in empty" -o careful=careful.jsonl --out empty
+kill $holder
 refuses 2 "a policy has no name" -o =careful.jsonl
 refuses 2 "the policy 'null-x' is called as the content-blind ones are" -o null-x=careful.jsonl
 refuses 2 '--judge: unknown rule "odd"' -o careful=careful.jsonl --judge exact,rule=odd
