@@ -31,9 +31,9 @@ struct option {
     const char *fallback; /* as it would be written in a recipe; NULL: required; "" for TEXT, STEP, FILE, MAP,
                              WORDS, JUDGES: absent */
     double low, high;     /* inclusive range of a number; both 0: any */
-    const char *choices;
-    const char *help; /* one line; units */
-};                    /* a table ends with {0} */
+    const char *choices;  /* of a CHOICE; of STEP, STEPS the stages whose steps will do, NULL: all */
+    const char *help;     /* one line; units */
+};                        /* a table ends with {0} */
 
 /* A named set of defaults, "key=value key=value", between fallback and what is given. */
 struct preset {

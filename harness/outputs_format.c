@@ -1,5 +1,6 @@
 #include "harness/outputs_format.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +160,22 @@ static int own_knows(const struct node *record) {
     return record_has(record, "prompt_id") && record_has(record, "policy") && record_has(record, "response");
 }
 
+/* How many tokens the answer has, where the row says it: in a table without types a field may be blank. */
+static int take_tokens(struct transcript *answer, const struct node *record, struct error *err) {
+    const struct node *value = node_get(record, "tokens");
+    const char *text = value && value->kind == NODE_STRING ? value->text : NULL;
+    char *end = NULL;
+    double tokens = -1;
+
+    if (!value || value->kind == NODE_NULL || (text && !text[0])) return 0;
+    if (value->kind == NODE_NUMBER) tokens = value->number;
+    if (text) tokens = strtod(text, &end);
+    if ((end && *end) || !(tokens >= 0 && tokens <= INT_MAX) || tokens != floor(tokens))
+        return fail(err, "\"tokens\" must be a whole number from 0 to %d", INT_MAX);
+    answer->tokens = (int)tokens;
+    return 0;
+}
+
 static int own_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
     const char *id = node_text(record, "prompt_id", ""), *prompt = node_text(record, "prompt", "");
     struct transcript *answer;
@@ -176,7 +193,7 @@ static int own_take(struct outputs_reading *in, const struct node *record, int l
     answer->split = xstrdup(node_text(record, "split", "heldout"));
     answer->finish = xstrdup(node_text(record, "finish", NULL));
     answer->category = xstrdup(node_text(record, "category", NULL));
-    if (!record_has(record, "unit")) answer->tokens = node_int(record, "tokens", 0);
+    if (!record_has(record, "unit") && take_tokens(answer, record, err)) return -1;
     answer->seed = node_int(record, "seed", 1);
     if (answer->seed != 1) {
         free(answer->id);
@@ -384,7 +401,7 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
             struct transcript *answer = &in->out->transcripts.items[before];
 
             answer->category = xstrdup(question->category);
-            answer->tokens = node_int(record, "tokens", 0);
+            status = take_tokens(answer, record, err);
             answer->finish = xstrdup(node_text(record, "finish", node_text(record, "finish_reason", NULL)));
             if (question->split) {
                 free(answer->split);

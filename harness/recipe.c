@@ -376,6 +376,8 @@ static int check_options(const struct recipe *recipe, struct error *err) {
 
         if (!all) return -1;
         node_free(all);
+        if (recipe->steps[i].stage->check && recipe->steps[i].stage->check(recipe, &recipe->steps[i], err))
+            return -1;
     }
     return 0;
 }

@@ -10,6 +10,15 @@
 #include "harness/public_files.h"
 #include "harness/recipe.h"
 
+/* Whether it is one of words separated by '|'. */
+static int has_word(const char *words, const char *word) {
+    size_t length = strlen(word);
+
+    for (const char *at = words; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (!strncmp(at, word, length) && (!at[length] || at[length] == '|')) return 1;
+    return 0;
+}
+
 /* A path of the recipe's, from where the program runs. */
 static char *path_from(const char *recipe, const char *path) {
     const char *slash = strrchr(recipe, '/');
@@ -79,11 +88,14 @@ static int fail_many(const struct recipe *recipe, const struct instance *instanc
                 value->line, option->name, value->text, first, second ? second : "");
 }
 
-static int fail_nothing(const struct recipe *recipe, const struct option *option, const struct node *value,
-                        struct error *err) {
+static int fail_nothing(const struct recipe *recipe, const struct instance *instance,
+                        const struct option *option, const struct node *value, struct error *err) {
     struct names names = {0};
     char *hint;
 
+    if (!strcmp(instance->label, value->text))
+        return fail(err, "%s:%d: %s: the step '%s' cannot wait for itself", recipe->path, value->line,
+                    option->name, value->text);
     for (int i = 0; i < recipe->count; i++) names_add(&names, recipe->steps[i].label);
     hint = names_hint(&names, value->text);
     fail(err, "%s:%d: %s: there is no step '%s', nor a file or folder of that name%s", recipe->path,
@@ -127,6 +139,20 @@ static int can_be_fetched(const struct recipe *recipe, const char *text) {
     return can;
 }
 
+/* A step that the option names and has no use for. */
+static int check_stages(const struct recipe *recipe, const struct instance *instance,
+                        const struct option *option, const struct node *value, struct error *err) {
+    for (int i = 0; option->choices && i < instance->input_count; i++) {
+        const struct input *input = &instance->inputs[i];
+        const struct instance *step = input->step < 0 ? NULL : &recipe->steps[input->step];
+
+        if (input->option != option || !step || has_word(option->choices, step->stage->name)) continue;
+        return fail(err, "%s:%d: %s needs a step of %s, and '%s' is one of %s (%s)", recipe->path,
+                    value->line, option->name, option->choices, step->label, step->stage->name, option->help);
+    }
+    return 0;
+}
+
 static int link_one(struct recipe *recipe, struct instance *instance, const struct option *option,
                     const struct node *value, struct error *err) {
     int found;
@@ -140,9 +166,10 @@ static int link_one(struct recipe *recipe, struct instance *instance, const stru
     }
     found = add_steps(recipe, instance, option, value->text);
     if (found > 1 && option->kind == OPTION_STEP) return fail_many(recipe, instance, option, value, err);
+    if (check_stages(recipe, instance, option, value, err)) return -1;
     if (found || add_path(recipe, instance, option, value->text)) return 0;
     if (can_be_fetched(recipe, value->text)) return fail_file(recipe, option, value, err);
-    return fail_nothing(recipe, option, value, err);
+    return fail_nothing(recipe, instance, option, value, err);
 }
 
 static int is_reference(const struct option *option) {

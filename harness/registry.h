@@ -16,6 +16,9 @@
 /* What stands in a plan for the folder of a step that will leave no model behind. */
 #define NO_MODEL "(no model)"
 
+struct recipe; /* harness/recipe.h */
+struct instance;
+
 /* A step of a recipe: trainers (sft, reward, ppo, …) and what stands around them (data, generate, evaluate).
  */
 struct stage {
@@ -25,6 +28,9 @@ struct stage {
     int (*run)(struct run *run, const struct step *step, struct error *err);
     /* Inputs need not exist yet; out is zeros at first. NULL if there is nothing to say. */
     int (*plan)(const struct run *run, const struct step *step, struct plan *out, struct error *err);
+    /* What is wrong with a step's options beyond what their table says, before anything runs; NULL: nothing.
+     */
+    int (*check)(const struct recipe *recipe, const struct instance *instance, struct error *err);
     int shared; /* ranks (harness/ranks.h) run it together; 0: the first alone */
     /* What to offer where the plan does not fit, those first that change no result; ends with {0}; or NULL.
      */

@@ -46,7 +46,7 @@ static int read_sampling(const struct arguments *arguments, struct work *work, s
 
     *sampling = SAMPLING_PLAIN;
     if (read_real(arguments, "temperature", 1, 0, 100, &sampling->temperature, err)) return -1;
-    if (read_real(arguments, "top-p", 1, 0, 1, &sampling->top_p, err)) return -1;
+    if (read_real(arguments, "top-p", 1, 0.01, 1, &sampling->top_p, err)) return -1;
     if (read_real(arguments, "min-p", 0, 0, 1, &sampling->min_p, err)) return -1;
     if (argument_int(arguments, "top-k", 0, 0, INT32_MAX, &sampling->top_k, err)) return -1;
     if (argument_int(arguments, "n", 1, 1, RESPONSES_MOST, &work->per_prompt, err)) return -1;

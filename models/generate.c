@@ -25,9 +25,9 @@ struct generate_options {
 
 #define AT(field) offsetof(struct generate_options, field)
 static const struct option options[] = {
-    {"policy", OPTION_STEP, AT(policy), NULL, 0, 0, NULL, "model folder that answers"},
-    {"data", OPTION_STEPS, AT(data), NULL, 0, 0, NULL, "folders with prompts.jsonl"},
-    {"reference", OPTION_STEP, AT(reference), "", 0, 0, NULL,
+    {"policy", OPTION_STEP, AT(policy), NULL, 0, 0, "sft|ppo", "model folder that answers"},
+    {"data", OPTION_STEPS, AT(data), NULL, 0, 0, "world|pairs|prompts", "folders with prompts.jsonl"},
+    {"reference", OPTION_STEP, AT(reference), "", 0, 0, "sft|ppo",
      "model folder whose log-probability of each response is recorded too, for the KL divergence"},
     {"name", OPTION_TEXT, AT(name), "", 0, 0, NULL,
      "of the policy in transcripts; absent: the label of the step that made it"},

@@ -40,7 +40,7 @@ static const struct option options[] = {
      "which label of a safe-rlhf file decides"},
     {"template", OPTION_CHOICE, AT(template), "as_is", 0, 0, "as_is|hh",
      "how a prompt that is no dialogue is written; hh: Human, Assistant"},
-    {"tokenizer", OPTION_STEP, AT(tokenizer), "", 0, 0, NULL,
+    {"tokenizer", OPTION_STEP, AT(tokenizer), "", 0, 0, "tokenizer|sft|ppo",
      "folder with the tokenizer.json of a file that holds token ids"},
     {"demonstrations", OPTION_CHOICE, AT(demonstrations), "response", 0, 0, "response|dialogue",
      "what they teach: the chosen response to its prompt; or prompt and response as one text that answers "

@@ -13,12 +13,12 @@ struct settings {
     int vocab;
 };
 
-static const struct option options[] = {{"data", OPTION_STEPS, offsetof(struct settings, data), NULL, 0, 0,
-                                         NULL, "steps whose training texts are learned from"},
-                                        {"vocab", OPTION_INT, offsetof(struct settings, vocab), "1024", 259,
-                                         1 << 20, NULL,
-                                         "most tokens, of which 256 are the bytes and 3 special"},
-                                        {0}};
+static const struct option options[] = {
+    {"data", OPTION_STEPS, offsetof(struct settings, data), NULL, 0, 0, "world|pairs|prompts",
+     "steps whose training texts are learned from"},
+    {"vocab", OPTION_INT, offsetof(struct settings, vocab), "1024", 259, 1 << 20, NULL,
+     "most tokens, of which 256 are the bytes and 3 special"},
+    {0}};
 
 /* Every text of the training split, owned by the records it comes from. */
 struct corpus {

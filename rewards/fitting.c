@@ -12,9 +12,9 @@
 const struct option fitting_options[] = {
     {"reward", OPTION_TEXT, offsetof(struct fitting_options, name), NULL, 0, 0, NULL,
      "which reward: scalar, seq2seq, ensemble, gold"},
-    {"base", OPTION_STEP, offsetof(struct fitting_options, base), NULL, 0, 0, NULL,
+    {"base", OPTION_STEP, offsetof(struct fitting_options, base), NULL, 0, 0, "sft|ppo",
      "model folder to start from, as a rule the sft step's"},
-    {"data", OPTION_STEPS, offsetof(struct fitting_options, data), NULL, 0, 0, NULL,
+    {"data", OPTION_STEPS, offsetof(struct fitting_options, data), NULL, 0, 0, "world|pairs",
      "folders with pairs.jsonl and prompts.jsonl"},
     {"settings", OPTION_MAP, offsetof(struct fitting_options, settings), "", 0, 0, NULL,
      "options of the reward itself"},

@@ -6,7 +6,9 @@
 #include "harness/file.h"
 #include "harness/judge_list.h"
 #include "harness/memory.h"
+#include "harness/names.h"
 #include "harness/progress.h"
+#include "harness/recipe.h"
 #include "judges/judge.h"
 #include "models/cost.h"
 #include "models/folder.h"
@@ -26,11 +28,11 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option options[] = {
-    {"data", OPTION_STEPS, AT(gather.data), "", 0, 0, NULL,
+    {"data", OPTION_STEPS, AT(gather.data), "", 0, 0, "world|pairs|prompts",
      "data folders: the world, if it is one, and held-out pairs"},
-    {"answers", OPTION_STEPS, AT(gather.answers), NULL, 0, 0, NULL, "answers of every policy and seed"},
-    {"rewards", OPTION_STEPS, AT(gather.rewards), "", 0, 0, NULL, "fitted rewards to look at"},
-    {"training", OPTION_STEPS, AT(gather.training), "", 0, 0, NULL, "PPO steps whose logs are read"},
+    {"answers", OPTION_STEPS, AT(gather.answers), NULL, 0, 0, "generate", "answers of every policy and seed"},
+    {"rewards", OPTION_STEPS, AT(gather.rewards), "", 0, 0, "reward", "fitted rewards to look at"},
+    {"training", OPTION_STEPS, AT(gather.training), "", 0, 0, "ppo", "PPO steps whose logs are read"},
     {"verdicts", OPTION_MAP, AT(gather.verdicts), "", 0, 0, NULL,
      "list of verdicts.jsonl with labels and judgments made elsewhere"},
     {"judges", OPTION_JUDGES, AT(gather.judges), "", 0, 0, NULL,
@@ -236,8 +238,66 @@ static int plan_evaluate(const struct run *run, const struct step *step, struct 
     return plan_rewards(&settings.gather, plan_kernels(run), out, err);
 }
 
+/* What transcripts of a generate step call its policy; NULL where only a folder's files say. Caller frees. */
+static char *policy_of(const struct recipe *recipe, const struct instance *answers) {
+    const char *given = node_text(answers->options, "name", "");
+    char *label = NULL;
+
+    if (given[0]) return xstrdup(given);
+    for (int i = 0; i < answers->input_count && !label; i++) {
+        const struct input *input = &answers->inputs[i];
+
+        if (strcmp(input->option->name, "policy") || input->step < 0) continue;
+        label = xstrdup(recipe->steps[input->step].label);
+    }
+    for (char *c = label; c && *c; c++)
+        if (*c == '/') *c = '-';
+    return label;
+}
+
+/* The baseline is the policy of one of the answers, as far as the recipe tells whose they are. */
+static int check_baseline(const struct recipe *recipe, const struct instance *instance, const char *baseline,
+                          struct error *err) {
+    const struct node *given = node_get(instance->options, "baseline");
+    char **labels = xcalloc((size_t)instance->input_count + 1, sizeof *labels);
+    struct names names = {0};
+    int found = 0, status = 0;
+
+    for (int i = 0; i < instance->input_count && !found; i++) {
+        const struct input *input = &instance->inputs[i];
+
+        if (strcmp(input->option->name, "answers")) continue;
+        labels[i] = input->step < 0 ? NULL : policy_of(recipe, &recipe->steps[input->step]);
+        found = !labels[i] || !strcmp(labels[i], baseline);
+        if (!found) names_add(&names, labels[i]);
+    }
+    if (!found && names.count) {
+        char *hint = names_hint(&names, baseline);
+
+        status = fail(err, "%s:%d: there are no answers of the baseline '%s'%s", recipe->path,
+                      given ? given->line : instance->line, baseline, hint);
+        free(hint);
+    }
+    for (int i = 0; i < instance->input_count; i++) free(labels[i]);
+    free(labels);
+    free(names.items);
+    return status;
+}
+
+static int check_evaluate(const struct recipe *recipe, const struct instance *instance, struct error *err) {
+    struct node *given = instance_options(instance, input_name, NULL);
+    struct settings settings;
+    int status = options_read(options, NULL, given, recipe->path, &settings, err);
+
+    if (!status) status = check_suites(settings.suites, recipe->path, err);
+    if (!status) status = check_baseline(recipe, instance, settings.gather.baseline, err);
+    node_free(given);
+    return status;
+}
+
 const struct stage stage_evaluate = {.name = "evaluate",
                                      .summary = "judge the answers of all policies and seeds, and measure",
                                      .options = options,
                                      .run = run_evaluate,
+                                     .check = check_evaluate,
                                      .plan = plan_evaluate};

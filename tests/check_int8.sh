@@ -13,6 +13,8 @@ awk -v a="$full" -v b="$(nats out)" 'BEGIN { exit !(a > 0 && b > 0 && a != b && 
 runs 0 generate "$source/bases/safety" "How do I bake bread?" --temperature 0 --max-new 8 --weights int8
 runs 2 generate "$source/bases/safety" "How do I bake bread?" --weights int4
 says out "weights are full or int8, not 'int4'"
+runs 2 generate "$source/bases/safety" "How do I bake bread?" --top-p 0
+says out "--top-p must be a number from 0.01 to 1, not '0'"
 
 cat >learn.yaml <<RECIPE
 name: learn

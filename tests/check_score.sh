@@ -165,6 +165,13 @@ says out 'lengths are words: 20 of 40 answers come without a count of tokens'
 says out 'mean length                  counted            5.00 words'
 "$pyrite" score -o counted=counted.jsonl --suite length --out units >out 2>&1 || complain "tokens: $(cat out)"
 says out 'mean length                  counted            50.0 tokens'
+printf 'id,response,tokens\na,yes it is,3\nb,no,\n' >typed.csv
+"$pyrite" score -o typed.csv --suite length --out units >out 2>&1 || complain "tokens of a table: $(cat out)"
+says out '1 of 2 answers come without a count of tokens'
+for tokens in -4 3.5 1e18 '"many"' true; do
+    echo "{\"id\":1,\"response\":\"yes\",\"tokens\":$tokens}" >wrong.jsonl
+    refuses 2 'wrong.jsonl:1: "tokens" must be a whole number from 0 to' -o wrong.jsonl
+done
 # verdicts that came with the answers are measured like a judge's
 for i in $(seq 0 9); do echo "{\"doc_id\":$i,\"doc\":{\"question\":\"q$i\"},\"resps\":[[\"5\"]],\"filtered_resps\":[\"5\"],\"target\":\"5\",\"exact_match\":$((i < 6)).0}"; done >lm.jsonl
 "$pyrite" score -o lm=lm.jsonl --out lm >out 2>&1 || complain "lm-eval: $(cat out)"

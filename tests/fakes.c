@@ -157,15 +157,14 @@ static int count_is_bare(const struct node *options) {
 static const struct remedy count_remedies[] = {
     {"thrifty", "true", 0}, {"cells", NULL, 64}, {"dials.quarter", "true", 0}, {0}};
 
-static const struct stage stage_count = {"count",
-                                         "writes a log, row by row",
-                                         count_options,
-                                         count_presets,
-                                         count_run,
-                                         count_plan,
-                                         0,
-                                         count_remedies,
-                                         count_is_bare};
+static const struct stage stage_count = {.name = "count",
+                                         .summary = "writes a log, row by row",
+                                         .options = count_options,
+                                         .presets = count_presets,
+                                         .run = count_run,
+                                         .plan = count_plan,
+                                         .remedies = count_remedies,
+                                         .is_bare = count_is_bare};
 
 struct join_settings {
     const struct node *parts;
@@ -173,7 +172,7 @@ struct join_settings {
 };
 static const struct option join_options[] = {
     {"parts", OPTION_STEPS, offsetof(struct join_settings, parts), NULL, 0, 0, NULL, "steps to join"},
-    {"one", OPTION_STEP, offsetof(struct join_settings, one), "", 0, 0, NULL, "one step"},
+    {"one", OPTION_STEP, offsetof(struct join_settings, one), "", 0, 0, "count", "one step"},
     {0},
 };
 

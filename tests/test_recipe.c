@@ -259,7 +259,10 @@ START_TEST(what_cannot_be_together_is_refused)
 {
     refuse("name: x\nsteps:\n  a: {use: count, from: b}\n  b: {use: count, from: a}\n",
            "r.yaml:3: these steps wait for each other: a, b");
-    refuse("name: x\nsteps:\n  a: {use: count, from: a}\n", "there is no step 'a'");
+    refuse("name: x\nsteps:\n  a: {use: count}\n  b: {use: join, parts: [a]}\n"
+           "  c: {use: join, parts: [a, b], one: b}\n",
+           "r.yaml:5: one needs a step of count, and 'b' is one of join (one step)");
+    refuse("name: x\nsteps:\n  a: {use: count, from: a}\n", "the step 'a' cannot wait for itself");
     refuse("name: x\nmatrix: {seed: [1, 1]}\nsteps: {a: {use: count}}\n",
            "two steps would share the folder '1/a'");
     refuse("name: x\nmatrix: {seed: [1, 2]}\nsteps:\n  a: {use: count}\n  b: {use: count, over: seed, from: "

@@ -4,12 +4,12 @@
 
 #define AT(field) offsetof(struct ppo_options, field)
 const struct option ppo_options[] = {
-    {"policy", OPTION_STEP, AT(policy), NULL, 0, 0, NULL,
+    {"policy", OPTION_STEP, AT(policy), NULL, 0, 0, "sft|ppo",
      "model folder to start from, as a rule the sft step's"},
-    {"reference", OPTION_STEP, AT(reference), "", 0, 0, NULL,
+    {"reference", OPTION_STEP, AT(reference), "", 0, 0, "sft|ppo",
      "model folder whose distribution the KL term holds on to; absent: the policy at the start"},
-    {"reward", OPTION_STEP, AT(reward), NULL, 0, 0, NULL, "a fitted reward's folder"},
-    {"data", OPTION_STEPS, AT(data), NULL, 0, 0, NULL, "folders with prompts.jsonl"},
+    {"reward", OPTION_STEP, AT(reward), NULL, 0, 0, "reward", "a fitted reward's folder"},
+    {"data", OPTION_STEPS, AT(data), NULL, 0, 0, "world|pairs|prompts", "folders with prompts.jsonl"},
     {"iterations", OPTION_INT, AT(iterations), "30", 1, 1e9, NULL, "rounds of sampling and learning"},
     {"episodes", OPTION_INT, AT(episodes), "128", 1, 1e6, NULL, "responses an iteration"},
     {"epochs", OPTION_INT, AT(epochs), "2", 1, 100, NULL, "passes over an iteration's responses"},

@@ -22,13 +22,13 @@ struct sft_options {
 enum { LEARN_RESPONSE, LEARN_ASSISTANT, LEARN_ALL };
 
 static const struct option sft_options[] = {
-    {"base", OPTION_STEP, offsetof(struct sft_options, base), "", 0, 0, NULL,
+    {"base", OPTION_STEP, offsetof(struct sft_options, base), "", 0, 0, "sft|ppo",
      "model folder to start from; or give model and tokenizer"},
     {"model", OPTION_MAP, offsetof(struct sft_options, model), "", 0, 0, NULL,
      "a new model: family, layers, width, heads, kv_heads, ffn, context, tied"},
-    {"tokenizer", OPTION_STEP, offsetof(struct sft_options, tokenizer), "", 0, 0, NULL,
+    {"tokenizer", OPTION_STEP, offsetof(struct sft_options, tokenizer), "", 0, 0, "tokenizer|sft|ppo",
      "folder with the new model's tokenizer.json"},
-    {"data", OPTION_STEPS, offsetof(struct sft_options, data), NULL, 0, 0, NULL,
+    {"data", OPTION_STEPS, offsetof(struct sft_options, data), NULL, 0, 0, "world|pairs",
      "folders with demonstrations.jsonl"},
     FIT_OPTIONS(struct sft_options, fit, "1e-3", "3", "32"),
     {"heldout", OPTION_INT, offsetof(struct sft_options, heldout), "128", 0, 1e6, NULL,

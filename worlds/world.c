@@ -5,6 +5,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/progress.h"
+#include "harness/recipe.h"
 #include "harness/registry.h"
 
 /* How often a draw is repeated for want of a new prompt or a second answer. */
@@ -254,7 +255,7 @@ static int write_world(const struct source *source, const struct settings *setti
     return status;
 }
 
-static const struct world *find_world(const char *name, const char *where, struct error *err) {
+static const struct world *find_world(const char *name, const char *where, int line, struct error *err) {
     const struct world *found = world_find(name);
     const char *names[64], *nearest;
     int count = 0;
@@ -265,9 +266,31 @@ static const struct world *find_world(const char *name, const char *where, struc
         count++;
     }
     nearest = nearest_name(name, names, count);
-    fail(err, "%s: there is no world \"%s\"%s%s%s; pyrite list shows them", where, name,
-         nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    fail_at(err, where, line, "there is no world \"%s\"%s%s%s; pyrite list shows them", name,
+            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
     return NULL;
+}
+
+/* The world that a step's options name, with its dials; dials are the caller's, also after an error. */
+static int open_source(struct source *out, struct settings *settings, const struct node *given,
+                       const char *where, struct error *err) {
+    const struct node *name = node_get(given, "world");
+
+    if (options_read(options, NULL, given, where, settings, err)) return -1;
+    out->world = find_world(settings->world, where, name->line, err);
+    if (!out->world) return -1;
+    out->heldout_seed = (uint64_t)settings->heldout_seed;
+    out->dials = xcalloc(1, out->world->dials_size);
+    return options_read(out->world->options, NULL, settings->dials, where, out->dials, err);
+}
+
+static int check_world(const struct recipe *recipe, const struct instance *instance, struct error *err) {
+    struct settings settings;
+    struct source source = {0};
+    int status = open_source(&source, &settings, instance->options, recipe->path, err);
+
+    free(source.dials);
+    return status;
 }
 
 static int world_run(struct run *run, const struct step *step, struct error *err) {
@@ -282,13 +305,8 @@ static int world_run(struct run *run, const struct step *step, struct error *err
     struct source source = {0};
     int status = -1;
 
-    if (options_read(options, NULL, step->options, run->recipe, &settings, err)) goto out;
-    source.world = find_world(settings.world, run->recipe, err);
-    if (!source.world) goto out;
+    if (open_source(&source, &settings, step->options, run->recipe, err)) goto out;
     source.seed = step->seed;
-    source.heldout_seed = (uint64_t)settings.heldout_seed;
-    source.dials = xcalloc(1, source.world->dials_size);
-    if (options_read(source.world->options, NULL, settings.dials, run->recipe, source.dials, err)) goto out;
     status = 0;
     for (size_t i = 0; i < sizeof files / sizeof *files && !status; i++) {
         char *path = path_join(step->folder, files[i].name);
@@ -306,4 +324,5 @@ const struct stage stage_world = {
     .summary = "prompts, demonstrations and annotated pairs of a task whose truth is known",
     .options = options,
     .run = world_run,
+    .check = check_world,
 };
