@@ -292,6 +292,35 @@ START_TEST(gathering_and_scattering_have_the_bits_of_the_cpu)
 }
 END_TEST
 
+/* Rows whose groups of four lie on no 16 bytes, and entries of one row: as many as a block takes at a time,
+ * once and twice, and others. */
+START_TEST(rows_are_looked_up_and_added_up_wherever_they_lie)
+{
+    enum { VOCAB = 7, WIDTH = 8, MOST = 70 };
+
+    for (int count = 31; count <= MOST; count += count == 31 || count == 32 ? 1 : 31)
+        for (int off = 0; off < 2; off++) {
+            size_t n = (size_t)count * WIDTH + off, all = VOCAB * WIDTH + off;
+            int *token = some_indices(count, VOCAB, 1), *position = some_indices(count, 1, 2);
+            int *token_ = up_ints(token, count), *position_ = up_ints(position, count);
+            float *table = noise(all, 3), *places = noise(all, 4), *x = noise(n, 5), *out = poison(n);
+            float *table_ = up(table, all), *places_ = up(places, all), *x_ = up(x, n), *out_ = up(out, n);
+
+            cpu->embed(out + off, table + off, places + off, token, position, count, WIDTH, 3);
+            cuda->embed(out_ + off, table_ + off, places_ + off, token_, position_, count, WIDTH, 3);
+            cpu->embed_backward(table + off, places + off, x + off, token, position, count, WIDTH, 3);
+            cuda->embed_backward(table_ + off, places_ + off, x_ + off, token_, position_, count, WIDTH, 3);
+            expect_bits("embed", out, out_, n);
+            expect_bits("embed_backward", table, table_, all);
+            expect_bits("embed_backward positions", places, places_, all);
+            release(token_, position_, x_, NULL);
+            free(token);
+            free(position);
+            free(x);
+        }
+}
+END_TEST
+
 START_TEST(scattering_goes_on_where_more_entries_come_than_are_sorted_at_a_time)
 {
     const int count = 16384 + 700, width = 3, rows = 901;
@@ -715,6 +744,7 @@ int main(void) {
     tcase_add_test(test, what_adapters_need_has_the_bits_of_the_cpu);
     tcase_add_test(test, rope_has_the_bits_of_the_cpu_both_ways);
     tcase_add_test(test, gathering_and_scattering_have_the_bits_of_the_cpu);
+    tcase_add_test(test, rows_are_looked_up_and_added_up_wherever_they_lie);
     tcase_add_test(test, scattering_goes_on_where_more_entries_come_than_are_sorted_at_a_time);
     tcase_add_test(test, attention_has_the_bits_of_the_cpu_and_its_gradients_agree);
     tcase_add_test(test, decoding_has_the_bits_of_the_cpu);

@@ -1,29 +1,48 @@
 #include <limits.h>
 
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/element.cuh"
 
 #define THREADS 256
+#define EACH    4 /* neighbours of a token's channels a thread */
 
-static __global__ void embed_kernel(float *out, const float *table, const float *positions, const int *token,
-                                    const int *position, size_t count, int width, float scale) {
-    size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
+/* Of a block's threads so many have a token's channels, others the next tokens'. */
+static dim3 threads_of(int across) {
+    int x = across < THREADS ? across : THREADS;
+
+    return dim3(x, THREADS / x);
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    embed_kernel(float *out, const float *table, const float *positions, const int *token,
+                 const int *position, int count, int width, float scale, bool wide) {
+    int t = blockIdx.x * blockDim.y + threadIdx.y;
 
     start_successor();
     wait_for_predecessor();
-    if (i >= count) return;
-    size_t t = i / width, c = i % width;
-    float value = scale * table[(size_t)token[t] * width + c];
+    if (t >= count) return;
+    const float *from = table + (size_t)token[t] * width;
+    const float *place = positions ? positions + (size_t)position[t] * width : NULL;
 
-    out[i] = positions ? value + positions[(size_t)position[t] * width + c] : value;
+    for (int c = threadIdx.x * EACH; c < width; c += blockDim.x * EACH) {
+        int here = min(width - c, EACH);
+        float x[EACH], more[EACH];
+
+        take<EACH>(x, from + c, here, wide);
+        if (place) take<EACH>(more, place + c, here, wide);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) x[i] = place ? scale * x[i] + more[i] : scale * x[i];
+        give<EACH>(out + (size_t)t * width + c, x, here, wide);
+    }
 }
 
 void embed_cuda(float *out, const float *table, const float *positions, const int *token, const int *position,
                 int count, int width, float scale) {
-    size_t size = (size_t)count * width;
+    if (count == 0 || width == 0) return;
+    dim3 threads = threads_of(blocks_for(width, EACH));
 
-    if (size == 0) return;
-    launch_chained("embed", embed_kernel, blocks_for(size, THREADS), THREADS, 0, out, table, positions, token,
-                   position, size, width, scale);
+    launch_chained("embed", embed_kernel, blocks_for(count, threads.y), threads, 0, out, table, positions,
+                   token, position, count, width, scale,
+                   width % EACH == 0 && on_16_bytes(out, table, positions));
 }
 
 #define ENTRIES 16384 /* that are sorted at a time; sums go on from one such part to the next */
