@@ -9,15 +9,39 @@
 #define BLOCKS    4 /* of them that a thread block takes, half a warp each */
 #define SUM_LANES 256
 
-template <class VALUE>
-static __global__ void sum_blocks(double *sums, const float *x, size_t count, size_t blocks, VALUE value) {
-    size_t block = (size_t)blockIdx.x * BLOCKS + threadIdx.y, from = block * BLOCK;
-    size_t end = count - from < BLOCK ? count : from + BLOCK;
+#define AHEAD 64 /* numbers on their way to a thread: each that is added up makes room for another */
+static_assert(BLOCK % (AHEAD * WIDTH) == 0, "whole parts of a block");
+
+/* A lane's sum of a block that is full, from its first number on. */
+template <class VALUE> static __device__ __forceinline__ double lane_of_block(const float *x, VALUE value) {
+    float number[AHEAD];
     double sum = 0;
 
-    if (block < blocks) {
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) number[i] = x[i * WIDTH];
+#pragma unroll 2
+    for (int from = AHEAD * WIDTH; from < BLOCK; from += AHEAD * WIDTH)
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            sum += value(number[i]);
+            number[i] = x[from + i * WIDTH];
+        }
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) sum += value(number[i]);
+    return sum;
+}
+
+template <class VALUE>
+static __global__ void __launch_bounds__(BLOCKS *WIDTH)
+    sum_blocks(double *sums, const float *x, size_t count, size_t blocks, VALUE value) {
+    size_t block = (size_t)blockIdx.x * BLOCKS + threadIdx.y, from = block * BLOCK;
+    double sum = 0;
+
+    if (from + BLOCK <= count) {
+        sum = lane_of_block(x + from + threadIdx.x, value);
+    } else {
 #pragma unroll 16
-        for (size_t i = from + threadIdx.x; i < end; i += WIDTH) sum += value(x[i]);
+        for (size_t i = from + threadIdx.x; i < count; i += WIDTH) sum += value(x[i]);
     }
     for (int half = WIDTH / 2; half; half /= 2) sum += __shfl_down_sync(EVERYONE, sum, half, WIDTH);
     if (threadIdx.x == 0 && block < blocks) sums[block] = sum;
