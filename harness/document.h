@@ -9,6 +9,8 @@
 
 enum node_kind { NODE_NULL, NODE_BOOL, NODE_NUMBER, NODE_STRING, NODE_LIST, NODE_MAP };
 
+enum { DOCUMENT_DEPTH = 100 }; /* of lists and maps in one another, at most */
+
 struct node {
     enum node_kind kind;
     char *key; /* in a map; else NULL */
@@ -46,6 +48,7 @@ struct node *node_add_number(struct node *parent, const char *key, double number
 struct node *node_add_real(struct node *parent, const char *key, double number);
 struct node *node_add_bool(struct node *parent, const char *key, int truth);
 struct node *node_add_copy(struct node *parent, const char *key, const struct node *value);
+struct node *node_attach(struct node *parent, const char *key, struct node *child); /* takes the child */
 /* Each replaces or adds. */
 struct node *node_set_copy(struct node *map, const char *key, const struct node *value);
 struct node *node_set_text(struct node *map, const char *key, const char *text);
@@ -54,11 +57,6 @@ struct node *node_set_text(struct node *map, const char *key, const char *text);
    NaN and infinity as null, bytes that are not UTF-8 as U+FFFD. indent > 0 pretty-prints. Caller frees. */
 char *node_json(const struct node *node, int indent);
 
-/* Bytes of the UTF-8 sequence at `at`, of `room` bytes (one or more); 0 if it is none: overlong, a surrogate,
-   beyond U+10FFFF or cut off. */
-size_t utf8_length(const unsigned char *at, size_t room);
-/* Fails where the text, which begins in that line of `name`, is not UTF-8 or holds a NUL. */
-int utf8_check(const char *text, size_t length, const char *name, int line, struct error *err);
 /* A key given twice in one map is an error that names the second's line. */
 int node_check_keys(const struct node *map, const char *name, struct error *err);
 

@@ -5,6 +5,7 @@
 #include "harness/document.h"
 #include "harness/memory.h"
 #include "harness/unpack.h"
+#include "harness/utf8.h"
 
 enum { BLOCK = 1 << 16, NOT_YET = -1 };
 static const size_t record_most = (size_t)256 << 20;

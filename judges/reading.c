@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness/memory.h"
+#include "harness/utf8.h"
 #include "judges/defence.h"
 
 static void tell(struct completion *out, enum completion_kind kind, const char *reason) {

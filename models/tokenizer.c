@@ -7,6 +7,7 @@
 #include "harness/document.h"
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/utf8.h"
 #include "models/tokenizer_parts.h"
 
 void tokens_add(struct tokens *tokens, int id) {

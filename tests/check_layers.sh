@@ -32,8 +32,8 @@ only() {
     found=$(grep -rlE "^#include <$header" harness kernels models rewards worlds trainers judges suites reports | grep -vE "^($places)" || true)
     [ -z "$found" ] || complain "<$header…> belongs in $places, but stands in:"$'\n'"$found"
 }
-only '(cjson/|cJSON)' 'harness/document\.c'
-only 'yaml' 'harness/document\.c'
+only '(cjson/|cJSON)' 'harness/document_json\.c'
+only 'yaml' 'harness/document_yaml\.c'
 only 'gsl/' 'harness/(statistics[a-z_]*|rng)\.c'
 only 'sqlite3' 'harness/store[a-z_]*\.c'
 only 'curl/' 'harness/http[a-z_]*\.c'

@@ -10,6 +10,7 @@
 #include "harness/document.h"
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/utf8.h"
 
 #define BLANK "\xe2\x96\x81"
 enum { TEXTS = 500, SYMBOLS_MOST = 400 };

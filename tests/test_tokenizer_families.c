@@ -11,6 +11,7 @@
 #include "harness/document.h"
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/utf8.h"
 #include "models/unicode.h"
 
 enum { GROUP = 50, TEXTS = 10000 };
