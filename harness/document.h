@@ -56,6 +56,8 @@ struct node *node_set_text(struct node *map, const char *key, const char *text);
 /* Compact JSON on one line (no newline); numbers in the shortest form that reads back the same;
    NaN and infinity as null, bytes that are not UTF-8 as U+FFFD. indent > 0 pretty-prints. Caller frees. */
 char *node_json(const struct node *node, int indent);
+/* The same and the end of the line; -1 where the file does not take it (errno). */
+int node_print(FILE *out, const struct node *node, int indent);
 
 /* A key given twice in one map is an error that names the second's line. */
 int node_check_keys(const struct node *map, const char *name, struct error *err);

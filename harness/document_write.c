@@ -107,6 +107,14 @@ char *node_json(const struct node *node, int indent) {
     return out.data;
 }
 
+int node_print(FILE *out, const struct node *node, int indent) {
+    char *json = node_json(node, indent);
+    int written = fprintf(out, "%s\n", json);
+
+    free(json);
+    return written < 0 ? -1 : 0;
+}
+
 int document_write(const char *path, const struct node *node, struct error *err) {
     char *json = node_json(node, 2), *text = xprintf("%s\n", json);
     int status = file_write(path, text, strlen(text), err);

@@ -157,10 +157,7 @@ int expectations_read(const char *path, struct expectations *out, struct error *
 }
 
 static void write_line(FILE *out, struct node *row) {
-    char *line = node_json(row, 0);
-
-    fprintf(out, "%s\n", line);
-    free(line);
+    node_print(out, row, 0);
     node_free(row);
 }
 

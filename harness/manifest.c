@@ -95,7 +95,7 @@ int manifest_write(const struct pipeline *pipeline, struct error *err) {
 
 void manifest_timing(const struct pipeline *pipeline, const char *step, const struct worker *worker,
                      int threads) {
-    char *path = path_join(pipeline->folder, "timing.jsonl"), *json, date[32];
+    char *path = path_join(pipeline->folder, "timing.jsonl"), date[32];
     struct node *row = node_new(NODE_MAP);
     time_t now = time(NULL);
     struct tm parts;
@@ -108,12 +108,10 @@ void manifest_timing(const struct pipeline *pipeline, const char *step, const st
     node_add_number(row, "peak_bytes", worker->peak_bytes);
     node_add_number(row, "threads", threads);
     node_add_text(row, "finished", date);
-    json = node_json(row, 0);
     if (file) {
-        fprintf(file, "%s\n", json);
+        node_print(file, row, 0);
         fclose(file);
     }
-    free(json);
     free(path);
     node_free(row);
 }

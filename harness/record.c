@@ -251,13 +251,10 @@ static int list_write(const struct layout *layout, const char *path, const void 
     if (output_open(&out, path, err)) return -1;
     for (int i = 0; i < count; i++) {
         struct node *row = node_new(NODE_MAP);
-        char *line;
 
         for (const struct field *field = layout->fields; field->name; field++)
             write_field(field, (const char *)items + (size_t)i * layout->size, row);
-        line = node_json(row, 0);
-        fprintf(out.file, "%s\n", line);
-        free(line);
+        node_print(out.file, row, 0);
         node_free(row);
     }
     return output_close(&out, err);

@@ -31,9 +31,14 @@ int rows_read(struct rows *rows, const struct step *step, const char *file, rows
 }
 
 static void list_row(struct rows *rows, int row, int line, const char *reason, int kept) {
-    fprintf(rows->dropped.file, "{\"row\":%d,", row);
-    if (line) fprintf(rows->dropped.file, "\"line\":%d,", line);
-    fprintf(rows->dropped.file, "\"reason\":\"%s\"%s}\n", reason, kept ? ",\"kept\":true" : "");
+    struct node *said = node_new(NODE_MAP);
+
+    node_add_number(said, "row", row);
+    if (line) node_add_number(said, "line", line);
+    node_add_text(said, "reason", reason);
+    if (kept) node_add_bool(said, "kept", 1);
+    node_print(rows->dropped.file, said, 0);
+    node_free(said);
 }
 
 void rows_drop(struct rows *rows, int row, int line, const char *reason) {

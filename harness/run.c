@@ -43,14 +43,8 @@ int log_open(struct log *log, const struct step *step, long keep, struct error *
 }
 
 int log_write(struct log *log, const struct node *row, struct error *err) {
-    char *json;
-    int bad;
-
-    if (!log->file) return 0;
-    json = node_json(row, 0);
-    bad = fprintf(log->file, "%s\n", json) < 0;
-    free(json);
-    return bad ? fail(err, "cannot write %s: %s", log->path, strerror(errno)) : 0;
+    if (!log->file || !node_print(log->file, row, 0)) return 0;
+    return fail(err, "cannot write %s: %s", log->path, strerror(errno));
 }
 
 long log_sync(struct log *log, struct error *err) {
@@ -68,7 +62,7 @@ void log_close(struct log *log) {
 }
 
 void step_timing(const struct step *step, const char *what, double seconds, double amount, const char *unit) {
-    char *path = step_path(step, "timing.jsonl"), *json;
+    char *path = step_path(step, "timing.jsonl");
     FILE *file = ranks_first() ? fopen(path, "ab") : NULL;
     struct node *row = node_new(NODE_MAP);
 
@@ -76,12 +70,10 @@ void step_timing(const struct step *step, const char *what, double seconds, doub
     node_add_number(row, "seconds", seconds);
     node_add_number(row, "amount", amount);
     node_add_text(row, "unit", unit);
-    json = node_json(row, 0);
     if (file) {
-        fprintf(file, "%s\n", json);
+        node_print(file, row, 0);
         fclose(file);
     }
-    free(json);
     node_free(row);
     free(path);
 }

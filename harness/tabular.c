@@ -130,7 +130,6 @@ static void write_csv(const struct tabular *table, FILE *out) {
 
 static void write_json(const struct tabular *table, FILE *out) {
     struct node *whole = node_new(NODE_MAP), *rows;
-    char *json;
 
     if (table->title) node_add_text(whole, "title", table->title);
     rows = node_add(whole, "rows", NODE_LIST);
@@ -142,9 +141,7 @@ static void write_json(const struct tabular *table, FILE *out) {
             node_set_text(map, table->headings[c], cell->text);
     }
     if (table->notes) node_add_copy(whole, "notes", table->notes);
-    json = node_json(whole, 2);
-    fprintf(out, "%s\n", json);
-    free(json);
+    node_print(out, whole, 2);
     node_free(whole);
 }
 

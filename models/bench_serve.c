@@ -103,14 +103,11 @@ static int obey(struct server *server, const struct node *ask, struct node *told
 static void answer(struct server *server, const char *line, size_t length, FILE *out) {
     struct node *told = node_new(NODE_MAP), *ask;
     struct error err = {0};
-    char *json;
 
     ask = document_parse_json(line, length, "request", 1, &err);
     if (!ask || obey(server, ask, told, &err)) node_set_text(told, "error", err.message);
-    json = node_json(told, 0);
-    fprintf(out, "%s\n", json);
+    node_print(out, told, 0);
     fflush(out);
-    free(json);
     node_free(ask);
     node_free(told);
 }

@@ -86,16 +86,13 @@ static void add_rate(struct node *root, const char *what, struct rate rate) {
 
 static void print_json(const struct work *work, struct rate encoding, struct rate decoding, FILE *out) {
     struct node *root = node_new(NODE_MAP);
-    char *json;
 
     node_add_number(root, "bytes", (double)work->length);
     node_add_number(root, "tokens", work->ids.count);
     node_add_number(root, "vocabulary", tokenizer_vocab(work->tokenizer));
     add_rate(root, "encode", encoding);
     add_rate(root, "decode", decoding);
-    json = node_json(root, 2);
-    fprintf(out, "%s\n", json);
-    free(json);
+    node_print(out, root, 2);
     node_free(root);
 }
 

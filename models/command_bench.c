@@ -315,13 +315,6 @@ static void add_means(const struct bench *bench, struct node *root, double peak)
     }
 }
 
-static void print_node(struct node *node, FILE *out) {
-    char *text = node_json(node, 2);
-
-    fprintf(out, "%s\n", text);
-    free(text);
-}
-
 static void print_json(const struct bench *bench, FILE *out) {
     struct rate peak = rate_of(bench->peaks, bench->peak_count);
     struct node *root = node_new(NODE_MAP), *list;
@@ -352,7 +345,7 @@ static void print_json(const struct bench *bench, FILE *out) {
     if (bench->operations.count) operations_json(&bench->operations, node_add(root, "operations", NODE_LIST));
     if (bench->wholes.count)
         wholes_json(&bench->wholes, bench->kernels, peak.median, node_add(root, "whole", NODE_LIST));
-    print_node(root, out);
+    node_print(out, root, 2);
     node_free(root);
 }
 
@@ -468,7 +461,7 @@ static int compare(const struct arguments *arguments, const struct stopwatch *wa
     if (!status) status = argument_number(arguments, "minutes", 14, 0, 1e6, &options.minutes, err);
     if (!status) status = race_run(&options, results, err);
     if (argument_given(arguments, "json"))
-        print_node(results, arguments->out);
+        node_print(arguments->out, results, 2);
     else if (!status)
         race_markdown(results, arguments->out);
     node_free(results);
@@ -490,7 +483,7 @@ static int grow(const struct arguments *arguments, const struct stopwatch *watch
 
     if (!status) status = growth_run(&options, results, err);
     if (!status && argument_given(arguments, "json"))
-        print_node(results, arguments->out);
+        node_print(arguments->out, results, 2);
     else if (!status)
         growth_markdown(results, arguments->out);
     node_free(results);

@@ -24,16 +24,13 @@ int overlong_begin(struct overlong_rows *rows, const struct step *step, int acti
 static void list_row(struct overlong_rows *rows, const struct example *example, const char *reason,
                      int kept) {
     struct node *row;
-    char *line;
 
     if (!rows->list.file) return;
     row = node_new(NODE_MAP);
     node_add_text(row, "id", example->id);
     node_add_text(row, "reason", reason);
     if (kept) node_add_bool(row, "kept", 1);
-    line = node_json(row, 0);
-    fprintf(rows->list.file, "%s\n", line);
-    free(line);
+    node_print(rows->list.file, row, 0);
     node_free(row);
 }
 

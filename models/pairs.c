@@ -267,12 +267,8 @@ static int write_near(const struct step *step, const struct split_report *report
 
     free(path);
     if (status) return -1;
-    for (const struct node *pair = report->pairs->first; pair; pair = pair->next) {
-        char *line = node_json(pair, 0);
-
-        fprintf(out.file, "%s\n", line);
-        free(line);
-    }
+    for (const struct node *pair = report->pairs->first; pair; pair = pair->next)
+        node_print(out.file, pair, 0);
     return output_close(&out, err);
 }
 

@@ -43,15 +43,12 @@ static void add_ints(struct node *row, const char *key, const int *values, int c
 
 static void list_window(const struct reading *reading, int predicted, FILE *list) {
     struct node *row = node_new(NODE_MAP), *logprobs;
-    char *line;
 
     add_ints(row, "ids", reading->batch.tokens, reading->batch.total);
     logprobs = node_add(row, "logprob", NODE_LIST);
     for (int i = 0; i < predicted; i++) node_add_number(logprobs, NULL, (double)reading->logprob[i]);
     add_ints(row, "best", reading->best, predicted);
-    line = node_json(row, 0);
-    fprintf(list, "%s\n", line);
-    free(line);
+    node_print(list, row, 0);
     node_free(row);
 }
 

@@ -172,7 +172,6 @@ static void add_figures(struct node *root, const struct results *results) {
 static int write_json(const struct results *results, FILE *file, struct error *err) {
     struct node *root = node_new(NODE_MAP), *list;
     struct notes limits;
-    char *json;
 
     (void)err;
     node_add_text(root, "title", results->title);
@@ -185,9 +184,7 @@ static int write_json(const struct results *results, FILE *file, struct error *e
     for (int i = 0; i < limits.count; i++) node_add_text(list, NULL, limits.items[i]);
     notes_free(&limits);
     node_add_copy(root, "manifest", results->manifest);
-    json = node_json(root, 1);
-    fprintf(file, "%s\n", json);
-    free(json);
+    node_print(file, root, 1);
     node_free(root);
     return 0;
 }

@@ -116,13 +116,9 @@ static int write_token_rewards(const struct step *step, const struct gathered *g
     free(path);
     if (status) return -1;
     for (struct node *row = gathered->token_rewards->first; row; row = row->next) {
-        char *json;
-
         if (!node_get(row, "tokens")->count) continue; /* a reward that sees no tokens */
         node_set_text(row, "task", task);
-        json = node_json(row, 0);
-        fprintf(out.file, "%s\n", json);
-        free(json);
+        node_print(out.file, row, 0);
     }
     return output_close(&out, err);
 }

@@ -19,7 +19,7 @@ static int show(void *context, const struct node *record, int number, struct err
     const char *text = node_text(record, "text", "");
     struct tokens ids = {0}, framed = {0}, mixed = {0}, ends = {0};
     struct node *line = node_new(NODE_MAP);
-    char *back, *json;
+    char *back;
 
     (void)number;
     (void)err;
@@ -31,9 +31,7 @@ static int show(void *context, const struct node *record, int number, struct err
     add_ids(line, "framed", &framed);
     add_ids(line, "ends", &ends);
     node_add_text(line, "text", back);
-    json = node_json(line, 0);
-    puts(json);
-    free(json);
+    node_print(stdout, line, 0);
     free(back);
     free(ids.ids);
     free(framed.ids);

@@ -259,6 +259,27 @@ START_TEST(trees_are_built_looked_up_and_changed)
 }
 END_TEST
 
+START_TEST(a_line_is_printed_or_refused)
+{
+    struct node *map = node_new(NODE_MAP);
+    FILE *file = tmpfile(), *full = fopen("/dev/full", "w");
+    char line[32] = "";
+
+    node_add_text(map, "said", "\"a\"\n");
+    ck_assert_int_eq(node_print(file, map, 0), 0);
+    rewind(file);
+    ck_assert_ptr_nonnull(fgets(line, sizeof line, file));
+    ck_assert_str_eq(line, "{\"said\":\"\\\"a\\\"\\n\"}\n");
+    fclose(file);
+    if (full) {
+        setvbuf(full, NULL, _IONBF, 0);
+        ck_assert_int_eq(node_print(full, map, 0), -1);
+        fclose(full);
+    }
+    node_free(map);
+}
+END_TEST
+
 START_TEST(whole_numbers_fit_an_int_or_fall_back)
 {
     struct node *map = node_new(NODE_MAP);
@@ -540,6 +561,7 @@ int main(void) {
     tcase_add_test(cases, reals_are_told_from_whole_numbers);
     tcase_add_test(cases, strings_survive_the_round_trip);
     tcase_add_test(cases, trees_are_built_looked_up_and_changed);
+    tcase_add_test(cases, a_line_is_printed_or_refused);
     tcase_add_test(cases, whole_numbers_fit_an_int_or_fall_back);
     tcase_add_test(cases, every_kind_of_file_gives_its_records);
     tcase_add_test(cases, mistakes_in_records_name_file_and_line);

@@ -89,7 +89,6 @@ static void print_table(const struct timing *timing, const struct size *size, co
 static void print_json(const struct timing *timing, const struct size *size, const char *value,
                        const struct kernels *kernels, const struct stopwatch *watch, FILE *out) {
     struct node *root = node_new(NODE_MAP), *seconds;
-    char *text;
 
     node_add_text(root, "backend", kernels->name);
     node_add_number(root, "threads", watch->threads);
@@ -106,9 +105,7 @@ static void print_json(const struct timing *timing, const struct size *size, con
     node_add_number(root, "operations", timing->operations);
     node_add_number(root, "peak", timing->peak.median);
     node_add_number(root, "share", share(timing));
-    text = node_json(root, 2);
-    fprintf(out, "%s\n", text);
-    free(text);
+    node_print(out, root, 2);
     node_free(root);
 }
 
