@@ -2,7 +2,7 @@
 # pyrite fetch against a server on this machine that breaks off, lies, redirects and lacks files: a file appears whole
 # and right or not at all, a broken download goes on, the cache serves every folder and an offline command.
 server=$(realpath "${FILE_SERVER:-tests/file_server}")
-data=$(realpath -m "${PYRITE_DATA:-${srcdir:-.}/../shared/data}")
+data=$(realpath -m "${PYRITE_DATA:-${srcdir:-.}/data}")
 . "${srcdir:-.}/tests/program.sh"
 trap 'kill "$pid" 2>/dev/null; rm -rf "$here"' EXIT
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY

@@ -56,8 +56,8 @@ def default_model():
 
 def default_text(folder):
     """The first story of SQuALITY's development set."""
-    for path in (place / f"squality/squality-v1.3.dev.jsonl{end}" for place in (ROOT / "data", ROOT.parent / "shared/data")
-                 for end in ("", ".gz")):
+    place = Path(os.environ.get("PYRITE_DATA", ROOT / "data"))
+    for path in (place / f"squality/squality-v1.3.dev.jsonl{end}" for end in ("", ".gz")):
         if path.exists():
             with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
                 story = json.loads(file.readline())["document"]

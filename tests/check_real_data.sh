@@ -3,13 +3,13 @@
 set -u
 pyrite=$(realpath "${PYRITE:-./pyrite}")
 root=$(realpath "${srcdir:-.}")
-data=$(realpath -m "${PYRITE_DATA:-$root/../shared/data}")
+data=$(realpath -m "${PYRITE_DATA:-$root/data}")
 here=$(mktemp -d)
 trap 'rm -rf "$here"' EXIT
 failed=0
 
 [ -d "$data" ] || {
-    echo "SKIP: $data is not there"
+    echo "SKIP: $data is not there; pyrite fetch, in the source folder, brings it"
     exit 77
 }
 # has PART TEXT: the part's output has it, spaces apart.

@@ -5,6 +5,7 @@
 #include "harness/record.h"
 #include "harness/registry.h"
 #include "models/tokenizer.h"
+#include "tests/public_data.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -735,22 +736,9 @@ START_TEST(prompts_that_cannot_be_read_are_named)
 }
 END_TEST
 
-/* A file of the public data, or NULL (and a line that says SKIP) where they are not. */
-static char *data_file(const char *name) {
-    const char *data = getenv("PYRITE_DATA"), *srcdir = getenv("srcdir");
-    char *folder = data ? xstrdup(data) : path_join(srcdir ? srcdir : ".", "../shared/data");
-    char *path = path_join(folder, name);
-
-    free(folder);
-    if (file_exists(path)) return path;
-    printf("SKIP: %s is not there\n", path);
-    free(path);
-    return NULL;
-}
-
 START_TEST(hh_as_shipped_is_read)
 {
-    char *file = data_file("hh-rlhf/harmless-base.test.jsonl.gz"), *yaml;
+    char *file = public_data("hh-rlhf/harmless-base.test.jsonl.gz"), *yaml;
     int last = (int)strlen(DIALOGUE_ASSISTANT);
 
     if (!file) return;
@@ -772,7 +760,7 @@ END_TEST
 
 START_TEST(xstest_as_shipped_is_read)
 {
-    char *file = data_file("xstest/xstest_prompts.csv"), *yaml;
+    char *file = public_data("xstest/xstest_prompts.csv"), *yaml;
     int safe = 0;
 
     if (!file) return;

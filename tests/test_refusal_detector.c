@@ -4,6 +4,7 @@
 #include "harness/document.h"
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "tests/public_data.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -242,25 +243,19 @@ START_TEST(held_out_replies_of_people_s_chats_agree_with_their_labels)
 {
     struct confusion confusion = {.split = "heldout"};
     struct labels labels = {.confusion = &confusion};
-    const char *data = getenv("PYRITE_DATA"), *srcdir = getenv("srcdir");
-    char *folder = data ? xstrdup(data) : path_join(srcdir ? srcdir : ".", "../shared/data");
-    char *replies = path_join(folder, "hh-rlhf/harmless-base.test.jsonl.gz"),
-         *path = fixture("hh_labels.csv");
+    char *replies = public_data("hh-rlhf/harmless-base.test.jsonl.gz"), *path = fixture("hh_labels.csv");
     struct error err;
 
     for (int i = 0; i < 4000; i++) labels.label[i] = -1;
     ck_assert_msg(!document_each(path, take_label, &labels, &err), "%s", err.message);
-    if (file_exists(replies)) {
+    if (replies) {
         ck_assert_msg(!document_each(replies, count_reply, &labels, &err), "%s", err.message);
         print_confusion("HH-RLHF harmless-base", &confusion);
         ck_assert_int_ge(confusion.count[REFUSAL_REFUSED][REFUSAL_REFUSED], 7);
         ck_assert_int_eq(confusion.count[REFUSAL_ANSWERED][REFUSAL_REFUSED], 0);
-    } else {
-        printf("SKIP: %s is not there; pyrite fetch hh-rlhf brings it\n", replies);
     }
     free(path);
     free(replies);
-    free(folder);
 }
 END_TEST
 

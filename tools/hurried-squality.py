@@ -45,6 +45,8 @@ def write(path, rows):
 
 
 def main():
+    if len(sys.argv) != 3 or not os.path.exists(os.path.join(sys.argv[2], "human-eval.jsonl.gz")):
+        sys.exit(__doc__)
     pyrite, folder = os.path.abspath(sys.argv[1]), sys.argv[2]
     stories, answers, questions, ratings = {}, collections.defaultdict(list), [], {}
     for path in glob.glob(os.path.join(folder, "squality-v1.3.*.jsonl.gz")):

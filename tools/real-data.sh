@@ -3,11 +3,11 @@
 # DATA_DIR: what 'pyrite fetch bbq llmbar pandalm squality xsum-hallucination xstest hh-rlhf' makes; files may be .gz,
 # and LLMBar one file llmbar.jsonl. Parts whose data is not there are left out and named; the exit code is then 77.
 #   real-data.sh DATA_DIR OUT_DIR [llmbar pandalm hh squality xsum xstest bbq]...   only these parts
-# PYRITE: the program (default: pyrite); RESAMPLES: of BBQ's bootstrap (default: 10000)
+# PYRITE: the program (default: build/pyrite); RESAMPLES: of BBQ's bootstrap (default: 10000)
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,6s/^# *//p' "$0" >&2; exit 2; }
-pyrite=${PYRITE:-pyrite}
 data=$1 out=$2 here=$(cd "$(dirname "$0")/.." && pwd)
+pyrite=${PYRITE:-$here/build/pyrite}
 shift 2
 parts=${*:-llmbar pandalm hh squality xsum xstest bbq}
 mkdir -p "$out"
