@@ -3,7 +3,7 @@
 # curves and greedy answers against the CPU's, its sampler's log-probabilities against its trainer's, resuming after
 # kills, compute-sanitizer where it is installed, and the operations' times beside their floors.
 # environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_groups, cuda_ops, cuda_products, cuda_model, cuda_queue, cuda_steps and cuda_cublas), BINARIES
-# (the same, where TESTS has scripts that start them), SANITIZE (yes)
+# (the same, where TESTS has scripts that start them), SANITIZE (yes), SANITIZE_SECONDS (tests/sanitize.sh)
 set -u
 pyrite=${PYRITE:-./pyrite}
 tests=${TESTS:-tests}
@@ -100,12 +100,8 @@ else
 fi
 
 if [ "${SANITIZE:-yes}" = yes ] && command -v compute-sanitizer >/dev/null; then
-    for tool in memcheck racecheck; do
-        part "compute-sanitizer $tool"
-        for program in cuda_bf16 cuda_ops cuda_products cuda_attention; do
-            FEW_SIZES=1 check compute-sanitizer --tool $tool --report-api-errors no --error-exitcode 1 --print-limit 10 "${BINARIES:-$tests}/$program"
-        done
-    done
+    part "compute-sanitizer"
+    check "$here/sanitize.sh" "${BINARIES:-$tests}"
 fi
 
 for device in cuda cuda-bf16 cuda-cublas; do

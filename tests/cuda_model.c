@@ -38,13 +38,13 @@ static struct model *new_model(int llama, const struct kernels *kernels) {
 }
 
 static int requests_count(void) {
-    return few_sizes() ? REQUESTS / 4 : REQUESTS;
+    return by_sizes(REQUESTS / 4, REQUESTS / 4, REQUESTS);
 }
 
 /* Prompts of 1 to 20 tokens; every third request asks for another response to the prompt before. */
 static void run(const struct model *model, struct sampling sampling, struct response *responses) {
     struct generator_options options = {.sampling = sampling,
-                                        .max_new = few_sizes() ? 20 : 60,
+                                        .max_new = by_sizes(20, 20, 60),
                                         .end_token = 7,
                                         .slots = requests_count() / 3,
                                         .seed = 11,
@@ -181,7 +181,7 @@ START_TEST(training_follows_the_curve_of_the_cpu)
 {
     struct pupil pupils[2];
     double loss[2], norm[2], first = 0, last = 0;
-    int steps = few_sizes() ? STEPS / 4 : STEPS;
+    int steps = by_sizes(STEPS / 4, STEPS / 4, STEPS);
 
     for (int d = 0; d < 2; d++) begin(&pupils[d], _i, devices[d]);
     for (int step = 0; step < steps; step++) {
@@ -227,7 +227,7 @@ START_TEST(training_in_bf16_follows_the_curve_of_the_cpu)
     const struct kernels *all[] = {devices[0], narrow[0], narrow[1]};
     struct pupil pupils[3];
     double loss[3], norm, by_rounding = 0, by_device = 0, first = 0, last = 0;
-    int steps = few_sizes() ? STEPS / 4 : STEPS;
+    int steps = by_sizes(STEPS / 4, STEPS / 4, STEPS);
 
     for (int d = 0; d < 3; d++) begin(&pupils[d], _i, all[d]);
     for (int step = 0; step < steps; step++) {

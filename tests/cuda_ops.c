@@ -7,9 +7,9 @@
 
 static const struct kernels *cpu, *cuda;
 
-/* How many of an array's sizes to try. */
-static int most(int count) {
-    return few_sizes() && count > 6 ? 6 : count;
+/* How many of an array's sizes to try, the first of which start every kernel. */
+static int most(int small, int count) {
+    return by_sizes(small, count > 6 ? 6 : count, count);
 }
 
 static void *upload(const void *array, size_t bytes) {
@@ -87,13 +87,13 @@ static int *some_indices(int count, int limit, uint32_t seed) {
 /* Shapes that meet every tile, with and without whole groups of 4. */
 static const struct {
     int rows, outs, ins;
-} products[] = {{1, 1, 1},        {1, 7, 130},       {3, 33, 5},       {16, 100, 64},   {17, 31, 33},
-                {65, 70, 129},    {64, 768, 96},     {130, 260, 40},   {1500, 300, 64}, {1500, 1601, 33},
+} products[] = {{1, 7, 130},      {17, 31, 33},      {65, 70, 129},    {1, 1, 1},       {3, 33, 5},
+                {16, 100, 64},    {64, 768, 96},     {130, 260, 40},   {1500, 300, 64}, {1500, 1601, 33},
                 {2052, 1540, 20}, {2052, 1540, 520}, {1501, 1603, 701}};
 
 START_TEST(matrix_products_have_the_bits_of_the_cpu)
 {
-    for (int i = 0; i < most(COUNT(products)); i++)
+    for (int i = 0; i < most(3, COUNT(products)); i++)
         for (int add = 0; add < 2; add++) {
             int rows = products[i].rows, outs = products[i].outs, ins = products[i].ins;
             size_t xs = (size_t)rows * ins, ws = (size_t)outs * ins, ys = (size_t)rows * outs;
@@ -124,12 +124,12 @@ START_TEST(matrix_products_have_the_bits_of_the_cpu)
 }
 END_TEST
 
-static const int widths[] = {1, 3, 16, 17, 33, 65, 129, 200, 768, 1601};
+static const int widths[] = {33, 16, 1601, 1604, 1, 3, 17, 65, 129, 200, 768};
 
 START_TEST(norms_have_the_bits_of_the_cpu)
 {
-    for (int i = 0; i < most(COUNT(widths)); i++)
-        for (int rows = 1; rows < 400; rows = rows * 5 + 2) {
+    for (int i = 0; i < most(4, COUNT(widths)); i++)
+        for (int rows = 1; rows < by_sizes(40, 400, 400); rows = rows * 5 + 2) {
             int width = widths[i];
             size_t n = (size_t)rows * width;
             float *x = noise(n, 1), *weight = noise(width, 2), *bias = noise(width, 3), *dy = noise(n, 4);
@@ -174,17 +174,24 @@ START_TEST(elementwise_operations_have_the_bits_of_the_cpu)
     const float extremes[] = {1e4f, -1e4f, 1e30f, -1e30f, 0,         -0.0f, 88,
                               -88,  89,    -104,  1e-30f, 0x1p-140f, 16,    -16};
 
-    for (int i = 0; i < most(COUNT(widths)); i++) {
-        int width = widths[i], rows = 37;
+    for (int i = 0; i < most(4, COUNT(widths)); i++) {
+        int width = widths[i], rows = by_sizes(3, 37, 37);
         size_t n = (size_t)rows * width;
         float *x = noise(2 * n, 1), *dy = noise(n, 2), *out = poison(n), *dx = poison(n),
               *wide = poison(2 * n);
         float *sum = noise(n, 3), *gated = poison(n), *x_, *dy_ = up(dy, n), *out_ = up(out, n);
         float *dx_ = up(dx, n), *wide_ = up(wide, 2 * n), *sum_ = up(sum, n), *gated_ = up(gated, n);
         float one = 1, *one_ = up(&one, 1); /* a weight that changes nothing */
+        float *other = poison(n), *other_ = up(other, n), *turned = poison(2 * n),
+              *turned_ = up(turned, 2 * n);
+        float *capped = noise(n, 4), *capped_, *slope = noise(n, 5), *slope_ = up(slope, n);
 
         for (size_t j = 0; j < 2 * n; j++) x[j] *= 8;
         for (int j = 0; j < COUNT(extremes) && (size_t)j < 2 * n; j++) x[j] = extremes[j];
+        for (size_t j = 0; j < n; j++) capped[j] *= 20;
+        for (int j = 0; j < COUNT(extremes) && (size_t)j < n; j++) capped[j] = extremes[j];
+        capped[n / 2] = -INFINITY;
+        capped_ = up(capped, n);
         x_ = up(x, 2 * n);
         cpu->matmul_gelu(out, NULL, x, &one, NULL, NULL, NULL, (int)n, 1, 1);
         cuda->matmul_gelu(out_, NULL, x_, one_, NULL, NULL, NULL, (int)n, 1, 1);
@@ -196,10 +203,22 @@ START_TEST(elementwise_operations_have_the_bits_of_the_cpu)
         cuda->swiglu_backward(wide_, dy_, x_, rows, width);
         cpu->add(sum, x, n);
         cuda->add(sum_, x_, n);
+        cpu->geglu(other, x, rows, width);
+        cuda->geglu(other_, x_, rows, width);
+        cpu->geglu_backward(turned, dy, x, rows, width);
+        cuda->geglu_backward(turned_, dy_, x_, rows, width);
+        cpu->cap(capped, n, 5);
+        cuda->cap(capped_, n, 5);
+        cpu->cap_backward(slope, capped, n, 5);
+        cuda->cap_backward(slope_, capped_, n, 5);
         expect_bits("gelu", out, out_, n);
         expect_bits("gelu_backward", dx, dx_, n);
         expect_bits("swiglu", gated, gated_, n);
         expect_bits("swiglu_backward", wide, wide_, 2 * n);
+        expect_bits("geglu", other, other_, n);
+        expect_bits("geglu_backward", turned, turned_, 2 * n);
+        expect_bits("cap", capped, capped_, n);
+        expect_bits("cap_backward", slope, slope_, n);
         expect_bits("add", sum, sum_, n);
         release(x_, dy_, one_, NULL);
         free(x);
@@ -210,7 +229,7 @@ END_TEST
 
 START_TEST(what_adapters_need_has_the_bits_of_the_cpu)
 {
-    for (int i = 0; i < most(COUNT(widths)); i++) {
+    for (int i = 0; i < most(4, COUNT(widths)); i++) {
         int width = widths[i], rows = 37, *key = some_indices(2 * rows, 1 << 30, 1);
         int *key_ = up_ints(key, 2 * rows);
         size_t n = (size_t)rows * width;
@@ -260,8 +279,8 @@ END_TEST
 
 START_TEST(gathering_and_scattering_have_the_bits_of_the_cpu)
 {
-    for (int i = 0; i < most(COUNT(widths)); i++)
-        for (int count = 1; count < 3000; count = count * 9 + 1) {
+    for (int i = 0; i < most(4, COUNT(widths)); i++)
+        for (int count = 1; count < by_sizes(100, 3000, 3000); count = count * 9 + 1) {
             int width = widths[i], vocab = 13, context = 5;
             size_t n = (size_t)count * width;
             int *token = some_indices(count, vocab, 1), *position = some_indices(count, context, 2);
@@ -323,7 +342,7 @@ END_TEST
 
 START_TEST(scattering_goes_on_where_more_entries_come_than_are_sorted_at_a_time)
 {
-    const int count = 16384 + 700, width = 3, rows = 901;
+    const int count = by_sizes(300, 16384 + 700, 16384 + 700), width = 3, rows = 901;
     int *index = some_indices(count, rows, 5), *index_ = up_ints(index, count);
     float *out = noise((size_t)rows * width, 6), *out_ = up(out, (size_t)rows * width);
     float *x = noise((size_t)count * width, 7), *x_ = up(x, (size_t)count * width);
@@ -338,37 +357,39 @@ START_TEST(scattering_goes_on_where_more_entries_come_than_are_sorted_at_a_time)
 END_TEST
 
 /* Rows of odd lengths, an empty one and one of a single token among them. */
-static const int starts[] = {0, 1, 1, 64, 197, 200, 331};
-enum { ROWS = COUNT(starts) - 1, TOKENS = 331 };
+static const int starts[] = {0, 1, 1, 70, 197, 200, 331};
 
 START_TEST(attention_has_the_bits_of_the_cpu_and_its_gradients_agree)
 {
-    static const int sizes[] = {1, 3, 8, 16, 17, 32, 33, 64, 80, 128, 192, 256};
+    static const int sizes[] = {17, 33, 80, 192, 1, 3, 8, 16, 32, 64, 128, 256};
 
-    for (int i = 0; i < most(COUNT(sizes)); i++)
-        for (int kv_heads = 1; kv_heads <= 4; kv_heads *= 2) {
-            int heads = 4, size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
-            size_t n = (size_t)TOKENS * width, m = (size_t)TOKENS * outs;
-            float *qkv = noise(n, 1), *qkv_, *out = poison(m), *sum = poison(TOKENS * heads),
+    const int rows = by_sizes(3, COUNT(starts) - 1, COUNT(starts) - 1), tokens = starts[rows];
+    const int heads = by_sizes(2, 4, 4);
+
+    for (int i = 0; i < most(4, COUNT(sizes)); i++)
+        for (int kv_heads = 1; kv_heads <= heads; kv_heads *= 2) {
+            int size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
+            size_t n = (size_t)tokens * width, m = (size_t)tokens * outs;
+            float *qkv = noise(n, 1), *qkv_, *out = poison(m), *sum = poison(tokens * heads),
                   *dout = noise(m, 2);
-            float *out_ = up(out, m), *sum_ = up(sum, TOKENS * heads), *dout_ = up(dout, m);
+            float *out_ = up(out, m), *sum_ = up(sum, tokens * heads), *dout_ = up(dout, m);
             float *dqkv = poison(n), *dqkv_ = up(dqkv, n), *again_ = up(dqkv, n), *first;
-            int *start_ = up_ints(starts, ROWS + 1);
+            int *start_ = up_ints(starts, rows + 1);
 
             for (int j = 0; j < width; j++) qkv[j] *= 100;
             qkv_ = up(qkv, n);
-            cpu->attention(out, sum, qkv, starts, ROWS, heads, kv_heads, size, 1 / sqrtf((float)size),
+            cpu->attention(out, sum, qkv, starts, rows, heads, kv_heads, size, 1 / sqrtf((float)size),
                            heads == kv_heads ? 0 : 0.5f);
-            cuda->attention(out_, sum_, qkv_, start_, ROWS, heads, kv_heads, size, 1 / sqrtf((float)size),
+            cuda->attention(out_, sum_, qkv_, start_, rows, heads, kv_heads, size, 1 / sqrtf((float)size),
                             heads == kv_heads ? 0 : 0.5f);
-            cpu->attention_backward(dqkv, dout, qkv, out, sum, starts, ROWS, heads, kv_heads, size,
+            cpu->attention_backward(dqkv, dout, qkv, out, sum, starts, rows, heads, kv_heads, size,
                                     1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
-            cuda->attention_backward(dqkv_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size,
+            cuda->attention_backward(dqkv_, dout_, qkv_, out_, sum_, start_, rows, heads, kv_heads, size,
                                      1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
-            cuda->attention_backward(again_, dout_, qkv_, out_, sum_, start_, ROWS, heads, kv_heads, size,
+            cuda->attention_backward(again_, dout_, qkv_, out_, sum_, start_, rows, heads, kv_heads, size,
                                      1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
             ck_assert_msg(!cuda->sync(), "%s", cuda->sync());
-            ck_assert_double_lt(distance(sum, sum_, TOKENS * heads), 1e-7);
+            ck_assert_double_lt(distance(sum, sum_, tokens * heads), 1e-7);
             ck_assert_double_lt(distance(dqkv, dqkv_, n), 3e-6);
             first = cuda->map(dqkv_, n * sizeof *first, 1);
             expect_bits("attention_backward, again", copied(first, n), again_, n);
@@ -386,18 +407,19 @@ END_TEST
 
 START_TEST(decoding_has_the_bits_of_the_cpu)
 {
-    static const int sizes[] = {1, 3, 16, 33, 64, 128, 256};
+    static const int sizes[] = {33, 1, 3, 16, 64, 128, 256};
+    const int heads = by_sizes(2, 4, 4), close = by_sizes(3, 40, 40), stride = by_sizes(70, 11, 11);
 
-    for (int i = 0; i < most(COUNT(sizes)); i++)
-        for (int kv_heads = 1; kv_heads <= 4; kv_heads *= 2) {
-            int heads = 4, size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
+    for (int i = 0; i < most(1, COUNT(sizes)); i++)
+        for (int kv_heads = 1; kv_heads <= heads; kv_heads *= 2) {
+            int size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
             int context = 150, slots = 3;
             const int slot[] = {2, 0, 1};
             void *cache = cpu->alloc(cpu->cache_size(slots, context, kv_heads, size));
             void *cache_ = cuda->alloc(cuda->cache_size(slots, context, kv_heads, size));
             int *slot_ = up_ints(slot, 3);
 
-            for (int t = 0; t < context; t += t < 40 ? 1 : 11) {
+            for (int t = 0; t < context; t += t < close ? 1 : stride) {
                 const int last[] = {t, t / 2, t};
                 float *qkv = noise((size_t)3 * width, 5 + t), *qkv_ = up(qkv, (size_t)3 * width);
                 float *out = poison((size_t)3 * outs), *out_ = up(out, (size_t)3 * outs);
@@ -419,7 +441,7 @@ START_TEST(decoding_has_the_bits_of_the_cpu)
 }
 END_TEST
 
-static const int vocabularies[] = {1, 2, 17, 100, 1023, 1024, 1025, 5000, 50257};
+static const int vocabularies[] = {17, 1025, 1, 2, 100, 1023, 1024, 5000, 50257};
 
 /* Logits of a few rows, some equal, some huge, some gone. */
 static float *some_logits(int rows, int vocab) {
@@ -440,7 +462,7 @@ static int longer(int vocab, int more) {
 
 START_TEST(log_probabilities_and_their_gradients_agree)
 {
-    for (int i = 0; i < most(COUNT(vocabularies)); i++)
+    for (int i = 0; i < most(2, COUNT(vocabularies)); i++)
         for (int warm = 0; warm < 2; warm++) {
             int rows = 5, vocab = vocabularies[i], *best = malloc(rows * sizeof *best);
             int line = longer(vocab, warm);
@@ -473,10 +495,10 @@ END_TEST
 
 START_TEST(the_same_tokens_are_drawn_as_on_the_cpu)
 {
-    for (int i = 0; i < most(COUNT(vocabularies)); i++)
+    for (int i = 0; i < most(2, COUNT(vocabularies)); i++)
         for (int t = 0; t < 3; t++) {
             const float temperatures[] = {0, 1, 0.6f};
-            int rows = 300, vocab = vocabularies[i], *token = malloc(rows * sizeof *token);
+            int rows = by_sizes(5, 60, 300), vocab = vocabularies[i], *token = malloc(rows * sizeof *token);
             int line = longer(vocab, t);
             size_t n = (size_t)rows * line;
             float *logits = some_logits(rows, line), *logits_ = up(logits, n), *u = noise(rows, 9), *u_;
@@ -504,7 +526,7 @@ START_TEST(truncation_keeps_what_the_cpu_keeps)
     } cases[] = {{0, 1, 0},     {1, 1, 0},     {7, 1, 0},          {100000, 1, 0}, {0, 0.9f, 0},
                  {0, 0.05f, 0}, {0, 1, 0.05f}, {40, 0.95f, 0.01f}, {3, 0.5f, 0},   {0, 0.999f, 0.2f}};
 
-    for (int i = 0; i < most(COUNT(vocabularies)); i++)
+    for (int i = 0; i < most(2, COUNT(vocabularies)); i++)
         for (int c = 0; c < COUNT(cases); c++) {
             int rows = 6, vocab = vocabularies[i], keep[] = {vocab - 1, 0, -1, vocab / 2, -1, 0};
             int line = longer(vocab, c % 2);
@@ -526,14 +548,14 @@ END_TEST
 START_TEST(advantages_have_the_bits_of_the_cpu)
 {
     static const int start[] = {0, 1, 1, 34, 66, 99, 400, 2000};
-    const int rows = COUNT(start) - 1;
+    const int rows = by_sizes(6, COUNT(start) - 1, COUNT(start) - 1);
 
     for (int i = 0; i < 2; i++) {
         size_t n = (size_t)start[rows];
         float *reward = noise(n, 1), *value = noise(n, 2), *out = poison(n), *returns = poison(n);
         float *reward_ = up(reward, n), *value_ = up(value, n), *out_ = up(out, n),
               *returns_ = up(returns, n);
-        int *start_ = up_ints(start, COUNT(start));
+        int *start_ = up_ints(start, rows + 1);
 
         cpu->advantage(out, returns, reward, value, start, rows, i ? 0.9 : 1, 0.95);
         cuda->advantage(out_, returns_, reward_, value_, start_, rows, i ? 0.9 : 1, 0.95);
@@ -548,9 +570,9 @@ END_TEST
 
 START_TEST(whitening_has_the_bits_of_the_cpu)
 {
-    static const size_t counts[] = {0, 1, 15, 16385, 40001};
+    static const size_t counts[] = {0, 1, 16385, 15, 40001};
 
-    for (int i = 0; i < COUNT(counts); i++)
+    for (int i = 0; i < most(3, COUNT(counts)); i++)
         for (int keep = 0; keep < 2; keep++) {
             float *x = noise(counts[i], 1), *x_ = up(x, counts[i]);
 
@@ -576,9 +598,9 @@ static void expect_sums(const char *what, const double *want, double *device, in
 
 START_TEST(slopes_of_policies_and_values_have_the_bits_of_the_cpu)
 {
-    static const int counts[] = {0, 1, 255, 257, 1000};
+    static const int counts[] = {0, 257, 1, 255, 1000};
 
-    for (int i = 0; i < COUNT(counts); i++) {
+    for (int i = 0; i < most(2, COUNT(counts)); i++) {
         int n = counts[i], tokens = 1500, *item = some_indices(n, tokens, 1);
         float *now = noise(n, 2), *entropy = noise(n, 3), *old = noise(tokens, 4), *gain = noise(tokens, 5);
         float *slope = poison(n), *spread = poison(n), *slope_ = up(slope, n), *spread_ = up(spread, n);
@@ -611,7 +633,7 @@ END_TEST
 START_TEST(slopes_of_pairs_have_the_bits_of_the_cpu)
 {
     for (int heads = 1; heads < 4; heads++)
-        for (int pairs = 0; pairs < 500; pairs += 131) {
+        for (int pairs = 0; pairs < by_sizes(200, 500, 500); pairs += 131) {
             size_t n = 2 * (size_t)pairs * heads;
             float *score = noise(n, 1), *score_, *slope = poison(n), *slope_ = up(slope, n);
             double sums[2] = {1, 2}, *sums_ = upload(sums, sizeof sums);
@@ -674,7 +696,7 @@ START_TEST(the_optimizer_has_the_bits_of_the_cpu)
 {
     static const size_t counts[] = {1, 15, 257, 16384, 16385, 100003};
 
-    for (int i = 0; i < most(COUNT(counts)); i++) {
+    for (int i = 0; i < most(3, COUNT(counts)); i++) {
         size_t n = counts[i];
         float *w = noise(n, 1), *m = noise(n, 2), *v = noise(n, 3), *grad = noise(n, 4), *w_ = up(w, n);
         float *m_ = up(m, n), *v_, *grad_ = up(grad, n);
@@ -724,18 +746,10 @@ START_TEST(memory_is_zeroed_copied_and_refused_when_there_is_not_so_much)
 }
 END_TEST
 
-int main(void) {
-    TCase *test;
-    Suite *suite;
+static Suite *make(void) {
+    Suite *suite = suite_create("cuda operations");
+    TCase *test = tcase_create("cuda operations");
 
-    cpu = kernels_find("cpu");
-    cuda = kernels_find("cuda");
-    if (!cuda) {
-        printf("SKIP: %s\n", kernels_missing("cuda"));
-        return 77;
-    }
-    suite = suite_create("cuda operations");
-    test = tcase_create("cuda operations");
     tcase_set_timeout(test, 300);
     tcase_add_test(test, memory_is_zeroed_copied_and_refused_when_there_is_not_so_much);
     tcase_add_test(test, matrix_products_have_the_bits_of_the_cpu);
@@ -759,5 +773,15 @@ int main(void) {
     tcase_add_test(test, vectors_are_updated_together_with_the_bits_of_the_cpu);
     tcase_add_test(test, the_optimizer_has_the_bits_of_the_cpu);
     suite_add_tcase(suite, test);
-    return run_unforked(suite);
+    return suite;
+}
+
+int main(void) {
+    cpu = kernels_find("cpu");
+    cuda = kernels_find("cuda");
+    if (!cuda) {
+        printf("SKIP: %s\n", kernels_missing("cuda"));
+        return 77;
+    }
+    return run_sizes(make);
 }

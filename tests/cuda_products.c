@@ -208,15 +208,14 @@ static void expect_same(const struct pass *got, const struct pass *want, int whi
                          names[which], of.rows, of.outs, of.ins, cuda_product_shape, i);
 }
 
-/* Around every tile's borders, with lines on 16 bytes and off them. */
-static const struct sizes sizes[] = {{1, 1, 1},     {17, 31, 33},   {130, 264, 72}, {3, 33, 5},
-                                     {1, 200, 136}, {65, 70, 129},  {33, 17, 31},   {64, 192, 64},
-                                     {16, 8, 8},    {129, 257, 63}, {7, 128, 200},  {70, 300, 250},
-                                     {200, 65, 17}, {2, 4, 1000},   {260, 12, 4}};
+/* Around every tile's borders, with lines on 16 bytes and off them; the first few start every kernel. */
+static const struct sizes sizes[] = {
+    {17, 31, 33},   {18, 40, 72},  {128, 256, 8},  {128, 8, 256}, {1, 1, 1},     {130, 264, 72},
+    {3, 33, 5},     {1, 200, 136}, {65, 70, 129},  {33, 17, 31},  {64, 192, 64}, {16, 8, 8},
+    {129, 257, 63}, {7, 128, 200}, {70, 300, 250}, {200, 65, 17}, {2, 4, 1000},  {260, 12, 4}};
 
-/* The first few where a checker makes every access slow. */
 static int most(int count) {
-    return few_sizes() && count > 7 ? 7 : count;
+    return by_sizes(4, 9, count);
 }
 
 START_TEST(sums_of_whole_numbers_have_the_bits_of_the_cpu)
@@ -224,7 +223,7 @@ START_TEST(sums_of_whole_numbers_have_the_bits_of_the_cpu)
     for (int i = 0; i < most(COUNT(sizes)); i++) {
         struct inputs in = inputs_of(sizes[i], 1);
 
-        for (int twice = 0; twice < 2; twice++) {
+        for (int twice = 0; twice < (i < 2 ? 2 : by_sizes(1, 2, 2)); twice++) {
             int with = WITH_ALL & (twice ? ~(5 * i) : 5 * i);
             struct pass want = all_products(hosts[_i], &in, with);
 
@@ -257,15 +256,16 @@ static struct inputs rows_of(const struct inputs *in, int first, int rows) {
 START_TEST(a_row_has_its_bits_in_any_batch_and_tile)
 {
     static const int batches[] = {1, 70, 200};
-    const int first = 37, widths[RESULTS] = {104, 104, 104, 104, 104, 600, 600, 600, 600, 0};
-    struct inputs in = inputs_of((struct sizes){300, 104, 600}, 0);
+    const int rows = by_sizes(17, 300, 300), first = by_sizes(6, 37, 37), outs = by_sizes(24, 104, 104);
+    const int widths[RESULTS] = {outs, outs, outs, outs, outs, 600, 600, 600, 600, 0};
+    struct inputs in = inputs_of((struct sizes){rows, outs, 600}, 0);
     struct pass all;
 
     for (int i = 0; i < in.of.ins; i++) in.x[5 * in.of.ins + i] = NAN;
     for (int i = 0; i < in.of.outs; i++) in.dy[5 * in.of.outs + i] = NAN;
     all = all_products(devices[_i], &in, WITH_ALL);
     for (cuda_product_shape = 0; cuda_product_shape < CUDA_PRODUCT_SHAPES; cuda_product_shape++)
-        for (int i = 0; i < COUNT(batches); i++) {
+        for (int i = 0; i < by_sizes(1, COUNT(batches), COUNT(batches)); i++) {
             struct inputs some = rows_of(&in, first, batches[i]);
             struct pass got = all_products(devices[_i], &some, WITH_ALL);
 
@@ -280,7 +280,7 @@ END_TEST
 
 START_TEST(gradients_of_weights_have_the_same_bits_with_every_tile)
 {
-    struct inputs in = inputs_of((struct sizes){600, 135, 70}, 0);
+    struct inputs in = inputs_of((struct sizes){600, by_sizes(24, 135, 135), by_sizes(16, 70, 70)}, 0);
     struct pass want = {.k = devices[_i]};
 
     weights_backward(&want, &in);
@@ -390,18 +390,10 @@ START_TEST(the_peak_counts_its_operations)
 }
 END_TEST
 
-int main(void) {
+static Suite *make(void) {
     Suite *suite = suite_create("cuda products");
     TCase *test = tcase_create("cuda products");
 
-    hosts[0] = kernels_find("cpu");
-    hosts[1] = kernels_find("cpu-bf16");
-    devices[0] = kernels_find("cuda");
-    devices[1] = kernels_find("cuda-bf16");
-    if (!devices[0]) {
-        printf("SKIP: %s\n", kernels_missing("cuda"));
-        return 77;
-    }
     tcase_set_timeout(test, 300);
     tcase_add_loop_test(test, sums_of_whole_numbers_have_the_bits_of_the_cpu, 0, 2);
     tcase_add_loop_test(test, a_row_has_its_bits_in_any_batch_and_tile, 0, 2);
@@ -410,5 +402,17 @@ int main(void) {
     tcase_add_loop_test(test, the_peak_counts_its_operations, 0, 2);
     tcase_add_test(test, sums_are_off_by_their_rounding_at_most);
     suite_add_tcase(suite, test);
-    return run_unforked(suite);
+    return suite;
+}
+
+int main(void) {
+    hosts[0] = kernels_find("cpu");
+    hosts[1] = kernels_find("cpu-bf16");
+    devices[0] = kernels_find("cuda");
+    devices[1] = kernels_find("cuda-bf16");
+    if (!devices[0]) {
+        printf("SKIP: %s\n", kernels_missing("cuda"));
+        return 77;
+    }
+    return run_sizes(make);
 }

@@ -36,12 +36,55 @@ static inline int run_unforked(Suite *suite) {
     return failures != 0;
 }
 
-/* Whether to try less, since every access is slow: under a checker, or on a device in software. */
-static inline int few_sizes(void) {
+/* How much a test of a device tries: no more than it takes to start every kernel, where a checker looks at
+ * every access; a few sizes, on a device in software; or all. environment: SIZES (small, few, all) */
+enum sizes_tried { SMALL_SIZES, FEW_SIZES, ALL_SIZES };
+
+static inline enum sizes_tried *sizes_tried(void) {
 #ifdef EMULATED
-    return 1;
+    static enum sizes_tried tried = FEW_SIZES;
 #else
-    return getenv("FEW_SIZES") != NULL;
+    static enum sizes_tried tried = ALL_SIZES;
+#endif
+    static const char *const names[] = {"small", "few", "all"};
+    static int asked;
+    const char *wanted = getenv("SIZES");
+
+    for (int i = 0; i < COUNT(names) && wanted && !asked; i++)
+        if (!strcmp(wanted, names[i])) tried = i;
+    asked = 1;
+    return &tried;
+}
+
+static inline int by_sizes(int small, int few, int all) {
+    enum sizes_tried tried = *sizes_tried();
+
+    return tried == SMALL_SIZES ? small : tried == FEW_SIZES ? few : all;
+}
+
+#ifdef EMULATED
+size_t emulated_kernels(void);
+void emulated_name_kernels(size_t from);
+#endif
+
+/* run_unforked() of the suite that is made, which tries sizes. In the emulator small ones go first, and then
+ * no others may start a kernel that those did not. */
+static inline int run_sizes(Suite *make(void)) {
+#ifdef EMULATED
+    enum sizes_tried wanted = *sizes_tried();
+    size_t reached;
+    int failed;
+
+    *sizes_tried() = SMALL_SIZES;
+    failed = run_unforked(make());
+    reached = emulated_kernels();
+    *sizes_tried() = wanted;
+    if (wanted == SMALL_SIZES) return failed;
+    failed |= run_unforked(make());
+    emulated_name_kernels(reached);
+    return failed || emulated_kernels() > reached;
+#else
+    return run_unforked(make());
 #endif
 }
 

@@ -19,7 +19,7 @@ mkdir -p "$bundle/bin" "$bundle/lib"
 cp build/pyrite build/tests/cuda_bf16 build/tests/cuda_attention build/tests/cuda_groups build/tests/cuda_ops build/tests/cuda_products build/tests/cuda_model build/tests/cuda_queue build/tests/cuda_steps build/tests/cuda_cublas "$bundle/bin"
 strip "$bundle"/bin/*
 cp -r recipes bases "$bundle"
-cp tests/check_gpu.sh tests/kill.sh tests/tiny.yaml "$bundle"
+cp tests/check_gpu.sh tests/sanitize.sh tests/kill.sh tests/tiny.yaml "$bundle"
 ldd "$bundle"/bin/* | awk '$2 == "=>" && $3 ~ "^/" {print $3}' | sort -u |
     grep -vE '/(libc|libm|libpthread|libdl|librt|libresolv|ld-linux[^/]*)\.so' | xargs -I{} cp -L {} "$bundle/lib"
 for name in pyrite cuda_bf16 cuda_attention cuda_groups cuda_ops cuda_products cuda_model cuda_queue cuda_steps cuda_cublas; do

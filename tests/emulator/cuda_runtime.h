@@ -6,7 +6,8 @@
  * an address off its alignment, an end without the wait that an early start asks for) ends the program with a
  * sentence. Sums of tensor cores are made in double and rounded once. environment: EMULATED_ORDER (forward,
  * backward or shuffled: all launches alike), EMULATED_MEMORY (bytes), EMULATED_FAILURE (the number of the
- * launch that fails, from 1), EMULATED_DEVICES (how many there are) */
+ * launch that fails, from 1), EMULATED_DEVICES (how many there are), EMULATED_PROCESSORS (multiprocessors of
+ * one) */
 #ifndef CUDA_RUNTIME_H
 #define CUDA_RUNTIME_H
 
@@ -452,6 +453,10 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *out, const void *
 
 /* How often a function of the runtime was called so far; emulated_launch: kernels. */
 extern "C" size_t emulated_calls(const char *function);
+/* How many different kernels were started so far; prints how to find the names of those from the one of that
+ * number on, in the order in which they were first started. */
+extern "C" size_t emulated_kernels(void);
+extern "C" void emulated_name_kernels(size_t from);
 /* Queues what a library's call or a kernel does on a device; for a kernel, each thread of each block calls
  * it. */
 cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work);
