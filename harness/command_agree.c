@@ -7,6 +7,7 @@
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/ratings.h"
+#include "harness/statistics.h"
 #include "harness/statistics_agree.h"
 #include "harness/tabular.h"
 
@@ -34,10 +35,22 @@ struct sheet {
     const char *cluster, *group;
 };
 
+/* A line of the table. */
+struct figure {
+    const char *part, *measure; /* part: as in struct agreeing */
+    char *columns, *note;       /* owned */
+    double value, low, high, p, adjusted;
+    int n;
+};
+
+enum { AGREEMENT, CONFUSION };
+
 struct agreeing {
     const struct arguments *arguments;
     struct sheet sheet;
-    struct tabular table;
+    struct figure *figures;
+    int figure_count;
+    struct tabular tables[2]; /* AGREEMENT, CONFUSION */
     struct bootstrap bootstrap;
     enum tabular_format format;
     const char *gold;
@@ -202,23 +215,30 @@ static int read_rows(struct agreeing *all, struct node *wide, struct node *rater
     return 0;
 }
 
-/* Categories in the order of their numbers, so that weights mean something: with --ordinal all must be
- * numbers. */
-static int order_categories(struct sheet *sheet, struct error *err) {
-    int count = sheet->categories.count, *rank = xmalloc(((size_t)count + 1) * sizeof *rank), status = 0;
-
-    for (int i = 0; i < count && !status; i++) {
+static int check_numbers(const struct sheet *sheet, const char *flag, struct error *err) {
+    for (int i = 0; i < sheet->categories.count; i++) {
+        const char *text = sheet->categories.items[i];
         char *end;
-        double own = strtod(sheet->categories.items[i], &end);
+
+        strtod(text, &end);
+        if (end == text || *end) return fail(err, "--%s needs numbers, and '%s' is none", flag, text);
+    }
+    return 0;
+}
+
+/* Categories in the order of their numbers, so that weights mean something. */
+static void order_categories(struct sheet *sheet) {
+    int count = sheet->categories.count, *rank = xmalloc(((size_t)count + 1) * sizeof *rank);
+
+    for (int i = 0; i < count; i++) {
+        double own = strtod(sheet->categories.items[i], NULL);
 
         rank[i] = 0;
-        if (*end) status = fail(err, "--ordinal needs numbers, and '%s' is none", sheet->categories.items[i]);
         for (int j = 0; j < count; j++) rank[i] += strtod(sheet->categories.items[j], NULL) < own;
     }
-    for (int i = 0; i < sheet->rows * sheet->raters && !status; i++)
+    for (int i = 0; i < sheet->rows * sheet->raters; i++)
         if (sheet->labels[i] >= 0) sheet->labels[i] = rank[sheet->labels[i]];
     free(rank);
-    return status;
 }
 
 static int *column(const struct sheet *sheet, int rater) {
@@ -228,26 +248,27 @@ static int *column(const struct sheet *sheet, int rater) {
     return out;
 }
 
-static void add_row(struct agreeing *all, const char *measure, const char *columns, double value, double low,
-                    double high, int n, const char *note) {
-    struct node *row = tabular_add(&all->table);
+static struct figure *add_figure(struct agreeing *all, const char *measure, const char *columns, double value,
+                                 double low, double high, int n, const char *note) {
+    struct figure *figure;
 
-    if (all->part) tabular_cell(row, "%s", all->part);
-    tabular_cell(row, "%s", measure);
-    tabular_cell(row, "%s", columns);
-    if (isnan(value))
-        tabular_cell(row, "–");
-    else if (isnan(low))
-        tabular_cell(row, "%.3f", value);
-    else
-        tabular_cell(row, "%.3f [%.3f, %.3f]", value, low, high);
-    tabular_cell(row, "%d", n);
-    tabular_cell(row, "%s", note ? note : "");
+    all->figures = xrealloc(all->figures, (size_t)all->figure_count + 1, sizeof *all->figures);
+    figure = &all->figures[all->figure_count++];
+    *figure = (struct figure){.part = all->part,
+                              .measure = measure,
+                              .columns = xstrdup(columns),
+                              .note = xstrdup(note),
+                              .value = value,
+                              .low = isnan(value) ? NAN : low,
+                              .high = isnan(value) ? NAN : high,
+                              .p = NAN,
+                              .n = n};
+    return figure;
 }
 
 static void add_agreement(struct agreeing *all, const char *measure, const char *columns, int status,
                           const struct agreement *got, const struct error *err) {
-    add_row(all, measure, columns, got->value, got->low, got->high, got->n, status ? err->message : NULL);
+    add_figure(all, measure, columns, got->value, got->low, got->high, got->n, status ? err->message : NULL);
 }
 
 static void compare_two(struct agreeing *all, int a, int b) {
@@ -265,7 +286,7 @@ static void compare_two(struct agreeing *all, int a, int b) {
         alike += x[i] >= 0 && x[i] == y[i];
     }
     if (both && rate_wilson(&at, alike, both, 0.95, &err)) at.low = at.high = NAN;
-    add_row(all, "agreement", pair, both ? (double)alike / both : NAN, at.low, at.high, both, NULL);
+    add_figure(all, "agreement", pair, both ? (double)alike / both : NAN, at.low, at.high, both, NULL);
     for (int w = KAPPA_NOMINAL; w <= last; w++) {
         status = cohen_kappa(&got, x, y, sheet->rows, sheet->categories.count, (enum kappa_weights)w,
                              &all->bootstrap, &err);
@@ -305,10 +326,10 @@ static void compare_ratings(struct agreeing *all, int raters) {
             ratings[(size_t)i * raters + r] = sheet->numbers[(size_t)i * sheet->raters + r];
     status =
         krippendorff_interval(&got, ratings, sheet->rows, raters, sheet->clusters, &all->bootstrap, &err);
-    add_row(all, "Krippendorff's alpha, interval", "all", got.value, got.low, got.high, got.n,
-            status           ? err.message
-            : sheet->cluster ? "clustered"
-                             : NULL);
+    add_figure(all, "Krippendorff's alpha, interval", "all", got.value, got.low, got.high, got.n,
+               status           ? err.message
+               : sheet->cluster ? "clustered"
+                                : NULL);
     free(ratings);
 }
 
@@ -328,20 +349,13 @@ static int number_pairs(const struct sheet *sheet, int a, int b, double *x, doub
     return n;
 }
 
-/* "exact p 0.5" where the orders can be counted. */
-static void describe_p(char note[64], double asymptotic, int status, double exact) {
-    char p[32];
-
-    snprintf(note, 64, status ? "p %s" : "exact p %s", format_number(p, status ? asymptotic : exact, "p"));
-}
-
 static void correlate(struct agreeing *all, int a, int b) {
     const struct sheet *sheet = &all->sheet;
     size_t bytes = ((size_t)sheet->rows + 1) * sizeof(double);
     double *x = xmalloc(bytes), *y = xmalloc(bytes);
     int *clusters = xmalloc(((size_t)sheet->rows + 1) * sizeof *clusters);
     int n = number_pairs(sheet, a, b, x, y, clusters);
-    char *pair = xprintf("%s, %s", sheet->columns.items[a], sheet->columns.items[b]), note[64], p[32];
+    char *pair = xprintf("%s, %s", sheet->columns.items[a], sheet->columns.items[b]);
     struct correlation got = {.value = NAN};
     struct estimate estimate = {.value = NAN};
     struct error err;
@@ -349,24 +363,23 @@ static void correlate(struct agreeing *all, int a, int b) {
     int status;
 
     if (spearman(&got, x, y, n, 0.95, &err))
-        add_row(all, "Spearman's rho", pair, NAN, NAN, NAN, n, err.message);
+        add_figure(all, "Spearman's rho", pair, NAN, NAN, NAN, n, err.message);
     else {
         status = spearman_exact(&exact, x, y, n, &err);
-        describe_p(note, got.p, status, exact);
-        add_row(all, "Spearman's rho", pair, got.value, got.low, got.high, n, note);
+        add_figure(all, "Spearman's rho", pair, got.value, got.low, got.high, n, status ? NULL : "exact p")
+            ->p = status ? got.p : exact;
     }
     if (!kendall(&got, x, y, n, &err)) {
         status = kendall_exact(&exact, x, y, n, &err);
-        describe_p(note, got.p, status, exact);
-        add_row(all, "Kendall's tau-b", pair, got.value, NAN, NAN, n, note);
+        add_figure(all, "Kendall's tau-b", pair, got.value, NAN, NAN, n, status ? NULL : "exact p")->p =
+            status ? got.p : exact;
     }
     if (mean_paired(&estimate, x, y, clusters, n, 0.95, &err))
-        add_row(all, "mean difference", pair, NAN, NAN, NAN, n, err.message);
-    else {
-        snprintf(note, sizeof note, "p %s%s", format_number(p, estimate.p, "p"),
-                 sheet->cluster ? ", clustered" : "");
-        add_row(all, "mean difference", pair, estimate.value, estimate.low, estimate.high, n, note);
-    }
+        add_figure(all, "mean difference", pair, NAN, NAN, NAN, n, err.message);
+    else
+        add_figure(all, "mean difference", pair, estimate.value, estimate.low, estimate.high, n,
+                   sheet->cluster ? "clustered" : NULL)
+            ->p = estimate.p;
     free(pair);
     free(clusters);
     free(x);
@@ -397,10 +410,10 @@ static void calibrate(struct agreeing *all, int a) {
     for (int i = 0; i < n; i++) right[i] = (int)y[i];
     if (are_probabilities(p, y, n)) {
         status = calibration_measure(&got, p, right, n, CALIBRATION_BINS, &err);
-        add_row(all, "Brier score", name, got.brier, NAN, NAN, n, NULL);
-        add_row(all, "log-loss", name, got.log_loss, NAN, NAN, n, "nats");
-        add_row(all, "AUC", name, got.auc, NAN, NAN, n, status ? err.message : NULL);
-        add_row(all, "calibration error", name, got.ece, NAN, NAN, n, "10 equal bins");
+        add_figure(all, "Brier score", name, got.brier, NAN, NAN, n, NULL);
+        add_figure(all, "log-loss", name, got.log_loss, NAN, NAN, n, "nats");
+        add_figure(all, "AUC", name, got.auc, NAN, NAN, n, status ? err.message : NULL);
+        add_figure(all, "calibration error", name, got.ece, NAN, NAN, n, "10 equal bins");
     }
     free(right);
     free(y);
@@ -422,10 +435,10 @@ static void describe(struct agreeing *all, int rater) {
         clusters[n++] = sheet->clusters[i];
     }
     if (mean_clustered(&estimate, x, clusters, n, 0.95, &err))
-        add_row(all, "mean", sheet->columns.items[rater], NAN, NAN, NAN, n, err.message);
+        add_figure(all, "mean", sheet->columns.items[rater], NAN, NAN, NAN, n, err.message);
     else
-        add_row(all, "mean", sheet->columns.items[rater], estimate.value, estimate.low, estimate.high, n,
-                sheet->cluster ? "clustered" : NULL);
+        add_figure(all, "mean", sheet->columns.items[rater], estimate.value, estimate.low, estimate.high, n,
+                   sheet->cluster ? "clustered" : NULL);
     free(clusters);
     free(x);
 }
@@ -489,17 +502,84 @@ static void measure_groups(struct agreeing *all) {
     all->part = NULL;
 }
 
-/* Of the first two columns, categories of the first down. */
-static void print_confusion(const struct agreeing *all) {
-    const struct sheet *sheet = &all->sheet;
-    int k = sheet->categories.count, *counts;
-    const char **headings;
-    struct tabular table = {.title = "Confusion"};
+static void adjust(struct agreeing *all) {
+    double *p = xmalloc(((size_t)all->figure_count + 1) * sizeof *p),
+           *adjusted = xmalloc(((size_t)all->figure_count + 1) * sizeof *adjusted);
 
-    if (k > CATEGORIES_MOST || argument_given(all->arguments, "ordinal") || sheet->group || sheet->raters < 2)
-        return;
-    counts = xcalloc((size_t)k * k + 1, sizeof *counts);
-    headings = xcalloc((size_t)k + 2, sizeof *headings);
+    for (int i = 0; i < all->figure_count; i++) p[i] = all->figures[i].p;
+    adjust_holm(adjusted, p, all->figure_count);
+    for (int i = 0; i < all->figure_count; i++) all->figures[i].adjusted = adjusted[i];
+    free(p);
+    free(adjusted);
+}
+
+/* The p are those of --numeric; without it the table has no column of them. */
+static void add_row(struct agreeing *all, const struct figure *figure) {
+    struct node *row = tabular_add(&all->tables[AGREEMENT]);
+    char *text = isnan(figure->value) ? xstrdup("–")
+                 : isnan(figure->low)
+                     ? xprintf("%.3f", figure->value)
+                     : xprintf("%.3f [%.3f, %.3f]", figure->value, figure->low, figure->high);
+
+    if (figure->part) tabular_cell(row, "%s", figure->part);
+    tabular_cell(row, "%s", figure->measure);
+    tabular_cell(row, "%s", figure->columns);
+    tabular_interval(row, text, figure->value, figure->low, figure->high);
+    tabular_number(row, "%.0f", figure->n);
+    if (argument_given(all->arguments, "numeric")) {
+        tabular_p(row, figure->p);
+        tabular_p(row, figure->adjusted);
+    }
+    tabular_cell(row, "%s", figure->note ? figure->note : "");
+    free(text);
+}
+
+/* A column of the headings that stands only where it is wanted. */
+static void set_headings(const char **headings, int by, int numeric) {
+    int count = 0;
+
+    if (by) headings[count++] = "rows";
+    headings[count++] = "measure";
+    headings[count++] = "columns";
+    headings[count++] = "value";
+    headings[count++] = "n";
+    if (numeric) headings[count++] = "p";
+    if (numeric) headings[count++] = "p (Holm)";
+    headings[count++] = "note";
+    headings[count] = NULL;
+}
+
+/* For a program: a row for each two categories. */
+static void list_confusion(struct tabular *table, const struct names *categories, const int *counts) {
+    int k = categories->count;
+
+    for (int i = 0; i < k * k; i++) {
+        struct node *row = tabular_add(table);
+
+        tabular_cell(row, "%s", categories->items[i / k]);
+        tabular_cell(row, "%s", categories->items[i % k]);
+        tabular_number(row, "%.0f", counts[i]);
+    }
+}
+
+static void draw_confusion(struct tabular *table, const struct names *categories, const int *counts) {
+    int k = categories->count;
+
+    for (int a = 0; a < k; a++) {
+        struct node *row = tabular_add(table);
+
+        tabular_cell(row, "%s", categories->items[a]);
+        for (int b = 0; b < k; b++) tabular_number(row, "%.0f", counts[a * k + b]);
+    }
+}
+
+/* Of the first two columns. headings: as many as categories, and two. */
+static void add_confusion(struct agreeing *all, const char **headings) {
+    const struct sheet *sheet = &all->sheet;
+    struct tabular *table = &all->tables[CONFUSION];
+    int k = sheet->categories.count, is_shown = all->format <= TABULAR_MARKDOWN;
+    int *counts = xcalloc((size_t)k * k + 1, sizeof *counts);
+
     for (int i = 0; i < sheet->rows; i++) {
         int a = sheet->labels[(size_t)i * sheet->raters], b = sheet->labels[(size_t)i * sheet->raters + 1];
 
@@ -507,19 +587,25 @@ static void print_confusion(const struct agreeing *all) {
     }
     headings[0] = sheet->columns.items[0];
     for (int c = 0; c < k; c++) headings[c + 1] = sheet->categories.items[c];
-    table.headings = headings;
-    for (int a = 0; a < k; a++) {
-        struct node *row = tabular_add(&table);
-
-        tabular_cell(row, "%s", sheet->categories.items[a]);
-        for (int b = 0; b < k; b++) tabular_cell(row, "%d", counts[a * k + b]);
-    }
-    tabular_note(&table, "%s down, %s across.", sheet->columns.items[0], sheet->columns.items[1]);
-    fputc('\n', all->arguments->out);
-    tabular_write(&table, all->format, all->arguments->out);
-    tabular_free(&table);
-    free(headings);
+    if (is_shown) table->headings = headings;
+    (is_shown ? draw_confusion : list_confusion)(table, &sheet->categories, counts);
+    if (is_shown)
+        tabular_note(table, "%s down, %s across.", sheet->columns.items[0], sheet->columns.items[1]);
+    else
+        tabular_note(table, "first: %s, second: %s.", sheet->columns.items[0], sheet->columns.items[1]);
     free(counts);
+}
+
+static void write_tables(struct agreeing *all) {
+    const struct sheet *sheet = &all->sheet;
+    const char **headings = xcalloc((size_t)sheet->categories.count + 2, sizeof *headings);
+
+    for (int i = 0; i < all->figure_count; i++) add_row(all, &all->figures[i]);
+    if (sheet->categories.count <= CATEGORIES_MOST && !argument_given(all->arguments, "ordinal") &&
+        !sheet->group)
+        add_confusion(all, headings);
+    tabular_write_all(all->tables, 2, all->format, all->arguments->out);
+    free(headings);
 }
 
 static void sheet_free(struct sheet *sheet) {
@@ -535,15 +621,34 @@ static void sheet_free(struct sheet *sheet) {
     free(sheet->clusters);
 }
 
+static void add_notes(struct agreeing *all) {
+    struct tabular *table = &all->tables[AGREEMENT];
+
+    tabular_note(table,
+                 "%d rows; n counts those with every label that a line needs. 95 %% intervals: Wilson's for "
+                 "agreement, percentile "
+                 "bootstrap over rows (2000 resamples, seed %llu; over clusters where it says so) for kappa "
+                 "and alpha, Fisher's z for rho, "
+                 "Student's t for means.",
+                 all->sheet.rows, (unsigned long long)all->bootstrap.seed);
+    if (argument_given(all->arguments, "numeric"))
+        tabular_note(table, "p (Holm): corrected for the tests of this table by Holm's method.");
+    if (all->sheet.texts_of[0])
+        tabular_note(table, "null-longer and null-shorter say 1 or 2 from the texts' lengths alone (0: "
+                            "equal), null-first always says 1.");
+}
+
 static int run(const struct arguments *arguments, struct error *err) {
-    static const char *const headings[] = {"measure", "columns", "value", "n", "note", NULL},
-                             *const headings_by[] = {"rows", "measure", "columns", "value",
-                                                     "n",    "note",    NULL};
+    static const char *const listed[] = {"first", "second", "count", NULL}, *const scales[] = {"ordinal",
+                                                                                               "numeric"};
+    const char *headings[9];
     int by = argument_given(arguments, "by"), seed, status = -1;
-    struct agreeing all = {.arguments = arguments,
-                           .table = {.title = "Agreement", .headings = by ? headings_by : headings}};
+    struct agreeing all = {
+        .arguments = arguments,
+        .tables = {{.title = "Agreement", .headings = headings}, {.title = "Confusion", .headings = listed}}};
     struct node *wide = node_new(NODE_LIST), *raters = node_new(NODE_LIST);
 
+    set_headings(headings, by, argument_given(arguments, "numeric"));
     if (tabular_format_read(&all.format, argument_value(arguments, "format", "text"), err) ||
         argument_int(arguments, "seed", 1, 0, 2147483647, &seed, err) || read_rows(&all, wide, raters, err))
         goto out;
@@ -551,27 +656,25 @@ static int run(const struct arguments *arguments, struct error *err) {
         fail(err, "%s has no rows", arguments->words[0]);
         goto out;
     }
-    if (argument_given(arguments, "ordinal") && order_categories(&all.sheet, err)) goto out;
+    for (int i = 0; i < 2; i++)
+        if (argument_given(arguments, scales[i]) && check_numbers(&all.sheet, scales[i], err)) goto out;
+    if (argument_given(arguments, "ordinal")) order_categories(&all.sheet);
     all.bootstrap = (struct bootstrap){(uint64_t)seed, 2000, 0.95, BOOTSTRAP_PERCENTILE};
     if (by)
         measure_groups(&all);
     else
         measure(&all);
-    tabular_note(&all.table,
-                 "%d rows; n counts those with every label that a line needs. 95 %% intervals: Wilson's for "
-                 "agreement, percentile "
-                 "bootstrap over rows (2000 resamples, seed %d; over clusters where it says so) for kappa "
-                 "and alpha, Fisher's z for rho, "
-                 "Student's t for means.",
-                 all.sheet.rows, seed);
-    if (all.sheet.texts_of[0])
-        tabular_note(&all.table, "null-longer and null-shorter say 1 or 2 from the texts' lengths alone (0: "
-                                 "equal), null-first always says 1.");
-    tabular_write(&all.table, all.format, arguments->out);
-    print_confusion(&all);
+    adjust(&all);
+    add_notes(&all);
+    write_tables(&all);
     status = 0;
 out:
-    tabular_free(&all.table);
+    for (int i = 0; i < 2; i++) tabular_free(&all.tables[i]);
+    for (int i = 0; i < all.figure_count; i++) {
+        free(all.figures[i].columns);
+        free(all.figures[i].note);
+    }
+    free(all.figures);
     sheet_free(&all.sheet);
     node_free(wide);
     node_free(raters);

@@ -246,9 +246,11 @@ static void finish(struct comparison *out, const double *before, const double *a
 
     out->low = out->high = out->p = out->detectable = NAN;
     for (int i = 0; i < out->n; i++) {
-        out->before += before[i] / out->n;
-        out->after += after[i] / out->n;
+        out->before += before[i];
+        out->after += after[i];
     }
+    out->before /= out->n;
+    out->after /= out->n;
     out->difference = out->after - out->before;
     out->is_share = is_share(before, out->n) && is_share(after, out->n);
     if (!out->n) {
@@ -426,28 +428,35 @@ static int by_effect(const void *a, const void *b) {
     return x->place - y->place;
 }
 
-static void add_row(struct tabular *table, const struct comparison *one) {
-    struct node *row = tabular_add(table);
-    char p[32], adjusted[32];
+static void add_difference(struct node *row, const struct comparison *one) {
+    char *text = !one->n           ? xstrdup("–")
+                 : isnan(one->low) ? xprintf("%+.4g", one->difference)
+                                   : xprintf("%+.4g [%+.4g, %+.4g]", one->difference, one->low, one->high);
 
-    tabular_cell(row, "%s%s%s", one->task, one->task[0] && one->split[0] ? ", " : "", one->split);
+    tabular_interval(row, text, one->difference, one->low, one->high);
+    free(text);
+}
+
+static void add_row(struct tabular *table, const struct comparison *one) {
+    struct node *row = tabular_add(table), *cell;
+    char p[32];
+
+    cell = tabular_cell(row, "%s%s%s", one->task, one->task[0] && one->split[0] ? ", " : "", one->split);
+    node_add_text(cell, "task", one->task);
+    node_add_text(cell, "split", one->split);
     tabular_cell(row, "%s", one->policy);
     tabular_cell(row, "%s", one->what);
-    if (one->n) {
-        tabular_cell(row, "%.4g", one->before);
-        tabular_cell(row, "%.4g", one->after);
-    } else {
-        tabular_cell(row, "–");
-        tabular_cell(row, "–");
-    }
-    if (isnan(one->low))
-        tabular_cell(row, one->n ? "%+.4g" : "–", one->difference);
-    else
-        tabular_cell(row, "%+.4g [%+.4g, %+.4g]", one->difference, one->low, one->high);
-    tabular_cell(row, "%s", format_number(p, one->p, "p"));
-    tabular_cell(row, "%s%s", format_number(adjusted, one->adjusted, "p"), one->confirmatory ? "" : " (BH)");
-    tabular_cell(row, isnan(one->detectable) || one->detectable == 0 ? "–" : "%.3g", one->detectable);
-    tabular_cell(row, one->missing ? "%d, %d missing" : "%d", one->n, one->missing);
+    tabular_number(row, "%.4g", one->before);
+    tabular_number(row, "%.4g", one->after);
+    add_difference(row, one);
+    tabular_p(row, one->p);
+    cell = tabular_cell(row, "%s%s", format_number(p, one->adjusted, "p"), one->confirmatory ? "" : " (BH)");
+    node_add_number(cell, "value", one->adjusted);
+    node_add_text(cell, "adjusted_by", one->confirmatory ? "Holm" : "BH");
+    tabular_number(row, "%.3g", one->detectable == 0 ? NAN : one->detectable);
+    cell = tabular_cell(row, one->missing ? "%d, %d missing" : "%d", one->n, one->missing);
+    node_add_number(cell, "value", one->n);
+    node_add_number(cell, "missing", one->missing);
     tabular_cell(row, "%s", one->reason ? one->reason : "");
 }
 

@@ -173,9 +173,9 @@ static int read_plan(struct plan *out, const struct arguments *arguments, struct
 static void add_row(struct tabular *table, const struct study *study, double n, double effect, double power) {
     struct node *row = tabular_add(table);
 
-    tabular_cell(row, "%.0f", ceil(n - 1e-9));
-    tabular_cell(row, "%.4g", effect);
-    if (study->power) tabular_cell(row, "%.3f", power);
+    tabular_number(row, "%.0f", ceil(n - 1e-9));
+    tabular_number(row, "%.4g", effect);
+    if (study->power) tabular_number(row, "%.3f", power);
 }
 
 /* A row for each effect, or each n, or each pair of them. */

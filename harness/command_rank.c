@@ -165,6 +165,16 @@ static int by_ability(const void *a, const void *b, void *context) {
     return (x < y) - (x > y);
 }
 
+/* "2 (1 to 3)": the places that resamples gave. */
+static void add_place(struct node *row, const struct ranking *ranking, int place, int model) {
+    int low = ranking->rank_low ? ranking->rank_low[model] : place,
+        high = ranking->rank_low ? ranking->rank_high[model] : place;
+    char *text = low != high ? xprintf("%d (%d to %d)", place, low, high) : xprintf("%d", place);
+
+    tabular_interval(row, text, place, ranking->rank_low ? low : NAN, ranking->rank_low ? high : NAN);
+    free(text);
+}
+
 static void add_models(const struct rank *all, const struct ranking *ranking, struct tabular *table) {
     int *order = xmalloc((size_t)ranking->models * sizeof *order);
 
@@ -173,21 +183,19 @@ static void add_models(const struct rank *all, const struct ranking *ranking, st
     for (int i = 0; i < ranking->models; i++) {
         const struct term *term = &ranking->abilities[order[i]];
         struct node *row = tabular_add(table);
+        char *ability = xprintf("%+.3f [%+.3f, %+.3f]", term->value, term->low, term->high);
         int games = 0;
 
         for (int c = 0; c < all->count; c++)
             games += all->contests[c].first == order[i] || all->contests[c].second == order[i];
-        if (ranking->rank_low && ranking->rank_low[order[i]] != ranking->rank_high[order[i]])
-            tabular_cell(row, "%d (%d to %d)", i + 1, ranking->rank_low[order[i]],
-                         ranking->rank_high[order[i]]);
-        else
-            tabular_cell(row, "%d", i + 1);
+        add_place(row, ranking, i + 1, order[i]);
         tabular_cell(row, "%s", all->models.items[order[i]]);
-        tabular_cell(row, "%+.3f [%+.3f, %+.3f]", term->value, term->low, term->high);
-        tabular_cell(row, "%.3f", term->error);
-        tabular_cell(row, "%.3f", term->robust);
-        tabular_cell(row, "%.0f", ranking_elo(term->value));
-        tabular_cell(row, "%d", games);
+        tabular_interval(row, ability, term->value, term->low, term->high);
+        tabular_number(row, "%.3f", term->error);
+        tabular_number(row, "%.3f", term->robust);
+        tabular_number(row, "%.0f", ranking_elo(term->value));
+        tabular_number(row, "%.0f", games);
+        free(ability);
     }
     free(order);
 }

@@ -8,9 +8,12 @@
 #include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/outputs.h"
+#include "harness/statistics.h"
 #include "harness/statistics_agree.h"
 #include "harness/statistics_length.h"
 #include "harness/tabular.h"
+
+enum { MAIN, LENGTH };
 
 struct winrates {
     const struct arguments *arguments;
@@ -22,13 +25,19 @@ struct winrates {
     struct bootstrap bootstrap;
     const char *baseline;
     int uneven; /* policies were judged on different prompts */
-    struct tabular main, length;
+    struct match *matches;
+    int match_count;
+    struct tabular tables[2]; /* MAIN, LENGTH */
 };
 
-/* The duels of one judge and one pair of policies. */
+/* The duels of one judge and one pair of policies, and what they come to. */
 struct match {
     const struct duel *duels;
     int count;
+    struct estimate rate; /* NaN where there is none */
+    double adjusted;      /* its p by Holm's method, within the table */
+    double won, games, missing;
+    int judged, ties, unparsed, failed;
 };
 
 static int read_files(struct winrates *all, struct error *err) {
@@ -121,26 +130,29 @@ static struct lengths lengths_of(struct winrates *all, const struct match *match
     return out;
 }
 
-static void percent(char buffer[40], double value, double low, double high) {
+/* Shares, shown in percent. */
+static void add_share(struct node *row, double value, double low, double high) {
+    char text[40];
+
     if (isnan(value))
-        snprintf(buffer, 40, "–");
+        snprintf(text, sizeof text, "–");
     else if (isnan(low))
-        snprintf(buffer, 40, "%.1f %%", 100 * value);
+        snprintf(text, sizeof text, "%.1f %%", 100 * value);
     else
-        snprintf(buffer, 40, "%.1f %% [%.1f, %.1f]", 100 * value, 100 * low, 100 * high);
+        snprintf(text, sizeof text, "%.1f %% [%.1f, %.1f]", 100 * value, 100 * low, 100 * high);
+    tabular_interval(row, text, value, low, high);
 }
 
 /* How often the judge took the longer of two answers. */
 static void add_longer(struct node *row, const struct lengths *lengths, double level) {
     double *own = xmalloc((size_t)lengths->count * sizeof *own);
-    char text[40] = "–";
     struct estimate got;
     struct error err;
 
     for (int i = 0; i < lengths->count; i++) own[i] = -lengths->delta[i];
-    if (!longer_preferred(&got, lengths->score, own, lengths->count, level, &err))
-        percent(text, got.value, got.low, got.high);
-    tabular_cell(row, "%s", text);
+    if (longer_preferred(&got, lengths->score, own, lengths->count, level, &err))
+        got.value = got.low = got.high = NAN;
+    add_share(row, got.value, got.low, got.high);
     free(own);
 }
 
@@ -167,7 +179,6 @@ static int pooled_rate(struct estimate *out, const struct match *match, const st
 static void add_positions(struct node *row, const struct match *match, double level) {
     double *first = xmalloc((size_t)match->count * sizeof *first),
            *second = xmalloc((size_t)match->count * sizeof *second);
-    char consistency[40] = "–", slot[40] = "–";
     struct positions positions;
     struct error err;
 
@@ -175,65 +186,89 @@ static void add_positions(struct node *row, const struct match *match, double le
         first[i] = match->duels[i].first;
         second[i] = match->duels[i].second;
     }
-    if (!positions_measure(&positions, first, second, NULL, match->count, level, &err)) {
-        percent(consistency, positions.consistency, positions.consistency_at.low,
-                positions.consistency_at.high);
-        percent(slot, positions.first_slot, positions.first_slot_at.low, positions.first_slot_at.high);
+    if (positions_measure(&positions, first, second, NULL, match->count, level, &err)) {
+        add_share(row, NAN, NAN, NAN);
+        add_share(row, NAN, NAN, NAN);
+    } else {
+        add_share(row, positions.consistency, positions.consistency_at.low, positions.consistency_at.high);
+        add_share(row, positions.first_slot, positions.first_slot_at.low, positions.first_slot_at.high);
     }
-    tabular_cell(row, "%s", consistency);
-    tabular_cell(row, "%s", slot);
     free(first);
     free(second);
 }
 
-static void add_main(struct winrates *all, const struct match *match) {
-    double *scores = xmalloc((size_t)match->count * sizeof *scores), won = 0, games = 0, missing = 0;
-    int n = 0, ties = 0, unparsed = 0, failed = 0;
-    struct node *row = tabular_add(&all->main);
-    struct lengths lengths = lengths_of(all, match);
-    struct estimate estimate = {.low = NAN, .high = NAN, .p = NAN};
+static void measure_match(struct winrates *all, struct match *match) {
+    double *scores = xmalloc((size_t)match->count * sizeof *scores);
+    int pooled = all->rule == DUEL_ARENAHARD;
     struct error err;
-    char text[40], p[32];
 
     for (int i = 0; i < match->count; i++) {
-        double score = duel_score(&match->duels[i], all->rule),
-               weight = all->rule == DUEL_ARENAHARD ? match->duels[i].games : 1;
+        double score = duel_score(&match->duels[i], all->rule), weight = pooled ? match->duels[i].games : 1;
 
-        ties += score == 0.5;
-        unparsed += match->duels[i].unparsed + match->duels[i].refused;
-        failed += match->duels[i].transport;
+        match->ties += score == 0.5;
+        match->unparsed += match->duels[i].unparsed + match->duels[i].refused;
+        match->failed += match->duels[i].transport;
         if (isnan(score)) {
-            missing += all->rule == DUEL_ARENAHARD ? 2 : 1;
+            match->missing += pooled ? 2 : 1;
             continue;
         }
-        scores[n++] = score;
-        won += weight * score;
-        games += weight;
+        scores[match->judged++] = score;
+        match->won += weight * score;
+        match->games += weight;
     }
-    if (all->rule == DUEL_ARENAHARD ? pooled_rate(&estimate, match, &all->bootstrap, &err)
-                                    : win_rate(&estimate, scores, n, all->bootstrap.level, &err)) {
-        estimate.low = estimate.high = estimate.p = NAN;
-        estimate.value = n ? won / games : NAN;
-        tabular_note(&all->main, "%s against %s, %s: no interval: %s.", match->duels->policy,
+    if (pooled ? pooled_rate(&match->rate, match, &all->bootstrap, &err)
+               : win_rate(&match->rate, scores, match->judged, all->bootstrap.level, &err)) {
+        match->rate.low = match->rate.high = match->rate.p = NAN;
+        match->rate.value = match->judged ? match->won / match->games : NAN;
+        tabular_note(&all->tables[MAIN], "%s against %s, %s: no interval: %s.", match->duels->policy,
                      match->duels->other, match->duels->judge, err.message);
     }
+    free(scores);
+}
+
+static void adjust(struct winrates *all) {
+    double *p = xmalloc((size_t)all->match_count * sizeof *p),
+           *adjusted = xmalloc((size_t)all->match_count * sizeof *adjusted);
+
+    for (int i = 0; i < all->match_count; i++) p[i] = all->matches[i].rate.p;
+    adjust_holm(adjusted, p, all->match_count);
+    for (int i = 0; i < all->match_count; i++) all->matches[i].adjusted = adjusted[i];
+    free(p);
+    free(adjusted);
+}
+
+/* The rate were those without a verdict all lost, and all won. */
+static void add_bounds(struct node *row, const struct match *match) {
+    double whole = match->games + match->missing, low = match->won / whole,
+           high = (match->won + match->missing) / whole;
+    struct node *cell =
+        tabular_cell(row, match->missing > 0 ? "%.1f to %.1f %%" : "–", 100 * low, 100 * high);
+
+    node_add_number(cell, "low", match->missing > 0 ? low : NAN);
+    node_add_number(cell, "high", match->missing > 0 ? high : NAN);
+}
+
+static void add_main(struct winrates *all, const struct match *match) {
+    struct node *row = tabular_add(&all->tables[MAIN]), *cell;
+    struct lengths lengths = lengths_of(all, match);
+
     tabular_cell(row, "%s", match->duels->judge);
     tabular_cell(row, "%s", match->duels->policy);
     tabular_cell(row, "%s", match->duels->other);
-    percent(text, estimate.value, estimate.low, estimate.high);
-    tabular_cell(row, "%s", text);
-    tabular_cell(row, "%s", format_number(p, estimate.p, "p"));
-    tabular_cell(row, "%d/%d", n, match->count);
-    tabular_cell(row, "%d", ties);
-    tabular_cell(row, "%d", unparsed);
-    tabular_cell(row, "%d", failed);
-    tabular_cell(row, missing > 0 ? "%.1f to %.1f %%" : "–", 100 * won / (games + missing),
-                 100 * (won + missing) / (games + missing));
+    add_share(row, match->rate.value, match->rate.low, match->rate.high);
+    tabular_p(row, match->rate.p);
+    tabular_p(row, match->adjusted);
+    cell = tabular_cell(row, "%d/%d", match->judged, match->count);
+    node_add_number(cell, "value", match->judged);
+    node_add_number(cell, "prompts", match->count);
+    tabular_number(row, "%.0f", match->ties);
+    tabular_number(row, "%.0f", match->unparsed);
+    tabular_number(row, "%.0f", match->failed);
+    add_bounds(row, match);
     add_positions(row, match, all->bootstrap.level);
     add_longer(row, &lengths, all->bootstrap.level);
     free(lengths.delta);
     free(lengths.score);
-    free(scores);
 }
 
 /* Whether the duel tells of a prompt's difficulty: another model's, before the same judge, against the same
@@ -295,7 +330,7 @@ static void add_length(struct winrates *all, const struct match *match) {
     struct length_data data = {.n = lengths.count, .delta = lengths.delta, .preference = lengths.score};
     struct length_fit fit;
     struct error err;
-    char text[40];
+    struct node *cell;
     int status;
 
     if (!lengths.count) goto out;
@@ -303,22 +338,17 @@ static void add_length(struct winrates *all, const struct match *match) {
         difficulty = difficulty_of(all, match);
     data.difficulty = difficulty;
     status = length_controlled(&fit, &data, all->variant, NAN, &all->bootstrap, &err);
-    struct node *row = tabular_add(&all->length);
+    struct node *row = tabular_add(&all->tables[LENGTH]);
     tabular_cell(row, "%s", match->duels->judge);
     tabular_cell(row, "%s", match->duels->policy);
     tabular_cell(row, "%s", match->duels->other);
-    tabular_cell(row, "%.1f %%", 100 * fit.raw);
-    percent(text, status && isnan(fit.value) ? NAN : fit.value, fit.low, fit.high);
-    tabular_cell(row, "%s", text);
-    if (isnan(fit.value)) {
-        tabular_cell(row, "–");
-        tabular_cell(row, "–");
-    } else {
-        tabular_cell(row, "%.3f", fit.phi);
-        tabular_cell(row, isinf(fit.c) ? "none" : "%.4g", fit.c);
-    }
+    add_share(row, fit.raw, NAN, NAN);
+    add_share(row, fit.value, fit.low, fit.high);
+    tabular_number(row, "%.3f", isnan(fit.value) ? NAN : fit.phi);
+    cell = tabular_cell(row, isnan(fit.value) ? "–" : isinf(fit.c) ? "none" : "%.4g", fit.c);
+    node_add_number(cell, "value", isnan(fit.value) ? NAN : fit.c);
     tabular_cell(row, "%s%s", length_variant_name(all->variant), difficulty ? ", difficulty" : "");
-    tabular_cell(row, "%d", lengths.count);
+    tabular_number(row, "%.0f", lengths.count);
     tabular_cell(row, "%s%s", status ? err.message : "",
                  !status && fit.far ? "far from the raw rate: do not trust it alone" : "");
 out:
@@ -328,7 +358,7 @@ out:
 }
 
 static void add_notes(struct winrates *all) {
-    struct tabular *main = &all->main, *length = &all->length;
+    struct tabular *main = &all->tables[MAIN], *length = &all->tables[LENGTH];
     char level[16];
 
     snprintf(level, sizeof level, "%g %%", 100 * all->bootstrap.level);
@@ -345,6 +375,7 @@ static void add_notes(struct winrates *all) {
                      "prompt is tied or split, and then the p is the exact sign test's; else Student's t "
                      "over prompts.",
                      duel_rule_name(all->rule), level);
+    tabular_note(main, "p (Holm): corrected for the tests of this table by Holm's method.");
     for (int i = 0; i < 2 && all->uneven; i++)
         tabular_note(i ? length : main, "Policies were judged on different prompts, and --allow-missing was "
                                         "given: their rates are not comparable.");
@@ -358,15 +389,23 @@ static void add_notes(struct winrates *all) {
         level, all->bootstrap.resamples, (unsigned long long)all->bootstrap.seed);
 }
 
-static void measure(struct winrates *all) {
+static void find_matches(struct winrates *all) {
+    all->matches = xmalloc((size_t)all->duels.count * sizeof *all->matches);
     for (int i = 0, end; i < all->duels.count; i = end) {
-        struct match match = {&all->duels.items[i], 0};
+        struct match *match = &all->matches[all->match_count++];
 
-        for (end = i; end < all->duels.count && same_match(&all->duels.items[i], &all->duels.items[end]);
-             end++)
-            match.count++;
-        add_main(all, &match);
-        add_length(all, &match);
+        for (end = i; end < all->duels.count && same_match(&all->duels.items[i], &all->duels.items[end]);)
+            end++;
+        *match = (struct match){.duels = &all->duels.items[i], .count = end - i};
+    }
+}
+
+static void measure(struct winrates *all) {
+    for (int i = 0; i < all->match_count; i++) measure_match(all, &all->matches[i]);
+    adjust(all);
+    for (int i = 0; i < all->match_count; i++) {
+        add_main(all, &all->matches[i]);
+        add_length(all, &all->matches[i]);
     }
     add_notes(all);
 }
@@ -380,24 +419,21 @@ static int same_prompts(const struct match *a, const struct match *b) {
 
 /* Policies compared with one baseline by one judge must have been judged on the same prompts. */
 static int check_prompts(struct winrates *all, struct error *err) {
-    struct match first = {0};
+    const struct match *first = all->matches;
 
     if (!all->baseline) return 0;
-    for (int i = 0, end; i < all->duels.count; i = end) {
-        struct match match = {&all->duels.items[i], 0};
+    for (int i = 0; i < all->match_count; i++) {
+        const struct match *match = &all->matches[i];
 
-        for (end = i; end < all->duels.count && same_match(&all->duels.items[i], &all->duels.items[end]);
-             end++)
-            match.count++;
-        if (!first.count || strcmp(first.duels->judge, match.duels->judge)) first = match;
-        if (same_prompts(&first, &match)) continue;
+        if (strcmp(first->duels->judge, match->duels->judge)) first = match;
+        if (same_prompts(first, match)) continue;
         all->uneven = 1;
         if (!argument_given(all->arguments, "allow-missing"))
             return fail(err,
                         "%s and %s were judged on different prompts (%d and %d of them); win rates against "
                         "one baseline "
                         "need the same ones, --allow-missing prints them all the same and says so",
-                        first.duels->policy, match.duels->policy, first.count, match.count);
+                        first->duels->policy, match->duels->policy, first->count, match->count);
     }
     return 0;
 }
@@ -424,31 +460,27 @@ static int read_settings(struct winrates *all, struct error *err) {
 
 static int run(const struct arguments *arguments, struct error *err) {
     static const char *const headings[] = {
-        "judge",    "policy", "against", "win rate",    "p",          "judged",           "ties",
+        "judge",    "policy", "against", "win rate",    "p",          "p (Holm)",         "judged", "ties",
         "unparsed", "errors", "bounds",  "consistency", "first slot", "longer preferred", NULL};
     static const char *const length_headings[] = {
         "judge", "policy", "against", "raw", "length-controlled", "phi", "C", "variant", "n", "note", NULL};
     struct winrates all = {.arguments = arguments,
-                           .main = {.title = "Win rates", .headings = headings},
-                           .length = {.title = "Length-controlled win rates", .headings = length_headings}};
+                           .tables = {{.title = "Win rates", .headings = headings},
+                                      {.title = "Length-controlled win rates", .headings = length_headings}}};
     int status = -1;
 
-    if (read_settings(&all, err) || read_files(&all, err) || make_duels(&all, err) ||
-        check_prompts(&all, err))
-        goto out;
+    if (read_settings(&all, err) || read_files(&all, err) || make_duels(&all, err)) goto out;
+    find_matches(&all);
+    if (check_prompts(&all, err)) goto out;
     measure(&all);
     if (all.format == TABULAR_TEXT)
         for (int i = 0; i < all.outputs.file_count; i++)
             fprintf(arguments->out, "%s\n", all.outputs.understood[i]);
-    tabular_write(&all.main, all.format, arguments->out);
-    if (all.length.rows) {
-        fputc('\n', arguments->out);
-        tabular_write(&all.length, all.format, arguments->out);
-    }
+    tabular_write_all(all.tables, 2, all.format, arguments->out);
     status = 0;
 out:
-    tabular_free(&all.main);
-    tabular_free(&all.length);
+    for (int i = 0; i < 2; i++) tabular_free(&all.tables[i]);
+    free(all.matches);
     free((char *)all.baseline);
     duels_free(&all.duels);
     outputs_free(&all.outputs);

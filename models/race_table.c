@@ -122,13 +122,6 @@ static struct rate rollout_shares(const struct node *entry) {
     return rate_of_turns(shares);
 }
 
-static void add_number(struct node *row, const char *format, double value) {
-    if (isfinite(value))
-        tabular_cell(row, format, value);
-    else
-        tabular_cell(row, "–");
-}
-
 static void add_rate(struct node *row, struct rate rate, int decimals) {
     if (isfinite(rate.median))
         tabular_cell(row, "%.*f [%.*f, %.*f]", decimals, rate.median, decimals, rate.low, decimals,
@@ -158,10 +151,10 @@ static void add_entry(struct tabular *table, const struct node *results, const s
     add_rate(row, rate, 0);
     if (part == PART_DECODING) {
         rollouts = turns_of(entry, PART_WHOLE);
-        add_number(row, "%.0f", rate_of_turns(rollouts).median);
+        tabular_number(row, "%.0f", rate_of_turns(rollouts).median);
     }
     tabular_cell(row, "%d", turns.count);
-    add_number(row, "%.2f", share_of_peak(results, heat, contender, rate.median));
+    tabular_number(row, "%.2f", share_of_peak(results, heat, contender, rate.median));
     add_rate(row, contender == PYRITE_BF16 ? (struct rate){NAN, NAN, NAN} : ratio_of(&bf16, &turns), 2);
     add_rate(row, contender == PYRITE_F32 ? (struct rate){NAN, NAN, NAN} : ratio_of(&f32, &turns), 2);
 }
@@ -241,15 +234,15 @@ static void add_device_entry(struct tabular *table, const struct node *results, 
     tabular_cell(row, "%s", contenders[contender].name);
     add_rate(row, rate, 0);
     if (part == PART_DECODING) {
-        add_number(row, "%.0f", rate_of_turns(turns_of(entry, PART_WHOLE)).median);
+        tabular_number(row, "%.0f", rate_of_turns(turns_of(entry, PART_WHOLE)).median);
         tabular_cell(row, "%d", turns.count);
-        add_number(row, "%.2f", share_of_memory(results, heat, contender, rate.median));
+        tabular_number(row, "%.2f", share_of_memory(results, heat, contender, rate.median));
     } else {
         tabular_cell(row, "%d", turns.count);
-        add_number(row, "%.1f", rate.median * counted(results, heat, "operations") / 1e12);
-        add_number(row, "%.2f", share_of_sheet(results, heat, contender, rate.median));
+        tabular_number(row, "%.1f", rate.median * counted(results, heat, "operations") / 1e12);
+        tabular_number(row, "%.2f", share_of_sheet(results, heat, contender, rate.median));
     }
-    add_number(row, "%.3f", share_of_peak(results, heat, contender, rate.median));
+    tabular_number(row, "%.3f", share_of_peak(results, heat, contender, rate.median));
     if (rival >= 0) theirs = turns_of(entry_of(results, heat->name, rival), part);
     add_rate(row, ratio_of(&turns, &theirs), 2);
 }
@@ -308,8 +301,8 @@ static void write_memory(const struct node *results, const struct heat *heat, FI
         if (!isfinite(bytes)) continue;
         row = tabular_add(&table);
         tabular_cell(row, "%s", contenders[c].name);
-        add_number(row, "%.0f", bytes / 1e6);
-        add_number(row, "%.0f", (bytes - heat->memory * counted(results, heat, "parameters")) / 1e6);
+        tabular_number(row, "%.0f", bytes / 1e6);
+        tabular_number(row, "%.0f", (bytes - heat->memory * counted(results, heat, "parameters")) / 1e6);
     }
     tabular_write(&table, TABULAR_MARKDOWN, out);
     tabular_free(&table);
@@ -363,8 +356,8 @@ static void write_bars(const struct node *results, FILE *out) {
         tabular_cell(row, "%s", bar->heat);
         tabular_cell(row, "%s", what);
         add_rate(row, rate, 2);
-        add_number(row, "%.2f", bar->must > 0 ? bar->must : NAN);
-        add_number(row, "%.2f", bar->hard > 0 ? bar->hard : NAN);
+        tabular_number(row, "%.2f", bar->must > 0 ? bar->must : NAN);
+        tabular_number(row, "%.2f", bar->hard > 0 ? bar->hard : NAN);
         tabular_cell(row, "%s", verdict(bar, rate.median));
     }
     if (table.rows) tabular_write(&table, TABULAR_MARKDOWN, out);

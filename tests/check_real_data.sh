@@ -30,11 +30,11 @@ has pandalm "Cohen's kappa annotator1, annotator2 0.852 [0.821, 0.880] 999"
 has pandalm "Fleiss' kappa all 0.864 [0.840, 0.886] 999"
 has pandalm '1 llama-7b +0.695'
 has hh '44.5 % [42.5, 46.6]'
-has squality 'mean human 91.260 [88.424, 94.096] 100 clustered'
-has squality 'mean difference bart, bart-dpr -9.777 [-14.257, -5.297] 100 p 2.1e−4, clustered'
-has squality "all Krippendorff's alpha, interval all 0.798 [0.725, 0.858] 300 clustered"
-has squality 'all mean difference 3, 6 5.300 [-0.503, 11.103] 150 p 0.069, clustered'
-has squality 'mean difference 3, 6 5.300 [1.767, 8.833] 150 p 0.0035'
+has squality 'mean human 91.260 [88.424, 94.096] 100 – – clustered'
+has squality 'mean difference bart, bart-dpr -9.777 [-14.257, -5.297] 100 2.1e−4 0.0015 clustered'
+has squality "all Krippendorff's alpha, interval all 0.798 [0.725, 0.858] 300 – – clustered"
+has squality 'all mean difference 3, 6 5.300 [-0.503, 11.103] 150 0.069 1.00 clustered'
+has squality 'mean difference 3, 6 5.300 [1.767, 8.833] 150 0.0035 0.014'
 has xsum "all Fleiss' kappa all 0.774 [0.734, 0.810] 1848"
 has xstest 'accuracy smollm2 98.9 % [97.4, 99.5] n 450'
 has bbq 'accuracy ambiguous A 32.2 %' # their intervals need more resamples

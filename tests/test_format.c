@@ -1,5 +1,6 @@
 /* Numbers have one spelling everywhere; texts from models can neither hide nor run. */
 #include "harness/format.h"
+#include "harness/tabular.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -226,9 +227,89 @@ START_TEST(nothing_in_a_text_is_latex)
 }
 END_TEST
 
+/* Two tables: an interval and a p, one of them missing; a list whose fields the first does not have. */
+static char *written(enum tabular_format format) {
+    static const char *const headings[] = {"policy", "win rate", "p (Holm)", "value", NULL},
+                             *const others[] = {"policy", "C", NULL};
+    struct tabular tables[2] = {{.title = "Rates", .headings = headings},
+                                {.title = "Fits, raw", .headings = others}};
+    char *text = NULL;
+    size_t length;
+    FILE *out = open_memstream(&text, &length);
+    struct node *row = tabular_add(&tables[0]);
+
+    tabular_cell(row, "a, \"b\"");
+    tabular_interval(row, "50.0 % [25.0, 75.0]", 0.5, 0.25, 0.75);
+    tabular_p(row, 2.5e-7);
+    tabular_interval(row, "–", NAN, NAN, NAN);
+    row = tabular_add(&tables[1]);
+    node_add_number(tabular_cell(row, "3 of 4"), "known", 3);
+    tabular_number(row, "%.1f", INFINITY);
+    tabular_note(&tables[0], "A sentence.");
+    tabular_write_all(tables, 2, format, out);
+    fclose(out);
+    for (int t = 0; t < 2; t++) tabular_free(&tables[t]);
+    return text;
+}
+
+START_TEST(tables_are_one_json_document_of_numbers)
+{
+    char *text = written(TABULAR_JSON);
+    struct error err;
+    struct node *whole = document_parse_json(text, strlen(text), "tables", 1, &err);
+    const struct node *tables = node_get(whole, "tables"), *row;
+
+    ck_assert_ptr_nonnull(whole);
+    ck_assert_int_eq(tables->count, 2);
+    ck_assert_str_eq(node_text(tables->first, "table", ""), "Rates");
+    ck_assert_str_eq(node_get(tables->first, "notes")->first->text, "A sentence.");
+    row = node_get(tables->first, "rows")->first;
+    ck_assert_str_eq(node_text(row, "policy", ""), "a, \"b\"");
+    ck_assert_double_eq(node_number(row, "win_rate", 0), 0.5);
+    ck_assert_double_eq(node_number(row, "win_rate_low", 0), 0.25);
+    ck_assert_double_eq(node_number(row, "win_rate_high", 0), 0.75);
+    ck_assert_double_eq(node_number(row, "p_holm", 0), 2.5e-7);
+    ck_assert_int_eq(node_get(row, "value")->kind, NODE_NULL);
+    ck_assert_int_eq(node_get(row, "low")->kind, NODE_NULL);
+    row = node_get(tables->last, "rows")->first;
+    ck_assert_double_eq(node_number(row, "known", 0), 3);
+    ck_assert_int_eq(node_get(row, "c")->kind, NODE_NULL);
+    node_free(whole);
+    free(text);
+}
+END_TEST
+
+START_TEST(tables_in_csv_share_one_header)
+{
+    char *text = written(TABULAR_CSV);
+
+    ck_assert_str_eq(text, "table,policy,win_rate,win_rate_low,win_rate_high,p_holm,value,low,high,known,c\n"
+                           "Rates,\"a, \"\"b\"\"\",0.5,0.25,0.75,2.5e-07,,,,,\n"
+                           "\"Fits, raw\",,,,,,,,,3,\n");
+    free(text);
+}
+END_TEST
+
+START_TEST(tables_for_people_keep_their_texts)
+{
+    char *text = written(TABULAR_TEXT);
+
+    ck_assert_str_eq(text, "Rates\n"
+                           "policy  win rate             p (Holm)  value\n"
+                           "a, \"b\"  50.0 % [25.0, 75.0]  2.5e−7    –\n"
+                           "A sentence.\n"
+                           "\n"
+                           "Fits, raw\n"
+                           "policy  C\n"
+                           "3 of 4  –\n");
+    free(text);
+}
+END_TEST
+
 static Suite *format_suite(void) {
     Suite *suite = suite_create("format");
-    TCase *numbers = tcase_create("numbers"), *texts = tcase_create("texts");
+    TCase *numbers = tcase_create("numbers"), *texts = tcase_create("texts"),
+          *tables = tcase_create("tables");
 
     tcase_add_test(numbers, nothing_in_a_text_is_latex);
     tcase_add_test(numbers, numbers_follow_their_unit);
@@ -245,8 +326,12 @@ static Suite *format_suite(void) {
     tcase_add_test(texts, markdown_is_plain_text);
     tcase_add_test(texts, csv_quotes_when_it_must);
     tcase_add_test(texts, names_lose_their_underscores);
+    tcase_add_test(tables, tables_are_one_json_document_of_numbers);
+    tcase_add_test(tables, tables_in_csv_share_one_header);
+    tcase_add_test(tables, tables_for_people_keep_their_texts);
     suite_add_tcase(suite, numbers);
     suite_add_tcase(suite, texts);
+    suite_add_tcase(suite, tables);
     return suite;
 }
 
