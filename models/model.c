@@ -553,19 +553,13 @@ int model_train(struct model *model, struct error *err) {
     return make_head_grad(model, err);
 }
 
-/* What is learned stands in the order of layers; only adapters' gradients change once more, in
- * model_join_grad(). */
-void model_layer_done(struct model *model, int layer) {
-    if (!model->added)
-        reduction_ready(model->reduction, (size_t)(model->layers[layer].norm1->grad - model->grad));
-}
-
 static void zero_head_grad(struct model *model) {
     model->kernels->zero(model->head_grad, head_size(model) * sizeof(float));
 }
 
 void model_zero_grad(struct model *model) {
     model->kernels->zero(model->grad, model->learned_size * sizeof(float));
+    model->adapters_done = 0;
     if (is_apart(model) && model->head_grad) zero_head_grad(model);
 }
 
@@ -587,8 +581,36 @@ static void keep_blocks(const struct model *model, const struct adapter *adapter
     }
 }
 
+/* The first adapter of the layer, or of one above it; how many there are if there is none. */
+static int layer_adapter(const struct model *model, int layer) {
+    for (; layer < model->config.layers; layer++)
+        for (enum joined joined = 0; joined < JOINED; joined++) {
+            const struct tensor *tensor = joined_tensor(&model->layers[layer], joined);
+
+            if (tensor->adapter) return (int)(tensor->adapter - model->adapters);
+        }
+    return model->adapter_count;
+}
+
+/* Makes the gradients of adapters whole, from the last to `first`, each once in an update. */
+static void finish_adapters(struct model *model, int first) {
+    for (; model->adapter_count - model->adapters_done > first; model->adapters_done++)
+        keep_blocks(model, &model->adapters[model->adapter_count - model->adapters_done - 1]);
+}
+
+/* What is learned stands in the order of layers, the score head behind them. */
+void model_layer_done(struct model *model, int layer) {
+    const struct tensor *first = model->layers[layer].norm1;
+    int adapter = layer_adapter(model, layer);
+
+    finish_adapters(model, adapter);
+    if (adapter < model->adapter_count) first = model->adapters[adapter].a;
+    if (first->grad) reduction_ready(model->reduction, (size_t)(first->grad - model->grad));
+}
+
 void model_join_grad(struct model *model) {
-    for (int i = 0; i < model->adapter_count; i++) keep_blocks(model, &model->adapters[i]);
+    finish_adapters(model, 0);
+    model->adapters_done = 0;
     if (!is_apart(model) || !model->head_grad) return;
     model->kernels->add(model->embedding->grad, model->head_grad, tensor_size(model->head));
     zero_head_grad(model);

@@ -64,9 +64,10 @@ struct model {
     struct {
         uint64_t seed;
         int update;
-    } rounding; /* of layouts, by model_round() */
-    struct adapter *adapters;
+    } rounding;               /* of layouts, by model_round() */
+    struct adapter *adapters; /* in the order of layers */
     int adapter_count;
+    int adapters_done; /* of them, from the last: their gradients are whole */
 };
 
 int model_create(struct model **out, const struct config *config, const struct kernels *kernels,

@@ -8,12 +8,14 @@ show=$(dirname "$pyrite")/tests/show_ranks
 device=cpu
 recipe=$source/tests/tiny.yaml
 
-mkdir one
-"$show" $device one >one/said || complain "$(cat one/said)"
+alone one
 ranks 2 two
 ranks 2 again
 ranks 3 three
 ranks 4 four
+# Adapters of a megabyte a layer, whose gradients leave layer by layer too.
+alone adapter 96
+for n in 2 3; do ranks $n adapter-$n 96 adapter; done
 cmp two/checkpoint again/checkpoint || complain "two ranks end in other bytes when they are run again"
 whole=$(awk '/^moments/ { print $4 }' one/said)
 for n in 2 4; do

@@ -13,11 +13,14 @@ device=cuda
 export EMULATED_DEVICES=4 TMPDIR=$here LD_LIBRARY_PATH=$tests/emulator${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # What leaves for another rank is read as soon as a device could, or as late as it may: a missing wait shows in one.
-mkdir one
-"$show" $device one >one/said || complain "$(cat one/said)"
+alone one
 ranks 2 two
 EMULATED_NCCL_EAGER=1 ranks 2 eager
 ranks 4 four
+alone adapter 8
+ranks 2 adapter-late 8 adapter
+EMULATED_NCCL_EAGER=1 ranks 2 adapter-eager 8 adapter
+cmp adapter-late/checkpoint adapter-eager/checkpoint || complain "adapters end in other bytes when NCCL reads sooner"
 cmp two/checkpoint eager/checkpoint || complain "two ranks end in other bytes when NCCL reads sooner"
 whole=$(awk '/^moments/ { print $4 }' one/said)
 says two/said "moments $(((whole + 1) / 2)) of $whole at most"

@@ -10,13 +10,19 @@ if grep -q 'built without MPI' out; then
     exit 77
 fi
 
-# ranks N FOLDER: the small model's update by N ranks, compared with one's.
+# alone FOLDER [RANK]: the small model's update, or that of adapters of this rank, by one process.
+alone() {
+    mkdir -p "$1"
+    "$show" "$device" "$1" "${2:-0}" >"$1/said" || complain "$(cat "$1/said")"
+}
+# ranks N FOLDER [RANK ORACLE]: the same by N ranks, compared with one's.
 ranks() {
+    local oracle=${4:-one}
     mkdir -p "$2"
-    mpirun -np "$1" "$show" "$device" "$2" one >"$2/said" 2>&1 || complain "$1 ranks: $(cat "$2/said")"
+    mpirun -np "$1" "$show" "$device" "$2" "${3:-0}" "$oracle" >"$2/said" 2>&1 || complain "$1 ranks: $(cat "$2/said")"
     awk '/^distance model/ { seen++; if (!($3 <= 1e-6)) { print "FAIL: " FILENAME ": " $0; bad = 1 } }
          END { exit bad || seen != 3 }' "$2/said" || complain "$1 ranks are not one: $(cat "$2/said")"
-    cmp "one/responses" "$2/responses" || complain "$1 ranks draw other responses than one"
+    cmp "$oracle/responses" "$2/responses" || complain "$1 ranks draw other responses than one"
 }
 
 # near A B FIELD…: the logs' numbers agree to 1e-5.

@@ -1,6 +1,7 @@
 /* One update and a handful of responses of a small model, shared by as many ranks as run it:
    FOLDER/checkpoint and FOLDER/responses. Prints how many of the moments each rank keeps and, if an ORACLE
-   folder is given, how far from its checkpoint this one is. usage: show_ranks DEVICE FOLDER [ORACLE] */
+   folder is given, how far from its checkpoint this one is. RANK, if not 0, is that of adapters that learn
+   alone. usage: show_ranks DEVICE FOLDER [RANK [ORACLE]] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "harness/ranks.h"
 #include "harness/reduction.h"
 #include "harness/rng.h"
+#include "models/adapter.h"
 #include "models/device.h"
 #include "models/devices.h"
 #include "models/folder.h"
@@ -28,7 +30,25 @@ static void stop(void) {
     exit(1);
 }
 
-static struct model *make_model(const struct kernels *kernels) {
+/* B is 0 in new adapters, and then A has no gradient. */
+static void stir(struct model *model) {
+    float *numbers = model_learned_copy(model);
+    struct rng rng = rng_stream(3, "adapters", 0, 0);
+
+    for (size_t i = 0; i < model->learned_size; i++) numbers[i] += (float)(0.05 * rng_normal(&rng));
+    model_learned_set(model, numbers);
+    free(numbers);
+}
+
+static void adapt(struct model *model, int rank) {
+    struct adapter_options options = {.rank = rank, .alpha = 2.0 * rank};
+
+    if (adapter_target(&options.targets, "all-linear", &model->config, &err)) stop();
+    if (model_adapt(model, &options, 2, &err)) stop();
+    stir(model);
+}
+
+static struct model *make_model(const struct kernels *kernels, int rank) {
     struct config config;
     struct model *model;
 
@@ -44,6 +64,7 @@ static struct model *make_model(const struct kernels *kernels) {
     config.tied = 1;
     if (model_create(&model, &config, kernels, &err)) stop();
     model_init(model, 7);
+    if (rank) adapt(model, rank);
     if (model_train(model, &err)) stop();
     return model;
 }
@@ -208,7 +229,7 @@ int main(int argc, char **argv) {
 
     if (ranks_join(&err) || run_kernels(&kernels, &run, &err)) stop();
     add_up(kernels);
-    model = make_model(kernels);
+    model = make_model(kernels, argc > 3 ? atoi(argv[3]) : 0);
     if (optimizer_create(&optimizer, model, &err)) stop();
     session_begin(&session, &step);
     session_keep(&session, "model", model, &optimizer);
@@ -219,7 +240,7 @@ int main(int argc, char **argv) {
     kept = (double)(optimizer.slices[ranks_index() + 1] - optimizer.slices[ranks_index()]);
     ranks_max(&kept, 1);
     if (ranks_first()) printf("loss %.9g\nmoments %.0f of %zu at most\n", loss, kept, model->learned_size);
-    if (ranks_first() && argc > 3) compare(step.folder, argv[3], model->learned_size);
+    if (ranks_first() && argc > 4) compare(step.folder, argv[4], model->learned_size);
     session_free(&session);
     optimizer_free(&optimizer, model);
     model_free(model);
