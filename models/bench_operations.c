@@ -361,8 +361,8 @@ static void add_entry(struct operations *out, struct arrays *x, const struct ent
     }
 }
 
-int operations_measure(struct operations *out, const struct kernels *kernels, int rows, int rounds,
-                       double peak, struct error *err) {
+int operations_measure(struct operations *out, const struct kernels *kernels, const char *only, int rows,
+                       int rounds, double peak, struct error *err) {
     const int count = (int)(sizeof entries / sizeof *entries);
     const char *trouble;
     struct arrays x;
@@ -371,10 +371,12 @@ int operations_measure(struct operations *out, const struct kernels *kernels, in
     out->peak = peak;
     out->bandwidth = 3 * 4 * (double)x.size / time_of(&x, add, rounds);
     out->items = xcalloc((size_t)count * SHAPES, sizeof *out->items);
-    for (int i = 0; i < count; i++) add_entry(out, &x, &entries[i], rounds);
+    for (int i = 0; i < count; i++)
+        if (!only || strstr(entries[i].name, only)) add_entry(out, &x, &entries[i], rounds);
     trouble = kernels->sync();
     arrays_free(&x);
-    return trouble ? fail(err, "%s", trouble) : 0;
+    if (trouble) return fail(err, "%s", trouble);
+    return out->count ? 0 : fail(err, "no operation has \"%s\" in its name", only);
 }
 
 void operations_print(const struct operations *operations, FILE *out) {

@@ -23,9 +23,10 @@ struct operations {
     double bandwidth, peak; /* bytes and GFLOP a second */
 };
 
-/* Times all operations on `rows` rows of 1024 tokens: the median of `rounds`. peak: GFLOP/s. */
-int operations_measure(struct operations *out, const struct kernels *kernels, int rows, int rounds,
-                       double peak, struct error *err);
+/* Times the operations with `only` in their names (NULL: all) on `rows` rows of 1024 tokens: the median of
+ * `rounds`. peak: GFLOP/s. */
+int operations_measure(struct operations *out, const struct kernels *kernels, const char *only, int rows,
+                       int rounds, double peak, struct error *err);
 void operations_print(const struct operations *operations, FILE *out);
 void operations_json(const struct operations *operations, struct node *list);
 

@@ -34,7 +34,7 @@ struct result {
 struct bench {
     const struct kernels *kernels;
     struct stopwatch watch;
-    const char *only; /* of rollouts and PPO; NULL: all */
+    const char *only; /* of operations, rollouts and PPO; NULL: all */
     int rounds;
     int probe_rounds, repeats_most; /* of the probe's loop; of one task in a round */
     double least;                   /* operations of a round, unless that is too many repeats */
@@ -382,8 +382,9 @@ static int bench_gpt2(struct bench *bench, struct error *err) {
 
 static int bench_operations(struct bench *bench, struct error *err) {
     for (int r = 0; r <= bench->rounds; r++) add_probe(bench);
-    return operations_measure(&bench->operations, bench->kernels, is_device(bench->kernels) ? 8 : 1,
-                              bench->rounds, rate_of(bench->peaks, bench->peak_count).median, err);
+    return operations_measure(&bench->operations, bench->kernels, bench->only,
+                              is_device(bench->kernels) ? 8 : 1, bench->rounds,
+                              rate_of(bench->peaks, bench->peak_count).median, err);
 }
 
 static int bench_wholes(struct bench *bench, const char *work, struct error *err) {
@@ -591,7 +592,7 @@ static const struct flag flags[] = {
      "compare: race this one, a folder or .gguf file, in reading prompts and decoding; weights: decode with "
      "it (default: random ones)"},
     {"only", 0, "TEXT",
-     "compare, generate, ppo, growth: only work, or what grows, whose name has this in it"},
+     "compare, operations, generate, ppo, growth: only work, or what grows, whose name has this in it"},
     {"compile", 0, NULL, "compare: race PyTorch's compiler too, which takes some minutes to compile"},
     {"minutes", 0, "N", "compare: leave out what is not reached in so many (default: 14)"},
     {"out", 0, "FILE", "compare, growth: everything measured as JSON, kept up to date"},

@@ -58,6 +58,13 @@ grep -qE '^generate S10M x 16 +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]\.[0-9]+ +[0-9]\.[0-
 runs 0 bench generate --only "S10M x 16" --rounds 1 --threads 1 --cpu-time --json
 says out '"memory_share"'
 
+# Some of the operations, beside their floors.
+runs 0 bench operations --only layernorm --rounds 1 --threads 1
+grep -qE '^layernorm +[0-9.]+ +[0-9.]+ +[0-9.]+  bytes$' out || complain "no time of layernorm in"$'\n'"$(cat out)"
+[ "$(grep -c bytes out)" -eq 2 ] || complain "layernorm and its gradients alone expected:"$'\n'"$(cat out)"
+runs 2 bench operations --only juggling --rounds 1 --threads 1
+says out 'no operation has "juggling" in its name'
+
 # What cannot be done is said before anything is measured.
 echo 'no place' >bare.md
 race 2 --python ./peer --write bare.md

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All that only a machine with an NVIDIA device can check: operations and models against the CPU's, a run's training
 # curves and greedy answers against the CPU's, its sampler's log-probabilities against its trainer's, resuming after
-# kills, compute-sanitizer where it is installed, and the operations' times beside their floors.
+# kills, and compute-sanitizer where it is installed. Tests of operations end with times beside their floors.
 # environment: PYRITE, TESTS (the folder with cuda_attention, cuda_bf16, cuda_groups, cuda_ops, cuda_products, cuda_model, cuda_queue, cuda_steps and cuda_cublas), BINARIES
 # (the same, where TESTS has scripts that start them), SANITIZE (yes), SANITIZE_SECONDS (tests/sanitize.sh)
 set -u
@@ -103,12 +103,6 @@ if [ "${SANITIZE:-yes}" = yes ] && command -v compute-sanitizer >/dev/null; then
     part "compute-sanitizer"
     check "$here/sanitize.sh" "${BINARIES:-$tests}"
 fi
-
-for device in cuda cuda-bf16 cuda-cublas; do
-    "$pyrite" doctor | grep -q "^  ${device/cuda-bf16/cuda} *cuda" || continue
-    part "times beside their floors, $device"
-    check "$pyrite" bench operations --device $device --rounds 3
-done
 
 [ $failed -eq 0 ] && printf '\nthe device passes\n'
 exit $failed

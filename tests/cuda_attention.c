@@ -2,6 +2,7 @@
  * ragged rows, shared heads, odd sizes, extreme scores, poisoned outputs. */
 #include <stdio.h>
 
+#include "tests/device_times.h"
 #include "tests/reference_attention.h"
 
 static const struct kernels *cpu, *bf16, *fast, *cuda; /* cuda: which of the two before it is tried */
@@ -473,5 +474,6 @@ int main(void) {
         printf("SKIP: %s\n", kernels_missing("cuda-bf16"));
         return 77;
     }
-    return run_sizes(make);
+    return run_sizes(make) || device_times("operations", "attention", "cuda-bf16") ||
+           device_times("operations", "attention", "cuda-cublas");
 }

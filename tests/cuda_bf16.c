@@ -2,7 +2,7 @@
  * sums have an order of their own, of numbers whose sums are exact. */
 #include <stdio.h>
 
-#include "tests/test_kernels.h"
+#include "tests/device_times.h"
 
 #define MOST 32 /* arrays of a pass, and results */
 
@@ -624,5 +624,5 @@ int main(void) {
         printf("SKIP: %s\n", kernels_missing("cuda-bf16"));
         return 77;
     }
-    return run_sizes(make);
+    return run_sizes(make) || device_times("operations", NULL, "cuda-bf16");
 }

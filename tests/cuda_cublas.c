@@ -6,7 +6,7 @@
 
 #include "models/device.h"
 #include "models/transformer.h"
-#include "tests/test_kernels.h"
+#include "tests/device_times.h"
 
 enum { FEW = 32 }; /* rows, up to which products are our own */
 
@@ -567,5 +567,5 @@ int main(void) {
     tcase_add_test(test, long_sums_have_the_same_bits_again);
     tcase_add_test(test, long_sums_are_rounded_to_bf16_once);
     suite_add_tcase(suite, test);
-    return run_unforked(suite);
+    return run_unforked(suite) || device_times("matmul", NULL, "cuda-cublas");
 }

@@ -3,7 +3,7 @@
  * made from them, are compared within rounding, and so are double sums of what its exp() gives. */
 #include <stdio.h>
 
-#include "tests/test_kernels.h"
+#include "tests/device_times.h"
 
 static const struct kernels *cpu, *cuda;
 
@@ -783,5 +783,5 @@ int main(void) {
         printf("SKIP: %s\n", kernels_missing("cuda"));
         return 77;
     }
-    return run_sizes(make);
+    return run_sizes(make) || device_times("operations", NULL, "cuda");
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "kernels/cuda/cuda.h"
-#include "tests/test_kernels.h"
+#include "tests/device_times.h"
 
 #define MOST 24
 
@@ -414,5 +414,6 @@ int main(void) {
         printf("SKIP: %s\n", kernels_missing("cuda"));
         return 77;
     }
-    return run_sizes(make);
+    return run_sizes(make) || device_times("matmul", NULL, "cuda") ||
+           device_times("matmul", NULL, "cuda-bf16");
 }
