@@ -441,7 +441,7 @@ START_TEST(a_row_is_sampled_alone_as_in_a_batch_and_as_the_trainer_reads_it)
 {
     for (int warm = 0; warm < 2; warm++) {
         struct pass p = {.k = devices[1]};
-        struct size s = {140, 4099, 0};
+        struct size s = {by_sizes(5, 140, 140), 4099, 0};
         float temperature = warm ? 0.7f : 0, *logits = peaked(&p, &s), *x = noise(s.rows, 5), *u;
         float *lp = no_floats(&p, s.rows), *lp_alone = no_floats(&p, s.rows),
               *lp_read = no_floats(&p, s.rows);

@@ -441,7 +441,7 @@ START_TEST(decoding_has_the_bits_of_the_cpu)
 }
 END_TEST
 
-static const int vocabularies[] = {17, 1025, 1, 2, 100, 1023, 1024, 5000, 50257};
+static const int vocabularies[] = {17, 5000, 1024, 1, 1025, 2, 1023, 100, 50257};
 
 /* Logits of a few rows, some equal, some huge, some gone. */
 static float *some_logits(int rows, int vocab) {
@@ -518,30 +518,37 @@ START_TEST(the_same_tokens_are_drawn_as_on_the_cpu)
 }
 END_TEST
 
+struct truncation {
+    int top_k;
+    float top_p, min_p;
+};
+
+/* keeps: some tokens are kept in any case, and lines are longer. */
+static void expect_truncated(int vocab, int keeps, const struct truncation *to) {
+    int keep[] = {vocab - 1, 0, -1, vocab / 2, -1, 0}, rows = by_sizes(2, COUNT(keep), COUNT(keep));
+    int line = longer(vocab, keeps), *keep_ = up_ints(keep, rows);
+    size_t n = (size_t)rows * line;
+    float *logits = some_logits(rows, line), *logits_ = up(logits, n);
+
+    cpu->truncate(logits, keeps ? keep : NULL, rows, vocab, line, 0.8f, to->top_k, to->top_p, to->min_p);
+    cuda->truncate(logits_, keeps ? keep_ : NULL, rows, vocab, line, 0.8f, to->top_k, to->top_p, to->min_p);
+    expect_bits("truncate", logits, logits_, n);
+    cuda->free(keep_);
+}
+
 START_TEST(truncation_keeps_what_the_cpu_keeps)
 {
-    static const struct {
-        int top_k;
-        float top_p, min_p;
-    } cases[] = {{0, 1, 0},     {1, 1, 0},     {7, 1, 0},          {100000, 1, 0}, {0, 0.9f, 0},
-                 {0, 0.05f, 0}, {0, 1, 0.05f}, {40, 0.95f, 0.01f}, {3, 0.5f, 0},   {0, 0.999f, 0.2f}};
+    static const struct truncation cases[] = {
+        {0, 1, 0},     {1, 1, 0},     {7, 1, 0},          {100000, 1, 0}, {0, 0.9f, 0},
+        {0, 0.05f, 0}, {0, 1, 0.05f}, {40, 0.95f, 0.01f}, {3, 0.5f, 0},   {0, 0.999f, 0.2f}};
 
     for (int i = 0; i < most(2, COUNT(vocabularies)); i++)
-        for (int c = 0; c < COUNT(cases); c++) {
-            int rows = 6, vocab = vocabularies[i], keep[] = {vocab - 1, 0, -1, vocab / 2, -1, 0};
-            int line = longer(vocab, c % 2);
-            size_t n = (size_t)rows * line;
-            float *logits = some_logits(rows, line), *logits_ = up(logits, n);
-            int *keep_ = up_ints(keep, rows);
-
-            cpu->truncate(logits, c % 2 ? keep : NULL, rows, vocab, line, 0.8f, cases[c].top_k,
-                          cases[c].top_p, cases[c].min_p);
-            cuda->truncate(logits_, c % 2 ? keep_ : NULL, rows, vocab, line, 0.8f, cases[c].top_k,
-                           cases[c].top_p, cases[c].min_p);
-            expect_bits("truncate", logits, logits_, n);
-            cuda->free(keep_);
-        }
+        for (int c = 0; c < COUNT(cases); c++) expect_truncated(vocabularies[i], c % 2, &cases[c]);
 }
+END_TEST
+
+START_TEST(a_row_too_long_for_shared_memory_is_truncated_alike)
+{ expect_truncated(60001, 1, &(struct truncation){40000, 0.95f, 0.01f}); }
 END_TEST
 
 /* Rows of 0, 1, few and many tokens. */
@@ -765,6 +772,7 @@ static Suite *make(void) {
     tcase_add_test(test, log_probabilities_and_their_gradients_agree);
     tcase_add_test(test, the_same_tokens_are_drawn_as_on_the_cpu);
     tcase_add_test(test, truncation_keeps_what_the_cpu_keeps);
+    tcase_add_test(test, a_row_too_long_for_shared_memory_is_truncated_alike);
     tcase_add_test(test, advantages_have_the_bits_of_the_cpu);
     tcase_add_test(test, whitening_has_the_bits_of_the_cpu);
     tcase_add_test(test, slopes_of_policies_and_values_have_the_bits_of_the_cpu);

@@ -17,8 +17,26 @@ static __device__ __forceinline__ place place_of(float logit, int index) {
  * numbers do not depend on their order. */
 typedef unsigned long long amount;
 
+#define BUCKETS 2048 /* of equal widths, the last one without end */
+#define EACH    (BUCKETS / THREADS)
+#define FAR     24   /* temperatures from the largest logit, from where on weights are below 2^-34 */
+#define LISTED  1024 /* candidates of a bucket that are compared with each other */
+
+/* A sum of 64 bits in two words, which shared memory adds to by itself. */
+struct bucket {
+    unsigned low, high;
+};
+
+/* What a block has in shared memory, with the row behind it where there is room. */
+struct room {
+    struct bucket buckets[BUCKETS];
+    place places[LISTED]; /* of the candidates of a bucket, and what they count */
+    float amounts[LISTED];
+};
+
 struct row {
     const float *logits;
+    struct room *room;
     int vocab;
     float max, temperature;
     place least;  /* candidates stand there or before it */
@@ -30,25 +48,16 @@ static __device__ __forceinline__ bool is_candidate(const struct row &row, float
     return logit > -INFINITY && place_of(logit, index) >= row.least;
 }
 
-static __device__ __forceinline__ amount amount_of(const struct row &row, float logit) {
-    return row.unit > 0 ? (amount)rintf(weight_of(logit, row.max, row.temperature) * row.unit) : 1;
+/* A whole number. */
+static __device__ __forceinline__ float amount_of(const struct row &row, float logit) {
+    return row.unit > 0 ? rintf(weight_of(logit, row.max, row.temperature) * row.unit) : 1;
 }
-
-#define BUCKETS 2048 /* of equal widths, the last one without end */
-#define EACH    (BUCKETS / THREADS)
-#define FAR     24   /* temperatures from the largest logit, from where on weights are below 2^-34 */
-#define LISTED  1024 /* candidates of a bucket that are compared with each other */
 
 static __device__ __forceinline__ int bucket_of(const struct row &row, float logit) {
     float distance = (row.max - logit) * row.across;
 
     return distance < BUCKETS ? (int)distance : BUCKETS - 1;
 }
-
-/* A sum of 64 bits in two words, which shared memory adds to by itself. */
-struct bucket {
-    unsigned low, high;
-};
 
 static __device__ __forceinline__ void add_amount(struct bucket *bucket, amount by) {
     unsigned low = (unsigned)by, before = atomicAdd(&bucket->low, low);
@@ -87,7 +96,7 @@ static __device__ amount sum_from(const struct row &row, place least) {
     amount sum = 0, all;
 
     over_logits(row.logits, row.vocab, [&](float logit, int i) {
-        if (is_candidate(row, logit, i) && place_of(logit, i) >= least) sum += amount_of(row, logit);
+        if (is_candidate(row, logit, i) && place_of(logit, i) >= least) sum += (amount)amount_of(row, logit);
     });
     running_sum(sum, &all);
     return all;
@@ -110,8 +119,9 @@ static __device__ place cut_by_bits(const struct row &row, double goal) {
 
 /* The same among the candidates of one bucket, with `before` in front of them; 0 if they are too many. */
 static __device__ place cut_in_bucket(const struct row &row, int bucket, amount before, double goal) {
-    __shared__ place places[LISTED], cut;
-    __shared__ amount amounts[LISTED];
+    place *places = row.room->places;
+    float *amounts = row.room->amounts;
+    __shared__ place cut;
     __shared__ int count;
 
     __syncthreads();
@@ -131,8 +141,8 @@ static __device__ place cut_in_bucket(const struct row &row, int bucket, amount 
         amount sum = before;
 
         for (int other = 0; other < count; other++)
-            if (places[other] >= places[e]) sum += amounts[other];
-        if ((double)sum >= goal && (double)(sum - amounts[e]) < goal) cut = places[e];
+            if (places[other] >= places[e]) sum += (amount)amounts[other];
+        if ((double)sum >= goal && (double)(sum - (amount)amounts[e]) < goal) cut = places[e];
     }
     __syncthreads();
     return cut;
@@ -140,7 +150,7 @@ static __device__ place cut_in_bucket(const struct row &row, int bucket, amount 
 
 /* The place from which on the first candidates reach `goal` or, for weights, that share of their sum. */
 static __device__ place cut_at(const struct row &row, double goal) {
-    __shared__ struct bucket buckets[BUCKETS];
+    struct bucket *buckets = row.room->buckets;
     __shared__ int chosen;
     __shared__ amount in_front;
     amount own = 0, all, sum;
@@ -151,7 +161,8 @@ static __device__ place cut_at(const struct row &row, double goal) {
     if (threadIdx.x == 0) chosen = -1;
     __syncthreads();
     over_logits(row.logits, row.vocab, [&](float logit, int i) {
-        if (is_candidate(row, logit, i)) add_amount(&buckets[bucket_of(row, logit)], amount_of(row, logit));
+        if (is_candidate(row, logit, i))
+            add_amount(&buckets[bucket_of(row, logit)], (amount)amount_of(row, logit));
     });
     __syncthreads();
     for (int b = 0; b < EACH; b++) own += value_of(buckets[threadIdx.x * EACH + b]);
@@ -187,22 +198,46 @@ static __device__ float range_of(const float *logits, int vocab, float max, floa
     return range > 0 ? range : FAR * temperature;
 }
 
+/* Copies a row, filled up to groups of four, and returns its largest logit, to all. */
+static __device__ float take_row(float *out, const float *logits, int vocab) {
+    bool wide = (size_t)logits % 16 == 0;
+    float max = -INFINITY;
+
+    for (int from = threadIdx.x * 4; from < vocab; from += THREADS * 4 * TOGETHER) {
+        float x[TOGETHER][4];
+
+#pragma unroll
+        for (int g = 0; g < TOGETHER; g++) take_logits(x[g], logits, from + g * THREADS * 4, vocab, wide);
+#pragma unroll
+        for (int g = 0; g < TOGETHER; g++) {
+            if (from + g * THREADS * 4 < vocab) store<4>(out + from + g * THREADS * 4, x[g]);
+#pragma unroll
+            for (int i = 0; i < 4; i++) max = x[g][i] > max ? x[g][i] : max;
+        }
+    }
+    return block_max(max);
+}
+
+/* NEAR: the row is read once, into shared memory. */
+template <bool NEAR>
 static __global__ void __launch_bounds__(THREADS)
     truncate_kernel(float *logits, const int *keep, int vocab, int line, float temperature, int top_k,
                     float top_p, float min_p, float unit) {
-    float *values = logits + (size_t)blockIdx.x * line;
+    struct room *room = dynamic_shared<struct room>();
+    float *values = logits + (size_t)blockIdx.x * line, *near = (float *)(room + 1);
 
     start_successor();
     wait_for_predecessor();
-    float max = max_of(values, vocab);
+    const float *at_hand = NEAR ? near : values;
+    float max = NEAR ? take_row(near, values, vocab) : max_of(values, vocab);
     int kept = keep ? keep[blockIdx.x] : -1;
-    float range = range_of(values, vocab, max, temperature);
-    struct row row = {values, vocab, max, temperature, 0, 0, (BUCKETS - 1) / range};
+    float range = range_of(at_hand, vocab, max, temperature);
+    struct row row = {at_hand, room, vocab, max, temperature, 0, 0, (BUCKETS - 1) / range};
 
     if (top_k > 0) row.least = cut_at(row, top_k);
     row.unit = unit;
     if (top_p < 1) row.least = cut_at(row, (double)top_p);
-    over_logits(values, vocab, [&](float logit, int i) {
+    over_logits(at_hand, vocab, [&](float logit, int i) {
         int in = is_candidate(row, logit, i);
 
         if (min_p > 0) in = in && weight_of(logit, max, temperature) >= min_p;
@@ -218,9 +253,15 @@ static float unit_for(int vocab) {
     return (float)(1ull << (63 - bits - 1));
 }
 
+#define BESIDE ((size_t)1 << 10) /* bytes of shared memory that the kernel declares itself, and more */
+
 void truncate_cuda(float *logits, const int *keep, int rows, int vocab, int line, float temperature,
                    int top_k, float top_p, float min_p) {
+    size_t own = sizeof(struct room), all = own + blocks_for(vocab, 4) * 4 * sizeof *logits;
+    bool near = all + BESIDE <= most_shared();
+
     if (rows == 0 || (top_k <= 0 && !(top_p < 1) && !(min_p > 0))) return;
-    launch_chained("truncate", truncate_kernel, rows, THREADS, 0, logits, keep, vocab, line,
-                   temperature > 0 ? temperature : 1, top_k, top_p, min_p, unit_for(vocab));
+    launch_chained("truncate", near ? truncate_kernel<true> : truncate_kernel<false>, rows, THREADS,
+                   near ? all : own, logits, keep, vocab, line, temperature > 0 ? temperature : 1, top_k,
+                   top_p, min_p, unit_for(vocab));
 }
