@@ -3,8 +3,8 @@
      accuracy_gold            as the gold score does, of pairs whose gold scores differ; a world is needed
      accuracy_length_matched  as the annotator did, of pairs whose lengths differ by at most a tenth
    Beside the rewards stand two that read nothing, null-longest and null-shortest, and in a world the gold
-   score itself. Each reward is also compared with null-longest (baseline) on the same pairs. Clusters are
-   prompts. */
+   score itself. Each reward is also compared with null-longest (baseline) on the same pairs, and with every
+   reward before it, which is a family of its own. Clusters are prompts. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +128,32 @@ static void measure_contestant(const struct bench *bench, const char *split,
     accuracy_free(&mine);
 }
 
+static int of_same_seeds(const struct contestant *a, const struct contestant *b) {
+    if (a->count != b->count) return 0;
+    for (int s = 0; s < a->count; s++)
+        if (a->scores[s]->seed != b->scores[s]->seed) return 0;
+    return 1;
+}
+
+/* One reward less another, on the same pairs. */
+static void compare_rewards(const struct bench *bench, const char *split, const struct contestant *reward,
+                            const struct contestant *other, enum standard standard, struct metrics *out) {
+    struct metric *metric = accuracy_metric(bench, "rm_accuracy", names[standard], split, reward, out);
+    struct accuracy mine, theirs;
+
+    accuracy_measure(&mine, bench->pairs, split, reward, standard);
+    accuracy_measure(&theirs, bench->pairs, split, other, standard);
+    metric->baseline = xstrdup(other->name);
+    free(metric->family);
+    metric->family = xprintf("rm_accuracy/rewards/%s", bench->task);
+    metric->seeds = of_same_seeds(reward, other) ? reward->count : 0;
+    if (metric->seeds) metric->per_seed = xmalloc((size_t)metric->seeds * sizeof *metric->per_seed);
+    for (int s = 0; s < metric->seeds; s++) metric->per_seed[s] = mine.per_seed[s] - theirs.per_seed[s];
+    set_difference(bench, &mine, &theirs, metric);
+    accuracy_free(&mine);
+    accuracy_free(&theirs);
+}
+
 static int rm_accuracy_measure(const struct bench *bench, struct metrics *out, struct error *err) {
     const char **splits = pair_splits(bench->pairs);
     struct contestant *contestants;
@@ -142,6 +168,9 @@ static int rm_accuracy_measure(const struct bench *bench, struct metrics *out, s
             if (standard == BY_GOLD && !bench->pairs->gold_chosen) continue;
             for (int i = 0; i < count; i++)
                 measure_contestant(bench, splits[s], &contestants[i], &rules.contestants[0], standard, out);
+            for (int i = 0; i < count; i++)
+                for (int j = 0; j < i; j++)
+                    compare_rewards(bench, splits[s], &contestants[i], &contestants[j], standard, out);
             for (int i = 0; i < rules.count; i++)
                 measure_contestant(bench, splits[s], &rules.contestants[i], NULL, standard, out);
         }

@@ -794,6 +794,33 @@ START_TEST(rewards_are_held_against_labels_gold_and_length)
 }
 END_TEST
 
+START_TEST(rewards_are_held_against_each_other_on_the_same_pairs)
+{
+    double one_chosen[] = {2, 2, 1, 0, 0}, two_chosen[] = {2, 0, 2, 0, 2}, flat[] = {1, 1, 1, 1, 1};
+    struct pair_scores scores[] = {{"rm", 1, one_chosen, flat},
+                                   {"rm", 2, two_chosen, flat},
+                                   {"flat", 1, flat, flat},
+                                   {"flat", 2, flat, flat}};
+    struct pairs_judged pairs = {pair_items, 5, NULL, NULL, scores, 4};
+    const struct metric *metric;
+
+    build(2, 1);
+    bench.pairs = &pairs;
+    measure_by("rm_accuracy");
+    metric = find("accuracy_label", "flat", "rm"); /* 1/2 against 1, 1/2 and 3/4 */
+    expect(metric->value, 0.5 - 0.75);
+    ck_assert_int_eq(metric->seeds, 2);
+    expect(metric->per_seed[0], 0.5 - (1 + 1 + 0.5) / 3);
+    expect(metric->per_seed[1], 0.5 - (1 + 0 + 1) / 3.);
+    expect(metric->p, 0.5); /* two prompts of one sign */
+    ck_assert_str_ne(metric->family, find("accuracy_label", "rm", "null-longest")->family);
+    scores[3].seed = 3; /* then there is nothing to pair by seed */
+    metrics_free(&metrics);
+    measure_by("rm_accuracy");
+    ck_assert_int_eq(find("accuracy_label", "flat", "rm")->seeds, 0);
+}
+END_TEST
+
 /* Chosen answers at 0, 0 and 1 in three pairs; two answers a policy. All shares have 1e-6 added and are
    divided by 1 + 50e-6; bins that both have empty add nothing. */
 START_TEST(alignment_is_the_divergence_of_binned_rewards)
@@ -1259,6 +1286,7 @@ int main(void) {
     tcase_add_test(cases, overoptimization_follows_gao);
     tcase_add_test(cases, overoptimization_is_averaged_over_seeds);
     tcase_add_test(cases, rewards_are_held_against_labels_gold_and_length);
+    tcase_add_test(cases, rewards_are_held_against_each_other_on_the_same_pairs);
     tcase_add_test(cases, alignment_is_the_divergence_of_binned_rewards);
     tcase_add_test(cases, the_gap_is_out_of_distribution_less_heldout);
     tcase_add_test(cases, bias_scores_are_those_of_bbq);
