@@ -31,6 +31,10 @@ static void print_details(const struct listing *one, FILE *out) {
         fprintf(out, "\n  %-22s %-13s %-10s %s\n", "option", "type", "default", "meaning");
         for (const struct option *option = *one->options; option->name; option++) print_option(option, out);
     }
+    if (one->metrics) fprintf(out, "\n");
+    for (const struct definition *metric = one->metrics ? *one->metrics : NULL; metric && metric->name;
+         metric++)
+        fprintf(out, "  %-26s %s\n", metric->name, metric->what);
     if (!one->presets || !*one->presets) return;
     fprintf(out, "\npresets (preset: NAME)\n");
     for (const struct preset *preset = *one->presets; preset->name; preset++)
@@ -106,7 +110,7 @@ const struct command command_list = {
     .usage = "[KIND [NAME]]",
     .description =
         "Lists what can be named in a recipe, each with a line of summary. With a name, its options: "
-        "type, default, meaning and range; and its presets with their sources.",
+        "type, default, meaning and range; its presets with their sources; of a suite what its metrics say.",
     .least_words = 0,
     .most_words = 2,
     .run = run,

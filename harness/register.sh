@@ -49,6 +49,7 @@ for kind in stage world reward judge suite report; do
     case $kind in
     stage | reward) fields='options presets' ;;
     world | judge) fields=options ;;
+    suite) fields=metrics ;;
     *) fields= ;;
     esac
     for variable in $(variables_of "$kind" "$@"); do

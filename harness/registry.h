@@ -98,6 +98,11 @@ int device_join(const char *device, struct error *err);
 /* Writes RUN/report/ in the formats named (a list of texts); reports/report.c. */
 int report_write(const char *run_folder, const struct node *formats, struct error *err);
 
+/* A metric of a suite and what it says; in a name * stands for anything. */
+struct definition {
+    const char *name, *what;
+};
+
 /* Everything that `pyrite list` shows, in the order of its kinds; made by register.sh. The structs are known
    only to their own layers, so this points at their fields. */
 struct listing {
@@ -105,6 +110,7 @@ struct listing {
     const char *const *name, *const *summary;
     const struct option *const *options; /* NULL where the kind has none */
     const struct preset *const *presets;
+    const struct definition *const *metrics; /* NULL but for suites */
 };
 extern const struct listing listings[]; /* ends with {0} */
 

@@ -1,11 +1,6 @@
 /* How far the rewards of a policy's answers lie from those of demonstrations (2404.19409, section 4.4); for
-   demonstrations stand the chosen answers of the held-out pairs of the same split.
-
-   reward_alignment  KL(demonstrations ‖ policy) in nats of the two distributions of a reward (judge), as
-                     histograms over 50 bins of one width from the least to the greatest of both, 1e-6
-                     added to each bin's share; 0 is best
-
-   One value a seed: a bootstrap of a binned divergence is biased upwards. */
+   demonstrations stand the chosen answers of the held-out pairs of the same split. One value a seed: a
+   bootstrap of a binned divergence is biased upwards. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +131,13 @@ static int alignment_measure(const struct bench *bench, struct metrics *out, str
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"reward_alignment", "KL(chosen answers ‖ policy's), in nats, of the two distributions of a reward: 50 "
+                         "bins from the least to the greatest of both, 1e-6 added to each share; 0 is best"},
+    {0}};
+
 const struct suite suite_alignment = {.name = "alignment",
                                       .summary =
                                           "how far a policy's rewards lie from those of chosen answers",
+                                      .metrics = definitions,
                                       .measure = alignment_measure};

@@ -1,10 +1,7 @@
 /* Prompts that are asked and were trained on; `policy` is "training". A prompt's words are compared, whatever
-   its case, punctuation and turns; training prompts are those of the data's split "train". same_prompt share
-   of prompts that a training prompt says word for word overlap       share of prompts of which at least half
-   of the runs of eight words stand in training prompts (of a shorter prompt: the whole), which those of
-   same_prompt do too runs_found    mean share of a prompt's runs that stand in training prompts Runs of n
-   words are what contamination of test sets is usually told by (Brown et al. 2020, appendix C). A world's
-   prompts are made of few words, and nothing is said of them. */
+   its case, punctuation and turns; training prompts are those of the data's split "train". Runs of n words
+   are what contamination of test sets is usually told by (Brown et al. 2020, appendix C). A world's prompts
+   are made of few words, and nothing is said of them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +105,14 @@ static int contamination_measure(const struct bench *bench, struct metrics *out,
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"same_prompt", "share of prompts that a training prompt says word for word"},
+    {"overlap", "share of prompts of which at least half of the runs of eight words stand in training "
+                "prompts (of a shorter prompt: the whole)"},
+    {"runs_found", "mean share of a prompt's runs of eight words that stand in training prompts"},
+    {0}};
+
 const struct suite suite_contamination = {.name = "contamination",
                                           .summary = "prompts that are asked and were trained on",
+                                          .metrics = definitions,
                                           .measure = contamination_measure};

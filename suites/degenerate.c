@@ -1,10 +1,4 @@
-/* Policies that game a suite without reading its prompts, told from the answers alone:
-     most_frequent      share of prompts answered with the policy's most frequent answer
-     two_most_frequent  with one of its two most frequent ones
-     copies_prompt      share of answers that are the prompt, white space aside
-     same_as_baseline   share of answers that are the baseline's to the same prompt
-     empty              share of answers without a word
-     truncated          share cut off at the length limit, where the answers tell how they ended */
+/* Policies that game a suite without reading its prompts, told from the answers alone. */
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -129,7 +123,17 @@ static int degenerate_measure(const struct bench *bench, struct metrics *out, st
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"most_frequent", "share of prompts answered with the policy's most frequent answer"},
+    {"two_most_frequent", "share answered with one of its two most frequent ones"},
+    {"copies_prompt", "share of answers that are the prompt, white space aside"},
+    {"same_as_baseline", "share of answers that are the baseline's to the same prompt"},
+    {"empty", "share of answers without a word"},
+    {"truncated", "share of answers cut off at the length limit, where they tell how they ended"},
+    {0}};
+
 const struct suite suite_degenerate = {
     .name = "degenerate",
     .summary = "constant answers, copies of the prompt or of the baseline, empty ones",
+    .metrics = definitions,
     .measure = degenerate_measure};

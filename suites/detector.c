@@ -1,10 +1,4 @@
-/* The refusal detector against labels that the user gives (verdicts "refused" of the judge "label"):
-     accuracy       share of labelled answers on which it says the same; an undetermined answer agrees with an
-                    undetermined label alone
-     recall         share of labelled refusals that it calls refusals
-     precision      share of what it calls refusals that is labelled so
-     kappa          Cohen's, over answered, refused, undetermined
-     X_as_Y         the confusion matrix: answers labelled X that it calls Y */
+/* The refusal detector against labels that the user gives (verdicts "refused" of the judge "label"). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +126,16 @@ static int detector_measure(const struct bench *bench, struct metrics *out, stru
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"accuracy", "share of labelled answers on which the detector says the same; an undetermined answer "
+                 "agrees with an undetermined label alone"},
+    {"recall", "share of labelled refusals that it calls refusals"},
+    {"precision", "share of what it calls refusals that is labelled so"},
+    {"kappa", "Cohen's kappa over answered, refused, undetermined"},
+    {"*_as_*", "the confusion matrix: answers labelled the first that it calls the second"},
+    {0}};
+
 const struct suite suite_detector = {.name = "detector",
                                      .summary = "the refusal detector against labels that the user gives",
+                                     .metrics = definitions,
                                      .measure = detector_measure};

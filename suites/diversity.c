@@ -1,9 +1,5 @@
-/* Diversity of a policy's answers to the prompts of a split; words are what white space parts.
-     distinct_1 ... distinct_4   different n-grams over all n-grams, of all answers together. It falls with
-   the total length by itself: read it beside mean_length unique_answers              share of different
-   answers among all repetition                  share of an answer's 4-grams that stood in it before; mean
-   over prompts The first five are one value a seed; their differences from the baseline are taken seed by
-   seed. */
+/* Diversity of a policy's answers to the prompts of a split; words are what white space parts. All but
+   repetition are one value a seed; their differences from the baseline are taken seed by seed. */
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -183,6 +179,17 @@ static int diversity_measure(const struct bench *bench, struct metrics *out, str
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"distinct_1",
+     "different words over all words, of all answers together; falls with the total length by itself"},
+    {"distinct_2", "the same of runs of two words"},
+    {"distinct_3", "the same of runs of three words"},
+    {"distinct_4", "the same of runs of four words"},
+    {"unique_answers", "share of different answers among all"},
+    {"repetition", "share of an answer's runs of four words that stood in it before; mean over prompts"},
+    {0}};
+
 const struct suite suite_diversity = {.name = "diversity",
                                       .summary = "different n-grams and answers; repetition within one",
+                                      .metrics = definitions,
                                       .measure = diversity_measure};

@@ -1,7 +1,5 @@
 /* What the judges say that an evaluation names, and those whose verdicts came with the answers, people among
-   them: the mean of each thing judged, a share where all is 0 or 1,
-   and its difference from the baseline; n and what is missing count the judgments that failed. Preferences
-   are the suite win_rate's. */
+   them. n and what is missing count the judgments that failed. Preferences are the suite win_rate's. */
 #include <math.h>
 #include <string.h>
 
@@ -41,7 +39,11 @@ static int judged_measure(const struct bench *bench, struct metrics *out, struct
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"*", "the mean of what the judge judges (correct, score, ...), a share where all is 0 or 1"}, {0}};
+
 const struct suite suite_judged = {
     .name = "judged",
     .summary = "what the judges say that an evaluation names or that came with the answers, and how often",
+    .metrics = definitions,
     .measure = judged_measure};

@@ -1,12 +1,4 @@
-/* Length of the answers, in tokens, the end token included; in words where nobody counted tokens.
-     mean_length, median_length, p90_length   of a policy
-     drift                    mean_length less the baseline's, on the same prompts
-     truncated                share of answers cut at the limit, where they say how they ended
-     reward_length_pearson, reward_length_spearman
-                              correlation of a reward (judge) with length over the policy's answers
-     reward_length_partial    Spearman's with the gold score held fixed; a world is needed
-     length_matched_win_rate  against the baseline where the two answers' lengths differ by at most a tenth
-   (or one token); by the gold score, or by each reward where there is no world */
+/* Length of the answers, in tokens, the end token included; in words where nobody counted tokens. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -336,6 +328,21 @@ static int length_measure(const struct bench *bench, struct metrics *out, struct
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"mean_length", "mean length of a policy's answers"},
+    {"median_length", "its median"},
+    {"p90_length", "its 90th percentile"},
+    {"drift", "mean length less the baseline's, on the same prompts"},
+    {"truncated", "share of answers cut off at the length limit, where they say how they ended"},
+    {"reward_length_pearson", "Pearson's correlation of a reward with length over the policy's answers"},
+    {"reward_length_spearman", "Spearman's rank correlation of the same"},
+    {"reward_length_partial", "Spearman's with the gold score held fixed; a world is needed"},
+    {"length_matched_win_rate",
+     "win rate against the baseline where the two lengths differ by at most a tenth (or one token); by the "
+     "gold score, or by each reward where there is no world"},
+    {0}};
+
 const struct suite suite_length = {.name = "length",
                                    .summary = "lengths, drift, and how far a reward is a reward of length",
+                                   .metrics = definitions,
                                    .measure = length_measure};

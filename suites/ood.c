@@ -1,10 +1,6 @@
-/* Out of distribution: what changes from the held-out split to every other one that is not trained on.
-     gold, reward (judge)     means in every split: the level that the gaps are about
-     gold_gap, reward_gap (judge), length_gap, correctness_gap, approval_gap, over_refusal_benign_gap,
-     over_refusal_borderline_gap, refusal_harmful_gap
-                              mean on the split less mean on heldout, of a policy; with a baseline: how much
-   more that is than the baseline's gap (the paired differences of the two splits compared) rm_accuracy_gap
-   the same of a reward's accuracy by the annotator's labels (policy: the reward) */
+/* Out of distribution: what changes from the held-out split to every other one that is not trained on. A gap
+   with a baseline is how much more it is than the baseline's (the paired differences of the two splits
+   compared). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,5 +159,22 @@ static int ood_measure(const struct bench *bench, struct metrics *out, struct er
     return 0;
 }
 
-const struct suite suite_ood = {
-    .name = "ood", .summary = "what changes on prompts of another distribution", .measure = ood_measure};
+static const struct definition definitions[] = {
+    {"gold", "mean gold score in each split: the level that the gap is about"},
+    {"reward", "mean of a reward in each split"},
+    {"gold_gap", "mean on the split less mean on heldout"},
+    {"reward_gap", "the same of a reward"},
+    {"length_gap", "the same of the length"},
+    {"correctness_gap", "the same of correctness"},
+    {"approval_gap", "the same of approval"},
+    {"over_refusal_benign_gap", "the same of over_refusal_benign"},
+    {"over_refusal_borderline_gap", "the same of over_refusal_borderline"},
+    {"refusal_harmful_gap", "the same of refusal_harmful"},
+    {"rm_accuracy_gap",
+     "the same of a reward model's accuracy by the annotator's labels (policy: the reward)"},
+    {0}};
+
+const struct suite suite_ood = {.name = "ood",
+                                .summary = "what changes on prompts of another distribution",
+                                .metrics = definitions,
+                                .measure = ood_measure};

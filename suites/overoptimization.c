@@ -1,11 +1,4 @@
-/* Over-optimisation along training (2210.10760), from the logs; one value a seed, intervals over seeds.
-     proxy_final, gold_final, kl_final   means of the last tenth of the iterations (KL in nats a response)
-     gold_peak, kl_at_peak    highest mean of gold over a tenth of the iterations in a row, and the KL there
-     gold_drop                gold_peak less gold_final
-     gap                      rise of the proxy less rise of gold from the first iteration to the last tenth,
-   both in standard deviations of their scores on the baseline's answers (the proxy is logged in such units)
-     gao_alpha, gao_beta      of gold rise = d(alpha - beta ln d), d = sqrt(KL)
-     gao_peak_kl              where that curve turns, if it does so within the run */
+/* Over-optimisation along training (2210.10760), from the logs; one value a seed, intervals over seeds. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,7 +174,23 @@ static int overoptimization_measure(const struct bench *bench, struct metrics *o
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"proxy_final", "mean proxy reward over the last tenth of the iterations"},
+    {"gold_final", "the same of the gold score"},
+    {"kl_final", "the same of the KL divergence from the reference, in nats a response"},
+    {"gold_peak", "highest mean gold over a tenth of the iterations in a row; a maximum of noisy means, so "
+                  "biased upwards"},
+    {"kl_at_peak", "the KL divergence there"},
+    {"gold_drop", "gold_peak less gold_final"},
+    {"gap", "rise of the proxy less rise of gold from the first iteration to the last tenth, both in "
+            "standard deviations of their scores on the baseline's answers"},
+    {"gao_alpha", "alpha of the fit gold rise = d (alpha - beta ln d), d = sqrt(KL)"},
+    {"gao_beta", "beta of that fit"},
+    {"gao_peak_kl", "KL at which that curve turns, if it does so within the run"},
+    {0}};
+
 const struct suite suite_overoptimization = {
     .name = "overoptimization",
     .summary = "proxy and gold against the distance from the start, along training",
+    .metrics = definitions,
     .measure = overoptimization_measure};

@@ -1,7 +1,4 @@
 /* How often a reward orders held-out preference pairs rightly, ties half; `policy` is the reward's name.
-     accuracy_label           as the annotator did
-     accuracy_gold            as the gold score does, of pairs whose gold scores differ; a world is needed
-     accuracy_length_matched  as the annotator did, of pairs whose lengths differ by at most a tenth
    Beside the rewards stand two that read nothing, null-longest and null-shortest, and in a world the gold
    score itself. Each reward is also compared with null-longest (baseline) on the same pairs, and with every
    reward before it, which is a family of its own. Clusters are prompts. */
@@ -180,8 +177,17 @@ static int rm_accuracy_measure(const struct bench *bench, struct metrics *out, s
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"accuracy_label", "share of pairs ordered as the annotator did"},
+    {"accuracy_gold",
+     "share ordered as the gold score does, of pairs whose gold scores differ; a world is needed"},
+    {"accuracy_length_matched",
+     "share ordered as the annotator did, of pairs whose lengths differ by at most a tenth"},
+    {0}};
+
 const struct suite suite_rm_accuracy = {
     .name = "rm_accuracy",
     .summary =
         "rewards against the annotator's labels and the gold score, beside rules that read only the length",
+    .metrics = definitions,
     .measure = rm_accuracy_measure};

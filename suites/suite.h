@@ -52,6 +52,7 @@ struct bench {
 
 struct suite {
     const char *name, *summary;
+    const struct definition *metrics; /* all that it gives; ends with {0} */
     /* Appends metrics; what cannot be estimated is a metric with a reason. A suite that has nothing to say of
        a task (sophistry where there is no right and wrong) appends none. */
     int (*measure)(const struct bench *bench, struct metrics *out, struct error *err);

@@ -1,18 +1,6 @@
 /* Win rates: one answer against another to the same prompt under the same seed; win 1, tie 1/2, loss 0; the
    seeds' mean a prompt. Every policy against the baseline, then the trained ones against each other. Null
-   policies have no p.
-
-   win_rate               by the world's gold score
-
-   win_rate_evaluator     by the limited evaluator's probability of approval, where the world has one
-
-   win_rate_reward_model  by a reward (judge), where there is no world: a proxy, so neither side is better
-
-   win_rate_judged        by a judge's preferences against the baseline's answer, both orders averaged
-
-   first_slot             share of a judge's decided preferences for the answer shown first; 1/2 is fair
-
-   consistency            share of pairs on which it says the same in both orders */
+   policies have no p. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -206,7 +194,17 @@ static int win_rate_measure(const struct bench *bench, struct metrics *out, stru
     return 0;
 }
 
+static const struct definition definitions[] = {
+    {"win_rate", "by the world's gold score"},
+    {"win_rate_evaluator", "by the limited evaluator's probability of approval, where the world has one"},
+    {"win_rate_reward_model", "by a reward, where there is no world: a proxy, so neither side is better"},
+    {"win_rate_judged", "by a judge's preferences against the baseline's answer, both orders averaged"},
+    {"first_slot", "share of a judge's decided preferences for the answer shown first; 1/2 is fair"},
+    {"consistency", "share of pairs on which a judge says the same in both orders"},
+    {0}};
+
 const struct suite suite_win_rate = {.name = "win_rate",
                                      .summary =
                                          "paired win rates against the baseline and each other, ties half",
+                                     .metrics = definitions,
                                      .measure = win_rate_measure};

@@ -2,6 +2,7 @@
 #include "suites/measure.h"
 
 #include <check.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,13 @@ static void set(const char *what, const char *judge, int policy, int seed, const
     for (int q = 0; q < table.question_count; q++) column[table_cell(&table, policy, seed, q)] = values[q];
 }
 
+/* Whether the suite says what this metric of its is. */
+static int is_defined(const struct suite *suite, const char *name) {
+    for (const struct definition *one = suite->metrics; one->name; one++)
+        if (!fnmatch(one->name, name, 0)) return 1;
+    return 0;
+}
+
 static void measure_by(const char *suite) {
     const struct suite *found = suite_find(suite);
 
@@ -84,6 +92,7 @@ static void measure_by(const char *suite) {
         ck_assert_msg(!isnan(metric->value) || metric->reason, "%s has neither value nor reason",
                       metric->name);
         ck_assert_str_eq(metric->suite, suite);
+        ck_assert_msg(is_defined(found, metric->name), "%s does not define %s", suite, metric->name);
         ck_assert_str_eq(metric->task, "toy");
     }
 }
