@@ -450,6 +450,7 @@ static void print_metric(const struct metric *metric, FILE *out) {
     const char *unit = isnan(metric->value) ? "" : unit_in_heading(metric);
     char *figure = format_estimate(metric), *estimate = xprintf("%s%s%s", figure, unit[0] ? " " : "", unit),
          *name = format_name(metric->name), counts[48] = "", low[32], high[32];
+    char *over = format_over_seeds(metric);
     struct metric_text text;
 
     format_metric(&text, metric);
@@ -462,6 +463,8 @@ static void print_metric(const struct metric *metric, FILE *out) {
     fprintf(out, " %s", counts);
     if (metric->baseline) fprintf(out, "  against %s", metric->baseline);
     if (!isnan(metric->p_adjusted)) fprintf(out, "  p %s (Holm %s)", text.p, text.p_adjusted);
+    if (*format_disagreement(metric)) fprintf(out, "  %s", format_disagreement(metric));
+    if (over) fprintf(out, "  %s", over);
     if (!isnan(metric->worst))
         fprintf(out, "  missing ones could make it %s to %s",
                 format_number(low, fmin(metric->worst, metric->best), metric_unit(metric)),
@@ -475,6 +478,7 @@ static void print_metric(const struct metric *metric, FILE *out) {
     free(figure);
     free(estimate);
     free(name);
+    free(over);
 }
 
 static int is_confusion(const struct metric *metric) {

@@ -91,6 +91,26 @@ int metric_is_difference(const struct metric *metric) {
     return metric->baseline && !strstr(metric->name, "win");
 }
 
+double metric_centre(const struct metric *metric) {
+    return metric->baseline && !metric_is_difference(metric) ? 0.5 : 0;
+}
+
+int metric_seeds(const struct metric *metric) {
+    int count = 0;
+
+    for (int i = 0; metric->per_seed && i < metric->seeds; i++) count += !isnan(metric->per_seed[i]);
+    return count;
+}
+
+int metric_seeds_agree(const struct metric *metric) {
+    double centre = metric_centre(metric), effect = metric->value - centre;
+
+    if (metric_seeds(metric) < 2) return 1;
+    for (int i = 0; i < metric->seeds; i++)
+        if ((metric->per_seed[i] - centre) * effect <= 0) return 0;
+    return 1;
+}
+
 const char *metric_unit(const struct metric *metric) {
     return unit_is(metric->unit, "percent") && metric_is_difference(metric) ? "points" : metric->unit;
 }
@@ -152,9 +172,26 @@ const char *format_seed(char buffer[32], const struct metric *metric, int seed) 
     return buffer;
 }
 
+char *format_over_seeds(const struct metric *metric) {
+    char low[32], high[32], p[32];
+
+    if (isnan(metric->p_seeds)) return NULL;
+    write_figure(low, metric, metric->seeds_low);
+    write_figure(high, metric, metric->seeds_high);
+    format_number(p, metric->p_seeds, "p");
+    return xprintf("over %d seeds [%s, %s], p%s %s", metric_seeds(metric), low, high, *p == '<' ? "" : " =",
+                   p);
+}
+
 const char *format_stars(const struct metric *metric) {
     double p = metric->p_adjusted;
+
+    if (!metric_seeds_agree(metric)) return "";
     return p < 0.001 ? "***" : p < 0.01 ? "**" : p < 0.05 ? "*" : "";
+}
+
+const char *format_disagreement(const struct metric *metric) {
+    return metric->p_adjusted < 0.05 && !metric_seeds_agree(metric) ? "seeds disagree" : "";
 }
 
 char *format_name(const char *name) {

@@ -24,6 +24,12 @@ struct metric_text {
 void format_metric(struct metric_text *out, const struct metric *metric);
 /* It has a baseline and is no share of wins. */
 int metric_is_difference(const struct metric *metric);
+/* The value that means no difference: 0, of a share of wins 1/2. */
+double metric_centre(const struct metric *metric);
+/* How many seeds have a value of their own. */
+int metric_seeds(const struct metric *metric);
+/* Every seed that has a value lies on the value's side of no difference; true of fewer than two. */
+int metric_seeds_agree(const struct metric *metric);
 /* The unit its value has: "points" for a difference of "percent". NULL if it has none. */
 const char *metric_unit(const struct metric *metric);
 /* What a heading says of the unit: nothing where the figures carry it. */
@@ -32,8 +38,12 @@ const char *unit_in_heading(const struct metric *metric);
 char *format_estimate(const struct metric *metric);
 /* One seed's value, with the metric's decimals. */
 const char *format_seed(char buffer[32], const struct metric *metric, int seed);
-/* "", "*", "**", "***" for an adjusted p below 0.05, 0.01, 0.001. */
+/* "over 3 seeds [−22.0, +35.0], p = 0.42"; NULL where that is not told. Caller frees. */
+char *format_over_seeds(const struct metric *metric);
+/* "", "*", "**", "***" for an adjusted p below 0.05, 0.01, 0.001, where the seeds agree. */
 const char *format_stars(const struct metric *metric);
+/* "seeds disagree" in the place of stars where they do not; else "". */
+const char *format_disagreement(const struct metric *metric);
 
 /* Names for headings: "over_refusal" → "over refusal". Caller frees. */
 char *format_name(const char *name);

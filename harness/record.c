@@ -92,6 +92,10 @@ static const struct field metric_fields[] = {
     AT(metric, seeds, FIELD_INT, 0),
     AT(metric, lower_is_better, FIELD_INT, 0),
     {"per_seed", FIELD_REALS, offsetof(struct metric, per_seed), offsetof(struct metric, seeds), 0},
+    AT(metric, seeds_low, FIELD_REAL, 0),
+    AT(metric, seeds_high, FIELD_REAL, 0),
+    AT(metric, p_seeds, FIELD_REAL, 0),
+    AT(metric, by_seed, FIELD_INT, 0),
     {0}};
 
 #undef AT
@@ -280,6 +284,7 @@ static void *add_metric(struct list *list) {
 
     metric->value = metric->low = metric->high = metric->p = metric->p_adjusted = NAN;
     metric->worst = metric->best = NAN;
+    metric->seeds_low = metric->seeds_high = metric->p_seeds = NAN;
     metric->level = 0.95;
     metric->lower_is_better = -1;
     return metric;

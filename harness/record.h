@@ -59,6 +59,8 @@ struct metric {
     double worst,
         best;         /* value had all missing judgments gone against the policy, or for it; NaN: not told */
     double *per_seed; /* [seeds] or NULL */
+    double seeds_low, seeds_high, p_seeds; /* of a difference, over per_seed (Student's t); NaN: not told */
+    int by_seed;         /* each seed gave one value: n counts seeds, and low, high and p hold over seeds */
     int lower_is_better; /* 1, 0, or -1 where neither */
 };
 

@@ -48,6 +48,10 @@ static void add_metric(struct text *out, const struct evaluation *evaluation, co
     text_printf(out, "%d,%d,%d,", metric->n, metric->n_missing, metric->seeds);
     text_printf(out, "%d,%d,%d,%d,", metric->ties, metric->refused, metric->unparsed, metric->transport);
     add_seeds(out, metric);
+    add_raw(out, metric->seeds_low);
+    add_raw(out, metric->seeds_high);
+    add_raw(out, metric->p_seeds);
+    add_field(out, format_disagreement(metric));
     add_field(out, metric->unit);
     add_field(out, metric->method);
     add_field(out, metric->family);
@@ -67,7 +71,8 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     text_printf(&out, "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,worst,"
                       "best,n,n_missing,"
                       "seeds,ties,refused,unparsed,transport,"
-                      "per_seed,unit,method,family,reason,better,shown,p_adjusted_shown,gaps\r\n");
+                      "per_seed,seeds_low,seeds_high,p_seeds,disagreement,unit,method,family,reason,better,"
+                      "shown,p_adjusted_shown,gaps\r\n");
     for (int i = 0; i < results->evaluation_count; i++)
         for (int j = 0; j < results->evaluations[i].metrics.count; j++)
             add_metric(&out, &results->evaluations[i], &results->evaluations[i].metrics.items[j]);
@@ -95,6 +100,7 @@ static void add_cell(struct text *out, const struct sheet *sheet, int row, int c
     add_field(out, counts);
     add_field(out, shown);
     add_field(out, heading->shown == SHOWN_ESTIMATE ? format_stars(metric) : "");
+    add_field(out, format_disagreement(metric));
     text_add_csv(out, sheet->gaps);
     text_add(out, "\r\n", 2);
     free(counts);
@@ -109,8 +115,8 @@ static int write_tables(const struct results *results, const char *folder, struc
     int status;
 
     forms_arrange(&sheets, results);
-    text_printf(&out,
-                "table,row,column,judge,relation,value,low,high,p,p_adjusted,n,counts,shown,stars,gaps\r\n");
+    text_printf(&out, "table,row,column,judge,relation,value,low,high,p,p_adjusted,n,counts,shown,stars,"
+                      "disagreement,gaps\r\n");
     for (int i = 0; i < sheets.count; i++)
         for (int row = 0; row < sheets.items[i].row_count; row++)
             for (int column = 0; column < sheets.items[i].heading_count; column++)

@@ -16,29 +16,14 @@ static int same(const char *a, const char *b) {
     return a == b || (a && b && !strcmp(a, b));
 }
 
-/* The value that means no difference. */
-static double centre_of(const struct metric *metric) {
-    return metric_is_difference(metric) || strcmp(metric_unit(metric) ? metric_unit(metric) : "", "percent")
-               ? 0
-               : 0.5;
-}
-
-static int count_alike(const struct metric *metric, double centre, double effect) {
-    int alike = 0;
-
-    if (!metric->per_seed || metric->seeds < 1) return -1;
-    for (int i = 0; i < metric->seeds; i++) alike += (metric->per_seed[i] - centre) * effect > 0;
-    return alike;
-}
-
 struct finding finding_of(const struct metric *metric) {
-    double centre = centre_of(metric);
     double p = isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted;
-    struct finding finding = {.metric = metric, .effect = metric->value - centre, .better = -1};
+    struct finding finding = {
+        .metric = metric, .effect = metric->value - metric_centre(metric), .better = -1};
 
     finding.error = metric_error(metric);
-    finding.significant = p < 0.05;
-    finding.alike = count_alike(metric, centre, finding.effect);
+    finding.significant = p < 0.05 && metric_seeds_agree(metric);
+    finding.disputed = p < 0.05 && !metric_seeds_agree(metric);
     if (metric->lower_is_better >= 0 && finding.effect != 0)
         finding.better = (finding.effect < 0) == metric->lower_is_better;
     return finding;
@@ -82,6 +67,7 @@ struct findings *findings_of(const struct evaluation *evaluation, int *count) {
         list = findings_for(&lists, count, metric->policy);
         list->items = xrealloc(list->items, list->count + 1, sizeof *list->items);
         list->items[list->count] = finding_of(metric);
+        list->disputed += list->items[list->count].disputed;
         list->significant += list->items[list->count++].significant;
     }
     for (int i = 0; i < *count; i++)
@@ -112,6 +98,16 @@ void findings_free(struct findings *findings, int count) {
     free(findings);
 }
 
+static void tell_seeds(struct text *out, const struct metric *metric) {
+    char *over = format_over_seeds(metric), seed[32];
+
+    if (metric_seeds(metric) > 1) text_printf(out, "; seeds");
+    for (int i = 0; metric_seeds(metric) > 1 && i < metric->seeds; i++)
+        text_printf(out, " %s", format_seed(seed, metric, i));
+    if (over) text_printf(out, ", %s", over);
+    free(over);
+}
+
 char *finding_sentence(const struct finding *finding) {
     const struct metric *metric = finding->metric;
     char *estimate = format_estimate(metric), *name = format_name(metric->name), p[32];
@@ -128,7 +124,7 @@ char *finding_sentence(const struct finding *finding) {
                 : finding->better   ? ", better"
                                     : ", worse",
                 *p == '<' ? "" : " =", p);
-    if (finding->alike >= 0) text_printf(&out, ", %d of %d seeds", finding->alike, metric->seeds);
+    tell_seeds(&out, metric);
     free(estimate);
     free(name);
     return out.data;
@@ -153,7 +149,10 @@ char *findings_total(const struct findings *findings) {
     double points = detectable(findings, "points");
     char number[32];
 
-    text_printf(&out, "%d of %d comparisons significant.", findings->significant, findings->count);
+    text_printf(&out, "%d of %d comparisons significant", findings->significant, findings->count);
+    if (findings->disputed)
+        text_printf(&out, "; %d more over prompts alone: seeds disagree", findings->disputed);
+    text_printf(&out, ".");
     if (points > 0)
         text_printf(&out,
                     " Power 0.8 for changes of a rate from %s pp on (median over metrics); smaller ones can "
@@ -172,21 +171,29 @@ static int most_seeds(const struct results *results) {
     return most;
 }
 
-static int count_tests(const struct results *results, int *significant) {
-    int tests = 0;
+/* Of the tested comparisons: how many are significant, of these how many over seeds too, how many are so over
+   prompts alone. */
+struct tested {
+    int tests, significant, over_seeds, disputed;
+};
 
-    *significant = 0;
+static struct tested count_tests(const struct results *results) {
+    struct tested out = {0};
+
     for (int i = 0; i < results->evaluation_count; i++) {
         int count;
         struct findings *findings = findings_of(&results->evaluations[i], &count);
 
         for (int j = 0; j < count; j++) {
-            tests += findings[j].count;
-            *significant += findings[j].significant;
+            out.tests += findings[j].count;
+            out.significant += findings[j].significant;
+            out.disputed += findings[j].disputed;
+            for (int k = 0; k < findings[j].significant; k++)
+                out.over_seeds += findings[j].items[k].metric->p_seeds < 0.05;
         }
         findings_free(findings, count);
     }
-    return tests;
+    return out;
 }
 
 /* "2 evaluations of sft and 3 other policies", or of so many policies where no baseline answered. */
@@ -214,23 +221,37 @@ static double level_of(const struct results *results) {
     return 0.95;
 }
 
+static void tell_tested(struct text *out, const struct tested *tested, int seeds) {
+    text_printf(out, " %d of %d tested comparisons are significant at 0.05 after correction",
+                tested->significant, tested->tests);
+    if (seeds > 1)
+        text_printf(out,
+                    ", with all seeds on one side; of these %d also over seeds (p below 0.05, one by one)",
+                    tested->over_seeds);
+    text_printf(out, ".");
+    if (tested->disputed)
+        text_printf(out,
+                    " %d more are over prompts, but their seeds disagree: they are not counted as found.",
+                    tested->disputed);
+}
+
 char *findings_overview(const struct results *results) {
-    int responses = 0, significant, tests = count_tests(results, &significant), seeds = most_seeds(results);
+    struct tested tested = count_tests(results);
+    int responses = 0, seeds = most_seeds(results);
     struct text out = {0};
 
     for (int i = 0; i < results->evaluation_count; i++)
         responses += results->evaluations[i].transcripts.count;
     tell_policies(&out, results);
-    text_printf(&out,
-                ", %d seed%s, %d responses. %d of %d tested comparisons are significant at 0.05 after "
-                "correction.",
-                seeds, seeds == 1 ? "" : "s", responses, significant, tests);
-    if (significant)
+    text_printf(&out, ", %d seed%s, %d responses.", seeds, seeds == 1 ? "" : "s", responses);
+    tell_tested(&out, &tested, seeds);
+    if (tested.significant)
         text_printf(
             &out,
-            " Below, for each policy, at most two metrics of a suite, the largest against their error first: "
-            "%g %% interval, corrected p, and how many seeds moved the same way.",
-            100 * level_of(results));
+            " Below, for each policy, at most two metrics of a suite, the largest against their error "
+            "first: %g %% interval and corrected p over prompts%s.",
+            100 * level_of(results),
+            seeds > 1 ? "; each seed's own value, and interval and p over seeds" : "");
     return out.data;
 }
 
@@ -242,10 +263,12 @@ static void note_seeds(struct notes *out, const struct results *results) {
             out, xstrdup("One seed: what differs between training runs is not measured at all; the intervals "
                          "hold over prompts only."));
     else if (seeds > 1)
-        notes_add(out,
-                  xprintf("%d seeds: the intervals hold over prompts; how much training runs differ is shown "
-                          "by each seed's own figure, and %d runs tell it only roughly.",
-                          seeds, seeds));
+        notes_add(
+            out,
+            xprintf("%d seeds: intervals, p and stars hold over prompts, for these very models; how much "
+                    "training runs differ is shown by each seed's own figure and by the interval and p "
+                    "over seeds, and %d runs tell it only roughly.",
+                    seeds, seeds));
 }
 
 static void note_missing(struct notes *out, const struct evaluation *evaluation) {

@@ -9,9 +9,9 @@
 struct finding {
     const struct metric *metric;
     double effect, error; /* from no difference; error is half the 95 % interval over 1.96 */
-    int significant;      /* adjusted p (else p) below 0.05 */
+    int significant;      /* adjusted p (else p) below 0.05, and the seeds agree */
+    int disputed;         /* the same, but they do not */
     int better;           /* 1, 0; -1 where the metric has no good side */
-    int alike;            /* seeds whose own effect has the same sign; -1 where not told */
 };
 
 struct finding finding_of(const struct metric *metric);
@@ -22,7 +22,7 @@ int finding_exists(const struct metric *metric);
 struct findings {
     const char *policy;
     struct finding *items;
-    int count, significant;
+    int count, significant, disputed;
 };
 
 /* One list a trained policy that was tested, in the order of appearance. Caller frees each `items` and the
@@ -34,10 +34,11 @@ void findings_free(struct findings *findings, int count);
    at the end. */
 const struct finding *findings_next(const struct findings *findings, int *at);
 
-/* "refused borderline, heldout, against sft: +32.1 pp [+25.0, +39.1], worse, p = 2.1e−5, 3 of 3 seeds".
-   Caller frees. */
+/* "refused borderline, heldout, against sft: +32.1 pp [+25.0, +39.1], worse, p = 2.1e−5; seeds +30.1 +34.1,
+   over 2 seeds [+6.7, +57.5], p = 0.040". Caller frees. */
 char *finding_sentence(const struct finding *finding);
-/* How many of a policy's comparisons are significant, and what could have been missed. Caller frees. */
+/* How many of a policy's comparisons are significant, how many would be but for seeds that disagree, and what
+ * could have been missed. Caller frees. */
 char *findings_total(const struct findings *findings);
 /* What was evaluated and how much of it moved: the summary's first paragraph. Caller frees. */
 char *findings_overview(const struct results *results);

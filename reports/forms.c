@@ -351,6 +351,7 @@ static const struct metric *average_of(struct sheet *sheet, const struct outline
                             .p_adjusted = NAN,
                             .worst = NAN,
                             .best = NAN,
+                            .p_seeds = NAN,
                             .n = n,
                             .lower_is_better = like->lower_is_better,
                             .reason = (char *)"rows of one task share their prompts"};
@@ -585,14 +586,14 @@ static void add_change_rows(struct sheet *sheet, const struct metric *const *cha
     }
 }
 
-static void add_change_headings(struct sheet *sheet, const struct metric *change) {
-    static const struct {
+static void add_change_headings(struct sheet *sheet, const struct metric *change, int several) {
+    const struct {
         const char *name;
         enum shown shown;
     } headings[] = {{"before", SHOWN_ESTIMATE},
                     {"after", SHOWN_ESTIMATE},
                     {"change", SHOWN_ESTIMATE},
-                    {"p, Holm", SHOWN_P},
+                    {several ? "p, Holm (over seeds)" : "p, Holm", SHOWN_P},
                     {"least change seen with power 0.8", SHOWN_DETECTABLE}};
 
     for (int j = 0; j < 5; j++) {
@@ -609,10 +610,11 @@ static void add_change_headings(struct sheet *sheet, const struct metric *change
 static void arrange_changes(struct sheets *out, const struct evaluation *evaluation, int kind) {
     const struct metrics *metrics = &evaluation->metrics;
     const struct metric **changes = xmalloc((metrics->count + 1) * sizeof *changes);
-    int count = 0;
+    int count = 0, several = 0;
 
     for (int i = 0; i < metrics->count; i++)
         if (is_change(&metrics->items[i], kinds[kind].unit)) changes[count++] = &metrics->items[i];
+    for (int i = 0; i < count; i++) several |= !isnan(changes[i]->p_seeds);
     qsort(changes, count, sizeof *changes, by_size);
     if (count) {
         char *name = xprintf("changes-%s-%s", evaluation->name, kinds[kind].unit);
@@ -620,7 +622,7 @@ static void arrange_changes(struct sheets *out, const struct evaluation *evaluat
         struct sheet *sheet = sheets_add(out, name, title);
 
         sheet->by_row = 1;
-        add_change_headings(sheet, changes[0]);
+        add_change_headings(sheet, changes[0], several);
         add_change_rows(sheet, changes, count);
         sheet_open(sheet);
         for (int i = 0; i < count; i++) {

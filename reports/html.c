@@ -108,6 +108,7 @@ static void add_estimate(struct text *out, const struct metric *metric) {
     if (*format_stars(metric)) text_printf(out, "<sup>%s</sup>", format_stars(metric));
     if (!isnan(metric->value) && !isnan(metric->low) && !isnan(metric->high))
         text_printf(out, "<span>[%s, %s]</span>", shown.low, shown.high);
+    if (*format_disagreement(metric)) text_printf(out, "<i>%s</i>", format_disagreement(metric));
     if (metric->per_seed && metric->seeds > 1) {
         text_printf(out, "<small>");
         for (int i = 0; i < metric->seeds; i++)

@@ -29,6 +29,10 @@ static void add_numbers(struct node *map, const struct metric *metric) {
         struct node *seeds = node_add(map, "per_seed", NODE_LIST);
         for (int i = 0; i < metric->seeds; i++) node_add_number(seeds, NULL, metric->per_seed[i]);
     }
+    node_add_number(map, "seeds_low", metric->seeds_low);
+    node_add_number(map, "seeds_high", metric->seeds_high);
+    node_add_number(map, "p_seeds", metric->p_seeds);
+    node_add_text(map, "disagreement", format_disagreement(metric));
 }
 
 static void add_metric(struct node *list, const struct metric *metric) {

@@ -48,6 +48,7 @@ static int lines_a_row(const struct sheet *sheet) {
             if (!cell) continue;
             lines += !isnan(cell->low) && sheet->headings[j].shown == SHOWN_ESTIMATE;
             lines += cell->per_seed && cell->seeds > 1;
+            lines += *format_disagreement(cell) != '\0';
             if (lines > most) most = lines;
         }
     if (most < 2 && width_of_stub(sheet) > stub_width) most = 2;
@@ -105,6 +106,8 @@ static void add_cell(struct text *out, const struct sheet *sheet, int row, int c
     if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
         if (*format_stars(metric)) text_printf(out, "\\textsuperscript{%s}", format_stars(metric));
         if (interval) add_interval(out, interval);
+        if (*format_disagreement(metric))
+            text_printf(out, "\\linebreak{\\scriptsize\\itshape %s}", format_disagreement(metric));
         if (metric->per_seed && metric->seeds > 1) add_seeds(out, metric);
     }
     free(text);

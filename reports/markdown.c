@@ -73,6 +73,7 @@ static void add_cell(struct text *out, const struct sheet *sheet, int row, int c
     free(text);
     if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
         for (const char *star = format_stars(metric); *star; star++) text_printf(out, "\\*");
+        if (*format_disagreement(metric)) text_printf(out, " %s", format_disagreement(metric));
         for (int i = 0; metric->per_seed && metric->seeds > 1 && i < metric->seeds; i++)
             text_printf(out, "%s%s%s", i ? " " : " (", format_seed(seed, metric, i),
                         i == metric->seeds - 1 ? ")" : "");

@@ -123,6 +123,20 @@ static void add_corrections(struct notes *out, const struct sheet *sheet) {
     free(families.items);
 }
 
+/* What takes the place of stars, if the table has it. */
+static void add_disagreement(struct notes *out, const struct sheet *sheet) {
+    const struct metric *cell;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));)
+        if (*format_disagreement(cell)) {
+            notes_add(
+                out,
+                xstrdup("Seeds disagree: p is below 0.05 over prompts, but the seeds' own figures do not "
+                        "all lie on one side of no difference; so no stars, and neither better nor worse."));
+            return;
+        }
+}
+
 static int lacks(const struct metric *cell, int whole) {
     return cell->reason && (whole ? isnan(cell->value) : !isnan(cell->value) && isnan(cell->low));
 }
@@ -155,7 +169,9 @@ static void add_seeds(struct notes *out, const struct sheet *sheet) {
         shown |= cell->per_seed && cell->seeds > 1;
     }
     if (shown)
-        notes_add(out, xprintf("Small figures: each of the %d seeds, in order.", most));
+        notes_add(out, xprintf("Small figures: each of the %d seeds, in order. Intervals and stars hold over "
+                               "prompts, for these very models.",
+                               most));
     else if (most == 1)
         notes_add(out, xstrdup("One seed."));
 }
@@ -237,6 +253,7 @@ void sheet_notes(struct notes *out, const struct sheet *sheet, double stated) {
     if (sheet->gaps) notes_add(out, xstrdup(sheet->gaps));
     if (sheet->about) notes_add(out, xstrdup(sheet->about));
     add_corrections(out, sheet);
+    add_disagreement(out, sheet);
     add_methods(out, sheet);
     add_seeds(out, sheet);
     add_bounds(out, sheet);

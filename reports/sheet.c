@@ -195,14 +195,21 @@ double metric_detectable(const struct metric *metric) {
     return error > 0 ? detectable_effect(error, 0.05, 0.8) : NAN;
 }
 
+/* Of both, where there are several seeds. */
+static char *p_text(const struct metric *metric) {
+    char prompts[32], seeds[32];
+
+    format_number(prompts, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, "p");
+    if (isnan(metric->p_seeds)) return xstrdup(prompts);
+    return xprintf("%s (%s)", prompts, format_number(seeds, metric->p_seeds, "p"));
+}
+
 char *sheet_text(const struct sheet *sheet, int row, int column) {
     const struct metric *metric = sheet_cell(sheet, row, column);
     char number[32];
 
     if (!metric) return xstrdup("");
-    if (sheet->headings[column].shown == SHOWN_P)
-        return xstrdup(
-            format_number(number, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, "p"));
+    if (sheet->headings[column].shown == SHOWN_P) return p_text(metric);
     if (sheet->headings[column].shown == SHOWN_DETECTABLE) {
         const char *unit = metric->unit && !strcmp(metric->unit, "percent") ? "points" : metric->unit;
 

@@ -103,6 +103,7 @@ static int measure(const struct bench *bench, const struct node *list, struct me
         progress_update(++done, "%s", (*suite)->name);
     }
     progress_end();
+    metrics_over_seeds(out);
     metrics_adjust(out);
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/format.h"
 #include "harness/memory.h"
 #include "harness/statistics.h"
 
@@ -358,6 +359,7 @@ void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_
     struct estimate estimate = {0};
     struct error err;
 
+    metric->by_seed = 1;
     metric->n = n;
     metric->n_missing = metric->seeds - n;
     metric->value = mean_of(kept, n);
@@ -384,13 +386,9 @@ static int gather(const struct bench *bench, const struct measure *what, int pol
     return count;
 }
 
-/* Means seed by seed; of differences where `other` is a policy. */
-static void set_per_seed(const struct bench *bench, const struct measure *what, int other,
-                         struct metric *metric) {
+void measure_seeds(const struct bench *bench, const struct measure *what, int other, double *out) {
     const struct table *table = bench->table;
 
-    metric->seeds = table->seed_count;
-    metric->per_seed = xcalloc((size_t)table->seed_count, sizeof *metric->per_seed);
     for (int s = 0; s < table->seed_count; s++) {
         double sum = 0;
         int count = 0;
@@ -403,8 +401,15 @@ static void set_per_seed(const struct bench *bench, const struct measure *what, 
             sum += one;
             count++;
         }
-        metric->per_seed[s] = count ? sum / count : NAN;
+        out[s] = count ? sum / count : NAN;
     }
+}
+
+static void set_per_seed(const struct bench *bench, const struct measure *what, int other,
+                         struct metric *metric) {
+    metric->seeds = bench->table->seed_count;
+    metric->per_seed = xcalloc((size_t)metric->seeds, sizeof *metric->per_seed);
+    measure_seeds(bench, what, other, metric->per_seed);
 }
 
 /* The mean over the prompts that are measured, with `fill` for answers that were not judged and for prompts
@@ -510,6 +515,37 @@ void measure_everywhere(const struct bench *bench, const struct measure *what, s
 
 void measure_levels_everywhere(const struct bench *bench, const struct measure *what, struct metrics *out) {
     each_place(bench, what, out, measure_level);
+}
+
+static int has_runs(const struct metric *metric) {
+    return metric->policy && metric->baseline && !metric->by_seed && !is_null_policy(metric->policy) &&
+           metric_seeds(metric) > 1;
+}
+
+/* Shares and their differences end somewhere. */
+static void cut(double *low, double *high, const struct metric *metric) {
+    if (!metric->unit || strcmp(metric->unit, "percent")) return;
+    *low = fmax(*low, metric_is_difference(metric) ? -1 : 0);
+    *high = fmin(*high, 1);
+}
+
+void metrics_over_seeds(struct metrics *metrics) {
+    for (int i = 0; i < metrics->count; i++) {
+        struct metric *metric = &metrics->items[i];
+        double *runs = xmalloc((size_t)metric->seeds * sizeof *runs), centre = metric_centre(metric);
+        struct estimate estimate = {0};
+        struct error err;
+        int n = has_runs(metric) ? present(runs, metric->per_seed, metric->seeds) : 0;
+
+        for (int s = 0; s < n; s++) runs[s] -= centre;
+        if (n && !mean_simple(&estimate, runs, n, metric->level, &err)) {
+            metric->seeds_low = estimate.low + centre;
+            metric->seeds_high = estimate.high + centre;
+            metric->p_seeds = estimate.p;
+            cut(&metric->seeds_low, &metric->seeds_high, metric);
+        }
+        free(runs);
+    }
 }
 
 void metrics_adjust(struct metrics *metrics) {

@@ -1,6 +1,7 @@
 /* What the suites share: means over prompts and their differences from the baseline, with intervals and
    tests. A prompt counts once: its seeds' values are averaged first. Intervals resample prompts. With one
-   seed and values 0 or 1 they are Wilson's and Newcombe's, and the test is McNemar's. */
+   seed and values 0 or 1 they are Wilson's and Newcombe's, and the test is McNemar's. So intervals and p hold
+   over prompts, for these very models; with several seeds a comparison also has them over training runs. */
 #ifndef SUITES_MEASURE_H
 #define SUITES_MEASURE_H
 
@@ -49,6 +50,10 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
  */
 void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero);
 
+/* The column's mean seed by seed, less `other`'s on the prompts that both have (other < 0: of the policy
+   alone); out[seed_count], NaN where nothing was judged. */
+void measure_seeds(const struct bench *bench, const struct measure *what, int other, double *out);
+
 /* Counts the failed judgments of a column's policy on what is measured into the metric, by outcome. */
 void measure_failures(const struct bench *bench, const struct measure *what, const double *column,
                       struct metric *metric);
@@ -62,7 +67,10 @@ void measure_everywhere(const struct bench *bench, const struct measure *what, s
 void measure_levels_everywhere(const struct bench *bench, const struct measure *what,
                                struct metrics *out); /* alone */
 
-/* Adjusts the p values from metric `first` on within their families (Holm). */
+/* Of each comparison of a policy that reads its prompts with a value of several seeds: Student's t over them,
+   against no difference, as interval and p. What is over seeds already is left alone. */
+void metrics_over_seeds(struct metrics *metrics);
+/* Adjusts the p values within their families (Holm). */
 void metrics_adjust(struct metrics *metrics);
 
 #endif

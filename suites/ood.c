@@ -38,6 +38,19 @@ static double *values_on(const struct bench *bench, const struct measure *what, 
     return out;
 }
 
+static void set_seeds(const struct bench *bench, struct metric *metric, const struct measure *outside,
+                      const struct measure *inside, int other) {
+    double *within;
+
+    metric->seeds = bench->table->seed_count;
+    metric->per_seed = xmalloc((size_t)metric->seeds * sizeof *metric->per_seed);
+    within = xmalloc((size_t)metric->seeds * sizeof *within);
+    measure_seeds(bench, outside, other, metric->per_seed);
+    measure_seeds(bench, inside, other, within);
+    for (int s = 0; s < metric->seeds; s++) metric->per_seed[s] -= within[s];
+    free(within);
+}
+
 static void measure_gap(const struct bench *bench, const struct measure *what, const char *split, int other,
                         struct metrics *out) {
     const char *baseline = other < 0 ? NULL : bench->table->policies[other];
@@ -53,6 +66,7 @@ static void measure_gap(const struct bench *bench, const struct measure *what, c
     if (a_count && b_count) {
         metric = measure_metric(bench, &outside, baseline, out);
         metric_of_gap(bench, metric, a, a_count, b, b_count);
+        set_seeds(bench, metric, &outside, &inside, other);
         if (other < 0) metric->p = NAN; /* the question is what training changed */
     }
     free(a);

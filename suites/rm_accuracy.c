@@ -19,6 +19,12 @@ static double sum_of(const double *values, int count) {
     return sum;
 }
 
+/* Each seed's accuracy, less that of a rule. */
+static void set_seeds(struct metric *metric, const struct accuracy *accuracy, double rule) {
+    metric->per_seed = xmalloc((size_t)metric->seeds * sizeof *metric->per_seed);
+    for (int s = 0; s < metric->seeds; s++) metric->per_seed[s] = accuracy->per_seed[s] - rule;
+}
+
 static void set_level(const struct bench *bench, const struct accuracy *accuracy, struct metric *metric) {
     struct bootstrap settings = {bench->seed, bench->resamples, bench->level, BOOTSTRAP_PERCENTILE};
     struct bootstrapped resampled = {0};
@@ -26,8 +32,7 @@ static void set_level(const struct bench *bench, const struct accuracy *accuracy
     double pairs = sum_of(accuracy->weight, accuracy->prompts);
 
     metric->n = (int)pairs;
-    metric->per_seed = xmalloc((size_t)metric->seeds * sizeof *metric->per_seed);
-    memcpy(metric->per_seed, accuracy->per_seed, (size_t)metric->seeds * sizeof *metric->per_seed);
+    set_seeds(metric, accuracy, 0);
     if (!pairs) {
         metric_reason(metric, "no such pairs");
         return;
@@ -118,7 +123,7 @@ static void measure_contestant(const struct bench *bench, const char *split,
         accuracy_measure(&theirs, bench->pairs, split, longest, standard);
         metric = accuracy_metric(bench, "rm_accuracy", names[standard], split, contestant, out);
         metric->baseline = xstrdup(longest->name);
-        metric->seeds = 0;
+        set_seeds(metric, &mine, theirs.per_seed[0]);
         set_difference(bench, &mine, &theirs, metric);
         accuracy_free(&theirs);
     }

@@ -127,6 +127,43 @@ START_TEST(stars_are_for_corrected_p_only)
 }
 END_TEST
 
+START_TEST(seeds_on_both_sides_take_the_stars_away)
+{
+    double seeds[] = {0.194, -0.001, NAN};
+    struct metric metric = {.name = "refused",
+                            .baseline = "sft",
+                            .unit = "percent",
+                            .value = 0.065,
+                            .p_adjusted = 1e-4,
+                            .seeds = 3,
+                            .per_seed = seeds,
+                            .seeds_low = -0.22,
+                            .seeds_high = 0.35,
+                            .p_seeds = 0.42};
+    char *over = format_over_seeds(&metric);
+
+    ck_assert_str_eq(format_stars(&metric), "");
+    ck_assert_str_eq(format_disagreement(&metric), "seeds disagree");
+    ck_assert_str_eq(over, "over 2 seeds [−22.0, +35.0], p = 0.42");
+    free(over);
+    metric.p_adjusted = 0.06; /* nothing was found that seeds could deny */
+    ck_assert_str_eq(format_disagreement(&metric), "");
+    metric.p_adjusted = 1e-4;
+    seeds[1] = 0; /* no difference is on no side */
+    ck_assert(!metric_seeds_agree(&metric));
+    seeds[1] = 0.001;
+    ck_assert_str_eq(format_stars(&metric), "***");
+    ck_assert_str_eq(format_disagreement(&metric), "");
+    metric.name = "win_rate"; /* its seeds have lost, but it is above one half */
+    metric.value = 0.51;
+    ck_assert(!metric_seeds_agree(&metric));
+    metric.value = 0.49;
+    ck_assert(metric_seeds_agree(&metric));
+    metric.p_seeds = NAN;
+    ck_assert_ptr_null(format_over_seeds(&metric));
+}
+END_TEST
+
 static void visible_is(const char *text, const char *expected) {
     char *visible = text_visible(text);
 
@@ -320,6 +357,7 @@ static Suite *format_suite(void) {
     tcase_add_test(numbers, an_interval_has_the_decimals_of_its_largest);
     tcase_add_test(numbers, differences_carry_their_sign_and_points);
     tcase_add_test(numbers, stars_are_for_corrected_p_only);
+    tcase_add_test(numbers, seeds_on_both_sides_take_the_stars_away);
     tcase_add_test(texts, what_hides_is_shown);
     tcase_add_test(texts, broken_utf8_is_shown_byte_by_byte);
     tcase_add_test(texts, html_is_escaped);

@@ -113,7 +113,7 @@ START_TEST(metrics_come_back_with_what_could_not_be_computed)
     struct metric *made = metrics_add(&list), *got;
 
     ck_assert(isnan(made->value) && isnan(made->low) && isnan(made->high));
-    ck_assert(isnan(made->p) && isnan(made->p_adjusted));
+    ck_assert(isnan(made->p) && isnan(made->p_adjusted) && isnan(made->p_seeds));
     ck_assert_int_eq(made->lower_is_better, -1);
     made->suite = xstrdup("length");
     made->name = xstrdup("mean_length");
@@ -123,6 +123,8 @@ START_TEST(metrics_come_back_with_what_could_not_be_computed)
     made->per_seed[0] = 1.5;
     made->per_seed[1] = NAN;
     made->per_seed[2] = -2;
+    made->p_seeds = 0.25;
+    made->by_seed = 1;
     ck_assert_int_eq(metrics_write(FOLDER "/m.jsonl", &list, &err), 0);
     ck_assert_int_eq(metrics_read(FOLDER "/m.jsonl", &again, &err), 0);
     got = again.items;
@@ -132,6 +134,9 @@ START_TEST(metrics_come_back_with_what_could_not_be_computed)
     ck_assert_double_eq(got->per_seed[0], 1.5);
     ck_assert(isnan(got->per_seed[1]));
     ck_assert_double_eq(got->per_seed[2], -2);
+    ck_assert_double_eq(got->p_seeds, 0.25);
+    ck_assert(isnan(got->seeds_low) && isnan(got->seeds_high));
+    ck_assert_int_eq(got->by_seed, 1);
     ck_assert_int_eq(got->lower_is_better, -1);
     metrics_free(&list);
     metrics_free(&again);

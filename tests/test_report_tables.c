@@ -177,14 +177,17 @@ static char *replace(const char *text, const char *const pairs[][2]) {
     return out.data;
 }
 
-/* "44.0 % [39.2, 48.8]*** (43.0 45.0)": the parts of a cell as one text; they may be NULL. Frees them. */
-static char *join_cell(char *value, char *interval, char *stars, char *seeds) {
-    char *whole = xprintf("%s%s%s%s%s%s%s", value ? value : "", interval ? " " : "", interval ? interval : "",
-                          stars ? stars : "", seeds ? " (" : "", seeds ? seeds : "", seeds ? ")" : "");
+/* "44.0 % [39.2, 48.8]*** (43.0 45.0)", with "seeds disagree" in the place of stars: the parts of a cell as
+ * one text; they may be NULL. Frees them. */
+static char *join_cell(char *value, char *interval, char *stars, char *mark, char *seeds) {
+    char *whole = xprintf("%s%s%s%s%s%s%s%s%s", value ? value : "", interval ? " " : "",
+                          interval ? interval : "", stars ? stars : "", mark && *mark ? " " : "",
+                          mark ? mark : "", seeds ? " (" : "", seeds ? seeds : "", seeds ? ")" : "");
 
     free(value);
     free(interval);
     free(stars);
+    free(mark);
     free(seeds);
     return whole;
 }
@@ -192,14 +195,15 @@ static char *join_cell(char *value, char *interval, char *stars, char *seeds) {
 static char *wanted_cell(const struct sheet *sheet, int row, int column) {
     const struct metric *metric = sheet_cell(sheet, row, column);
     struct text seeds = {0};
-    char one[32], *stars = NULL;
+    char one[32], *stars = NULL, *mark = NULL;
 
     if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
         stars = xstrdup(format_stars(metric));
+        mark = xstrdup(format_disagreement(metric));
         for (int i = 0; metric->seeds > 1 && i < metric->seeds; i++)
             text_printf(&seeds, "%s%s", i ? " " : "", format_seed(one, metric, i));
     }
-    return join_cell(sheet_text(sheet, row, column), NULL, stars, seeds.data);
+    return join_cell(sheet_text(sheet, row, column), NULL, stars, mark, seeds.data);
 }
 
 /* A table read back: name, cells, counts in each row. */
@@ -293,7 +297,7 @@ static char *plain_html(const char *text) {
 
 static char *html_cell(const char *td) {
     const char *at = td, *rest;
-    char *value = between(&at, "<b>", "</b>"), *interval, *stars, *seeds;
+    char *value = between(&at, "<b>", "</b>"), *interval, *stars, *mark, *seeds;
 
     if (!value) return plain_html(strchr(td, '>') + 1);
     rest = at;
@@ -301,8 +305,10 @@ static char *html_cell(const char *td) {
     rest = at;
     interval = between(&rest, "<span>", "</span>");
     rest = at;
+    mark = between(&rest, "<i>", "</i>");
+    rest = at;
     seeds = between(&rest, "<small>", "</small>");
-    return join_cell(value, interval, stars, seeds);
+    return join_cell(value, interval, stars, mark, seeds);
 }
 
 static int row_of(struct grid *grid, const char *name, int from) {
@@ -366,7 +372,7 @@ static char *plain_latex(const char *text) {
 }
 
 static char *latex_cell(const char *raw) {
-    char *text = plain_latex(raw), *interval = NULL, *whole;
+    char *text = plain_latex(raw), *interval = NULL, *disagreement, *whole;
     const char *mark = strstr(text, "\\textsuperscript"), *line = strstr(text, "\\linebreak"), *at = text;
     size_t length = mark ? (size_t)(mark - text) : line ? (size_t)(line - text) : strlen(text);
     char *value = xstrndup(text, length), *stars = between(&at, "\\textsuperscript{", "}");
@@ -374,7 +380,8 @@ static char *latex_cell(const char *raw) {
     at = line ? line : text + strlen(text);
     if (!strncmp(at, "\\linebreak{\\scriptsize [", 24))
         interval = between(&at, "\\linebreak{\\scriptsize ", "}");
-    whole = join_cell(value, interval, stars, between(&at, "\\linebreak{\\scriptsize ", "}"));
+    disagreement = between(&at, "\\linebreak{\\scriptsize\\itshape ", "}");
+    whole = join_cell(value, interval, stars, disagreement, between(&at, "\\linebreak{\\scriptsize ", "}"));
     free(text);
     return whole;
 }

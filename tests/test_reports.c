@@ -85,6 +85,9 @@ static void add_measure(struct metrics *list, const char *policy, const char *sp
     metric->per_seed = xcalloc(2, sizeof *metric->per_seed);
     metric->per_seed[0] = change + 0.25;
     metric->per_seed[1] = change - 0.25;
+    metric->seeds_low = change - 3.177; /* Student's t with one degree of freedom, 12.706 */
+    metric->seeds_high = change + 3.177;
+    metric->p_seeds = 1 - 2 * atan(fabs(change) / 0.25) / acos(-1);
 }
 
 static void make_metrics(const char *step, double dose) {
@@ -407,20 +410,25 @@ START_TEST(what_moved_is_said_with_figures)
     ck_assert_int_eq(findings[0].significant, 0);
     scalar = &findings[1];
     ck_assert_int_eq(scalar->count, 3);
-    ck_assert_int_eq(scalar->significant, 3);
+    ck_assert_int_eq(scalar->significant, 2);
+    ck_assert_int_eq(scalar->disputed, 1); /* on ood one seed fell */
     sentence = finding_sentence(findings_next(scalar, &at));
     ck_assert_str_eq(sentence,
-                     "over refusal, heldout, against sft: +30.0 pp [+24.9, +35.1], worse, p = 2.1e−5, 2 of "
-                     "2 seeds");
+                     "over refusal, heldout, against sft: +30.0 pp [+24.9, +35.1], worse, p = 2.1e−5; seeds "
+                     "+55.0 +5.0, over 2 seeds [−287.7, +347.7], p = 0.44");
     free(sentence);
-    sentence = finding_sentence(findings_next(scalar, &at)); /* not the same metric's ood split again */
+    sentence = finding_sentence(findings_next(scalar, &at));
     ck_assert_str_eq(sentence, "win rate, against sft: 41.2 % [35.0, 47.0], worse, p = 0.0040");
     free(sentence);
     ck_assert_ptr_null(findings_next(scalar, &at));
     total = findings_total(scalar);
-    holds(total, "3 of 3 comparisons significant. Power 0.8 for changes of a rate from 7.3 pp on");
-    holds(overview,
-          "2 evaluations of sft and 1 other policy, 2 seeds, 160 responses. 6 of 8 tested comparisons");
+    holds(total, "2 of 3 comparisons significant; 1 more over prompts alone: seeds disagree. Power 0.8 for "
+                 "changes of a rate from 7.3 pp on");
+    holds(overview, "2 evaluations of sft and 1 other policy, 2 seeds, 160 responses. 4 of 8 tested "
+                    "comparisons are significant at 0.05 "
+                    "after correction, with all seeds on one side; of these 0 also over seeds (p below 0.05, "
+                    "one by one). "
+                    "2 more are over prompts, but their seeds disagree");
     free(total);
     free(overview);
     findings_free(findings, count);
@@ -428,7 +436,7 @@ START_TEST(what_moved_is_said_with_figures)
 }
 END_TEST
 
-START_TEST(seeds_that_disagree_are_counted)
+START_TEST(what_seeds_disagree_on_is_not_found)
 {
     double seeds[] = {0.1, -0.2, 0.3};
     struct metric metric = {.name = "wrong",
@@ -445,9 +453,13 @@ START_TEST(seeds_that_disagree_are_counted)
                             .lower_is_better = 1};
     struct finding finding = finding_of(&metric);
 
-    ck_assert_int_eq(finding.alike, 2);
-    ck_assert_int_eq(finding.better, 0);
+    ck_assert_int_eq(finding.significant, 0);
+    ck_assert_int_eq(finding.disputed, 1);
+    seeds[1] = 0.2;
+    finding = finding_of(&metric);
     ck_assert_int_eq(finding.significant, 1);
+    ck_assert_int_eq(finding.disputed, 0);
+    ck_assert_int_eq(finding.better, 0);
     ck_assert_double_eq_tol(finding.error, 0.2 / (2 * 1.96), 1e-4);
     metric.policy = "null-longest";
     ck_assert(!finding_exists(&metric));
@@ -462,7 +474,7 @@ START_TEST(limitations_are_counted_from_the_files)
 
     limitations_of(&limits, &results);
     for (int i = 0; i < limits.count; i++) text_printf(&all, "%s\n", limits.items[i]);
-    holds(all.data, "2 seeds: the intervals hold over prompts");
+    holds(all.data, "2 seeds: intervals, p and stars hold over prompts, for these very models");
     holds(all.data, "zebra: 5.0 % of 80 responses were cut at the length limit.");
     holds(all.data, "ant: 1 metric could not be computed");
     holds(all.data, "ant, ppo-scalar, seed 2: the watchdog saw entropy.");
@@ -858,7 +870,7 @@ static Suite *reports_suite(void) {
     tcase_add_test(read, what_is_no_run_is_refused_with_a_reason);
     tcase_add_test(read, a_sheet_has_policies_down_and_metrics_across);
     tcase_add_test(read, what_moved_is_said_with_figures);
-    tcase_add_test(read, seeds_that_disagree_are_counted);
+    tcase_add_test(read, what_seeds_disagree_on_is_not_found);
     tcase_add_test(read, limitations_are_counted_from_the_files);
     tcase_add_test(read, provenance_tells_scalars_and_the_command);
     tcase_add_test(read, the_browser_gets_answers_with_their_verdicts);

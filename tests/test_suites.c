@@ -374,6 +374,66 @@ START_TEST(seeds_are_averaged_within_a_prompt)
 }
 END_TEST
 
+/* t = 2√3 with two degrees of freedom: p = 1 - t/√(t² + 2); the quantile is 4.302652729696. */
+static void expect_over_seeds(const struct metric *metric, double centre) {
+    expect(metric->p_seeds, 1 - sqrt(12 / 14.));
+    expect(metric->seeds_low, centre + 0.2 - 4.302652729696 * 0.1 / sqrt(3));
+    expect(metric->seeds_high, centre + 0.2 + 4.302652729696 * 0.1 / sqrt(3));
+}
+
+START_TEST(training_runs_are_tested_by_their_own_differences)
+{
+    build(10, 3);
+    for (int seed = 0; seed < 3; seed++) {
+        double values[10] = {0};
+
+        set("gold", "gold", 0, seed, values);
+        for (int i = 0; i <= seed; i++) values[i] = 1; /* 0.1, 0.2, 0.3 above sft */
+        set("gold", "gold", 1, seed, values);
+    }
+    for (int policy = 0; policy < 2; policy++)
+        for (int seed = 0; seed < 3; seed++) set("tokens", NULL, policy, seed, (double[10]){0});
+    measure_by("ood");
+    metrics_over_seeds(&metrics);
+    expect_over_seeds(find("gold", "ppo", "sft"), 0);
+    ck_assert(isnan(find("gold", "ppo", NULL)->p_seeds)); /* a level is no comparison */
+    metrics_free(&metrics);
+    measure_by("win_rate");
+    metrics_over_seeds(&metrics);
+    expect(find("win_rate", "ppo", "sft")->value, 0.6);
+    expect(find("win_rate", "ppo", "sft")->p_seeds, 1 - sqrt(12 / 14.));
+    expect(find("win_rate", "ppo", "sft")->seeds_high, 0.6 + 4.302652729696 * 0.05 / sqrt(3));
+}
+END_TEST
+
+START_TEST(what_is_over_seeds_already_is_not_tested_again)
+{
+    double seeds[] = {0.1, 0.2, 0.3}, alike[] = {0.2, 0.2}, wide[] = {0.1, 0.9};
+    struct metric items[] = {
+        {.name = "distinct", .policy = "ppo", .baseline = "sft", .by_seed = 1, .seeds = 3, .per_seed = seeds},
+        {.name = "refused", .policy = "null-longest", .baseline = "sft", .seeds = 3, .per_seed = seeds},
+        {.name = "refused", .policy = "ppo", .baseline = "sft", .seeds = 2, .per_seed = alike},
+        {.name = "refused", .policy = "ppo", .baseline = "sft", .seeds = 1, .per_seed = seeds},
+        {.name = "refused",
+         .policy = "ppo",
+         .baseline = "sft",
+         .unit = "percent",
+         .seeds = 2,
+         .per_seed = wide}};
+    struct metrics list = {items, 5};
+
+    for (int i = 0; i < 5; i++) {
+        items[i].level = 0.95;
+        items[i].p_seeds = NAN;
+    }
+    metrics_over_seeds(&list);
+    for (int i = 0; i < 4; i++) ck_assert(isnan(items[i].p_seeds));
+    expect(items[4].p_seeds, 1 - 2 * atan(1.25) / acos(-1)); /* Cauchy, t = 0.5/0.4 */
+    expect(items[4].seeds_low, -1);                          /* shares cannot differ by more */
+    expect(items[4].seeds_high, 1);
+}
+END_TEST
+
 START_TEST(the_detector_reports_what_it_cannot_place)
 {
     build(2, 1);
@@ -1277,6 +1337,8 @@ int main(void) {
     tcase_add_test(cases, null_policies_read_no_prompt);
     tcase_add_test(cases, one_seed_of_shares_is_tested_exactly);
     tcase_add_test(cases, seeds_are_averaged_within_a_prompt);
+    tcase_add_test(cases, training_runs_are_tested_by_their_own_differences);
+    tcase_add_test(cases, what_is_over_seeds_already_is_not_tested_again);
     tcase_add_test(cases, the_detector_reports_what_it_cannot_place);
     tcase_add_test(cases, length_and_reward_match_the_pinned_values);
     tcase_add_test(cases, lengths_have_the_unit_that_answers_count);
