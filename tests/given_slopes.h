@@ -1,6 +1,22 @@
-/* Slopes of a model's scores that a test has, for head_score_train(). */
+/* Slopes that a test has, for head_train() and head_score_train(). */
 #ifndef TESTS_GIVEN_SLOPES_H
 #define TESTS_GIVEN_SLOPES_H
+
+struct slopes {
+    const float *weight, *spread; /* [count] */
+};
+
+/* loss = -sum weight logprob - sum spread entropy */
+static inline void slope(void *context, int first, int count, const float *logprob, const float *entropy,
+                         float *out, float *entropy_out) {
+    const struct slopes *slopes = context;
+
+    (void)logprob, (void)entropy;
+    for (int i = 0; i < count; i++) {
+        out[i] = -slopes->weight[first + i];
+        if (entropy_out) entropy_out[i] = -slopes->spread[first + i];
+    }
+}
 
 /* d loss / d score: slope[count][heads]. */
 struct given {

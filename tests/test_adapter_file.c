@@ -11,7 +11,9 @@
 #include "models/adapter_config.h"
 #include "models/folder.h"
 #include "models/transformer.h"
+#include "tests/stored_numbers.h"
 #include "tests/targets.h"
+#include "tests/tiny_config.h"
 
 #define PLACE   "test_adapter_file.tmp"
 #define BASE    PLACE "/base"
@@ -32,17 +34,6 @@ static void clean(void) {
 static void prepare(void) {
     clean();
     ck_assert_int_eq(folder_make(FOLDER, &err), 0);
-}
-
-static float *floats(const struct safetensors *file, const char *name, int *count) {
-    const struct stored *found = safetensors_find(file, name);
-    float *out;
-
-    ck_assert_ptr_nonnull(found);
-    *count = (int)(found->shape[0] * (found->rank > 1 ? found->shape[1] : 1));
-    out = xmalloc((size_t)*count * sizeof *out);
-    ck_assert_int_eq(stored_floats(found, out, (size_t)*count, &err), 0);
-    return out;
 }
 
 /* The tokens' log-probabilities at every position, or the score at the last. */
@@ -99,21 +90,6 @@ START_TEST(what_peft_saved_computes_what_it_computed)
     free(folder);
 }
 END_TEST
-
-static struct config tiny(const char *family) {
-    struct config config;
-
-    ck_assert_int_eq(config_family(&config, family, &err), 0);
-    config.vocab = 11;
-    config.context = 7;
-    config.layers = 2;
-    config.width = 6;
-    config.heads = 2;
-    config.kv_heads = config.rotary ? 1 : 2;
-    config.head_size = config.rotary ? 4 : 3;
-    config.ffn = 5;
-    return config;
-}
 
 static struct model *make_base(const char *family, int heads) {
     struct config config = tiny(family);

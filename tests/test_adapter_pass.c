@@ -12,7 +12,8 @@
 #include "models/generator.h"
 #include "models/optimizer.h"
 #include "models/safetensors.h"
-#include "tests/given_slopes.h"
+#include "tests/ragged_bench.h"
+#include "tests/stored_numbers.h"
 #include "tests/targets.h"
 
 static struct error err;
@@ -33,28 +34,6 @@ static void adapt(struct model *model, const char *targets, int rank, double alp
 
 static size_t size_of(const struct tensor *tensor) {
     return (size_t)tensor->rows * (size_t)tensor->cols;
-}
-
-static float *floats(const struct safetensors *file, const char *name, int *count) {
-    const struct stored *tensor = safetensors_find(file, name);
-    size_t size;
-    float *out;
-
-    ck_assert_msg(tensor != NULL, "%s is missing", name);
-    size = tensor->length / sizeof(float);
-    out = xmalloc(size * sizeof *out);
-    ck_assert_msg(stored_floats(tensor, out, size, &err) == 0, "%s", err.message);
-    if (count) *count = (int)size;
-    return out;
-}
-
-static int *integers(const struct safetensors *file, const char *name, int *count) {
-    float *values = floats(file, name, count);
-    int *out = xmalloc((size_t)*count * sizeof *out);
-
-    for (int i = 0; i < *count; i++) out[i] = (int)values[i];
-    free(values);
-    return out;
 }
 
 /* What make_adapter.py made of one of make_transformer.py's models. */
@@ -145,22 +124,6 @@ static void assert_close(const char *what, const float *got, const float *expect
     ck_assert_msg(worst <= share * largest, "%s is off by %g, values reach %g", what, worst, largest);
 }
 
-struct slopes {
-    const float *weight, *spread;
-};
-
-/* loss = -sum weight logprob - sum spread entropy */
-static void slope(void *context, int first, int count, const float *logprob, const float *entropy, float *out,
-                  float *entropy_out) {
-    const struct slopes *slopes = context;
-
-    (void)logprob, (void)entropy;
-    for (int i = 0; i < count; i++) {
-        out[i] = -slopes->weight[first + i];
-        entropy_out[i] = -slopes->spread[first + i];
-    }
-}
-
 static void check_part(const struct reference *r, const struct adapter *adapter, int p) {
     const struct adapter_part *part = &adapter->parts[p];
     char *a_name = xprintf("gradient.base_model.model.%s.lora_A.weight", part->name);
@@ -218,13 +181,6 @@ END_TEST
 #define ROWS  24
 #define LONG  40
 
-struct bench {
-    struct model *model;
-    struct batch batch;
-    int *position, *target, count;
-    float *weight, *spread, *slope, *score, *logprob, *entropy;
-};
-
 static const char *const families[] = {"gpt2", "llama", "gemma2"};
 
 /* Kinds: the families in single precision, then in bf16. */
@@ -270,91 +226,18 @@ static void fill_b(struct model *model) {
 
 /* targets NULL: without adapters. */
 static struct bench new_bench(int kind, const char *targets, double dropout) {
-    size_t room = ROWS * LONG;
-    struct bench b = {.model = odd_model(kind),
-                      .position = xcalloc(room, sizeof(int)),
-                      .target = xcalloc(room, sizeof(int)),
-                      .weight = xcalloc(room, sizeof(float)),
-                      .spread = xcalloc(room, sizeof(float)),
-                      .slope = xcalloc(room * 2, sizeof(float)),
-                      .score = xcalloc(room * 2, sizeof(float)),
-                      .logprob = xcalloc(room, sizeof(float)),
-                      .entropy = xcalloc(room, sizeof(float))};
-    struct rng rng = rng_stream(1, "bench", 0, 0);
+    struct model *model = odd_model(kind);
 
     if (targets) {
-        adapt(b.model, targets, 3, 5, dropout);
-        fill_b(b.model);
-        ck_assert_int_eq(model_train(b.model, &err), 0);
+        adapt(model, targets, 3, 5, dropout);
+        fill_b(model);
+        ck_assert_int_eq(model_train(model, &err), 0);
     }
-    for (int r = 0; r < ROWS; r++) {
-        int tokens[LONG], start = b.batch.total, length = 1 + rng_below(&rng, LONG);
-
-        for (int i = 0; i < length; i++) tokens[i] = rng_below(&rng, VOCAB);
-        batch_add(&b.batch, tokens, length);
-        for (int i = 0; i + 1 < length;
-             i += 1 + i % 3) { /* not all, so that the last layer leaves some out */
-            b.position[b.count] = start + i;
-            b.target[b.count++] = tokens[i + 1];
-        }
-    }
-    for (size_t i = 0; i < room; i++) {
-        b.weight[i] = (float)rng_normal(&rng);
-        b.spread[i] = (float)rng_normal(&rng);
-        b.slope[2 * i] = (float)rng_normal(&rng);
-        b.slope[2 * i + 1] = (float)rng_normal(&rng);
-    }
-    return b;
-}
-
-static void free_bench(struct bench *b) {
-    model_free(b->model);
-    batch_free(&b->batch);
-    free(b->position);
-    free(b->target);
-    free(b->weight);
-    free(b->spread);
-    free(b->slope);
-    free(b->score);
-    free(b->logprob);
-    free(b->entropy);
-}
-
-/* Adds the gradients of rows from … to-1, alone in their batch; the loss that they have, in double. */
-static double train_rows(struct bench *b, struct trunk *trunk, int from, int to) {
-    int start = b->batch.start[from], count = 0, first = 0, position[ROWS * LONG];
-    struct batch part = {0};
-    struct slopes slopes;
-    double loss = 0;
-
-    for (int r = from; r < to; r++)
-        batch_add(&part, b->batch.tokens + b->batch.start[r], b->batch.start[r + 1] - b->batch.start[r]);
-    while (first < b->count && b->position[first] < start) first++;
-    for (; first + count < b->count && b->position[first + count] < b->batch.start[to]; count++)
-        position[count] = b->position[first + count] - start;
-    slopes = (struct slopes){b->weight + first, b->spread + first};
-    ck_assert_msg(trunk_forward_at(trunk, &part, position, count, 1, &err) == 0, "%s", err.message);
-    head_train(trunk, position, b->target + first, count, &SAMPLING_PLAIN, 1, slope, &slopes,
-               b->logprob + first, b->entropy + first);
-    head_score_train(trunk, position, count, give, &(struct given){b->slope + first * 2, 2},
-                     b->score + first * 2);
-    trunk_backward(trunk);
-    batch_free(&part);
-    for (int i = first; i < first + count; i++)
-        loss += (double)b->slope[2 * i] * (double)b->score[2 * i] +
-                (double)b->slope[2 * i + 1] * (double)b->score[2 * i + 1] -
-                (double)b->weight[i] * (double)b->logprob[i] - (double)b->spread[i] * (double)b->entropy[i];
-    return loss;
+    return bench_of(model, ROWS, LONG, 1);
 }
 
 static float *copied(const float *x, size_t count) {
     return memcpy(xmalloc(count * sizeof *x), x, count * sizeof *x);
-}
-
-static void assert_same(const char *what, const float *a, const float *b, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        ck_assert_msg(memcmp(a + i, b + i, sizeof *a) == 0, "%s: %zu is %.9g and %.9g", what, i, (double)a[i],
-                      (double)b[i]);
 }
 
 /* Central differences along the whole gradient of one tensor: the loss must change by its length. */
@@ -371,7 +254,7 @@ static void check_difference(struct bench *b, struct trunk *trunk, const struct 
         for (size_t i = 0; i < size; i++)
             tensor->data[i] = kept[i] + (float)((side ? -eps : eps) * (double)grad[i]);
         model_changed(b->model);
-        loss[side] = train_rows(b, trunk, 0, ROWS);
+        loss[side] = train_rows(b, trunk, 0, ROWS, 1);
     }
     ck_assert_msg(fabs((loss[0] - loss[1]) / (2 * eps * length * length) - 1) < 0.01,
                   "%s: the loss changes by %g, not by %g", tensor->name, loss[0] - loss[1],
@@ -390,7 +273,7 @@ START_TEST(gradients_equal_finite_differences)
     float *gradients;
 
     trunk_dropout(trunk, 5, 2);
-    train_rows(&b, trunk, 0, ROWS);
+    train_rows(&b, trunk, 0, ROWS, 1);
     model_join_grad(b.model);
     gradients = copied(b.model->grad, b.model->learned_size);
     for (int i = 0; i < b.model->count + b.model->added; i++) {
@@ -470,7 +353,7 @@ START_TEST(no_cut_of_batches_no_thread_and_no_recomputation_changes_a_bit)
         kernels_threads(way == 3 ? 1 : 2);
         trunk_dropout(trunk, 5, 2);
         model_zero_grad(b.model);
-        for (int r = 0; r < ROWS; r += part) train_rows(&b, trunk, r, r + part < ROWS ? r + part : ROWS);
+        for (int r = 0; r < ROWS; r += part) train_rows(&b, trunk, r, r + part < ROWS ? r + part : ROWS, 1);
         model_join_grad(b.model);
         if (way)
             assert_same("gradient", b.model->grad, whole, b.model->learned_size);
@@ -487,11 +370,11 @@ START_TEST(dropout_differs_from_update_to_update_and_leaves_scoring_alone)
 {
     struct bench b = new_bench(_i, "all-linear", 0.2), other = new_bench(_i, "all-linear", 0);
     struct trunk *trunk = new_trunk(b.model, 0), *without = new_trunk(other.model, 0);
-    double loss[3], plain = train_rows(&other, without, 0, ROWS);
+    double loss[3], plain = train_rows(&other, without, 0, ROWS, 1);
 
     for (int update = -1; update < 2; update++) {
         trunk_dropout(trunk, 5, update);
-        loss[update + 1] = train_rows(&b, trunk, 0, ROWS);
+        loss[update + 1] = train_rows(&b, trunk, 0, ROWS, 1);
     }
     ck_assert_double_eq(loss[0], plain);
     ck_assert_double_ne(loss[1], plain);
@@ -517,7 +400,7 @@ START_TEST(training_lowers_the_loss_and_leaves_the_base_as_it_is)
 
     ck_assert_int_eq(optimizer_create(&optimizer, b.model, &err), 0);
     for (int step = 0; step < 12; step++) {
-        last = train_rows(&b, trunk, 0, ROWS);
+        last = train_rows(&b, trunk, 0, ROWS, 1);
         if (step == 0) first = last;
         optimizer_update(&optimizer, b.model, 1e-3f);
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "models/parts.h"
+#include "tests/tiny_config.h"
 
 #define FOLDER "test_model_file.tmp"
 #define FILE_1 FOLDER "/model-00001-of-00002.safetensors"
@@ -24,21 +25,6 @@ static void clean(void) {
 static void prepare(void) {
     clean();
     ck_assert_int_eq(folder_make(FOLDER, &err), 0);
-}
-
-static struct config tiny(const char *family) {
-    struct config config;
-
-    ck_assert_int_eq(config_family(&config, family, &err), 0);
-    config.vocab = 11;
-    config.context = 7;
-    config.layers = 2;
-    config.width = 6;
-    config.heads = 2;
-    config.kv_heads = config.rotary ? 1 : 2;
-    config.head_size = config.rotary ? 4 : 3;
-    config.ffn = 5;
-    return config;
 }
 
 /* Weights that are all different, vectors too. */

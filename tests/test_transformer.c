@@ -11,7 +11,8 @@
 #include "harness/rng.h"
 #include "models/optimizer.h"
 #include "models/safetensors.h"
-#include "tests/given_slopes.h"
+#include "tests/ragged_bench.h"
+#include "tests/stored_numbers.h"
 
 static struct error err;
 
@@ -32,33 +33,6 @@ struct reference {
 
 static const char *const names[] = {"gpt2",    "gpt2_untied", "llama", "llama_tied", "llama3",
                                     "mistral", "qwen2",       "gemma", "gemma2"};
-
-static size_t size_of(const struct stored *tensor) {
-    size_t size = 1;
-
-    for (int i = 0; i < tensor->rank; i++) size *= (size_t)tensor->shape[i];
-    return size;
-}
-
-static float *floats(const struct safetensors *file, const char *name, int *count) {
-    const struct stored *tensor = safetensors_find(file, name);
-    float *out;
-
-    ck_assert_msg(tensor != NULL, "%s is missing", name);
-    out = xmalloc(size_of(tensor) * sizeof *out);
-    ck_assert_msg(stored_floats(tensor, out, size_of(tensor), &err) == 0, "%s", err.message);
-    if (count) *count = (int)size_of(tensor);
-    return out;
-}
-
-static int *integers(const struct safetensors *file, const char *name, int *count) {
-    float *values = floats(file, name, count);
-    int *out = xmalloc((size_t)*count * sizeof *out);
-
-    for (int i = 0; i < *count; i++) out[i] = (int)values[i];
-    free(values);
-    return out;
-}
 
 static void read_batch(struct reference *r) {
     int rows, total;
@@ -129,22 +103,6 @@ static void assert_expected(const struct reference *r, const char *model, const 
 
     assert_close(model, what, got, expected, (size_t)count, 1e-5);
     free(expected);
-}
-
-struct slopes {
-    const float *weight, *spread;
-};
-
-/* loss = -sum weight logprob - sum spread entropy */
-static void slope(void *context, int first, int count, const float *logprob, const float *entropy, float *out,
-                  float *entropy_out) {
-    const struct slopes *slopes = context;
-
-    (void)logprob, (void)entropy;
-    for (int i = 0; i < count; i++) {
-        out[i] = -slopes->weight[first + i];
-        if (entropy_out) entropy_out[i] = -slopes->spread[first + i];
-    }
 }
 
 static double loss_of(const struct reference *r, const float *logprob, const float *entropy,
@@ -265,11 +223,6 @@ START_TEST(gradients_equal_finite_differences)
 }
 END_TEST
 
-static void assert_same(const char *what, const float *a, const float *b, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        ck_assert_msg(memcmp(a + i, b + i, sizeof *a) == 0, "%s: %zu is %.9g and %.9g", what, i, a[i], b[i]);
-}
-
 static float *kept_gradients(const struct model *model) {
     float *kept = xmalloc(model->size * sizeof *kept);
 
@@ -300,14 +253,6 @@ START_TEST(recomputed_activations_give_the_same_bits)
 END_TEST
 
 /* A model of sizes that are multiples of nothing, trained on many ragged rows. */
-struct bench {
-    struct model *model;
-    struct batch batch;
-    int *position, *target;
-    float *weight, *spread, *slope, *score, *logprob, *entropy;
-    int count;
-};
-
 static struct config odd_config(int llama) {
     struct config config;
 
@@ -340,74 +285,8 @@ static struct model *odd_model(int kind) {
     return model;
 }
 
-static void add_row(struct bench *b, struct rng *rng, int length) {
-    int tokens[64], start = b->batch.total;
-
-    for (int i = 0; i < length; i++) tokens[i] = rng_below(rng, 131);
-    batch_add(&b->batch, tokens, length);
-    for (int i = 0; i + 1 < length; i++) {
-        b->position[b->count] = start + i;
-        b->target[b->count++] = tokens[i + 1];
-    }
-}
-
 static struct bench new_bench(int kind, int rows) {
-    size_t room = (size_t)rows * 64;
-    struct bench b = {.model = odd_model(kind),
-                      .position = xcalloc(room, sizeof(int)),
-                      .target = xcalloc(room, sizeof(int)),
-                      .weight = xcalloc(room, sizeof(float)),
-                      .spread = xcalloc(room, sizeof(float)),
-                      .slope = xcalloc(room * 2, sizeof(float)),
-                      .score = xcalloc(room * 2, sizeof(float)),
-                      .logprob = xcalloc(room, sizeof(float)),
-                      .entropy = xcalloc(room, sizeof(float))};
-    struct rng rng = rng_stream(1, "bench", 0, 0);
-
-    for (int r = 0; r < rows; r++) add_row(&b, &rng, 1 + rng_below(&rng, 64));
-    for (size_t i = 0; i < room; i++) {
-        b.weight[i] = (float)rng_normal(&rng);
-        b.spread[i] = (float)rng_normal(&rng);
-        b.slope[i] = (float)rng_normal(&rng);
-    }
-    return b;
-}
-
-static void free_bench(struct bench *b) {
-    model_free(b->model);
-    batch_free(&b->batch);
-    free(b->position);
-    free(b->target);
-    free(b->weight);
-    free(b->spread);
-    free(b->slope);
-    free(b->score);
-    free(b->logprob);
-    free(b->entropy);
-}
-
-/* Adds the gradients of rows from … to-1, alone in their batch. */
-static void train_rows(struct bench *b, struct trunk *trunk, int from, int to) {
-    int start = b->batch.start[from], count = 0, first = 0;
-    struct batch part = {0};
-    int position[64 * 64];
-    struct slopes slopes;
-
-    for (int r = from; r < to; r++)
-        batch_add(&part, b->batch.tokens + b->batch.start[r], b->batch.start[r + 1] - b->batch.start[r]);
-    while (first < b->count && b->position[first] < start) first++;
-    while (first + count < b->count && b->position[first + count] < b->batch.start[to]) {
-        position[count] = b->position[first + count] - start;
-        count++;
-    }
-    slopes = (struct slopes){b->weight + first, b->spread + first};
-    forward(trunk, &part, 1);
-    head_train(trunk, position, b->target + first, count, &SAMPLING_PLAIN, 1, slope, &slopes,
-               b->logprob + first, b->entropy + first);
-    head_score_train(trunk, position, count, give, &(struct given){b->slope + first * 2, 2},
-                     b->score + first * 2);
-    trunk_backward(trunk);
-    batch_free(&part);
+    return bench_of(odd_model(kind), rows, 64, 0);
 }
 
 START_TEST(micro_batches_add_up_to_the_bits_of_one_batch)
@@ -417,11 +296,11 @@ START_TEST(micro_batches_add_up_to_the_bits_of_one_batch)
     float *whole;
 
     ck_assert_int_gt(b.count, 600); /* several chunks of the head */
-    train_rows(&b, trunk, 0, 32);
+    train_rows(&b, trunk, 0, 32, 0);
     model_join_grad(b.model);
     whole = kept_gradients(b.model);
     model_zero_grad(b.model);
-    for (int r = 0; r < 32; r += 8) train_rows(&b, trunk, r, r + 8);
+    for (int r = 0; r < 32; r += 8) train_rows(&b, trunk, r, r + 8, 0);
     model_join_grad(b.model);
     assert_same("gradient", b.model->grad, whole, b.model->size);
     free(whole);
@@ -498,8 +377,8 @@ START_TEST(gradients_in_bf16_are_near_those_in_single_precision)
 
     shrink(single.model);
     shrink(half.model);
-    train_rows(&single, trunk, 0, 32);
-    train_rows(&half, rounded, 0, 32);
+    train_rows(&single, trunk, 0, 32, 0);
+    train_rows(&half, rounded, 0, 32, 0);
     model_join_grad(single.model);
     model_join_grad(half.model);
     ck_assert_double_lt(distance(half.logprob, single.logprob, (size_t)single.count), 0.002);
@@ -519,11 +398,11 @@ START_TEST(gradients_do_not_depend_on_the_thread_count)
     float *one;
 
     kernels_threads(1);
-    train_rows(&b, trunk, 0, 8);
+    train_rows(&b, trunk, 0, 8, 0);
     one = kept_gradients(b.model);
     model_zero_grad(b.model);
     kernels_threads(2);
-    train_rows(&b, trunk, 0, 8);
+    train_rows(&b, trunk, 0, 8, 0);
     assert_same("gradient", b.model->grad, one, b.model->size);
     free(one);
     trunk_free(trunk);
@@ -616,7 +495,7 @@ START_TEST(a_few_steps_of_training_lower_the_loss)
     ck_assert_int_eq(optimizer_create(&optimizer, b.model, &err), 0);
     for (int step = 0; step < 30; step++) {
         model_zero_grad(b.model);
-        train_rows(&b, trunk, 0, 8);
+        train_rows(&b, trunk, 0, 8, 0);
         optimizer_update(&optimizer, b.model, 0.003f);
         for (int i = 0; i < b.count && (step == 0 || step == 29); i++) loss[step > 0] -= (double)b.logprob[i];
     }
