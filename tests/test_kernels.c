@@ -269,33 +269,6 @@ START_TEST(gelu_matches_the_reference_forward_and_backward)
 }
 END_TEST
 
-START_TEST(swiglu_matches_the_reference_forward_and_backward)
-{
-    const struct kernels *k = backend(_i);
-
-    for (int i = 0; k && i < COUNT(odd); i++) {
-        struct sizes s = {2, odd[i], 0};
-        int n = 2 * s.width;
-        float *in = noise(2 * n, 1), *out = poison(n), *slope = noise(n, 2), *grad = poison(2 * n);
-        double *want = malloc(n * sizeof *want), *wide;
-
-        for (int j = 0; j < 2 * n; j++) in[j] *= 5;
-        wide = doubled(in, 2 * n);
-        reference_swiglu(want, wide, &s);
-        k->swiglu(out, in, 2, s.width);
-        k->swiglu_backward(grad, slope, in, 2, s.width);
-        ck_assert_double_lt(worst(out, want, n), 1e-6);
-        ck_assert_double_lt(gradient_error(reference_swiglu, &s, in, 2 * n, n, slope, grad, NULL), 2e-6);
-        free(in);
-        free(out);
-        free(slope);
-        free(grad);
-        free(want);
-        free(wide);
-    }
-}
-END_TEST
-
 static void reference_geglu(double *out, const double *in, const void *sizes) {
     const struct sizes *s = sizes, row = {1, s->width, 0};
     double *gate = malloc(s->width * sizeof *gate);
@@ -307,11 +280,11 @@ static void reference_geglu(double *out, const double *in, const void *sizes) {
     free(gate);
 }
 
-START_TEST(geglu_matches_the_reference_forward_and_backward)
-{
-    const struct kernels *k = backend(_i);
-
-    for (int i = 0; k && i < COUNT(odd); i++) {
+/* A gate of units whose numbers stand in pairs of rows, as its forward and its backward take them. */
+static void check_gate(void gate(operand *, const operand *, int, int),
+                       void gate_backward(operand *, const float *, const operand *, int, int),
+                       reference *reference_gate) {
+    for (int i = 0; i < COUNT(odd); i++) {
         struct sizes s = {2, odd[i], 0};
         int n = 2 * s.width;
         float *in = noise(2 * n, 1), *out = poison(n), *slope = noise(n, 2), *grad = poison(2 * n);
@@ -319,11 +292,11 @@ START_TEST(geglu_matches_the_reference_forward_and_backward)
 
         for (int j = 0; j < 2 * n; j++) in[j] *= 5;
         wide = doubled(in, 2 * n);
-        reference_geglu(want, wide, &s);
-        k->geglu(out, in, 2, s.width);
-        k->geglu_backward(grad, slope, in, 2, s.width);
+        reference_gate(want, wide, &s);
+        gate(out, in, 2, s.width);
+        gate_backward(grad, slope, in, 2, s.width);
         ck_assert_double_lt(worst(out, want, n), 1e-6);
-        ck_assert_double_lt(gradient_error(reference_geglu, &s, in, 2 * n, n, slope, grad, NULL), 2e-6);
+        ck_assert_double_lt(gradient_error(reference_gate, &s, in, 2 * n, n, slope, grad, NULL), 2e-6);
         free(in);
         free(out);
         free(slope);
@@ -331,6 +304,21 @@ START_TEST(geglu_matches_the_reference_forward_and_backward)
         free(want);
         free(wide);
     }
+}
+
+START_TEST(swiglu_matches_the_reference_forward_and_backward)
+{
+    const struct kernels *k = backend(_i);
+
+    if (k) check_gate(k->swiglu, k->swiglu_backward, reference_swiglu);
+}
+END_TEST
+
+START_TEST(geglu_matches_the_reference_forward_and_backward)
+{
+    const struct kernels *k = backend(_i);
+
+    if (k) check_gate(k->geglu, k->geglu_backward, reference_geglu);
 }
 END_TEST
 
@@ -642,26 +630,7 @@ static float *run_all(const struct kernels *k, size_t *count) {
 }
 
 START_TEST(instruction_sets_and_threads_change_no_bit)
-{
-    size_t count;
-    float *first;
-
-    kernels_threads(1);
-    first = run_all(backend(0), &count);
-    for (int b = 0; b < BACKENDS; b++)
-        for (int threads = 1; backend(b) && threads <= 3; threads++) {
-            float *other;
-
-            kernels_threads(threads);
-            other = run_all(backend(b), &count);
-            for (size_t i = 0; i < count; i++)
-                ck_assert_msg(same_bits(first + i, other + i, 1) || (isnan(first[i]) && isnan(other[i])),
-                              "%s, %d threads, element %zu: %a, not %a", backend(b)->name, threads, i,
-                              (double)other[i], (double)first[i]);
-            free(other);
-        }
-    free(first);
-}
+{ expect_same_bits(run_all); }
 END_TEST
 
 START_TEST(a_backend_is_found_by_name)

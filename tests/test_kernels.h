@@ -167,6 +167,29 @@ static inline int same_bits(const float *a, const float *b, size_t count) {
     return !memcmp(a, b, count * sizeof *a);
 }
 
+/* What run() computes has the same bits, or is NaN, on every backend whose operands are float, with one to
+ * three threads. */
+static inline void expect_same_bits(float *run(const struct kernels *k, size_t *count)) {
+    size_t count;
+    float *first;
+
+    kernels_threads(1);
+    first = run(backend(0), &count);
+    for (int b = 0; b < BACKENDS; b++)
+        for (int threads = 1; backend(b) && threads <= 3; threads++) {
+            float *other;
+
+            kernels_threads(threads);
+            other = run(backend(b), &count);
+            for (size_t i = 0; i < count; i++)
+                ck_assert_msg(same_bits(first + i, other + i, 1) || (isnan(first[i]) && isnan(other[i])),
+                              "%s, %d threads, element %zu: %a, not %a", backend(b)->name, threads, i,
+                              (double)other[i], (double)first[i]);
+            free(other);
+        }
+    free(first);
+}
+
 /* The largest |got - want| / (1 + |want|); infinite where got is not a number. */
 static inline double worst(const float *got, const double *want, size_t count) {
     double most = 0;

@@ -326,23 +326,7 @@ static float *run_all(const struct kernels *k, size_t *count) {
 }
 
 START_TEST(instruction_sets_and_threads_change_no_bit)
-{
-    size_t count;
-    float *first;
-
-    kernels_threads(1);
-    first = run_all(backend(0), &count);
-    for (int b = 0; b < BACKENDS; b++)
-        for (int threads = 1; backend(b) && threads <= 3; threads++) {
-            float *other;
-
-            kernels_threads(threads);
-            other = run_all(backend(b), &count);
-            ck_assert(same_bits(first, other, count));
-            free(other);
-        }
-    free(first);
-}
+{ expect_same_bits(run_all); }
 END_TEST
 
 int main(void) {
