@@ -22,6 +22,7 @@ enum {
     SLOTS = 64
 };
 enum { QKV = 3 * WIDTH, SHAPES = 4 };
+#define TOP_P 0.999f
 
 /* The arrays that operations work on: big enough for the widest use of each. */
 struct arrays {
@@ -126,7 +127,7 @@ static void logprob_backward(const struct arrays *x) {
 }
 
 static void truncate_top_p(const struct arrays *x) {
-    x->k->truncate(x->logits, NULL, x->chunk, VOCAB, x->line, 1, 0, 0.999f, 0);
+    x->k->truncate(x->logits, NULL, x->chunk, VOCAB, x->line, 1, 0, TOP_P, 0);
 }
 
 static void sample(const struct arrays *x) {
@@ -165,34 +166,35 @@ struct entry {
     task *run;
     enum { BY_TOKEN, BY_LOGIT, BY_ELEMENT, BY_LAID_OUT, BY_KEY, BY_SLOT, BY_SCORE } unit;
     double floats, operands;
+    int rival; /* 1: PyTorch has it as one call, or in the few that one writes */
 };
 
 /* The sum of squares and the sample come last but for what spoils the arrays they read. */
 static const struct entry entries[] = {
-    {"add", add, BY_ELEMENT, 3, 0},
-    {"embed", embed, BY_TOKEN, 2 * WIDTH, 0},
-    {"gather", gather, BY_TOKEN, 2 * WIDTH, 0},
-    {"layernorm", layernorm, BY_TOKEN, WIDTH, WIDTH},
-    {"layernorm_backward", layernorm_backward, BY_TOKEN, 4 * WIDTH, 0},
-    {"rmsnorm", rmsnorm, BY_TOKEN, WIDTH, WIDTH},
-    {"rmsnorm_backward", rmsnorm_backward, BY_TOKEN, 4 * WIDTH, 0},
-    {"bias_backward", bias_backward, BY_TOKEN, 0, QKV},
-    {"rope", rope, BY_TOKEN, 0, 2 * 2 * WIDTH},
-    {"swiglu", swiglu, BY_TOKEN, 0, 1.5 * FFN},
-    {"swiglu_backward", swiglu_backward, BY_TOKEN, 0.5 * FFN, 2 * FFN},
-    {"attention", attention, BY_SCORE, 4, 0},
-    {"attention_backward", attention_backward, BY_SCORE, 10, 0},
-    {"cache_write", cache_write, BY_SLOT, 0, 4 * WIDTH},
-    {"attention_decode", attention_decode, BY_KEY, 0, 2 * WIDTH},
-    {"logprob", logprob, BY_LOGIT, 1, 0},
-    {"logprob with entropy", logprob_with_entropy, BY_LOGIT, 1, 0},
-    {"sample", sample, BY_LOGIT, 1, 0},
-    {"truncate to top_p", truncate_top_p, BY_LOGIT, 2, 0},
-    {"logprob_backward", logprob_backward, BY_LOGIT, 1, 1},
-    {"embed_backward", embed_backward, BY_TOKEN, 3 * WIDTH, 0},
-    {"sum_squares", sum_squares, BY_ELEMENT, 1, 0},
-    {"adamw", adamw, BY_ELEMENT, 4, 0},
-    {"adamw with layouts", adamw_with_layouts, BY_LAID_OUT, 1, 0},
+    {"add", add, BY_ELEMENT, 3, 0, 1},
+    {"embed", embed, BY_TOKEN, 2 * WIDTH, 0, 1},
+    {"gather", gather, BY_TOKEN, 2 * WIDTH, 0, 1},
+    {"layernorm", layernorm, BY_TOKEN, WIDTH, WIDTH, 1},
+    {"layernorm_backward", layernorm_backward, BY_TOKEN, 4 * WIDTH, 0, 1},
+    {"rmsnorm", rmsnorm, BY_TOKEN, WIDTH, WIDTH, 1},
+    {"rmsnorm_backward", rmsnorm_backward, BY_TOKEN, 4 * WIDTH, 0, 1},
+    {"bias_backward", bias_backward, BY_TOKEN, 0, QKV, 0},
+    {"rope", rope, BY_TOKEN, 0, 2 * 2 * WIDTH, 0},
+    {"swiglu", swiglu, BY_TOKEN, 0, 1.5 * FFN, 0},
+    {"swiglu_backward", swiglu_backward, BY_TOKEN, 0.5 * FFN, 2 * FFN, 0},
+    {"attention", attention, BY_SCORE, 4, 0, 1},
+    {"attention_backward", attention_backward, BY_SCORE, 10, 0, 1},
+    {"cache_write", cache_write, BY_SLOT, 0, 4 * WIDTH, 0},
+    {"attention_decode", attention_decode, BY_KEY, 0, 2 * WIDTH, 0},
+    {"logprob", logprob, BY_LOGIT, 1, 0, 1},
+    {"logprob with entropy", logprob_with_entropy, BY_LOGIT, 1, 0, 1},
+    {"sample", sample, BY_LOGIT, 1, 0, 1},
+    {"truncate to top_p", truncate_top_p, BY_LOGIT, 2, 0, 1},
+    {"logprob_backward", logprob_backward, BY_LOGIT, 1, 1, 1},
+    {"embed_backward", embed_backward, BY_TOKEN, 3 * WIDTH, 0, 0},
+    {"sum_squares", sum_squares, BY_ELEMENT, 1, 0, 0},
+    {"adamw", adamw, BY_ELEMENT, 4, 0, 1},
+    {"adamw with layouts", adamw_with_layouts, BY_LAID_OUT, 1, 0, 0},
 };
 
 static double units_of(const struct arrays *x, int unit) {
@@ -342,6 +344,10 @@ static struct operation measure(const struct operations *all, const struct array
     double units = units_of(x, entry->unit);
     double bytes = units * (sizeof(float) * entry->floats + (double)x->k->operand_bytes * entry->operands);
     struct operation out = {.bound = arithmetic ? "arithmetic" : "bytes",
+                            .rival = entry->rival ? entry->name : NULL,
+                            .length = x->length,
+                            .channels = x->channels,
+                            .theirs = NAN,
                             .seconds = time_of(x, entry->run, rounds),
                             .floor = arithmetic ? units * entry->floats / (all->peak * 1e9)
                                                 : bytes / all->bandwidth};
@@ -369,6 +375,7 @@ int operations_measure(struct operations *out, const struct kernels *kernels, co
 
     if (arrays_create(&x, kernels, rows, err)) return -1;
     out->peak = peak;
+    out->rows = rows;
     out->bandwidth = 3 * 4 * (double)x.size / time_of(&x, add, rounds);
     out->items = xcalloc((size_t)count * SHAPES, sizeof *out->items);
     for (int i = 0; i < count; i++)
@@ -379,14 +386,48 @@ int operations_measure(struct operations *out, const struct kernels *kernels, co
     return out->count ? 0 : fail(err, "no operation has \"%s\" in its name", only);
 }
 
+void operation_order(const struct operations *operations, const struct operation *operation,
+                     struct node *order) {
+    int tokens = operations->rows * LENGTH;
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {{"tokens", tokens},
+                   {"length", operation->length},
+                   {"channels", operation->channels},
+                   {"width", WIDTH},
+                   {"context", LENGTH},
+                   {"vocab", VOCAB},
+                   {"chunk", CHUNK * operations->rows},
+                   {"elements", (double)tokens * FFN},
+                   {"top_p", (double)TOP_P}};
+
+    node_add_text(order, "name", operation->rival);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        node_add_number(order, numbers[i].name, numbers[i].value);
+}
+
+static void print_theirs(const struct operation *one, FILE *out) {
+    if (isfinite(one->theirs))
+        fprintf(out, " %11.1f %12.2f", 1e6 * one->theirs, one->theirs / one->seconds);
+    else
+        fprintf(out, " %11s %12s", "-", "-");
+}
+
 void operations_print(const struct operations *operations, FILE *out) {
-    fprintf(out, "adding large arrays moves %.0f GB/s\n%-28s %11s %11s %9s\n", operations->bandwidth / 1e9,
-            "", "us", "floor, us", "of floor");
+    const char *against = operations->against;
+
+    fprintf(out, "adding large arrays moves %.0f GB/s\n", operations->bandwidth / 1e9);
+    if (against) fprintf(out, "beside %s\n", against);
+    fprintf(out, "%-28s %11s %11s %9s%s\n", "", "us", "floor, us", "of floor",
+            against ? " PyTorch, us PyTorch / it" : "");
     for (int i = 0; i < operations->count; i++) {
         const struct operation *one = &operations->items[i];
 
-        fprintf(out, "%-28s %11.1f %11.1f %9.2f  %s\n", one->name, 1e6 * one->seconds, 1e6 * one->floor,
-                one->floor / one->seconds, one->bound);
+        fprintf(out, "%-28s %11.1f %11.1f %9.2f", one->name, 1e6 * one->seconds, 1e6 * one->floor,
+                one->floor / one->seconds);
+        if (against) print_theirs(one, out);
+        fprintf(out, "  %s\n", one->bound);
     }
 }
 
@@ -399,5 +440,6 @@ void operations_json(const struct operations *operations, struct node *list) {
         node_add_text(map, "bound", one->bound);
         node_add_number(map, "seconds", one->seconds);
         node_add_number(map, "floor", one->floor);
+        if (isfinite(one->theirs)) node_add_number(map, "pytorch_seconds", one->theirs);
     }
 }

@@ -11,6 +11,7 @@
 #include "models/bench.h"
 #include "models/bench_operations.h"
 #include "models/bench_product.h"
+#include "models/bench_rival.h"
 #include "models/bench_serve.h"
 #include "models/bench_tokenize.h"
 #include "models/bench_weights.h"
@@ -34,7 +35,8 @@ struct result {
 struct bench {
     const struct kernels *kernels;
     struct stopwatch watch;
-    const char *only; /* of operations, rollouts and PPO; NULL: all */
+    const char *only;   /* of operations, rollouts and PPO; NULL: all */
+    const char *python; /* has PyTorch, which operations are timed beside; NULL: nothing is */
     int rounds;
     int probe_rounds, repeats_most; /* of the probe's loop; of one task in a round */
     double least;                   /* operations of a round, unless that is too many repeats */
@@ -380,11 +382,20 @@ static int bench_gpt2(struct bench *bench, struct error *err) {
     return bench_train(bench, &race_gpt2, 64, 1024, 0, "124M 64x1024", err);
 }
 
+/* What PyTorch lacks is said before anything is measured. */
 static int bench_operations(struct bench *bench, struct error *err) {
-    for (int r = 0; r <= bench->rounds; r++) add_probe(bench);
-    return operations_measure(&bench->operations, bench->kernels, bench->only,
-                              is_device(bench->kernels) ? 8 : 1, bench->rounds,
-                              rate_of(bench->peaks, bench->peak_count).median, err);
+    struct rival rival = {0};
+    int status = 0;
+
+    if (bench->python) status = rival_start(&rival, bench->python, bench->kernels, &bench->watch, err);
+    for (int r = 0; r <= bench->rounds && !status; r++) add_probe(bench);
+    if (!status)
+        status = operations_measure(&bench->operations, bench->kernels, bench->only,
+                                    is_device(bench->kernels) ? 8 : 1, bench->rounds,
+                                    rate_of(bench->peaks, bench->peak_count).median, err);
+    if (!status && bench->python) rival_measure(&rival, &bench->operations, bench->rounds);
+    rival_free(&rival);
+    return status;
 }
 
 static int bench_wholes(struct bench *bench, const char *work, struct error *err) {
@@ -514,8 +525,10 @@ static int measure_kernels(const struct arguments *arguments, const char *what, 
                            struct error *err) {
     const char *device = argument_value(arguments, "device", "cpu"),
                *document = argument_value(arguments, "write", NULL);
-    struct bench bench = {
-        .kernels = kernels_find(device), .watch = *watch, .only = argument_value(arguments, "only", NULL)};
+    struct bench bench = {.kernels = kernels_find(device),
+                          .watch = *watch,
+                          .only = argument_value(arguments, "only", NULL),
+                          .python = argument_value(arguments, "python", NULL)};
     int status;
 
     if (!bench.kernels) return fail(err, "%s; cpu is always there", kernels_missing(device));
@@ -534,6 +547,7 @@ static int measure_kernels(const struct arguments *arguments, const char *what, 
     free(bench.peaks);
     free(bench.results);
     free(bench.operations.items);
+    free(bench.operations.against);
     wholes_free(&bench.wholes);
     product_free(&bench.ceiling);
     return status;
@@ -587,7 +601,9 @@ static const struct flag flags[] = {
     {"text", 0, "FILE", "tokenize: the text"},
     {"tokenizer", 0, "PATH",
      "tokenize: a checkpoint's folder or .gguf file (default: learns 8192 tokens from the text)"},
-    {"python", 0, "FILE", "compare: the interpreter that has the other programs (default: python3)"},
+    {"python", 0, "FILE",
+     "compare: the interpreter that has the other programs (default: python3); operations: one that has "
+     "PyTorch, whose times are put beside (default: none)"},
     {"model", 0, "MODEL",
      "compare: race this one, a folder or .gguf file, in reading prompts and decoding; weights: decode with "
      "it (default: random ones)"},
@@ -623,7 +639,9 @@ const struct command command_bench = {
         "of rank 8 on every linear layer, with the memory that each takes; operations, every other operation "
         "beside its floor, which is its bytes at the "
         "bandwidth or "
-        "its arithmetic at the peak that the same run measured, whichever takes longer; generate, the "
+        "its arithmetic at the peak that the same run measured, whichever takes longer, and, with --python, "
+        "beside PyTorch's time on the same device for those that it has as a call or an idiomatic few; "
+        "generate, the "
         "rollouts that compare has, decoded tokens a second with their shares of the peak and of what "
         "reading "
         "weights and cache from memory leaves time for; ppo, its iteration of PPO, with the shares of "

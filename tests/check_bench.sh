@@ -65,6 +65,24 @@ grep -qE '^layernorm +[0-9.]+ +[0-9.]+ +[0-9.]+  bytes$' out || complain "no tim
 runs 2 bench operations --only juggling --rounds 1 --threads 1
 says out 'no operation has "juggling" in its name'
 
+# PyTorch beside them: 1000 seconds a call; what it has no call for has no time.
+runs 0 bench operations --only swiglu --rounds 1 --threads 1 --python ./peer
+says out 'beside fake pytorch'
+grep -qE '^swiglu +[0-9.]+ +[0-9.]+ +[0-9.]+ +- +-  bytes$' out || complain "no line without PyTorch in"$'\n'"$(cat out)"
+runs 0 bench operations --only layernorm --rounds 2 --threads 1 --python ./peer
+grep -qE '^layernorm +[0-9.]+ +[0-9.]+ +[0-9.]+ +1000000000\.0 +[0-9.]+  bytes$' out || complain "no time of PyTorch's in"$'\n'"$(cat out)"
+runs 0 bench operations --only layernorm --rounds 1 --threads 1 --python ./peer --json
+says out '"pytorch_seconds": 1000'
+cat >without <<'END'
+#!/bin/sh
+while read -r line; do echo '{"error": "No module named '"'torch'"'; pip install torch numpy"}'; done
+END
+chmod +x without
+runs 2 bench operations --only layernorm --rounds 1 --threads 1 --python ./without
+[ "$(cat out)" = "pyrite: No module named 'torch'; pip install torch numpy" ] || complain "one sentence expected:"$'\n'"$(cat out)"
+runs 2 bench operations --only layernorm --rounds 1 --threads 1 --python ./no-such-python
+says out 'cannot start ./no-such-python (No such file or directory)'
+
 # What cannot be done is said before anything is measured.
 echo 'no place' >bare.md
 race 2 --python ./peer --write bare.md

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The programs that `pyrite bench compare` races against: PyTorch 2.x and llama.cpp (through llama-cpp-python), each
-in a process that stays warm and does the work it is asked for, a line of JSON in and a line of JSON out.
+"""The programs that `pyrite bench compare` and `bench operations` race against: PyTorch 2.x and llama.cpp (through
+llama-cpp-python), each in a process that stays warm and does the work it is asked for, a line of JSON in and a line of
+JSON out.
 
 usage: peers.py pytorch|pytorch-as-installed|pytorch-cuda|llama.cpp [--threads N] [--cpu-time]
 
@@ -17,7 +18,7 @@ as two CUDA graphs, one that reads the prompts and one that draws all other toke
 filled. "compiled" also has torch.compile for what lies between attention and attention, for the draw, and for PPO's
 passes. Clocks are read when the device has done what was asked for.
 
-Lines: {"do": "hello"}; {"do": "open", "key": K, "work": "train|generate|ppo", "mode": M, "order": {...}};
+Lines: {"do": "hello"}; {"do": "open", "key": K, "work": "train|generate|ppo|operation", "mode": M, "order": {...}};
 {"do": "turn", "key": K, "repeats": N}; {"do": "close", "key": K}. Answers hold what was asked for, or "error"."""
 
 import argparse
@@ -400,8 +401,143 @@ class PPO:
         return {"seconds": self.peer.clock.now() - start, "tokens": tokens, "parts": self.parts}
 
 
+class Operation:
+    """One operation of `pyrite bench operations`, by the call or the few that one writes for it: of logits, embeddings
+    and the optimizer in f32, of norms and attention in the mode's precision. Of a gradient, the backward pass alone."""
+
+    def __init__(self, peer, mode, order):
+        torch = peer.torch
+        self.peer, self.order = peer, order
+        self.narrow = torch.bfloat16 if "bf16" in mode else torch.float32
+        calls = {
+            "add": self.add,
+            "embed": self.embed,
+            "gather": self.gather,
+            "layernorm": self.layernorm,
+            "layernorm_backward": lambda: self.backward(*self.layernorm()),
+            "rmsnorm": self.rmsnorm,
+            "rmsnorm_backward": lambda: self.backward(*self.rmsnorm()),
+            "attention": self.attention,
+            "attention_backward": lambda: self.backward(*self.attention()),
+            "logprob": self.logprob,
+            "logprob with entropy": self.entropy,
+            "logprob_backward": lambda: self.backward(*self.logprob()),
+            "sample": self.sample,
+            "truncate to top_p": self.truncate,
+            "adamw": self.adamw,
+        }
+        self.call = calls[order["name"]]()
+        if isinstance(self.call, tuple):  # with what it learns
+            self.call = self.call[0]
+        self.keeps = torch.enable_grad if order["name"].endswith("_backward") else torch.no_grad
+        self.turn(1)
+
+    def opened(self):
+        return {}
+
+    def turn(self, repeats):
+        with self.keeps():
+            start = self.peer.clock.now()
+            for _ in range(repeats):
+                self.call()
+            return {"seconds": self.peer.clock.now() - start}
+
+    def some(self, *shape, kind=None):
+        return self.peer.torch.rand(shape, dtype=kind or self.peer.torch.float32, device=self.peer.device)
+
+    def indices(self, count, limit):
+        return self.peer.torch.randint(limit, (count,), device=self.peer.device)
+
+    def learned(self, *shape, kind=None):
+        return self.some(*shape, kind=kind).requires_grad_()
+
+    def backward(self, call, learned):
+        torch = self.peer.torch
+        out = call()
+        slope = torch.rand_like(out)
+        return lambda: torch.autograd.grad(out, learned, slope, retain_graph=True)
+
+    def add(self):
+        a, b = self.some(self.order["elements"]), self.some(self.order["elements"])
+        return lambda: a.add_(b)
+
+    def embed(self):
+        functional, order = self.peer.torch.nn.functional, self.order
+        table, positions = self.some(order["vocab"], order["width"]), self.some(order["context"], order["width"])
+        token, position = self.indices(order["tokens"], order["vocab"]), self.indices(order["tokens"], order["context"])
+        return lambda: functional.embedding(token, table) + functional.embedding(position, positions)
+
+    def gather(self):
+        table = self.some(self.order["vocab"], self.order["width"])
+        token = self.indices(self.order["tokens"], self.order["vocab"])
+        return lambda: table.index_select(0, token)
+
+    def layernorm(self):
+        functional, width = self.peer.torch.nn.functional, self.order["width"]
+        x = self.learned(self.order["tokens"], width, kind=self.narrow)
+        weight, bias = (self.learned(width, kind=self.narrow) for _ in range(2))
+        return lambda: functional.layer_norm(x, (width,), weight, bias, 1e-5), (x, weight, bias)
+
+    def rmsnorm(self):
+        functional, width = self.peer.torch.nn.functional, self.order["width"]
+        x = self.learned(self.order["tokens"], width, kind=self.narrow)
+        weight = self.learned(width, kind=self.narrow)
+        return lambda: functional.rms_norm(x, (width,), weight, 1e-5), (x, weight)
+
+    def attention(self):
+        """PyTorch's choice of kernels, which in bf16 is flash attention."""
+        attend, order = self.peer.torch.nn.functional.scaled_dot_product_attention, self.order
+        length, channels = order["length"], order["channels"]
+        shape = (order["tokens"] // length, length, order["width"] // channels, channels)
+        learned = [self.some(*shape, kind=self.narrow).transpose(1, 2).requires_grad_() for _ in range(3)]
+        return lambda: attend(*learned, is_causal=True), learned
+
+    def logits(self):
+        return self.learned(self.order["chunk"], self.order["vocab"])
+
+    def logprob(self):
+        functional = self.peer.torch.nn.functional
+        logits, target = self.logits(), self.indices(self.order["chunk"], self.order["vocab"])
+        return lambda: -functional.cross_entropy(logits, target, reduction="none"), (logits,)
+
+    def entropy(self):
+        logits, target = self.logits(), self.indices(self.order["chunk"], self.order["vocab"])[:, None]
+
+        def call():
+            logprob = logits.log_softmax(-1)
+            return logprob.gather(1, target), -(logprob.exp() * logprob).sum(-1)
+
+        return call
+
+    def sample(self):
+        logits = self.logits()
+
+        def call():
+            logprob = logits.log_softmax(-1)
+            token = self.peer.torch.multinomial(logprob.exp(), 1)
+            return token, logprob.gather(1, token)
+
+        return call
+
+    def truncate(self):
+        logits = self.logits()
+
+        def call():
+            best, order = logits.sort(descending=True)
+            weight = best.softmax(-1)
+            left_out = weight.cumsum(-1) - weight >= self.order["top_p"]
+            return logits.scatter(1, order, best.masked_fill(left_out, float("-inf")))
+
+        return call
+
+    def adamw(self):
+        parameter = self.learned(self.order["elements"] // 2)
+        parameter.grad = self.some(self.order["elements"] // 2)
+        return self.peer.torch.optim.AdamW([parameter], lr=1e-9, weight_decay=0, fused=True).step
+
+
 class PyTorch:
-    works = {"train": Train, "generate": Generate, "ppo": PPO}
+    works = {"train": Train, "generate": Generate, "ppo": PPO, "operation": Operation}
     device, multiple = "cpu", 1  # multiple: of rows of the embedding
     micro = 1 << 30  # tokens of a micro-batch at most
     warming = 4  # tokens of a rollout before those that are timed
