@@ -153,7 +153,9 @@ char *findings_total(const struct findings *findings) {
     if (findings->disputed)
         text_printf(&out, "; %d more over prompts alone: seeds disagree", findings->disputed);
     text_printf(&out, ".");
-    if (points > 0)
+    if (points > 1)
+        text_printf(&out, " No change of a rate would have been seen with power 0.8 (median over metrics).");
+    else if (points > 0)
         text_printf(&out,
                     " Power 0.8 for changes of a rate from %s pp on (median over metrics); smaller ones can "
                     "have been missed.",

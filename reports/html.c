@@ -173,7 +173,7 @@ static void add_table(struct text *out, const struct results *results, const str
     for (int i = 0; i < parts; i++)
         add_part(out, sheet, i * sheet->heading_count / parts, (i + 1) * sheet->heading_count / parts);
     text_printf(out, "<div class=\"notes\">\n");
-    sheet_notes(&notes, sheet, results->stated);
+    sheet_notes(&notes, sheet, &results->effect);
     for (int i = 0; i < notes.count; i++) add_tag(out, "p", notes.items[i]);
     notes_free(&notes);
     text_printf(out, "</div></div>\n");

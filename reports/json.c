@@ -152,7 +152,7 @@ static void add_tables(struct node *root, const struct results *results) {
         add_headings(map, &sheets.items[i]);
         add_rows(map, &sheets.items[i]);
         lines = node_add(map, "notes", NODE_LIST);
-        sheet_notes(&notes, &sheets.items[i], results->stated);
+        sheet_notes(&notes, &sheets.items[i], &results->effect);
         for (int j = 0; j < notes.count; j++) node_add_text(lines, NULL, notes.items[j]);
         notes_free(&notes);
     }

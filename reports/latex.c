@@ -250,7 +250,7 @@ static int write_tables(const struct sheets *sheets, const struct results *resul
         char *path = xprintf("%s/%s.tex", folder, sheets->items[i].name);
         struct text out = {0};
 
-        latex_add_table(&out, &sheets->items[i], results->stated);
+        latex_add_table(&out, &sheets->items[i], &results->effect);
         status = file_write(path, out.data, out.length, err);
         free(out.data);
         free(path);

@@ -146,7 +146,7 @@ static void add_part(struct text *out, const struct sheet *sheet, const struct p
     text_printf(out, "\\bottomrule\n\\end{tabular}\\par\\smallskip\n");
 }
 
-void latex_add_table(struct text *out, const struct sheet *sheet, double stated) {
+void latex_add_table(struct text *out, const struct sheet *sheet, const struct effect *effect) {
     int across = parts_of(sheet->heading_count, columns_a_part(sheet));
     int down = parts_of(sheet->row_count, lines_a_page / lines_a_row(sheet));
     struct notes notes;
@@ -165,7 +165,7 @@ void latex_add_table(struct text *out, const struct sheet *sheet, double stated)
             add_part(out, sheet, &part);
         }
     text_printf(out, "\\nobreak\\noindent\\scriptsize\\raggedright\n");
-    sheet_notes(&notes, sheet, stated);
+    sheet_notes(&notes, sheet, effect);
     for (int i = 0; i < notes.count; i++) {
         text_add_latex(out, notes.items[i]);
         text_printf(out, "\n");

@@ -7,6 +7,6 @@
 
 /* A table that is too wide or too long for a page of A4 becomes several, one below the other. Needs the
    packages array, booktabs and textcomp, and no commands of this program's. */
-void latex_add_table(struct text *out, const struct sheet *sheet, double stated);
+void latex_add_table(struct text *out, const struct sheet *sheet, const struct effect *effect);
 
 #endif

@@ -105,7 +105,7 @@ static void add_table(struct text *out, const struct results *results, const str
     text_printf(out, "\n");
     for (int i = 0; i < sheet->row_count; i++) add_row(out, sheet, i);
     text_printf(out, "\n");
-    sheet_notes(&notes, sheet, results->stated);
+    sheet_notes(&notes, sheet, &results->effect);
     for (int i = 0; i < notes.count; i++) add_item(out, "", xstrdup(notes.items[i]));
     notes_free(&notes);
     text_printf(out, "\n");

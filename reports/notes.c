@@ -194,8 +194,8 @@ static void add_bounds(struct notes *out, const struct sheet *sheet) {
     add_list(out, &items, "Had the missing judgments all gone against the policy, and all for it%s", "");
 }
 
-static int is_underpowered(const struct metric *cell, double stated) {
-    return !isnan(cell->p) && same(metric_unit(cell), "points") && metric_detectable(cell) > stated;
+static int is_underpowered(const struct metric *cell, double effect) {
+    return !isnan(cell->p) && same(metric_unit(cell), "points") && metric_detectable(cell) > effect;
 }
 
 /* The column that says of every change what could have been seen; -1 if there is none. */
@@ -205,50 +205,59 @@ static int power_column(const struct sheet *sheet) {
     return -1;
 }
 
-static void count_power(struct notes *out, const struct sheet *sheet, int column, double stated) {
+/* "Not powered to see a change of 5.0 pp, the effect stated beforehand". Caller frees. */
+static char *tell_effect(const struct effect *effect) {
     char number[32];
+
+    return xprintf("Not powered to see a change of %s, %s", format_number(number, effect->size, "points") + 1,
+                   effect->is_stated ? "the effect stated beforehand"
+                                     : "the default where none was stated beforehand");
+}
+
+static void count_power(struct notes *out, const struct sheet *sheet, int column,
+                        const struct effect *effect) {
+    char *told = tell_effect(effect);
     int count = 0;
 
     for (int i = 0; i < sheet->row_count; i++) {
         const struct metric *cell = sheet_cell(sheet, i, column);
 
-        count += cell && is_underpowered(cell, stated);
+        count += cell && is_underpowered(cell, effect->size);
     }
-    if (count)
-        notes_add(out,
-                  xprintf("Not powered to see a change of %s, the effect stated beforehand: %d of the %d.",
-                          format_number(number, stated, "points") + 1, count, sheet->row_count));
+    if (count) notes_add(out, xprintf("%s: %d of the %d.", told, count, sheet->row_count));
+    free(told);
 }
 
-static void list_power(struct notes *out, const struct sheet *sheet, double stated) {
+static void list_power(struct notes *out, const struct sheet *sheet, const struct effect *effect) {
+    char *told = tell_effect(effect), *format = xprintf("%s; power 0.8 begins at%%s", told);
     struct notes items = {0};
     const struct metric *cell;
-    char number[32];
 
     for (int at = 0; (cell = next_cell(sheet, &at));) {
-        char *name;
+        char *name, *least;
 
-        if (!is_underpowered(cell, stated)) continue;
+        if (!is_underpowered(cell, effect->size)) continue;
         name = cell_name(cell);
-        notes_add(&items,
-                  xprintf("%s %s", name, format_number(number, metric_detectable(cell), "points") + 1));
+        least = detectable_text(cell);
+        notes_add(&items, xprintf("%s %s", name, least));
+        free(least);
         free(name);
     }
-    add_list(out, &items,
-             "Not powered to see a change of %s, the effect stated beforehand; power 0.8 begins at",
-             format_number(number, stated, "points") + 1);
+    add_list(out, &items, format, "");
+    free(format);
+    free(told);
 }
 
-static void add_power(struct notes *out, const struct sheet *sheet, double stated) {
+static void add_power(struct notes *out, const struct sheet *sheet, const struct effect *effect) {
     int column = power_column(sheet);
 
     if (column < 0)
-        list_power(out, sheet, stated);
+        list_power(out, sheet, effect);
     else
-        count_power(out, sheet, column, stated);
+        count_power(out, sheet, column, effect);
 }
 
-void sheet_notes(struct notes *out, const struct sheet *sheet, double stated) {
+void sheet_notes(struct notes *out, const struct sheet *sheet, const struct effect *effect) {
     *out = (struct notes){0};
     if (sheet->gaps) notes_add(out, xstrdup(sheet->gaps));
     if (sheet->about) notes_add(out, xstrdup(sheet->about));
@@ -257,7 +266,7 @@ void sheet_notes(struct notes *out, const struct sheet *sheet, double stated) {
     add_methods(out, sheet);
     add_seeds(out, sheet);
     add_bounds(out, sheet);
-    add_power(out, sheet, stated);
+    add_power(out, sheet, effect);
     add_reasons(out, sheet, 1);
     add_reasons(out, sheet, 0);
 }

@@ -14,8 +14,7 @@ void notes_free(struct notes *notes);
 
 /* Which answers are missing, what the stars mean and their correction, how intervals were made, what the
    seeds are, why cells are empty, between what bounds missing judgments leave a rate, and what changes the
-   table has no power to see. `stated` is the change of a rate that the run set out to see, 0.05 for five
-   points. */
-void sheet_notes(struct notes *out, const struct sheet *sheet, double stated);
+   table has no power to see. */
+void sheet_notes(struct notes *out, const struct sheet *sheet, const struct effect *effect);
 
 #endif

@@ -8,7 +8,7 @@
 #include "harness/memory.h"
 #include "harness/names.h"
 
-#define STATED 0.05 /* where the recipe states no effect: five points */
+#define EFFECT 0.05 /* where the recipe states none: five points */
 
 /* A step's folder, as its step.json describes it. */
 struct place {
@@ -242,11 +242,14 @@ static int gather_places(struct results *out, const struct places *places, struc
 static int read_manifest(struct results *out, struct error *err) {
     char *path = path_join(out->folder, "manifest.json");
     const char *slash = strrchr(out->folder, '/'), *title;
+    const struct node *report;
 
     out->manifest = file_exists(path) ? document_read(path, err) : node_new(NODE_MAP);
     free(path);
     if (!out->manifest) return -1;
-    out->stated = node_number(node_get(node_get(out->manifest, "document"), "report"), "effect", STATED);
+    report = node_get(node_get(out->manifest, "document"), "report");
+    out->effect.size = node_number(report, "effect", EFFECT);
+    out->effect.is_stated = node_get(report, "effect") != NULL;
     title = node_text(out->manifest, "title", node_text(out->manifest, "name", NULL));
     out->title = xstrdup(title ? title : slash && slash[1] ? slash + 1 : out->folder);
     return 0;

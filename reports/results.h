@@ -39,6 +39,13 @@ struct figure {
     char *script; /* what it was drawn from: gnuplot's commands, without the terminal */
 };
 
+/* The change of a rate that tables should have power to see, 0.05 for five points: the recipe's
+   report.effect, or the default where it states none. */
+struct effect {
+    double size;
+    int is_stated;
+};
+
 struct results {
     char *title, *folder;
     struct node *manifest; /* a map; empty if the run has none */
@@ -49,7 +56,7 @@ struct results {
     struct figure *figures;
     int figure_count;
     char *figure_note; /* why figures are missing, or NULL */
-    double stated;     /* the change of a rate that the run set out to see: the recipe's report.effect */
+    struct effect effect;
 };
 
 /* Reads manifest.json and every folder below steps/ that holds a step.json. Unfinished steps are skipped; a

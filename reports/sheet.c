@@ -204,18 +204,22 @@ static char *p_text(const struct metric *metric) {
     return xprintf("%s (%s)", prompts, format_number(seeds, metric->p_seeds, "p"));
 }
 
+char *detectable_text(const struct metric *metric) {
+    const char *unit = metric->unit && !strcmp(metric->unit, "percent") ? "points" : metric->unit;
+    double least = metric_detectable(metric);
+    char number[32];
+
+    if (unit && !strcmp(unit, "points") && least > 1) return xstrdup("beyond 100 pp");
+    format_number(number, least, unit);
+    return xstrdup(*number == '+' ? number + 1 : number);
+}
+
 char *sheet_text(const struct sheet *sheet, int row, int column) {
     const struct metric *metric = sheet_cell(sheet, row, column);
-    char number[32];
 
     if (!metric) return xstrdup("");
     if (sheet->headings[column].shown == SHOWN_P) return p_text(metric);
-    if (sheet->headings[column].shown == SHOWN_DETECTABLE) {
-        const char *unit = metric->unit && !strcmp(metric->unit, "percent") ? "points" : metric->unit;
-
-        format_number(number, metric_detectable(metric), unit);
-        return xstrdup(*number == '+' ? number + 1 : number);
-    }
+    if (sheet->headings[column].shown == SHOWN_DETECTABLE) return detectable_text(metric);
     return format_estimate(metric);
 }
 

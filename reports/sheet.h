@@ -70,5 +70,7 @@ double metric_error(const struct metric *metric);
 /* The smallest change that power 0.8 would have seen, by the metric's interval, two-sided at 0.05; NaN where
    there is no interval. */
 double metric_detectable(const struct metric *metric);
+/* The same in words, "14.3 pp"; "beyond 100 pp" where no rate can change by so much. Caller frees. */
+char *detectable_text(const struct metric *metric);
 
 #endif

@@ -37,7 +37,7 @@ says out 'the bound is no number'
 runs 0 "${score[@]}" --format md --effect 0.4
 grep -q 'Not powered' run/report/report.md && complain "20 answers have power to see 40 points"
 runs 0 "${score[@]}" --format md
-says run/report/report.md 'Not powered to see a change of 5.0 pp, the effect stated beforehand; power 0.8 begins at: '
+says run/report/report.md 'Not powered to see a change of 5.0 pp, the default where none was stated beforehand; power 0.8 begins at: '
 runs 2 "${score[@]}" --effect 5
 says out '--effect must be a number above 0 and at most 1'
 

@@ -736,18 +736,27 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     sheet_set(sheet, 0, 1, &change);
     counts = sheet_counts(sheet, 0);
     ck_assert_str_eq(counts, "10, 2 missing, 2 unparsed");
-    sheet_notes(&notes, sheet, 0.15);
+    sheet_notes(&notes, sheet, &(struct effect){0.15, 1});
     ck_assert_int_eq(notes.count, 3); /* power 0.8 begins at 2.8016 · 0.1 / 1.96 = 14.3 points */
     ck_assert_str_eq(notes.items[0], "wrong, wrong change: by hand.");
     ck_assert_str_eq(notes.items[1], "One seed.");
     ck_assert_str_eq(notes.items[2], "Had the missing judgments all gone against the policy, and all for it: "
                                      "wrong of a 33.3 % and 16.7 %, wrong change of a −5.0 pp and +25.0 pp.");
     notes_free(&notes);
-    sheet_notes(&notes, sheet, 0.14);
+    sheet_notes(&notes, sheet, &(struct effect){0.14, 1});
     ck_assert_str_eq(notes.items[3],
                      "Not powered to see a change of 14.0 pp, the effect stated beforehand; power "
                      "0.8 begins at: wrong change of a 14.3 pp.");
     notes_free(&notes);
+    change.low = -0.5; /* 2.8016 · 0.8 / 1.96 = 114 points */
+    change.high = 1.1;
+    sheet_notes(&notes, sheet, &(struct effect){0.05, 0});
+    ck_assert_str_eq(notes.items[3],
+                     "Not powered to see a change of 5.0 pp, the default where none was "
+                     "stated beforehand; power 0.8 begins at: wrong change of a beyond 100 pp.");
+    notes_free(&notes);
+    change.low = 0.1;
+    change.high = 0.3;
     change.level = 0.9; /* 2.8016 · 0.1 / 1.6449 */
     ck_assert_double_eq_tol(metric_detectable(&change), 0.17033, 1e-5);
     sheets_free(&sheets);

@@ -332,7 +332,7 @@ START_TEST(a_sheet_has_policies_down_and_metrics_across)
     counts = sheet_counts(sheet, 2);
     ck_assert_str_eq(counts, "118 to 120, 2 missing");
     free(counts);
-    sheet_notes(&notes, sheet, 0.05);
+    sheet_notes(&notes, sheet, &results.effect);
     ck_assert_int_eq(notes.count, 5);
     ck_assert_str_eq(
         notes.items[0],
@@ -341,10 +341,11 @@ START_TEST(a_sheet_has_policies_down_and_metrics_across)
     ck_assert_str_eq(notes.items[2], "over refusal change: paired difference.");
     ck_assert_str_eq(
         notes.items[4], /* 2.8016 standard errors of 0.0512 / 1.96 */
-        "Not powered to see a change of 5.0 pp, the effect stated beforehand; power 0.8 begins "
+        "Not powered to see a change of 5.0 pp, the default where none was stated beforehand; power 0.8 "
+        "begins "
         "at: over refusal change of ppo-seq2seq 7.3 pp, over refusal change of ppo-scalar 7.3 pp.");
     notes_free(&notes);
-    sheet_notes(&notes, &sheets.items[3], 0.05);
+    sheet_notes(&notes, &sheets.items[3], &results.effect);
     ck_assert_str_eq(notes.items[0],
                      "No figure (no item was answered wrongly by both): false positive rate of ppo-scalar.");
     notes_free(&notes);
