@@ -37,7 +37,9 @@ char *finding_title(const struct finding *finding) {
 
 /* Shares are said in percent. */
 static double scale_of(const struct metric *metric) {
-    return metric && metric->unit && !strcmp(metric->unit, "percent") ? 100 : 1;
+    return metric && metric->unit && (!strcmp(metric->unit, "percent") || !strcmp(metric->unit, "points"))
+               ? 100
+               : 1;
 }
 
 static void say_value(struct text *text, const struct metric *metric) {

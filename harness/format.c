@@ -119,13 +119,19 @@ const char *unit_in_heading(const struct metric *metric) {
     return !metric->unit || scaled(metric->unit) ? "" : metric->unit;
 }
 
+/* Of a difference: from a baseline, or of two splits. */
+static int has_sign(const struct metric *metric) {
+    size_t length = strlen(metric->name);
+
+    return metric_is_difference(metric) || (length > 4 && !strcmp(metric->name + length - 4, "_gap"));
+}
+
 static void write_figure(char buffer[32], const struct metric *metric, double value) {
     char digits[32];
     int plus;
 
     format_digits(digits, value, metric_unit(metric), size_of(metric));
-    plus =
-        metric_is_difference(metric) && value > 0 && *digits != '+' && strspn(digits, "0.") < strlen(digits);
+    plus = has_sign(metric) && value > 0 && *digits != '+' && strspn(digits, "0.") < strlen(digits);
     snprintf(buffer, 32, "%s%.30s", plus ? "+" : "", digits);
 }
 

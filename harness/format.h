@@ -17,7 +17,8 @@ const char *format_amount(char buffer[32], double amount, double step, const cha
 const char *format_bytes(char buffer[32], double bytes); /* of memory: "4.5 GiB" */
 
 /* A metric's figures as every format shows them: value with its unit; low and high with the value's decimals
-   and no unit; a difference from a baseline with its sign, of a rate in points. */
+   and no unit; a difference, from a baseline or of two splits (NAME_gap), with its sign, of a rate in points.
+ */
 struct metric_text {
     char value[32], low[32], high[32], p[32], p_adjusted[32];
 };

@@ -82,7 +82,7 @@ static const struct form forms[] = {
       {"refusal", "undetermined", LEVEL, NULL, NULL}}},
     {"length",
      "Length",
-     NULL,
+     "Matched length: the lengths of the two answers differ by at most a tenth of their mean, or by one.",
      0,
      0,
      1,
@@ -94,14 +94,18 @@ static const struct form forms[] = {
       {"length", "length_matched_win_rate", WINS, "win rate at matched length", NULL}}},
     {"rm-accuracy",
      "Accuracy of rewards",
-     "Share of pairs in which the reward prefers the answer that is preferred, ties half.",
+     "Share of pairs in which the reward prefers the answer that is preferred, ties half. Nearly one length: "
+     "the "
+     "lengths of the two answers differ by at most a tenth of their mean. Out of distribution less heldout: "
+     "by the "
+     "labels.",
      1,
      0,
      1,
      {{"rm_accuracy", "accuracy_label", LEVEL, "by the labels", NULL},
       {"rm_accuracy", "accuracy_gold", LEVEL, "by the gold score", NULL},
-      {"rm_accuracy", "accuracy_length_matched", LEVEL, "of pairs of one length", NULL},
-      {"ood", "rm_accuracy_gap", LEVEL, "gap to heldout", NULL}}},
+      {"rm_accuracy", "accuracy_length_matched", LEVEL, "of pairs of nearly one length", NULL},
+      {"ood", "rm_accuracy_gap", LEVEL, "out of distribution less heldout", NULL}}},
     {"sophistry",
      "Sophistry",
      "False positives are counted where the policy before and after training are both wrong.",

@@ -64,6 +64,7 @@ static void measure_gap(const struct bench *bench, const struct measure *what, c
     a = values_on(bench, &outside, other, &a_count);
     b = values_on(bench, &inside, other, &b_count);
     if (a_count && b_count) {
+        if (other < 0 && !strcmp(outside.unit, "percent")) outside.unit = "points";
         metric = measure_metric(bench, &outside, baseline, out);
         metric_of_gap(bench, metric, a, a_count, b, b_count);
         set_seeds(bench, metric, &outside, &inside, other);
@@ -137,6 +138,8 @@ static void measure_reward(const struct bench *bench, const struct contestant *c
     double *a, *b;
     int a_count, b_count;
 
+    free(metric->unit);
+    metric->unit = xstrdup("points");
     accuracy_measure(&outside, bench->pairs, split, contestant, BY_LABEL);
     accuracy_measure(&inside, bench->pairs, "heldout", contestant, BY_LABEL);
     a = means_of(&outside, &a_count);

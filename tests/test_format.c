@@ -31,6 +31,26 @@ START_TEST(numbers_follow_their_unit)
 }
 END_TEST
 
+START_TEST(gaps_between_splits_have_a_sign)
+{
+    struct metric metric = {.name = "gold_gap", .unit = "score", .value = 0.25, .low = -0.125, .high = 0.625};
+    char *text = format_estimate(&metric);
+
+    ck_assert_str_eq(text, "+0.250 [−0.125, +0.625]");
+    free(text);
+    metric.name = "rm_accuracy_gap";
+    metric.unit = "points";
+    text = format_estimate(&metric);
+    ck_assert_str_eq(text, "+25.0 pp [−12.5, +62.5]");
+    free(text);
+    metric.name = "gap"; /* of the proxy to gold */
+    metric.unit = "score";
+    text = format_estimate(&metric);
+    ck_assert_str_eq(text, "0.250 [−0.125, 0.625]");
+    free(text);
+}
+END_TEST
+
 START_TEST(p_values_keep_two_digits)
 {
     number_is(0.73, "p", "0.73");
@@ -350,6 +370,7 @@ static Suite *format_suite(void) {
 
     tcase_add_test(numbers, nothing_in_a_text_is_latex);
     tcase_add_test(numbers, numbers_follow_their_unit);
+    tcase_add_test(numbers, gaps_between_splits_have_a_sign);
     tcase_add_test(numbers, p_values_keep_two_digits);
     tcase_add_test(numbers, what_is_no_number_is_a_dash);
     tcase_add_test(numbers, a_rounded_zero_has_no_sign);
