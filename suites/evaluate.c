@@ -104,6 +104,7 @@ static int measure(const struct bench *bench, const struct node *list, struct me
     }
     progress_end();
     metrics_over_seeds(out);
+    metrics_note_sample(bench, out);
     metrics_adjust(out);
     return 0;
 }
@@ -168,6 +169,7 @@ static int run_evaluate(struct run *run, const struct step *step, struct error *
                            .training_count = gathered.training_count,
                            .rewards = gathered.rewards,
                            .reward_count = gathered.reward_count,
+                           .reward_prompts = settings.gather.reward_prompts,
                            .judges = gathered.judges,
                            .judge_count = gathered.judge_count,
                            .seed = (uint64_t)settings.seed,

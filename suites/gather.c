@@ -217,19 +217,26 @@ struct fitted {
     int seed, alone;
 };
 
-/* The answers a reward scores: of its own seed, the first prompts of each split; in a world the null policies
-   are left to the truth. */
+/* Rewards score answers to the first prompts of each split, 0: to all. */
+static void choose_prompts(struct table *table, int most) {
+    for (int q = 0; q < table->question_count && most; q++) {
+        int before = 0;
+
+        for (int i = 0; i < q; i++) before += !strcmp(table->questions[i].split, table->questions[q].split);
+        table->questions[q].unscored = before >= most;
+    }
+}
+
+/* The answers a reward scores: of its own seed, to the prompts chosen; in a world the null policies are left
+   to the truth. */
 static const struct transcript **choose_answers(const struct gathered *out, const struct fitted *fitted,
-                                                int most, int *count) {
+                                                int *count) {
     const struct table *table = &out->table;
     const struct transcript **list = xmalloc((size_t)table_cells(table) * sizeof *list);
 
     *count = 0;
     for (int q = 0; q < table->question_count; q++) {
-        int before = 0;
-
-        for (int i = 0; i < q; i++) before += !strcmp(table->questions[i].split, table->questions[q].split);
-        if (most && before >= most) continue;
+        if (table->questions[q].unscored) continue;
         for (int p = 0; p < table->policy_count; p++)
             for (int s = 0; s < table->seed_count; s++) {
                 const struct transcript *answer = table->answers[table_cell(table, p, s, q)];
@@ -316,7 +323,7 @@ static int judge_by_reward(struct gathered *out, const struct gather_options *op
 
     if (!judge) return fail(err, "this program was built without the judge \"reward_model\"");
     if (judge->open(&judging, &setup, err)) goto out;
-    list = choose_answers(out, fitted, options->reward_prompts, &count);
+    list = choose_answers(out, fitted, &count);
     if (judge->judge(judging, list, count, &verdicts, err)) goto out;
     gathered_keep(out, &verdicts);
     if (score_pairs(out, judge, judging, fitted, err)) goto out;
@@ -349,6 +356,7 @@ static int judge_by_rewards(struct gathered *out, const struct gather_options *o
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++)
             if (i != j && !strcmp(fitted[i].name, fitted[j].name)) fitted[i].alone = 0;
+    if (count) choose_prompts(&out->table, options->reward_prompts);
     progress_begin("scoring with rewards", count, "rewards");
     for (int i = 0; i < count && !status; i++) {
         add_reward_name(out, fitted[i].name);

@@ -234,14 +234,16 @@ static void measure_association(const struct bench *bench, const struct measure 
                                 const double *reward, const double *gold, struct metrics *out) {
     struct metric *metric = measure_metric(bench, what, NULL, out);
     struct series series = {.seeds = bench->table->seed_count};
+    struct measure scored = *what; /* the prompts whose answers the reward was to score */
 
     if (how == PARTIAL && !gold) {
         metric_reason(metric, "no gold score to hold fixed: this is not a world's data");
         return;
     }
-    series.x = copy_column(bench, what, reward, &series.prompts);
-    series.y = copy_column(bench, what, what->value, &series.prompts);
-    if (how == PARTIAL) series.z = copy_column(bench, what, gold, &series.prompts);
+    scored.value = reward;
+    series.x = copy_column(bench, &scored, reward, &series.prompts);
+    series.y = copy_column(bench, &scored, what->value, &series.prompts);
+    if (how == PARTIAL) series.z = copy_column(bench, &scored, gold, &series.prompts);
     correlate(bench, how, &series, metric);
     series_free(&series);
 }
@@ -337,9 +339,9 @@ static const struct definition definitions[] = {
     {"reward_length_pearson", "Pearson's correlation of a reward with length over the policy's answers"},
     {"reward_length_spearman", "Spearman's rank correlation of the same"},
     {"reward_length_partial", "Spearman's with the gold score held fixed; a world is needed"},
-    {"length_matched_win_rate",
-     "win rate against the baseline where the two lengths differ by at most a tenth (or one token); by the "
-     "gold score, or by each reward where there is no world"},
+    {"length_matched_win_rate", "win rate against the baseline where the two lengths differ by at most a "
+                                "tenth of their mean (or one token); by the "
+                                "gold score, or by each reward where there is no world"},
     {0}};
 
 const struct suite suite_length = {.name = "length",

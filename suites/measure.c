@@ -49,10 +49,25 @@ const char **table_splits(const struct table *table) {
     return splits;
 }
 
+static int is_reward(const struct bench *bench, const char *judge) {
+    for (int r = 0; r < bench->reward_count && judge; r++)
+        if (!strcmp(bench->rewards[r], judge)) return 1;
+    return 0;
+}
+
+/* Rewards that leave some prompts out by design miss nothing there. */
+static int is_left_out(const struct bench *bench, const struct measure *what,
+                       const struct question *question) {
+    const struct column *column = question->unscored ? table_column_of(bench->table, what->value) : NULL;
+
+    return column && is_reward(bench, column->judge);
+}
+
 int measure_takes(const struct bench *bench, const struct measure *what, int question) {
     const struct question *q = &bench->table->questions[question];
 
     if (what->split && strcmp(q->split, what->split)) return 0;
+    if (is_left_out(bench, what, q)) return 0;
     if (!what->categories) return 1;
     for (const char *const *category = what->categories; *category && q->category; category++)
         if (!strcmp(*category, q->category)) return 1;
@@ -545,6 +560,26 @@ void metrics_over_seeds(struct metrics *metrics) {
             cut(&metric->seeds_low, &metric->seeds_high, metric);
         }
         free(runs);
+    }
+}
+
+static int leaves_out(const struct bench *bench, const char *split) {
+    for (int q = 0; q < bench->table->question_count; q++)
+        if (bench->table->questions[q].unscored && !strcmp(bench->table->questions[q].split, split)) return 1;
+    return 0;
+}
+
+void metrics_note_sample(const struct bench *bench, struct metrics *metrics) {
+    for (int i = 0; i < metrics->count; i++) {
+        struct metric *metric = &metrics->items[i];
+        char *method;
+
+        if (!metric->method || !metric->split || !is_reward(bench, metric->judge)) continue;
+        if (!leaves_out(bench, metric->split)) continue;
+        method = xprintf("%s; of the first %d prompts of the split, whose answers the rewards scored",
+                         metric->method, bench->reward_prompts);
+        metric_method(metric, method);
+        free(method);
     }
 }
 

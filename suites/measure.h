@@ -25,7 +25,8 @@ void metric_method(struct metric *metric, const char *method);
 
 /* The splits that the table's questions have, in order; NULL-terminated, caller frees the list. */
 const char **table_splits(const struct table *table);
-/* Whether a question belongs to what is measured. */
+/* Whether a question belongs to what is measured: its split and category do, and where the values are a
+   reward's it was to be scored. */
 int measure_takes(const struct bench *bench, const struct measure *what, int question);
 /* Mean over seeds of a policy's values, NaN if it has none. */
 double prompt_mean(const struct table *table, const double *value, int policy, int question);
@@ -70,6 +71,9 @@ void measure_levels_everywhere(const struct bench *bench, const struct measure *
 /* Of each comparison of a policy that reads its prompts with a value of several seeds: Student's t over them,
    against no difference, as interval and p. What is over seeds already is left alone. */
 void metrics_over_seeds(struct metrics *metrics);
+/* Says in the method of what rewards measured that they scored only the first prompts of its split. */
+void metrics_note_sample(const struct bench *bench, struct metrics *metrics);
+
 /* Adjusts the p values within their families (Holm). */
 void metrics_adjust(struct metrics *metrics);
 

@@ -12,7 +12,8 @@ struct contestant {
 };
 
 /* By the label: chosen higher 1, tie 1/2. By gold, only of pairs whose gold scores differ. Matched: by the
-   label, only of pairs whose lengths in characters differ by at most a tenth. */
+   label, only of pairs whose lengths in characters differ by at most a tenth of their
+   mean. */
 enum standard { BY_LABEL, BY_GOLD, MATCHED };
 
 /* Sums over the pairs of a prompt of the mean over seeds, and the pairs that count; [prompts]. */

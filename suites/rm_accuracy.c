@@ -187,7 +187,7 @@ static const struct definition definitions[] = {
     {"accuracy_gold",
      "share ordered as the gold score does, of pairs whose gold scores differ; a world is needed"},
     {"accuracy_length_matched",
-     "share ordered as the annotator did, of pairs whose lengths differ by at most a tenth"},
+     "share ordered as the annotator did, of pairs whose lengths differ by at most a tenth of their mean"},
     {0}};
 
 const struct suite suite_rm_accuracy = {

@@ -41,9 +41,9 @@ struct bench {
         *questions; /* prompts' truths and meta, where the answers came with them; looked up by id */
     const struct training *trainings;
     int training_count;
-    const char *const *rewards; /* names of those that scored answers */
-    int reward_count;
-    const char *const *judges; /* names of those that the evaluation asked */
+    const char *const *rewards;       /* names of those that scored answers */
+    int reward_count, reward_prompts; /* reward_prompts: so many of each split did they score; 0: all */
+    const char *const *judges;        /* names of those that the evaluation asked */
     int judge_count;
     uint64_t seed; /* of resampling */
     int resamples;

@@ -75,7 +75,10 @@ static int number_questions(struct table *table, const struct transcripts *in, i
 
         if (first[i] == i) {
             table->questions[table->question_count] =
-                (struct question){t->prompt_id, t->split ? t->split : "heldout", t->prompt, t->category};
+                (struct question){.id = t->prompt_id,
+                                  .split = t->split ? t->split : "heldout",
+                                  .prompt = t->prompt,
+                                  .category = t->category};
             question[i] = table->question_count++;
         } else {
             question[i] = question[first[i]];

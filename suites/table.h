@@ -6,6 +6,7 @@
 
 struct question {
     const char *id, *split, *prompt, *category; /* of the first answer to it; category may be NULL */
+    int unscored; /* rewards were not to score its answers: it lies beyond the evaluation's reward_prompts */
 };
 
 struct column {

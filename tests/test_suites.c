@@ -1254,6 +1254,29 @@ START_TEST(a_world_is_evaluated_from_its_files)
 }
 END_TEST
 
+START_TEST(prompts_that_rewards_were_not_to_score_are_not_missing)
+{
+    static const char *const names[] = {"reward", "reward_length_spearman"};
+    const struct metric *metric;
+
+    write_run("debate");
+    ck_assert_msg(!evaluate(", reward_prompts: 5, suites: [ood, length]"), "%s", err.message);
+    ck_assert_int_eq(metrics_read(FOLDER "/out/metrics.jsonl", &metrics, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        metric = find_judged(names[i], "sft", NULL, "rm-gold"); /* of 12 held out */
+        ck_assert_int_eq(metric->n, 5);
+        ck_assert_int_eq(metric->n_missing, 0);
+        ck_assert(strstr(metric->method,
+                         "; of the first 5 prompts of the split, whose answers the rewards scored"));
+    }
+    metric = find_judged("reward_gap", "ppo", "sft", "rm-gold");
+    ck_assert_int_eq(metric->n, 10);
+    ck_assert_int_eq(metric->n_missing, 0);
+    ck_assert_int_eq(find("gold", "sft", NULL)->n, 12);
+    ck_assert_ptr_null(strstr(find("gold", "sft", NULL)->method, "of the first"));
+}
+END_TEST
+
 START_TEST(real_data_is_evaluated_without_truth)
 {
     write_run("safety");
@@ -1368,6 +1391,7 @@ int main(void) {
     tcase_add_test(cases, contamination_is_prompts_and_runs_that_were_trained_on);
     tcase_add_test(cases, suites_that_have_nothing_to_say_say_nothing);
     tcase_add_test(cases, a_world_is_evaluated_from_its_files);
+    tcase_add_test(cases, prompts_that_rewards_were_not_to_score_are_not_missing);
     tcase_add_test(cases, real_data_is_evaluated_without_truth);
     tcase_add_test(cases, judges_that_are_named_are_asked_and_accounted);
     tcase_add_test(cases, what_evaluate_cannot_use_is_named);
