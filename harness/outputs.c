@@ -14,8 +14,24 @@ static const struct outputs_format *format_of(const struct node *record) {
     return NULL;
 }
 
+/* Of the judgments from `first` on none is of a model and itself: that would count as a win or a loss of it.
+ */
+static int check_sides(const struct verdicts *all, int first, struct error *err) {
+    for (int i = first; i < all->count; i++) {
+        const struct verdict *verdict = &all->items[i];
+        int named = verdict->policy && verdict->other_policy;
+
+        if (verdict->other && (named ? !strcmp(verdict->policy, verdict->other_policy)
+                                     : !strcmp(verdict->transcript, verdict->other)))
+            return fail(err, "a comparison of %s with itself; a pair needs answers of two models",
+                        named ? verdict->policy : verdict->transcript);
+    }
+    return 0;
+}
+
 static int take_record(void *context, const struct node *record, int line, struct error *err) {
     struct outputs_reading *in = context;
+    int first = in->out->verdicts.count;
 
     if (record->kind != NODE_MAP) return fail(err, "an object was expected in every row");
     if (!in->format) in->format = format_of(record);
@@ -23,7 +39,8 @@ static int take_record(void *context, const struct node *record, int line, struc
     if (!in->format->knows(record))
         return fail(err, "a row of another kind than the first, which is of %s", in->format->name);
     in->rows++;
-    return in->format->take(in, record, line, err);
+    if (in->format->take(in, record, line, err)) return -1;
+    return check_sides(&in->out->verdicts, first, err);
 }
 
 struct place {
@@ -186,14 +203,19 @@ static char *stem_of(const char *path) {
 
 static void say_understood(struct outputs_reading *in) {
     struct outputs *out = in->out;
-    char *missing = in->missing ? xprintf("; %d left out without an answer", in->missing) : xstrdup("");
+    struct text more = {0};
 
+    text_add(&more, "", 0);
+    if (in->columns.length) text_printf(&more, "; %s", in->columns.data);
+    if (in->missing) text_printf(&more, "; %d left out without an answer", in->missing);
+    if (in->untyped)
+        text_printf(&more, "; %d answer%s a number or true or false, read as written", in->untyped,
+                    in->untyped == 1 ? " is" : "s are each");
     out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);
-    out->understood[out->file_count++] =
-        xprintf("%s: %s, %d row%s%s%s%s", in->path, in->format->name, in->rows, in->rows == 1 ? "" : "s",
-                in->columns.length ? "; " : "", in->columns.length ? in->columns.data : "", missing);
+    out->understood[out->file_count++] = xprintf("%s: %s, %d row%s%s", in->path, in->format->name, in->rows,
+                                                 in->rows == 1 ? "" : "s", more.data);
     out->missing += in->missing;
-    free(missing);
+    free(more.data);
 }
 
 int outputs_read(struct outputs *out, const char *path, const struct outputs_how *how, struct error *err) {

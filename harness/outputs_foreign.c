@@ -9,7 +9,7 @@
 /* An answer of one of a file's models, from a column. */
 static int take_column(struct outputs_reading *in, const char *policy, const char *id, const char *prompt,
                        const struct node *record, const char *column, int line, struct error *err) {
-    char *response = field_text(node_get(record, column));
+    char *response = field_answer(in, record, column);
     int status = add_answer_of(in, policy, id, prompt, response, line, err);
 
     free(response);
@@ -28,16 +28,21 @@ static int annotations_take(struct outputs_reading *in, const struct node *recor
     const char *prompt = node_text(record, "instruction", "");
     const char *first = node_text(record, "generator_1", "output_1"),
                *second = node_text(record, "generator_2", "output_2");
-    char *id = record_id(record, NULL, prompt);
-    double preference = node_number(record, "preference", NAN);
+    char *id;
+    double preference;
     struct verdict *verdict;
-    int status = 0;
+    int status;
 
+    if (field_number(&preference, record, "preference", err)) return -1;
+    if (preference && !(preference >= 1 && preference <= 2) && !isnan(preference))
+        return fail(err, "\"preference\" must be from 1 to 2 (2: output_2 wins), or 0 for a draw, not %g",
+                    preference);
+    id = record_id(record, NULL, prompt);
     add_question(in, id, prompt);
     if (in->how->name) second = in->how->name;
     verdict = add_judgment(in, second, id, first, node_text(record, "annotator", "annotator"), "preference");
     if (preference == 0) preference = 1.5; /* as older files write a draw */
-    judgment_set(verdict, preference >= 1 && preference <= 2 ? preference - 1 : NAN);
+    judgment_set(verdict, preference - 1);
     verdict->raw = xstrdup(node_text(record, "raw_completion", NULL));
     status = take_column(in, first, id, prompt, record, "output_1", line, err);
     if (!status) status = take_column(in, second, id, prompt, record, "output_2", line, err);
@@ -57,15 +62,18 @@ static int llmbar_knows(const struct node *record) {
 
 static int llmbar_take(struct outputs_reading *in, const struct node *record, int line, struct error *err) {
     const char *prompt = node_text(record, "input", "");
-    char *id = llmbar_id(record);
-    double label = node_number(record, "label", NAN);
-    struct example *question = add_question(in, id, prompt);
+    struct example *question;
+    double label;
     int status;
+    char *id;
 
+    if (field_number(&label, record, "label", err)) return -1;
+    if (label != 1 && label != 2 && !isnan(label))
+        return fail(err, "\"label\" must be 1 or 2, the better output, not %g", label);
+    id = llmbar_id(record);
+    question = add_question(in, id, prompt);
     question->category = xstrdup(node_text(record, "subset", NULL));
-    judgment_set(add_judgment(in, "output_1", id, "output_2", "gold", "preference"), label == 1   ? 1
-                                                                                     : label == 2 ? 0
-                                                                                                  : NAN);
+    judgment_set(add_judgment(in, "output_1", id, "output_2", "gold", "preference"), 2 - label);
     status = take_column(in, "output_1", id, prompt, record, "output_1", line, err);
     if (!status) status = take_column(in, "output_2", id, prompt, record, "output_2", line, err);
     free(id);
@@ -89,18 +97,23 @@ static int pandalm_take(struct outputs_reading *in, const struct node *record, i
     char *number = record_id(record, (const char *const[]){"idx", NULL}, prompt);
     char *first = cut ? xstrndup(pair, cut - pair) : xstrdup("response1"),
          *second = xstrdup(cut ? cut + 1 : "response2");
-    int status;
+    int status = 0;
 
     add_question(in, number, prompt);
     for (const struct node *column = record->first; column; column = column->next) {
-        if (strncmp(column->key, "annotator", 9) || column->kind != NODE_NUMBER) continue;
+        double label;
+
+        if (status || strncmp(column->key, "annotator", 9)) continue;
+        if (strspn(column->key + 9, "0123456789") < strlen(column->key + 9)) continue;
+        status = field_number(&label, record, column->key, err);
+        if (status || isnan(label)) continue;
+        if (label != 0 && label != 1 && label != 2)
+            status = fail(err, "\"%s\" must be 1 or 2, the better response, or 0 for a tie, not %g",
+                          column->key, label);
         judgment_set(add_judgment(in, first, number, second, column->key, "preference"),
-                     column->number == 1   ? 1
-                     : column->number == 2 ? 0
-                     : column->number == 0 ? 0.5
-                                           : NAN);
+                     label ? 2 - label : 0.5);
     }
-    status = take_column(in, first, number, prompt, record, "response1", line, err);
+    if (!status) status = take_column(in, first, number, prompt, record, "response1", line, err);
     if (!status) status = take_column(in, second, number, prompt, record, "response2", line, err);
     free(first);
     free(second);
@@ -250,10 +263,16 @@ static int mt_judgments_know(const struct node *record) {
             (record_has(record, "model_1") && record_has(record, "g1_winner")));
 }
 
-static double winner_score(const char *winner) {
-    if (!strcmp(winner, "model_1")) return 1;
-    if (!strcmp(winner, "model_2")) return 0;
-    return !strcmp(winner, "tie") ? 0.5 : NAN;
+/* "error" is what FastChat writes where the judge said nothing that could be read. */
+static int winner_score(double *out, const struct node *record, const char *column, struct error *err) {
+    const char *winner = node_text(record, column, "error");
+
+    *out = !strcmp(winner, "model_1")   ? 1
+           : !strcmp(winner, "model_2") ? 0
+           : !strcmp(winner, "tie")     ? 0.5
+                                        : NAN;
+    if (!isnan(*out) || !strcmp(winner, "error")) return 0;
+    return fail(err, "\"%s\" must be model_1, model_2, tie or error, not \"%s\"", column, winner);
 }
 
 static int mt_judgments_take(struct outputs_reading *in, const struct node *record, int line,
@@ -261,7 +280,7 @@ static int mt_judgments_take(struct outputs_reading *in, const struct node *reco
     const struct node *judge = node_get(record, "judge");
     char *name = judge->kind == NODE_LIST ? field_text(judge->first) : field_text(judge);
     char *id = record_id(record, (const char *const[]){"question_id", NULL}, NULL);
-    int turn = node_int(record, "turn", 1), paired = record_has(record, "model_1");
+    int turn = node_int(record, "turn", 1), paired = record_has(record, "model_1"), status = 0;
     struct verdict *verdict;
 
     (void)line;
@@ -274,11 +293,14 @@ static int mt_judgments_take(struct outputs_reading *in, const struct node *reco
         id = xprintf("%s#%d", first, turn);
         free(first);
     }
-    for (int game = 1; paired && game <= 2; game++) {
+    for (int game = 1; paired && game <= 2 && !status; game++) {
+        double score;
+
+        status = winner_score(&score, record, game == 1 ? "g1_winner" : "g2_winner", err);
+        if (status) continue;
         verdict = add_judgment(in, node_text(record, "model_1", ""), id, node_text(record, "model_2", ""),
                                name ? name : "judge", "preference");
-        judgment_set(verdict,
-                     winner_score(node_text(record, game == 1 ? "g1_winner" : "g2_winner", "error")));
+        judgment_set(verdict, score);
         verdict->order = game;
         verdict->raw = xstrdup(node_text(record, game == 1 ? "g1_judgment" : "g2_judgment", NULL));
     }
@@ -292,7 +314,7 @@ static int mt_judgments_take(struct outputs_reading *in, const struct node *reco
     add_question(in, id, NULL);
     free(name);
     free(id);
-    return 0;
+    return status;
 }
 
 const struct outputs_format outputs_mt_judgments = {
@@ -305,10 +327,13 @@ static int votes_know(const struct node *record) {
            record_has_text(record, "winner");
 }
 
-static double vote_score(const char *winner) {
-    if (!strcmp(winner, "model_a")) return 1;
-    if (!strcmp(winner, "model_b")) return 0;
-    return !strncmp(winner, "tie", 3) || !strcmp(winner, "both_bad") ? 0.5 : NAN;
+static int vote_score(double *out, const struct node *record, struct error *err) {
+    const char *winner = node_text(record, "winner", "");
+    int is_tie = !strncmp(winner, "tie", 3) || !strcmp(winner, "both_bad");
+
+    *out = !strcmp(winner, "model_a") ? 1 : !strcmp(winner, "model_b") ? 0 : 0.5;
+    if (*out != 0.5 || is_tie) return 0;
+    return fail(err, "\"winner\" must be model_a, model_b, tie or both_bad, not \"%s\"", winner);
 }
 
 /* What the model said in a turn of a conversation, counted from 1. */
@@ -342,14 +367,18 @@ static int votes_take(struct outputs_reading *in, const struct node *record, int
          *name = field_text(judge ? judge : node_get(record, "judge_hash"));
     int turn = node_int(record, "turn", 1), status;
     struct verdict *verdict;
+    double score;
 
-    if (!plain) {
+    status = plain ? vote_score(&score, record, err)
+                   : fail(err, "a vote needs a question_id, conversation_id or id");
+    if (status) {
         free(name);
-        return fail(err, "a vote needs a question_id, conversation_id or id");
+        free(plain);
+        return -1;
     }
     id = turn > 1 ? xprintf("%s#%d", plain, turn) : xstrdup(plain);
     verdict = add_judgment(in, first, id, second, name ? name : "votes", "preference");
-    judgment_set(verdict, vote_score(node_text(record, "winner", "")));
+    judgment_set(verdict, score);
     verdict->order = 1; /* model_a stands left */
     status = take_side(in, record, "a", first, id, line, err);
     if (!status) status = take_side(in, record, "b", second, id, line, err);

@@ -45,6 +45,25 @@ char *field_text(const struct node *field) {
     return out.data;
 }
 
+char *field_answer(struct outputs_reading *in, const struct node *record, const char *column) {
+    const struct node *field = node_get(record, column);
+
+    in->untyped += field && (field->kind == NODE_NUMBER || field->kind == NODE_BOOL);
+    return field_text(field);
+}
+
+int field_number(double *out, const struct node *record, const char *column, struct error *err) {
+    const struct node *field = node_get(record, column);
+    char *end = NULL;
+
+    *out = NAN;
+    if (!field || field->kind == NODE_NULL || (field->kind == NODE_STRING && !field->text[0])) return 0;
+    if (field->kind == NODE_NUMBER) *out = field->number;
+    if (field->kind == NODE_STRING) *out = strtod(field->text, &end);
+    if (isnan(*out) || (end && *end)) return fail(err, "\"%s\" must be a number", column);
+    return 0;
+}
+
 char *field_reference(const struct node *field) {
     int several = field && field->kind == NODE_LIST && field->count > 1 && field->first->kind != NODE_MAP;
     char *text = several ? node_json(field, 0) : field_text(field);
@@ -180,11 +199,12 @@ static int own_take(struct outputs_reading *in, const struct node *record, int l
     const char *id = node_text(record, "prompt_id", ""), *prompt = node_text(record, "prompt", "");
     struct transcript *answer;
     struct example *question;
-    int before = in->out->transcripts.count;
+    char *response = field_answer(in, record, "response");
+    int before = in->out->transcripts.count,
+        status = add_answer(in, node_text(record, "policy", NULL), id, prompt, response, line, err);
 
-    if (add_answer(in, node_text(record, "policy", NULL), id, prompt, node_text(record, "response", NULL),
-                   line, err))
-        return -1;
+    free(response);
+    if (status) return -1;
     question = add_question(in, id, prompt);
     question->category = xstrdup(node_text(record, "category", NULL));
     if (before == in->out->transcripts.count) return 0;
@@ -384,10 +404,10 @@ static int table_take(struct outputs_reading *in, const struct node *record, int
     int before = in->out->transcripts.count, status;
 
     if (!in->response && choose_columns(in, record, err)) return -1;
+    response = field_answer(in, record, in->response);
     prompt = in->prompt ? field_text(node_get(record, in->prompt)) : NULL;
     id = in->id_in_category ? bbq_id(record)
                             : record_id(record, in->id ? (const char *const[]){in->id, NULL} : NULL, prompt);
-    response = field_text(node_get(record, in->response));
     policy = in->how->name ? xstrdup(in->how->name) : field_text(first_of(record, policies, NULL));
     if (!policy) policy = xstrdup(in->stem);
     status = id ? add_answer(in, policy, id, prompt, response, line, err)

@@ -11,8 +11,8 @@ struct outputs_reading {
     struct outputs *out;
     const struct outputs_how *how;
     const struct outputs_format *format;
-    const char *path, *stem; /* stem: the file's name, for a policy that nobody names */
-    int rows, missing;
+    const char *path, *stem;            /* stem: the file's name, for a policy that nobody names */
+    int rows, missing, untyped;         /* untyped: answers that are numbers or truths, read as written */
     struct text columns;                /* "prompt from instruction, response from output" */
     const char *id, *prompt, *response; /* columns of a plain table */
     int id_in_category;                 /* the id counts within the column "category", as BBQ's does */
@@ -37,6 +37,10 @@ extern const struct outputs_format
 /* The text of a field: a string, a number's spelling, messages as "role: content" turns, the first of a list;
    NULL where there is none. Caller frees. */
 char *field_text(const struct node *field);
+/* The text of an answer's column, NULL where it has none; a number or a truth is counted. Caller frees. */
+char *field_answer(struct outputs_reading *in, const struct node *record, const char *column);
+/* A number, or a text that is one; NaN where the field is missing, null or blank. */
+int field_number(double *out, const struct node *record, const char *column, struct error *err);
 /* A reference: the field's text, a list of several as JSON, of which each is right; NULL where it is blank.
  */
 char *field_reference(const struct node *field);

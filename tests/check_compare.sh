@@ -59,6 +59,46 @@ for policy in x y; do for i in 1 2 3; do echo "{\"id\":$i,\"response\":\"$policy
 runs 0 winrate ids.jsonl --outputs x/m=x.jsonl --outputs y/m=y.jsonl --baseline y/m --format csv # the answers do
 says out 'j,x/m,y/m,1,'
 
+# What is no judgment is an error with its line: a model against itself, a winner or preference that there is not.
+verdict a a q1 verdict 1 1 >itself.jsonl
+runs 2 winrate itself.jsonl
+says out 'itself.jsonl:1: a comparison of a/q1 with itself'
+printf '%s\n' '{"question_id":1,"model_a":"x","model_b":"y","winner":"tie"}' '{"question_id":2,"model_a":"x","model_b":"x","winner":"model_a"}' >vote.jsonl
+runs 2 winrate vote.jsonl
+says out 'vote.jsonl:2: a comparison of x with itself; a pair needs answers of two models'
+sed -i 's/"model_b":"x","winner":"model_a"/"model_b":"y","winner":"modelA"/' vote.jsonl
+runs 2 winrate vote.jsonl
+says out 'vote.jsonl:2: "winner" must be model_a, model_b, tie or both_bad, not "modelA"'
+echo '{"question_id":1,"model_1":"x","model_2":"y","judge":"j","g1_winner":"x","g2_winner":"error"}' >named.jsonl
+runs 2 winrate named.jsonl
+says out 'named.jsonl:1: "g1_winner" must be model_1, model_2, tie or error, not "x"'
+sed -i 's/"g1_winner":"x"/"g1_winner":"model_1"/' named.jsonl
+runs 0 winrate named.jsonl -f csv # the second game has no verdict
+says out ',1,1,0,1,0,'
+for preference in 7 0.5 '"two"' '"1.5"'; do
+    echo "{\"instruction\":\"i\",\"output_1\":\"a\",\"output_2\":\"b\",\"preference\":$preference}"
+done | while IFS= read -r row; do
+    echo "$row" >prefers.jsonl
+    "$pyrite" winrate prefers.jsonl
+    echo "exit code $?"
+done >out 2>&1
+says out 'prefers.jsonl:1: "preference" must be from 1 to 2 (2: output_2 wins), or 0 for a draw, not 7'
+says out 'or 0 for a draw, not 0.5'
+says out '"preference" must be a number'
+[ "$(grep -c 'exit code 0' out)" -eq 1 ] || complain "a text that is a number is one: $(cat out)"
+echo '{"input":"i","output_1":"a","output_2":"b","label":3}' >label.jsonl
+runs 2 winrate label.jsonl
+says out 'label.jsonl:1: "label" must be 1 or 2, the better output, not 3'
+echo '{"instruction":"i","response1":"a","response2":"b","annotator1":1,"annotator2":4}' >panda.jsonl
+runs 2 winrate panda.jsonl
+says out 'panda.jsonl:1: "annotator2" must be 1 or 2, the better response, or 0 for a tie, not 4'
+sed 's/"b"/5/; s/4/2/' panda.jsonl >number.jsonl
+runs 0 winrate number.jsonl
+says out 'number.jsonl: PandaLM pairs (annotators: 1, 2, 0 for a tie), 1 row; 1 answer is a number or true or false, read as written'
+printf 'a,b\ny,n\nn,y\n' >words.csv
+runs 2 agree words.csv --columns a,b --numeric
+says out "--numeric needs numbers, and 'y' is none"
+
 # Probabilities, and few enough pairs that every order is counted.
 printf 'p,gold\n.1,0\n.2,0\n.35,0\n.4,1\n.55,0\n.6,1\n.75,1\n.8,1\n.9,1\n.95,1\n' >p.csv
 sed 's/,/,x,/;s/,x,gold/,q,gold/' p.csv | awk -F, -v OFS=, 'NR > 1 { $2 = NR * NR } 1' >pq.csv

@@ -105,6 +105,9 @@ says out 'b has no answer to 2 of 12 prompts (q5, q7)'
 sed '4s/"The answer is 4."/null/' a.jsonl >null.jsonl
 runs 2 score -o a=null.jsonl
 says out 'null.jsonl:4: a has no answer to the prompt q4'
+sed '4s/"The answer is 4."/5/' a.jsonl >number.jsonl
+runs 0 score -o a=number.jsonl --suite length --out number
+says out '; 1 answer is a number or true or false, read as written'
 sed '2s/question 2/another question/' a.jsonl >other.jsonl
 runs 2 score -o a=a.jsonl -o b=other.jsonl
 says out 'the id q2 stands for two prompts, "question 2" and "another question"'
