@@ -32,13 +32,25 @@ int output_open(struct output *out, const char *path, struct error *err) {
     return -1;
 }
 
-static int finish_writing(struct output *out) {
-    int bad = ferror(out->file) || fflush(out->file) || fsync(fileno(out->file));
-    int cause = errno;
+/* A stream remembers that a write failed and not why: one more, to a file that will go away, says it (errno;
+   0 where it succeeds). */
+static int cause_of_failure(FILE *file) {
+    static const char block[1 << 16];
 
-    if (fclose(out->file)) {
-        cause = bad ? cause : errno;
+    errno = 0;
+    return write(fileno(file), block, sizeof block) < (ssize_t)sizeof block && !errno ? ENOSPC : errno;
+}
+
+static int finish_writing(struct output *out) {
+    int bad = ferror(out->file), cause = bad ? cause_of_failure(out->file) : 0;
+
+    if (!bad && (fflush(out->file) || fsync(fileno(out->file)))) {
         bad = 1;
+        cause = errno;
+    }
+    if (fclose(out->file) && !bad) {
+        bad = 1;
+        cause = errno;
     }
     out->file = NULL;
     errno = cause;

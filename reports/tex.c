@@ -52,8 +52,22 @@ static char *first_complaint(const char *log) {
     return whole;
 }
 
+/* Where TeX says nothing of why it failed: mostly that its files have no room. Caller frees. */
+static char *silent_cause(const char *build) {
+    static const char block[1 << 16];
+    char *path = path_join(build, "room");
+    struct error full;
+    char *cause = file_write(path, block, sizeof block, &full)
+                      ? xprintf("it wrote no complaint, and Pyrite %s", full.message)
+                      : xstrdup("it wrote no complaint");
+
+    free(path);
+    return cause;
+}
+
 /* What TeX's log says of a PDF that was not made: 0 if some of TeX is missing, else -1. */
-static int explain(const struct engine *engine, const char *folder, const char *stem, struct error *err) {
+static int explain(const struct engine *engine, const char *folder, const char *build, const char *stem,
+                   struct error *err) {
     char *path = xprintf("%s/%s.log", folder, stem), *log = NULL, *complaint = NULL;
     struct error unread;
     int missing;
@@ -61,14 +75,15 @@ static int explain(const struct engine *engine, const char *folder, const char *
 
     log = file_read(path, &length, &unread);
     complaint = log ? first_complaint(log) : NULL;
-    missing = complaint && strstr(complaint, "not found");
+    if (!complaint) complaint = silent_cause(build);
+    missing = strstr(complaint, "not found") != NULL;
     if (missing)
         fail(err,
              "%s lacks something (%s); Debian's texlive-latex-recommended and lmodern have all that it needs",
              engine->name, complaint);
     else
-        fail(err, "%s could not make %s/%s.pdf: %s; the log is %s", engine->name, folder, stem,
-             complaint ? complaint : "it wrote no complaint", path);
+        fail(err, "%s could not make %s/%s.pdf: %s; the log is %s", engine->name, folder, stem, complaint,
+             path);
     free(complaint);
     free(log);
     free(path);
@@ -112,7 +127,7 @@ static int run_engine(const struct engine *engine, const char *folder, const cha
     pdf = xprintf("%s/%s.pdf", build, stem);
     if (keep(build, folder, stem, "log", err)) goto out;
     if (code || !file_exists(pdf))
-        status = explain(engine, folder, stem, err);
+        status = explain(engine, folder, build, stem, err);
     else if (!keep(build, folder, stem, "pdf", err))
         status = 1;
 out:

@@ -68,6 +68,16 @@ END
 PATH=$here/fake "$pyrite" report run --format latex >out 2>&1 || complain "a missing package is no failure: $(cat out)"
 says out "pdflatex lacks something (LaTeX Error: File 'booktabs.sty' not found.); Debian's texlive-latex-recommended"
 
+# A TeX whose disk is full says nothing: then the cause is looked for. (Needs a name space to mount a small disk in.)
+if unshare -rm true 2>/dev/null; then
+    printf '%s\n' '#!/bin/sh' 'cat /dev/zero >.tex/fill 2>/dev/null' 'exit 1' >fake/pdflatex
+    mkdir small
+    unshare -rm bash -c 'mount -t tmpfs -o size=4m none small && cp -r run small/ && PATH=$1:/bin:/usr/bin "$2" report small/run --format latex' \
+        - "$here/fake" "$pyrite" >out 2>&1
+    [ $? -eq 1 ] || complain "a full disk must be an error: $(cat out)"
+    says out 'pdflatex could not make small/run/report/report.pdf: it wrote no complaint, and Pyrite cannot write small/run/report/.tex/room: No space left on device'
+fi
+
 # Where it alone is installed, tectonic is asked, as untrusted input wants it.
 mkdir other
 cat >other/tectonic <<'END'

@@ -2,8 +2,10 @@
 #include "harness/file.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "harness/memory.h"
 #include "harness/section.h"
@@ -113,6 +115,25 @@ START_TEST(a_full_disk_is_an_error_and_keeps_the_old_file)
 }
 END_TEST
 
+/* The stream's own buffer is written long before the end, where the cause is forgotten. */
+START_TEST(a_write_that_failed_long_ago_says_why)
+{
+    struct rlimit before, small;
+    struct output out;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){1 << 17, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(output_open(&out, FOLDER "/d", &err), 0);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 0; i < 1 << 16; i++) fputs("four", out.file);
+    ck_assert_int_eq(output_close(&out, &err), -1);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    ck_assert_str_eq(err.message, "cannot write " FOLDER "/d: File too large");
+    ck_assert(!file_exists(FOLDER "/d.tmp"));
+}
+END_TEST
+
 START_TEST(reading_what_is_no_file_says_so)
 {
     size_t length;
@@ -192,6 +213,7 @@ int main(void) {
     tcase_add_test(cases, an_output_appears_only_when_it_is_finished);
     tcase_add_test(cases, a_discarded_output_leaves_nothing);
     tcase_add_test(cases, a_full_disk_is_an_error_and_keeps_the_old_file);
+    tcase_add_test(cases, a_write_that_failed_long_ago_says_why);
     tcase_add_test(cases, reading_what_is_no_file_says_so);
     tcase_add_test(cases, a_file_is_the_same_by_any_name);
     tcase_add_test(cases, folders_are_made_with_parents_and_removed_with_children);
