@@ -87,6 +87,11 @@ static int open_model(const struct arguments *arguments, struct work *work, stru
     if (argument_int(arguments, "threads", omp_get_num_procs(), 1, 1024, &run.threads, err)) return -1;
     if (run_kernels(&kernels, &run, err)) return -1;
     if (folder_open_as(&work->model, &work->tokenizer, arguments->words[0], kernels, form, err)) return -1;
+    if (work->model->config.score_heads)
+        return fail(err,
+                    "%s has a score head: a reward model scores answers, and what it wrote would be no "
+                    "policy's; a policy's folder is expected, such as RUN/steps/safety/1/ppo/scalar",
+                    arguments->words[0]);
     work->how.end_token = tokenizer_end(work->tokenizer);
     return 0;
 }

@@ -29,6 +29,16 @@ static int open_model(const struct arguments *arguments, struct work *work, stru
     return folder_open_as(&work->model, &work->tokenizer, arguments->words[0], kernels, form, err);
 }
 
+/* Where none was asked for, a model that reads less than the usual window is given what it can read. */
+static void fit_window(const struct arguments *arguments, struct work *work) {
+    int context = work->model->config.context;
+
+    if (argument_given(arguments, "window") || work->window <= context) return;
+    fprintf(arguments->out, "the window is the model's context of %d tokens, which is below %d\n", context,
+            WINDOW);
+    work->window = context;
+}
+
 static int read_text(struct work *work, const char *path, struct error *err) {
     size_t length;
     char *text = file_read(path, &length, err);
@@ -58,6 +68,7 @@ static int run(const struct arguments *arguments, struct error *err) {
     if (argument_int(arguments, "window", WINDOW, 2, 1 << 24, &work.window, err)) goto out;
     if (argument_int(arguments, "most", 0, 0, INT32_MAX, &work.most, err)) goto out;
     if (open_model(arguments, &work, err) || read_text(&work, path, err)) goto out;
+    fit_window(arguments, &work);
     if (list && output_open(&work.list, list, err)) goto out;
     if (perplexity_measure(&result, work.model, &work.tokenizer->before, &work.text, work.window,
                            work.list.file, err)) {
@@ -76,7 +87,8 @@ out:
 }
 
 static const struct flag flags[] = {
-    {"window", 'w', "N", "tokens that are read together (default: 512)"},
+    {"window", 'w', "N",
+     "tokens that are read together (default: 512, or the model's context where that is less)"},
     {"most", 0, "N", "only so many of the text's first tokens (default: all)"},
     {"tokens", 0, "FILE", "every window as a line of JSON: ids, log-probabilities, the likeliest ids"},
     {"device", 'd', "NAME", "where to compute (default: cpu)"},

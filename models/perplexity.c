@@ -78,8 +78,9 @@ int perplexity_measure(struct perplexity *out, struct model *model, const struct
 
     *out = (struct perplexity){0};
     if (window > model->config.context)
-        return fail(err, "windows of %d tokens are longer than the model's context of %d", window,
-                    model->config.context);
+        return fail(
+            err, "windows of %d tokens are longer than the model's context of %d, the most that it can read",
+            window, model->config.context);
     if (window <= first_predicted(begin))
         return fail(err, "windows of %d tokens leave none to predict: expected more than %d", window,
                     first_predicted(begin));

@@ -131,8 +131,15 @@ static int open_single(struct weights *out, struct error *err) {
 }
 
 static int open_folder(struct weights *out, const char *folder, struct error *err) {
-    char *index = path_join(folder, "model.safetensors.index.json");
+    char *index;
 
+    if (!folder_exists(folder))
+        return file_exists(folder)
+                   ? fail(err, "%s is neither a model's folder nor a .gguf file", folder)
+                   : fail(err,
+                          "there is no folder %s; a model's folder has config.json and model.safetensors",
+                          folder);
+    index = path_join(folder, "model.safetensors.index.json");
     out->path = path_join(folder, "model.safetensors");
     if (!file_exists(out->path) && file_exists(index)) {
         free(out->path);

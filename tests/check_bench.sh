@@ -127,5 +127,5 @@ says out 'cannot do \"jump\"'
 says out 'no work is open under the key \"x\"'
 says out 'there is no work \"dance\"'
 says out 'this machine has no device \"abacus\"'
-says out 'cannot open nowhere/model.safetensors'
+says out 'there is no folder nowhere; a model'
 exit $failed

@@ -65,6 +65,8 @@ runs 0 convert "$base" head-1 --init-head
 says out 'with a score head'
 runs 0 convert "$base" head-2 --init-head
 same head-1/model.safetensors head-2/model.safetensors
+runs 2 generate head-1 hello
+says out 'head-1 has a score head: a reward model scores answers, and what it wrote would be no policy'
 runs 0 inspect head-1
 says out '1 for each text, from its last token'
 says out 'score.weight                                    F32             96  [1, 96]'
@@ -113,7 +115,7 @@ says out "--type is 'q4_0': expected f32, f16, bf16 or q8_0"
 runs 2 convert missing.gguf other
 says out 'missing.gguf'
 runs 2 inspect missing
-says out 'missing/model.safetensors'
+says out 'there is no folder missing; a model'
 sed -i 's/"num_hidden_layers": 4/"num_hidden_layers": 3/' two/config.json
 runs 2 convert two other
 says out 'tensor "model.layers.3.input_layernorm.weight" belongs to no part of the model'

@@ -21,7 +21,14 @@ runs 0 perplexity "$source/bases/safety" bread.txt --window 32 --most 33 --threa
 says out 'bread.txt: 33 tokens, windows of 32: 1, predicted tokens: 31'
 
 runs 2 perplexity "$source/bases/safety" bread.txt --window 193
-says out 'bread.txt: windows of 193 tokens are longer than the model'
+says out 'bread.txt: windows of 193 tokens are longer than the model'"'"'s context of 192, the most that it can read'
+runs 0 perplexity "$source/bases/safety" bread.txt # 512 would be too long
+says out 'the window is the model'"'"'s context of 192 tokens, which is below 512'
+says out ', windows of 192: '
+runs 2 perplexity nowhere bread.txt
+says out 'there is no folder nowhere; a model'"'"'s folder has config.json and model.safetensors'
+runs 2 perplexity bread.txt bread.txt
+says out 'bread.txt is neither a model'"'"'s folder nor a .gguf file'
 : >empty.txt
 runs 2 perplexity "$source/bases/safety" empty.txt --tokens never.jsonl
 says out 'empty.txt: '
