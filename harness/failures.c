@@ -10,14 +10,16 @@ static int count(const struct node *judge, const char *key) {
     return node_int(judge, key, 0);
 }
 
-/* "judge x: 3 of 20 judgments failed (…)". */
+/* "judge x: 3 of 20 judgments failed (…; first: no connection: …)". */
 static void add_judge(struct text *out, const struct node *judge) {
     int refused = count(judge, "refused"), unparsed = count(judge, "unparsed"),
         transport = count(judge, "transport");
+    const char *first = node_text(judge, "first_transport", NULL);
 
-    text_printf(out, "%sjudge %s: %d of %d judgments failed (%d refused, %d unparsed, %d transport)",
+    text_printf(out, "%sjudge %s: %d of %d judgments failed (%d refused, %d unparsed, %d transport%s%s)",
                 out->length ? "; " : "", judge->key, refused + unparsed + transport,
-                count(judge, "judgments"), refused, unparsed, transport);
+                count(judge, "judgments"), refused, unparsed, transport, first ? "; the first: " : "",
+                first ? first : "");
 }
 
 int failures_check(const char *folder, struct error *err) {

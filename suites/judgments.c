@@ -59,16 +59,19 @@ static int judge_answers(const struct gathered *gathered, const struct judge *ju
 static void add_counts(struct node *account, const struct verdicts *verdicts) {
     static const char *const names[] = {"verdicts", "ties", "refused", "unparsed", "transport"};
     int counts[5] = {0}, total = 0;
+    const char *first = NULL;
 
     for (int i = 0; i < verdicts->count; i++) {
         if (is_null_policy(verdicts->items[i].transcript) || strcmp(verdicts->items[i].judge, account->key))
             continue;
         counts[verdicts->items[i].outcome]++;
         total++;
+        if (verdicts->items[i].outcome == OUTCOME_TRANSPORT && !first) first = verdicts->items[i].reason;
     }
     node_add_number(account, "judgments", total);
     for (int i = 0; i < 5; i++) node_add_number(account, names[i], counts[i]);
     node_add_number(account, "failed", total ? (counts[2] + counts[3] + counts[4]) / (double)total : 0);
+    if (first) node_add_text(account, "first_transport", first);
 }
 
 static int ask(struct gathered *out, const struct judge_entry *entry, const struct gather_options *options,

@@ -141,6 +141,8 @@ make_table() {
 
 check_table() {
     make_table >table.md
+    grep -qF 'judge j: 2 of 2 judgments failed (0 refused, 0 unparsed, 2 transport; the first: no connection: ' fault-nobody.out ||
+        complain "the reason is not said: $(cat fault-nobody.out)"
     sed -n '/^<!-- faults -->/,/^<!-- end -->/p' "$docs" | grep '^|' >expected.md
     diff -u expected.md table.md || complain "the fault table in docs/judging.md differs; tests/check_judge.sh --write renews it"
 }
