@@ -4,6 +4,7 @@
 #include "harness/command_line.h"
 #include "harness/memory.h"
 #include "harness/version.h"
+#include "harness/wrap.h"
 
 enum { WIDTH = 79 };
 
@@ -18,7 +19,7 @@ static const struct {
 } exits[] = {
     {0, "done"},
     {1, "a step or a download failed, or a check did not pass"},
-    {2, "the command, the recipe or another input was wrong; nothing was run"},
+    {2, "the command, the recipe, a condition or another input was wrong"},
     {3, "done and written, but a judge failed on more judgments than its evaluation allows"},
     {70, "memory ran out"},
     {130, "interrupted; the same command goes on from there"},
@@ -27,32 +28,14 @@ enum { EXITS = sizeof exits / sizeof *exits };
 
 static const struct flag help_flag = {"help", 'h', NULL, "print this"};
 
-/* Words of the text in lines of WIDTH, each begun by `indent` blanks; the first begins at `column`. */
+/* The text in lines of WIDTH, each begun by `indent` blanks; the first begins at `column`. */
 static void wrap(FILE *out, const char *text, int indent, int column) {
-    for (const char *at = text; *at;) {
-        int length = (int)strcspn(at, " \n");
+    struct text lines = {0};
 
-        if (column > indent && column + 1 + length > WIDTH) {
-            fprintf(out, "\n");
-            column = 0;
-        }
-        if (column < indent) {
-            fprintf(out, "%*s", indent - column, "");
-            column = indent;
-        } else if (column > indent) {
-            fprintf(out, " ");
-            column++;
-        }
-        fprintf(out, "%.*s", length, at);
-        column += length;
-        at += length;
-        if (*at == '\n') {
-            fprintf(out, "\n");
-            column = 0;
-        }
-        if (*at) at++;
-    }
-    fprintf(out, "\n");
+    fprintf(out, "%*s", column < indent ? indent - column : 0, "");
+    wrap_text(&lines, text, column < indent ? indent : column, indent, WIDTH);
+    fprintf(out, "%s\n", lines.data);
+    free(lines.data);
 }
 
 static void print_flag(const struct flag *flag, FILE *out) {
@@ -83,7 +66,7 @@ void program_help(FILE *out) {
         wrap(out, commands[i]->summary, 13, column);
     }
     print_exits(out);
-    fprintf(out, "\n'pyrite COMMAND --help' says more, and so does 'man pyrite'.\n");
+    fprintf(out, "\n'pyrite COMMAND --help' says more; once installed, so does 'man pyrite'.\n");
 }
 
 void command_help(const struct command *command, FILE *out) {

@@ -38,13 +38,6 @@ static int check_run(const char *folder, struct error *err) {
     return found ? 0 : fail(err, "%s is no run's folder: it has no manifest.json", folder);
 }
 
-static void print_paths(const char *folder, const struct node *formats, FILE *out) {
-    for (const struct node *format = formats->first; format; format = format->next)
-        for (int i = 0; reports[i]; i++)
-            if (!strcmp(reports[i]->name, format->text))
-                fprintf(out, "%s/report/%s\n", folder, reports[i]->file);
-}
-
 static int run(const struct arguments *arguments, struct error *err) {
     const char *folder = arguments->words[0];
     struct node *formats = node_new(NODE_LIST);
@@ -54,7 +47,7 @@ static int run(const struct arguments *arguments, struct error *err) {
         goto out;
     status = report_write(folder, formats, err) ? 1 : 0;
     if (status) goto out;
-    print_paths(folder, formats, arguments->out);
+    report_list(folder, formats, arguments->out);
     status = gate_run_folder(arguments, folder, err);
 out:
     node_free(formats);

@@ -223,16 +223,6 @@ static int check_plans(const struct pipeline *pipeline, struct text *out, struct
     return status;
 }
 
-static void print_report(const struct pipeline *pipeline, FILE *out) {
-    const struct recipe *recipe = pipeline->recipe;
-
-    for (int i = 0; reports[i]; i++)
-        for (const struct node *format = recipe->formats->first; format; format = format->next)
-            if (!strcmp(reports[i]->name, format->text))
-                fprintf(out, "%s/report/%s\n", pipeline->folder, reports[i]->file);
-    if (!recipe->formats->count) fprintf(out, "%s\n", pipeline->folder);
-}
-
 static int check_failures(const struct pipeline *pipeline, struct error *err) {
     for (int i = 0; i < pipeline->recipe->count; i++) {
         int status = failures_check(pipeline->tasks[i].folder, err);
@@ -249,8 +239,10 @@ static int check_failures(const struct pipeline *pipeline, struct error *err) {
 static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err) {
     int total = pipeline->recipe->count + (pipeline->recipe->formats->count > 0);
     int pending = pipeline_pending(pipeline), status;
+    double began = monotonic_seconds();
     struct display *display;
     struct text plans = {0};
+    char passed[32];
 
     if (check_plans(pipeline, &plans, err)) return -1;
     display = ranks_first() ? display_open(stderr, total - pending, total) : NULL;
@@ -260,8 +252,15 @@ static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err)
     display_close(display);
     if (status) return pipeline->interrupted ? INTERRUPTED : 1;
     if (!ranks_first()) return 0;
-    if (!pending) fprintf(out, "Everything was done already.\n");
-    print_report(pipeline, out);
+    if (pending)
+        fprintf(out, "%d of %d steps done in %s\n", pending, total,
+                format_seconds(passed, monotonic_seconds() - began));
+    else
+        fprintf(out, "Everything was done already.\n");
+    if (pipeline->recipe->formats->count)
+        report_list(pipeline->folder, pipeline->recipe->formats, out);
+    else
+        fprintf(out, "%s\n", pipeline->folder);
     return check_failures(pipeline, err);
 }
 

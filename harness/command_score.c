@@ -17,6 +17,7 @@
 #include "harness/registry.h"
 #include "harness/score_folder.h"
 #include "harness/step_folder.h"
+#include "harness/wrap.h"
 
 /* What is scored, and where the score goes. */
 struct scoring {
@@ -554,27 +555,42 @@ static void print_flags(const struct metrics *metrics, FILE *out) {
     }
 }
 
-static int print_results(const struct scoring *scoring, const char *evaluate, FILE *out, struct error *err) {
-    char *path = path_join(evaluate, "metrics.jsonl");
-    struct metrics metrics = {0};
-    int status = metrics_read(path, &metrics, err);
+static void print_all(const struct scoring *scoring, const struct metrics *metrics, FILE *out) {
+    for (int i = 0; i < scoring->outputs.file_count; i++)
+        fprintf(out, "%s\n", scoring->outputs.understood[i]);
+    if (scoring->uncounted == scoring->outputs.transcripts.count)
+        fprintf(out, "lengths are words: no file counts tokens\n");
+    else if (scoring->uncounted)
+        fprintf(out, "lengths are words: %d of %d answers come without a count of tokens\n",
+                scoring->uncounted, scoring->outputs.transcripts.count);
+    print_metrics(metrics, scoring->gaps, out);
+    print_confusions(metrics, out);
+    print_flags(metrics, out);
+    fprintf(out, "%s/report/report.md\n", scoring->folder);
+}
 
-    if (!status) {
-        for (int i = 0; i < scoring->outputs.file_count; i++)
-            fprintf(out, "%s\n", scoring->outputs.understood[i]);
-        if (scoring->uncounted == scoring->outputs.transcripts.count)
-            fprintf(out, "lengths are words: no file counts tokens\n");
-        else if (scoring->uncounted)
-            fprintf(out, "lengths are words: %d of %d answers come without a count of tokens\n",
-                    scoring->uncounted, scoring->outputs.transcripts.count);
-        print_metrics(&metrics, scoring->gaps, out);
-        print_confusions(&metrics, out);
-        print_flags(&metrics, out);
-        fprintf(out, "%s/report/report.md\n", scoring->folder);
+/* On a terminal, in lines that it holds. */
+static int print_results(const struct scoring *scoring, const char *evaluate, FILE *out, struct error *err) {
+    char *path = path_join(evaluate, "metrics.jsonl"), *page = NULL;
+    struct metrics metrics = {0};
+    struct text lines = {0};
+    size_t length;
+    FILE *whole;
+
+    if (metrics_read(path, &metrics, err)) {
+        free(path);
+        return -1;
     }
+    whole = open_memstream(&page, &length);
+    print_all(scoring, &metrics, whole ? whole : out);
+    if (whole) fclose(whole);
+    wrap_text(&lines, page ? page : "", 0, 4, wrap_width(out));
+    fputs(lines.data, out);
     metrics_free(&metrics);
+    free(lines.data);
+    free(page);
     free(path);
-    return status;
+    return 0;
 }
 
 static int write_report(const struct scoring *scoring, struct error *err) {

@@ -3,11 +3,11 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "harness/memory.h"
 #include "harness/worker.h"
+#include "harness/wrap.h"
 
 enum { BAR = 20 };
 static const double redraw_pause = 0.1, plain_pause = 10; /* seconds */
@@ -108,13 +108,6 @@ static void add_bar(struct text *line, double share) {
     text_printf(line, "] %3.0f %%  ", 100 * fmin(fmax(share, 0), 1));
 }
 
-static int screen_width(const struct display *display) {
-    struct winsize size;
-
-    if (ioctl(fileno(display->out), TIOCGWINSZ, &size) || size.ws_col < 20) return 79;
-    return size.ws_col - 1;
-}
-
 /* Bytes of the line that fill `width` places; a byte that continues a UTF-8 character takes none. */
 static int fitting(const char *line, int width) {
     int at = 0;
@@ -132,7 +125,7 @@ static void add_line(struct text *frame, const struct text *line, int width, int
 }
 
 static void add_lanes(struct display *display, struct text *frame) {
-    int width = screen_width(display);
+    int width = wrap_width(display->out);
 
     for (int i = 0; i < display->count; i++) {
         const struct lane *lane = &display->lanes[i];
@@ -154,13 +147,23 @@ static void add_lanes(struct display *display, struct text *frame) {
     display->drawn = display->count + (display->total > 0);
 }
 
-/* The whole frame in one write, above it a line that stays (or NULL): nothing flickers. */
+/* Lines that stay, over what the frame left there. */
+static void add_staying(struct display *display, struct text *frame, const char *line) {
+    struct text lines = {0};
+
+    wrap_text(&lines, line, 0, 2, wrap_width(display->out));
+    for (const char *at = lines.data; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
+        text_printf(frame, "%.*s\x1b[K\n", (int)strcspn(at, "\n"), at);
+    free(lines.data);
+}
+
+/* The whole frame in one write, above it what stays (or NULL): nothing flickers. */
 static void draw(struct display *display, const char *stays) {
     struct text frame = {0};
 
     text_add(&frame, "", 0);
     if (display->drawn) text_printf(&frame, "\x1b[%dF", display->drawn);
-    if (stays) text_printf(&frame, "%s\x1b[K\n", stays);
+    if (stays) add_staying(display, &frame, stays);
     add_lanes(display, &frame);
     text_printf(&frame, "\x1b[J");
     fwrite(frame.data, 1, frame.length, display->out);

@@ -81,6 +81,7 @@ struct report {
     int (*write)(const struct results *results, FILE *out, struct error *err);
     /* Makes what stands beside the file, once that is there; NULL: nothing. */
     int (*complete)(const struct results *results, const char *folder, struct error *err);
+    const char *made; /* the file to be read that complete() makes where it can, or NULL */
 };
 
 extern const struct stage *const stages[]; /* NULL-terminated, as all of these */
@@ -118,5 +119,7 @@ const struct stage *stage_find(const char *name); /* NULL if there is none */
 const struct world *world_find(const char *name);
 /* By its name, or by the end of its file's: "markdown" or "md". NULL with err set. */
 const struct report *report_find(const char *word, struct error *err);
+/* Where the reports of these formats (a list of names) are in a run's folder, one a line. */
+void report_list(const char *run_folder, const struct node *formats, FILE *out);
 
 #endif

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/file.h"
+#include "harness/memory.h"
 #include "harness/names.h"
 #include "harness/registry.h"
 
@@ -32,4 +34,18 @@ const struct report *report_find(const char *word, struct error *err) {
     free(hint);
     free(names.items);
     return found;
+}
+
+static void list_one(const struct report *report, const char *run_folder, FILE *out) {
+    char *made = report->made ? xprintf("%s/report/%s", run_folder, report->made) : NULL;
+
+    fprintf(out, "%s/report/%s\n", run_folder, report->file);
+    if (made && file_exists(made)) fprintf(out, "%s\n", made);
+    free(made);
+}
+
+void report_list(const char *run_folder, const struct node *formats, FILE *out) {
+    for (const struct node *format = formats->first; format; format = format->next)
+        for (int i = 0; reports[i]; i++)
+            if (!strcmp(reports[i]->name, format->text)) list_one(reports[i], run_folder, out);
 }

@@ -128,5 +128,7 @@ static int write_tables(const struct results *results, const char *folder, struc
     return status;
 }
 
-const struct report report_csv = {"csv", "every metric as a row, raw and as shown; the tables cell by cell",
-                                  "report.csv", write_csv, write_tables};
+const struct report report_csv = {
+    "csv",        "every metric as a row, raw and as shown; the tables cell by cell",
+    "report.csv", write_csv,
+    write_tables, NULL};

@@ -349,5 +349,5 @@ static int write_html(const struct results *results, FILE *file, struct error *e
     return 0;
 }
 
-const struct report report_html = {"html", "one page with figures, token maps and a sample browser",
-                                   "report.html", write_html, NULL};
+const struct report report_html = {
+    "html", "one page with figures, token maps and a sample browser", "report.html", write_html, NULL, NULL};

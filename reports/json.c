@@ -193,5 +193,5 @@ static int write_json(const struct results *results, FILE *file, struct error *e
     return 0;
 }
 
-const struct report report_json = {"json", "metrics, findings and the manifest for other programs",
-                                   "report.json", write_json, NULL};
+const struct report report_json = {
+    "json", "metrics, findings and the manifest for other programs", "report.json", write_json, NULL, NULL};

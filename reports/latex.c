@@ -314,4 +314,7 @@ static int complete_latex(const struct results *results, const char *folder, str
 const struct report report_latex = {"latex",
                                     "a paper: booktabs tables, vector figures, and its PDF where a TeX "
                                     "is installed",
-                                    "report.tex", write_latex, complete_latex};
+                                    "report.tex",
+                                    write_latex,
+                                    complete_latex,
+                                    "report.pdf"};

@@ -222,5 +222,5 @@ static int write_markdown(const struct results *results, FILE *file, struct erro
     return 0;
 }
 
-const struct report report_markdown = {"markdown", "tables and figures for reading as text", "report.md",
-                                       write_markdown, NULL};
+const struct report report_markdown = {
+    "markdown", "tables and figures for reading as text", "report.md", write_markdown, NULL, NULL};

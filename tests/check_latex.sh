@@ -39,6 +39,7 @@ says run/report/report.tex '\textbackslash{}immediate\textbackslash{}write18\{to
 says run/report/report.tex '[U+4E2D]'
 says run/report/report.tex '[U+1F600]'
 [ -e run/report/report.pdf ] && complain "a PDF without a TeX"
+grep -qx run/report/report.pdf out && complain "a PDF that was not made is listed"
 
 # A TeX that fails: its first complaint, the log, exit code 1, no PDF of before.
 mkdir fake && touch run/report/report.pdf
@@ -88,6 +89,7 @@ END
 chmod +x other/tectonic
 PATH=$here/other "$pyrite" report run --format latex >out 2>&1 || complain "tectonic: $(cat out)"
 says run/report/report.log '--untrusted --keep-logs --outdir .tex report.tex'
+says out run/report/report.pdf
 [ -s run/report/report.pdf ] || complain "what tectonic made was not kept"
 
 engines=0

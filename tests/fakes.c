@@ -218,7 +218,7 @@ static int join_run(struct run *run, const struct step *step, struct error *err)
 static const struct stage stage_join = {
     .name = "join", .summary = "puts texts together", .options = join_options, .run = join_run};
 
-static const struct report report_markdown = {"markdown", "a page of text", "report.md", NULL, NULL};
+static const struct report report_markdown = {"markdown", "a page of text", "report.md", NULL, NULL, NULL};
 
 /* The joined text, if the run has one: content enough. */
 int report_write(const char *run_folder, const struct node *formats, struct error *err) {
@@ -291,10 +291,10 @@ const struct stage *const stages[] = {&stage_count, &stage_join, NULL};
 const struct world *const worlds[] = {&world_echo, NULL};
 const struct report *const reports[] = {&report_markdown, NULL};
 const struct listing listings[] = {
-    {"stage", &stage_count.name, &stage_count.summary, &stage_count.options, &stage_count.presets},
-    {"stage", &stage_join.name, &stage_join.summary, &stage_join.options, NULL},
-    {"world", &world_echo.name, &world_echo.summary, &world_echo.options, NULL},
-    {"judge", &judge_name, &judge_summary, &judge_table, NULL},
-    {"report", &report_markdown.name, &report_markdown.summary, NULL, NULL},
+    {"stage", &stage_count.name, &stage_count.summary, &stage_count.options, &stage_count.presets, NULL},
+    {"stage", &stage_join.name, &stage_join.summary, &stage_join.options, NULL, NULL},
+    {"world", &world_echo.name, &world_echo.summary, &world_echo.options, NULL, NULL},
+    {"judge", &judge_name, &judge_summary, &judge_table, NULL, NULL},
+    {"report", &report_markdown.name, &report_markdown.summary, NULL, NULL, NULL},
     {0},
 };

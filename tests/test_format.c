@@ -1,6 +1,7 @@
 /* Numbers have one spelling everywhere; texts from models can neither hide nor run. */
 #include "harness/format.h"
 #include "harness/tabular.h"
+#include "harness/wrap.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -363,6 +364,29 @@ START_TEST(tables_for_people_keep_their_texts)
 }
 END_TEST
 
+static void wraps(const char *text, int column, int indent, int width, const char *expected) {
+    struct text out = {0};
+
+    wrap_text(&out, text, column, indent, width);
+    ck_assert_str_eq(out.data, expected);
+    free(out.data);
+}
+
+START_TEST(lines_break_between_words)
+{
+    wraps("one two three", 0, 2, 7, "one two\n  three");
+    wraps("one two three", 0, 2, 13, "one two three");
+    wraps("one two three", 4, 2, 7, "one\n  two\n  three");
+    wraps("  a    b", 0, 4, 7, "  a\n    b"); /* blanks at a break go, those within a line stay */
+    wraps("  a    b", 0, 4, 8, "  a    b");
+    wraps("ä ö ü", 0, 0, 3, "ä ö\nü");
+    wraps("unbreakable a", 0, 1, 4, "unbreakable\n a");
+    wraps("one\ntwo three\n", 0, 2, 5, "one\ntwo\n  three\n");
+    wraps("one two three", 0, 2, 0, "one two three");
+    wraps("", 0, 2, 5, "");
+}
+END_TEST
+
 static Suite *format_suite(void) {
     Suite *suite = suite_create("format");
     TCase *numbers = tcase_create("numbers"), *texts = tcase_create("texts"),
@@ -385,6 +409,7 @@ static Suite *format_suite(void) {
     tcase_add_test(texts, markdown_is_plain_text);
     tcase_add_test(texts, csv_quotes_when_it_must);
     tcase_add_test(texts, names_lose_their_underscores);
+    tcase_add_test(texts, lines_break_between_words);
     tcase_add_test(tables, tables_are_one_json_document_of_numbers);
     tcase_add_test(tables, tables_in_csv_share_one_header);
     tcase_add_test(tables, tables_for_people_keep_their_texts);
