@@ -75,7 +75,6 @@ static int begin(struct errand *errand, struct error *err) {
     errand->cached = path_join(how->cache, errand->file->file);
     errand->known = xprintf("%s.sha256", errand->cached);
     errand->lock = xprintf("%s.lock", errand->cached);
-    if (make_parent(errand->path, err)) return -1;
     if (make_parent(errand->cached, err))
         return fail_within(err, "the cache (--cache or PYRITE_CACHE names another)");
     errand->lock_fd = open(errand->lock, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
@@ -114,6 +113,7 @@ static int copy(const char *from, const char *to, struct error *err) {
 
 /* A second name for the file where that can be, since weights are large. */
 static int place(const struct errand *errand, struct error *err) {
+    if (make_parent(errand->path, err)) return -1;
     if (errand->how->exact && !link(errand->cached, errand->path)) return 0;
     return copy(errand->cached, errand->path, err);
 }

@@ -336,7 +336,7 @@ static int generate_plan(const struct run *run, const struct step *step, struct 
 static const struct remedy remedies[] = {{"slots", NULL, 1}, {"weights", "int8", 0}, {0}};
 
 const struct stage stage_generate = {.name = "generate",
-                                     .summary = "lets a policy answer prompts",
+                                     .summary = "answers of a policy to prompts",
                                      .options = options,
                                      .run = generate_run,
                                      .plan = generate_plan,

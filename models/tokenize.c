@@ -95,6 +95,6 @@ out:
 
 const struct stage stage_tokenizer = {
     .name = "tokenizer",
-    .summary = "Train a byte-level BPE tokenizer on the training texts of data steps",
+    .summary = "a byte-level BPE tokenizer, trained on the training texts of data steps",
     .options = options,
     .run = run};

@@ -295,7 +295,8 @@ static int check_evaluate(const struct recipe *recipe, const struct instance *in
 }
 
 const struct stage stage_evaluate = {.name = "evaluate",
-                                     .summary = "judge the answers of all policies and seeds, and measure",
+                                     .summary =
+                                         "judgments and metrics of the answers of all policies and seeds",
                                      .options = options,
                                      .run = run_evaluate,
                                      .check = check_evaluate,

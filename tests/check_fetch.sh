@@ -50,6 +50,7 @@ cmp -s "$natural" other/llmbar/Natural.json || complain "the cache gave another 
 [ "$(requests)" -eq 8 ] || complain "the cache was not used: $(requests) requests"
 fetches 1 xstest --offline
 says out '--offline asks no server'
+[ ! -e data/xstest ] || complain "a file that cannot be had left a folder"
 [ "$(requests)" -eq 8 ] || complain "--offline asked a server"
 
 # What was trusted once holds: a server with another file is refused, as is a damaged copy in the cache.

@@ -268,7 +268,7 @@ static const struct remedy remedies[] = {{"recompute", "true", 0},
                                          {0}};
 
 const struct stage stage_reward = {.name = "reward",
-                                   .summary = "fits a reward on preference pairs",
+                                   .summary = "a reward, fitted on preference pairs",
                                    .options = fitting_options,
                                    .run = reward_run,
                                    .plan = reward_plan,
