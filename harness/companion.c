@@ -92,19 +92,16 @@ static char *take_line(struct companion *companion) {
     return line;
 }
 
-char *companion_ask(struct companion *companion, const char *line, double seconds, struct error *err) {
+int companion_tell(struct companion *companion, const char *line, struct error *err) {
+    if (!companion->pid) return fail(err, "it is not running");
+    return send_line(companion, line) ? fail_ended(companion, err) : 0;
+}
+
+char *companion_hear(struct companion *companion, double seconds, struct error *err) {
     struct pollfd ready = {.fd = companion->socket, .events = POLLIN};
     double last = monotonic_seconds() + seconds;
     char bytes[4096], *answer;
 
-    if (!companion->pid) {
-        fail(err, "it is not running");
-        return NULL;
-    }
-    if (send_line(companion, line)) {
-        fail_ended(companion, err);
-        return NULL;
-    }
     while (!(answer = take_line(companion))) {
         double left = last - monotonic_seconds();
         ssize_t got;
@@ -123,6 +120,10 @@ char *companion_ask(struct companion *companion, const char *line, double second
         text_add(&companion->pending, bytes, (size_t)got);
     }
     return answer;
+}
+
+char *companion_ask(struct companion *companion, const char *line, double seconds, struct error *err) {
+    return companion_tell(companion, line, err) ? NULL : companion_hear(companion, seconds, err);
 }
 
 void companion_close(struct companion *companion) {

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "harness/file.h"
+#include "harness/progress.h"
 #include "harness/version.h"
+#include "harness/worker.h"
 
 struct node *bench_request(const char *what, const char *key) {
     struct node *map = node_new(NODE_MAP);
@@ -17,14 +19,30 @@ struct node *bench_request(const char *what, const char *key) {
     return map;
 }
 
+/* The next line that comes; NULL with err set. */
+static struct node *hear(struct companion *companion, double seconds, struct error *err) {
+    char *reply = companion_hear(companion, seconds, err);
+    struct node *heard = reply ? document_parse_json(reply, strlen(reply), companion->name, 1, err) : NULL;
+
+    free(reply);
+    return heard;
+}
+
 struct node *bench_ask(struct companion *companion, const struct node *request, double seconds,
                        struct error *err) {
-    char *line = node_json(request, 0), *reply = companion_ask(companion, line, seconds, err);
-    struct node *answer = reply ? document_parse_json(reply, strlen(reply), companion->name, 1, err) : NULL;
-    const char *error = node_text(answer, "error", NULL);
+    double last = monotonic_seconds() + seconds;
+    char *line = node_json(request, 0);
+    int status = companion_tell(companion, line, err);
+    struct node *answer = status ? NULL : hear(companion, seconds, err);
+    const char *error;
 
     free(line);
-    free(reply);
+    while (answer && node_text(answer, "progress", NULL)) {
+        progress_notice("%s", node_text(answer, "progress", NULL));
+        node_free(answer);
+        answer = hear(companion, last - monotonic_seconds(), err);
+    }
+    error = node_text(answer, "error", NULL);
     if (!error) return answer;
     fail(err, "%s", error);
     node_free(answer);

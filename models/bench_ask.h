@@ -6,12 +6,13 @@
 #include "harness/document.h"
 #include "models/bench.h"
 
-/* Seconds after which a process is given up. */
-enum { HELLO_SECONDS = 120, OPEN_SECONDS = 300, TURN_SECONDS = 300 };
+/* Seconds after which a process is given up; COMPILE_SECONDS: one that may compile first. */
+enum { HELLO_SECONDS = 120, OPEN_SECONDS = 300, TURN_SECONDS = 300, COMPILE_SECONDS = 1800 };
 
 /* A request to `what` under a key (NULL: none), to be completed and freed by the caller. */
 struct node *bench_request(const char *what, const char *key);
-/* The answer, caller frees; NULL with err set, also when the answer is an error. */
+/* The answer, caller frees; NULL with err set, also when the answer is an error. Lines of {"progress": TEXT}
+   that come before it are given on as notices. */
 struct node *bench_ask(struct companion *companion, const struct node *request, double seconds,
                        struct error *err);
 /* Starts the words with the watch's flags; no words: this program's own `bench serve`. What it complains of

@@ -609,7 +609,9 @@ static const struct flag flags[] = {
      "it (default: random ones)"},
     {"only", 0, "TEXT",
      "compare, operations, generate, ppo, growth: only work, or what grows, whose name has this in it"},
-    {"compile", 0, NULL, "compare: race PyTorch's compiler too, which takes some minutes to compile"},
+    {"compile", 0, NULL,
+     "compare: race PyTorch's compiler too, which takes some minutes to compile; --only one kind of work "
+     "keeps it short"},
     {"minutes", 0, "N", "compare: leave out what is not reached in so many (default: 14)"},
     {"out", 0, "FILE", "compare, growth: everything measured as JSON, kept up to date"},
     {"write", 0, "FILE", "put the tables into their section of this Markdown file"},

@@ -119,6 +119,14 @@ static struct node *opening(const struct race *race, const struct heat *heat, co
     return open;
 }
 
+static int is_compiled(int contender) {
+    return strstr(contenders[contender].mode, "compiled") != NULL;
+}
+
+static double seconds_to_open(int contender) {
+    return is_compiled(contender) ? COMPILE_SECONDS : OPEN_SECONDS;
+}
+
 static void open_entry(struct race *race, const struct heat *heat, struct entry *entry, int contender,
                        struct node *list) {
     struct peer *peer = ready(race, contenders[contender].peer);
@@ -134,8 +142,10 @@ static void open_entry(struct race *race, const struct heat *heat, struct entry 
         lose(entry, race->peers[contenders[contender].peer].trouble);
         return;
     }
+    if (is_compiled(contender))
+        progress_notice("%s, %s: compiles, which can take minutes", heat->name, contenders[contender].name);
     open = opening(race, heat, entry);
-    told = bench_ask(&peer->companion, open, OPEN_SECONDS, &err);
+    told = bench_ask(&peer->companion, open, seconds_to_open(contender), &err);
     node_free(open);
     if (!told) {
         lose(entry, err.message);
@@ -152,7 +162,8 @@ static void take_turn(struct race *race, const struct heat *heat, struct entry *
     struct error err = {0};
 
     node_add_number(turn, "repeats", contenders[entry->contender].peer == PEER_INSTALLED ? 1 : heat->repeats);
-    told = bench_ask(&peer->companion, turn, TURN_SECONDS, &err);
+    told = bench_ask(&peer->companion, turn, is_compiled(entry->contender) ? COMPILE_SECONDS : TURN_SECONDS,
+                     &err);
     if (told)
         node_add_copy(entry->turns, NULL, told);
     else
@@ -258,19 +269,17 @@ static void run_rounds(struct race *race, const struct heat *heat, struct entry 
 }
 
 static int takes_part(const struct race *race, const struct heat *heat, int contender) {
-    int compiled = strstr(contenders[contender].mode, "compiled") != NULL;
-
-    return (heat->who >> contender & 1) && (!compiled || race->options->compile);
+    return (heat->who >> contender & 1) && (!is_compiled(contender) || race->options->compile);
 }
 
 /* The peak memory of a process that opens this and nothing else; NAN with err set. */
-static double memory_of(const struct race *race, enum race_peer peer, const struct node *open,
-                        struct error *err) {
+static double memory_of(const struct race *race, int contender, const struct node *open, struct error *err) {
     struct node *close = bench_request("close", "0"), *opened = NULL, *closed = NULL;
     struct companion companion = {0};
     double bytes;
 
-    if (!start(race, peer, &companion, err)) opened = bench_ask(&companion, open, OPEN_SECONDS, err);
+    if (!start(race, contenders[contender].peer, &companion, err))
+        opened = bench_ask(&companion, open, seconds_to_open(contender), err);
     if (opened) closed = bench_ask(&companion, close, TURN_SECONDS, err);
     bytes = node_number(closed, "peak_bytes", NAN);
     companion_close(&companion);
@@ -292,7 +301,7 @@ static void measure_memory(struct race *race, const struct heat *heat, struct no
         entry.node = node_add(list, NULL, NODE_MAP);
         node_add_text(entry.node, "name", contenders[c].name);
         open = opening(race, heat, &entry);
-        bytes = memory_of(race, contenders[c].peer, open, &err);
+        bytes = memory_of(race, c, open, &err);
         if (isfinite(bytes))
             node_add_number(entry.node, "peak_bytes", bytes);
         else

@@ -10,6 +10,7 @@ grep -q '"""The programs that' "$1" || exit 9
 while read -r line; do
     case $2,$line in
     *,*hello*) echo "{\"name\": \"fake $2\"}" ;;
+    *,*open*compiled*) printf '%s\n' '{"progress": "10 s so far"}' '{"progress": "20 s so far"}' '{"loss": 9.25}' ;;
     *,*open*) echo '{"loss": 9.25}' ;;
     pytorch-as-installed,*turn*) exit 3 ;;
     *,*turn*) echo '{"seconds": 1000, "tokens": 2000}' ;;
@@ -33,6 +34,12 @@ says page.md '### train S10M 4 x 64'
 [ "$(head -2 page.md)" = $'before\n<!-- race -->' ] && [ "$(tail -2 page.md)" = $'<!-- end of race -->\nafter' ] ||
     complain "what stands around the tables changed:"$'\n'"$(cat page.md)"
 ! grep -q '^old$' page.md || complain "the section's old text is still there"
+
+# What a program says while it compiles is given on, and its figures are there.
+race 0 --python ./peer --compile
+says out 'train S10M 4 x 64, PyTorch bf16, compiled: compiles, which can take minutes'
+says out '20 s so far'
+says out '| PyTorch bf16, compiled | 2 [2, 2] | 1 |'
 
 # Without the interpreter its own figures are there.
 race 0 --python ./no-such-python

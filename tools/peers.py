@@ -19,7 +19,8 @@ filled. "compiled" also has torch.compile for what lies between attention and at
 passes. Clocks are read when the device has done what was asked for.
 
 Lines: {"do": "hello"}; {"do": "open", "key": K, "work": "train|generate|ppo|operation", "mode": M, "order": {...}};
-{"do": "turn", "key": K, "repeats": N}; {"do": "close", "key": K}. Answers hold what was asked for, or "error"."""
+{"do": "turn", "key": K, "repeats": N}; {"do": "close", "key": K}. Answers hold what was asked for, or "error"; while
+it compiles, lines with "progress" come first."""
 
 import argparse
 import ctypes
@@ -30,6 +31,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -807,6 +809,31 @@ def obey(peer, works, line):
     return {"peak_bytes": peak_memory()}
 
 
+class Patience:
+    """Says every ten seconds how long what is compiled has taken."""
+
+    def __init__(self, line, say):
+        self.begun, self.over, self.say = time.perf_counter(), threading.Event(), say
+        self.mode = json.loads(line).get("mode", "")
+        self.thread = threading.Thread(target=self.talk, daemon=True) if "compiled" in self.mode else None
+
+    def talk(self):
+        while not self.over.wait(10):
+            done = sys.modules.get("torch._dynamo.utils")
+            graphs = done.counters["stats"]["unique_graphs"] if done else 0
+            seconds = time.perf_counter() - self.begun
+            self.say({"progress": f"{self.mode}: {seconds:.0f} s so far, {graphs} graphs seen"})
+
+    def __enter__(self):
+        if self.thread:
+            self.thread.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        if self.thread:
+            self.thread.join()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer", choices=list(PEERS))
@@ -826,15 +853,20 @@ def main():
     except ImportError as error:
         trouble = f"{error}; pip install {'llama-cpp-python gguf numpy' if options.peer == 'llama.cpp' else 'torch numpy'}"
     works = {}
+
+    def say(answer):
+        print(json.dumps(answer), file=answer_to, flush=True)
+
     for line in sys.stdin:
         try:
-            answer = {"error": trouble} if trouble else obey(peer, works, line)
+            with Patience(line, say):
+                answer = {"error": trouble} if trouble else obey(peer, works, line)
         except Exception as error:
             traceback.print_exc()
             traceback.clear_frames(error.__traceback__)
             answer = {"error": f"{type(error).__name__}: {error}"}
             peer.tidy()
-        print(json.dumps(answer), file=answer_to, flush=True)
+        say(answer)
 
 
 if __name__ == "__main__":
