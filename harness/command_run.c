@@ -237,7 +237,7 @@ static int check_failures(const struct pipeline *pipeline, struct error *err) {
 
 /* Exit code 1 for what went wrong in a step: the input was right. */
 static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err) {
-    int total = pipeline->recipe->count + (pipeline->recipe->formats->count > 0);
+    int total = pipeline->recipe->count + (pipeline->recipe->formats->count && pipeline_reports(pipeline));
     int pending = pipeline_pending(pipeline), status;
     double began = monotonic_seconds();
     struct display *display;
@@ -257,7 +257,10 @@ static int run_pipeline(struct pipeline *pipeline, FILE *out, struct error *err)
                 format_seconds(passed, monotonic_seconds() - began));
     else
         fprintf(out, "Everything was done already.\n");
-    if (pipeline->recipe->formats->count)
+    if (!pipeline_reports(pipeline))
+        fprintf(out, "%s holds no report: none of the recipe's steps trains or evaluates\n",
+                pipeline->folder);
+    else if (pipeline->recipe->formats->count)
         report_list(pipeline->folder, pipeline->recipe->formats, out);
     else
         fprintf(out, "%s\n", pipeline->folder);

@@ -486,12 +486,12 @@ static int is_confusion(const struct metric *metric) {
     return !strcmp(metric->suite, "detector") && strstr(metric->name, "_as_") != NULL;
 }
 
-/* Null policies and what no answer tells are left to the report; degenerate policies get a line of their own.
- */
-static int is_shown(const struct metric *metric) {
+/* Null policies and what no answer tells are left to the report, and the suite degenerate, whose warnings say
+   enough, where nobody asked for it. */
+static int is_shown(const struct metric *metric, int degenerate) {
     if (is_confusion(metric)) return 0; /* printed as a table */
     if (metric->policy && is_null_policy(metric->policy)) return 0;
-    return strcmp(metric->suite, "degenerate") && (metric->n || !metric->n_missing);
+    return (degenerate || strcmp(metric->suite, "degenerate")) && (metric->n || !metric->n_missing);
 }
 
 /* The nine counts of one policy, which stand together: labels down, the detector across. */
@@ -513,49 +513,45 @@ static void print_confusions(const struct metrics *metrics, FILE *out) {
             print_confusion(&metrics->items[i], out);
 }
 
-static void print_metrics(const struct metrics *metrics, const char *gaps, FILE *out) {
+static void print_metrics(const struct metrics *metrics, const struct scoring *scoring, FILE *out) {
+    int degenerate = argument_given(scoring->arguments, "suite");
     const char *suite = "", *split = "";
 
     for (int i = 0; i < metrics->count; i++) {
         const struct metric *metric = &metrics->items[i];
         const char *its = metric->split ? metric->split : "";
 
-        if (!is_shown(metric)) continue;
+        if (!is_shown(metric, degenerate)) continue;
         if (strcmp(suite, metric->suite) || strcmp(split, its)) {
             suite = metric->suite;
             split = its;
             fprintf(out, "%s%s%s\n", suite, split[0] ? ", " : "", split);
-            if (gaps) fprintf(out, "  %s\n", gaps);
+            if (scoring->gaps) fprintf(out, "  %s\n", scoring->gaps);
         }
         print_metric(metric, out);
     }
 }
 
-/* What the suite degenerate found, in words. */
-static void print_flags(const struct metrics *metrics, FILE *out) {
-    static const struct {
-        const char *name, *words;
-    } flags[] = {{"most_frequent", "gives one answer"},
-                 {"two_most_frequent", "gives one of two answers"},
-                 {"copies_prompt", "copies the prompt"},
-                 {"same_as_baseline", "gives the baseline's answer"},
-                 {"empty", "says nothing"},
-                 {"truncated", "is cut off"}};
-
-    for (int i = 0; i < metrics->count; i++) {
-        const struct metric *metric = &metrics->items[i];
-
-        if (strcmp(metric->suite, "degenerate") || !(metric->value >= 0.9) || metric->n < 10) continue;
-        if (is_null_policy(metric->policy)) continue;
-        if (!strcmp(metric->name, "two_most_frequent") && metrics->items[i - 1].value >= 0.9) continue;
-        for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
-            if (!strcmp(flags[f].name, metric->name))
-                fprintf(out, "WARNING: %s %s to %.0f of %d prompts\n", metric->policy, flags[f].words,
-                        metric->value * metric->n, metric->n);
-    }
+static int print_warning(void *context, const struct node *row, int line, struct error *err) {
+    (void)line;
+    (void)err;
+    fprintf(context, "WARNING: %s\n", node_text(row, "warning", ""));
+    return 0;
 }
 
-static void print_all(const struct scoring *scoring, const struct metrics *metrics, FILE *out) {
+/* What the evaluation warns of. */
+static int print_warnings(const char *evaluate, FILE *out, struct error *err) {
+    char *path = path_join(evaluate, "warnings.jsonl");
+    int status = document_each(path, print_warning, out, err);
+
+    free(path);
+    return status;
+}
+
+static int print_all(const struct scoring *scoring, const struct metrics *metrics, const char *evaluate,
+                     FILE *out, struct error *err) {
+    int status;
+
     for (int i = 0; i < scoring->outputs.file_count; i++)
         fprintf(out, "%s\n", scoring->outputs.understood[i]);
     if (scoring->uncounted == scoring->outputs.transcripts.count)
@@ -563,10 +559,11 @@ static void print_all(const struct scoring *scoring, const struct metrics *metri
     else if (scoring->uncounted)
         fprintf(out, "lengths are words: %d of %d answers come without a count of tokens\n",
                 scoring->uncounted, scoring->outputs.transcripts.count);
-    print_metrics(metrics, scoring->gaps, out);
+    print_metrics(metrics, scoring, out);
     print_confusions(metrics, out);
-    print_flags(metrics, out);
+    status = print_warnings(evaluate, out, err);
     fprintf(out, "%s/report/report.md\n", scoring->folder);
+    return status;
 }
 
 /* On a terminal, in lines that it holds. */
@@ -576,13 +573,14 @@ static int print_results(const struct scoring *scoring, const char *evaluate, FI
     struct text lines = {0};
     size_t length;
     FILE *whole;
+    int status;
 
     if (metrics_read(path, &metrics, err)) {
         free(path);
         return -1;
     }
     whole = open_memstream(&page, &length);
-    print_all(scoring, &metrics, whole ? whole : out);
+    status = print_all(scoring, &metrics, evaluate, whole ? whole : out, err);
     if (whole) fclose(whole);
     wrap_text(&lines, page ? page : "", 0, 4, wrap_width(out));
     fputs(lines.data, out);
@@ -590,7 +588,7 @@ static int print_results(const struct scoring *scoring, const char *evaluate, FI
     free(lines.data);
     free(page);
     free(path);
-    return 0;
+    return status;
 }
 
 static int write_report(const struct scoring *scoring, struct error *err) {

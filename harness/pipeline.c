@@ -163,12 +163,18 @@ void pipeline_report_hash(char hex[65], const struct pipeline *pipeline) {
     node_free(all);
 }
 
+int pipeline_reports(const struct pipeline *pipeline) {
+    for (int i = 0; i < pipeline->recipe->count; i++)
+        if (report_shows(pipeline->recipe->steps[i].stage->name)) return 1;
+    return 0;
+}
+
 int pipeline_report_done(const struct pipeline *pipeline) {
     char hex[65], *folder = path_join(pipeline->folder, "report");
     int done;
 
     pipeline_report_hash(hex, pipeline);
-    done = !pipeline->recipe->formats->count || step_has_hash(folder, hex);
+    done = !pipeline->recipe->formats->count || !pipeline_reports(pipeline) || step_has_hash(folder, hex);
     free(folder);
     return done;
 }

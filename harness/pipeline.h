@@ -49,6 +49,9 @@ int pipeline_open(struct pipeline *out, const struct recipe *recipe, const struc
 void pipeline_close(struct pipeline *pipeline);
 
 int pipeline_pending(const struct pipeline *pipeline); /* steps that are not done; the report is one */
+/* Any of its steps is one of which a report has something to show. */
+int pipeline_reports(const struct pipeline *pipeline);
+/* It stands, or none is wanted, or there is nothing to report on. */
 int pipeline_report_done(const struct pipeline *pipeline);
 void pipeline_report_hash(char hex[65], const struct pipeline *pipeline); /* of all that the report shows */
 /* What a stage is told of a task; the caller frees step.options. planning: steps that are not done are stood

@@ -98,6 +98,8 @@ int device_join(const char *device, struct error *err);
 
 /* Writes RUN/report/ in the formats named (a list of texts); reports/report.c. */
 int report_write(const char *run_folder, const struct node *formats, struct error *err);
+/* A report has something to show of a step of this stage: training, or an evaluation; reports/results.c. */
+int report_shows(const char *stage);
 
 /* A metric of a suite and what it says; in a name * stands for anything. */
 struct definition {

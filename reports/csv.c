@@ -107,6 +107,24 @@ static void add_cell(struct text *out, const struct sheet *sheet, int row, int c
     free(shown);
 }
 
+/* warnings.csv: what the steps warn of. */
+static int write_warnings(const struct results *results, const char *folder, struct error *err) {
+    char *path = path_join(folder, "warnings.csv");
+    struct text out = {0};
+    int status;
+
+    text_printf(&out, "step,warning\r\n");
+    for (int i = 0; i < results->warnings.count; i++) {
+        add_field(&out, results->warnings.items[i].step);
+        text_add_csv(&out, results->warnings.items[i].sentence);
+        text_add(&out, "\r\n", 2);
+    }
+    status = file_write(path, out.data, out.length, err);
+    free(out.data);
+    free(path);
+    return status;
+}
+
 /* tables.csv: the tables that the other formats show first, a cell a row. */
 static int write_tables(const struct results *results, const char *folder, struct error *err) {
     char *path = path_join(folder, "tables.csv");
@@ -128,7 +146,11 @@ static int write_tables(const struct results *results, const char *folder, struc
     return status;
 }
 
+static int complete_csv(const struct results *results, const char *folder, struct error *err) {
+    return write_tables(results, folder, err) || write_warnings(results, folder, err) ? -1 : 0;
+}
+
 const struct report report_csv = {
     "csv",        "every metric as a row, raw and as shown; the tables cell by cell",
     "report.csv", write_csv,
-    write_tables, NULL};
+    complete_csv, NULL};

@@ -302,31 +302,6 @@ static void note_cut(struct notes *out, const struct evaluation *evaluation) {
                                format_number(number, (double)cut / total, "percent"), total));
 }
 
-static void add_events(struct names *names, const struct curve *curve) {
-    for (const struct node *row = curve->rows->first; row; row = row->next) {
-        const struct node *events = node_get(row, "events");
-
-        for (const struct node *event = events ? events->first : NULL; event; event = event->next)
-            if (event->text) names_add(names, event->text);
-    }
-}
-
-static void note_events(struct notes *out, const struct results *results) {
-    for (int i = 0; i < results->curve_count; i++) {
-        const struct curve *curve = &results->curves[i];
-        struct names names = {0};
-        struct text line = {0};
-
-        add_events(&names, curve);
-        for (int j = 0; j < names.count; j++) text_printf(&line, "%s%s", j ? ", " : "", names.items[j]);
-        if (names.count)
-            notes_add(out, xprintf("%s, %s, seed %d: the watchdog saw %s.", curve->task, curve->policy,
-                                   curve->seed, line.data));
-        free(line.data);
-        free(names.items);
-    }
-}
-
 void limitations_of(struct notes *out, const struct results *results) {
     *out = (struct notes){0};
     note_seeds(out, results);
@@ -334,7 +309,6 @@ void limitations_of(struct notes *out, const struct results *results) {
         note_missing(out, &results->evaluations[i]);
         note_cut(out, &results->evaluations[i]);
     }
-    note_events(out, results);
     notes_add(
         out, xstrdup("Tests are corrected within the family named below each table, not across the report."));
     if (results->figure_note) notes_add(out, xstrdup(results->figure_note));

@@ -43,8 +43,8 @@ char *findings_total(const struct findings *findings);
 /* What was evaluated and how much of it moved: the summary's first paragraph. Caller frees. */
 char *findings_overview(const struct results *results);
 
-/* What limits the run's answers, as far as its files show: seeds, missing judgments, cut responses, watchdog
-   events, what could not be drawn or computed. */
+/* What limits the run's answers, as far as its files show: seeds, missing judgments, cut responses, what
+   could not be drawn or computed. */
 void limitations_of(struct notes *out, const struct results *results);
 
 #endif

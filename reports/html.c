@@ -179,6 +179,19 @@ static void add_table(struct text *out, const struct results *results, const str
     text_printf(out, "</div></div>\n");
 }
 
+static void add_warnings(struct text *out, const struct results *results) {
+    if (!results->warnings.count) return;
+    text_printf(out, "<section id=\"warnings\"><h2>Warnings</h2>\n<ul class=\"warnings\">\n");
+    for (int i = 0; i < results->warnings.count; i++) {
+        text_printf(out, "<li><b>");
+        text_add_html(out, results->warnings.items[i].step);
+        text_printf(out, "</b> ");
+        text_add_html(out, results->warnings.items[i].sentence);
+        text_printf(out, "</li>\n");
+    }
+    text_printf(out, "</ul></section>\n");
+}
+
 static void add_forms(struct text *out, const struct results *results) {
     struct sheets sheets;
 
@@ -293,8 +306,10 @@ static void add_provenance(struct text *out, const struct results *results) {
     free(command);
 }
 
-static void add_contents(struct text *out, const char *const *sections, int count) {
-    text_printf(out, "<nav><a href=\"#moved\">What moved</a> <a href=\"#tables\">Tables</a>");
+static void add_contents(struct text *out, const struct results *results, const char *const *sections,
+                         int count) {
+    text_printf(out, "<nav><a href=\"#moved\">What moved</a>%s <a href=\"#tables\">Tables</a>",
+                results->warnings.count ? " <a href=\"#warnings\">Warnings</a>" : "");
     for (int i = 0; i < count; i++) {
         text_printf(out, " <a href=\"#");
         add_anchor(out, sections[i]);
@@ -335,8 +350,9 @@ static int write_html(const struct results *results, FILE *file, struct error *e
     (void)err;
     sections = results_sections(results, &count);
     add_head(&out, results);
-    add_contents(&out, sections, count);
+    add_contents(&out, results, sections, count);
     add_summary(&out, results);
+    add_warnings(&out, results);
     add_forms(&out, results);
     for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);
     add_browser(&out, results);

@@ -173,6 +173,17 @@ static void add_figures(struct node *root, const struct results *results) {
     }
 }
 
+static void add_warnings(struct node *root, const struct results *results) {
+    struct node *list = node_add(root, "warnings", NODE_LIST);
+
+    for (int i = 0; i < results->warnings.count; i++) {
+        struct node *map = node_add(list, NULL, NODE_MAP);
+
+        node_add_text(map, "step", results->warnings.items[i].step);
+        node_add_text(map, "warning", results->warnings.items[i].sentence);
+    }
+}
+
 static int write_json(const struct results *results, FILE *file, struct error *err) {
     struct node *root = node_new(NODE_MAP), *list;
     struct notes limits;
@@ -183,6 +194,7 @@ static int write_json(const struct results *results, FILE *file, struct error *e
     for (int i = 0; i < results->evaluation_count; i++) add_evaluation(list, &results->evaluations[i]);
     add_tables(root, results);
     add_figures(root, results);
+    add_warnings(root, results);
     limitations_of(&limits, results);
     list = node_add(root, "limitations", NODE_LIST);
     for (int i = 0; i < limits.count; i++) node_add_text(list, NULL, limits.items[i]);

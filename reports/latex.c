@@ -89,6 +89,18 @@ static void add_summary(struct text *out, const struct results *results) {
     free(overview);
 }
 
+static void add_warnings(struct text *out, const struct results *results) {
+    if (!results->warnings.count) return;
+    text_printf(out, "\\section{Warnings}\n\\begin{itemize}\\setlength{\\itemsep}{0pt}\n");
+    for (int i = 0; i < results->warnings.count; i++) {
+        char *line = warning_line(&results->warnings.items[i]);
+
+        add_item(out, line);
+        free(line);
+    }
+    text_printf(out, "\\end{itemize}\n");
+}
+
 static void add_sheet(struct text *out, const struct sheet *sheet) {
     add_command(out, "tabletitle", sheet->title);
     text_printf(out, "\\input{tables/%s}\n", sheet->name);
@@ -230,6 +242,7 @@ static int write_latex(const struct results *results, FILE *file, struct error *
     add_command(&out, "title", results->title);
     text_printf(&out, "\\author{}\\date{}\\maketitle\n");
     add_summary(&out, results);
+    add_warnings(&out, results);
     add_forms(&out, results);
     sections = results_sections(results, &count);
     for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);

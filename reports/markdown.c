@@ -111,6 +111,14 @@ static void add_table(struct text *out, const struct results *results, const str
     text_printf(out, "\n");
 }
 
+static void add_warnings(struct text *out, const struct results *results) {
+    const struct warnings *warnings = &results->warnings;
+
+    if (warnings->count) text_printf(out, "## Warnings\n\n");
+    for (int i = 0; i < warnings->count; i++) add_item(out, "", warning_line(&warnings->items[i]));
+    if (warnings->count) text_printf(out, "\n");
+}
+
 static void add_forms(struct text *out, const struct results *results) {
     struct sheets sheets;
 
@@ -206,6 +214,7 @@ static int write_markdown(const struct results *results, FILE *file, struct erro
     text_add_markdown(&out, overview);
     text_printf(&out, "\n\n");
     for (int i = 0; i < results->evaluation_count; i++) add_summary(&out, &results->evaluations[i]);
+    add_warnings(&out, results);
     add_forms(&out, results);
     sections = results_sections(results, &count);
     for (int i = 0; i < count; i++) add_section(&out, results, sections[i]);

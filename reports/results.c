@@ -7,6 +7,7 @@
 #include "harness/file.h"
 #include "harness/memory.h"
 #include "harness/names.h"
+#include "harness/registry.h"
 
 #define EFFECT 0.05 /* where the recipe states none: five points */
 
@@ -225,10 +226,17 @@ static int is_trainer(const char *use) {
     return !strcmp(use, "sft") || !strcmp(use, "reward") || !strcmp(use, "ppo");
 }
 
+int report_shows(const char *stage) {
+    return is_trainer(stage) || !strcmp(stage, "evaluate");
+}
+
 static int gather_places(struct results *out, const struct places *places, struct error *err) {
+    size_t above = strlen(out->folder) + strlen("/steps/");
+
     for (int i = 0; i < places->count; i++) {
         const struct place *place = &places->items[i];
 
+        if (warnings_read(&out->warnings, place->folder, place->folder + above, err)) return -1;
         if (!strcmp(place->use, "evaluate") && add_evaluation(out, place, err)) return -1;
         if (is_trainer(place->use) && add_curve(out, place, err)) return -1;
     }
@@ -255,6 +263,15 @@ static int read_manifest(struct results *out, struct error *err) {
     return 0;
 }
 
+/* Whether the run will ever have something to show, by its manifest; one that lists no steps may. */
+static int is_hopeful(const struct results *results) {
+    const struct node *steps = node_get(results->manifest, "steps");
+
+    for (const struct node *step = steps ? steps->first : NULL; step; step = step->next)
+        if (report_shows(node_text(step, "use", ""))) return 1;
+    return !steps;
+}
+
 int results_gather(struct results *out, const char *run_folder, struct error *err) {
     struct results got = {.folder = xstrdup(run_folder)};
     struct places places = {0};
@@ -268,7 +285,10 @@ int results_gather(struct results *out, const char *run_folder, struct error *er
     if (read_manifest(&got, err) || folder_each(steps, "step.json", add_place, &places, err)) goto out;
     if (gather_places(&got, &places, err)) goto out;
     if (!got.evaluation_count && !got.curve_count) {
-        fail(err, "%s has no finished training or evaluate step to report on; 'pyrite run' goes on with it",
+        fail(err,
+             is_hopeful(&got)
+                 ? "%s has no finished training or evaluate step to report on; 'pyrite run' goes on with it"
+                 : "%s has nothing to report on: none of its steps trains or evaluates",
              run_folder);
         goto out;
     }
@@ -326,6 +346,7 @@ void results_free(struct results *results) {
     free(results->title);
     free(results->folder);
     node_free(results->manifest);
+    warnings_free(&results->warnings);
     *results = (struct results){0};
 }
 

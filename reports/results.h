@@ -4,6 +4,7 @@
 
 #include "harness/document.h"
 #include "harness/record.h"
+#include "reports/warnings.h"
 
 /* One training run's log: the rows of log.jsonl and where it belongs. */
 struct curve {
@@ -57,10 +58,11 @@ struct results {
     int figure_count;
     char *figure_note; /* why figures are missing, or NULL */
     struct effect effect;
+    struct warnings warnings; /* of all steps */
 };
 
 /* Reads manifest.json and every folder below steps/ that holds a step.json. Unfinished steps are skipped; a
-   run in which nothing can be shown is an error. */
+   run in which nothing can be shown is an error that says whether it can be mended. */
 int results_gather(struct results *out, const char *run_folder, struct error *err);
 void results_free(struct results *results);
 

@@ -136,8 +136,11 @@ static const struct definition definitions[] = {
                          "bins from the least to the greatest of both, 1e-6 added to each share; 0 is best"},
     {0}};
 
+static const struct need needs[] = {{NULL, "rewards and held-out preference pairs"}, {0}};
+
 const struct suite suite_alignment = {.name = "alignment",
                                       .summary =
                                           "how far a policy's rewards lie from those of chosen answers",
                                       .metrics = definitions,
+                                      .needs = needs,
                                       .measure = alignment_measure};

@@ -375,8 +375,12 @@ static const struct definition definitions[] = {
     {"*_*", "the same of one category of questions: bias_ambiguous_age"},
     {0}};
 
+static const struct need needs[] = {
+    {NULL, "questions of BBQ and the choices that answer them (pyrite fetch bbq)"}, {0}};
+
 const struct suite suite_bias = {
     .name = "bias",
     .summary = "social bias in multiple-choice answers: BBQ's accuracies and bias scores",
     .metrics = definitions,
+    .needs = needs,
     .measure = bias_measure};

@@ -112,7 +112,10 @@ static const struct definition definitions[] = {
     {"runs_found", "mean share of a prompt's runs of eight words that stand in training prompts"},
     {0}};
 
+static const struct need needs[] = {{NULL, "data steps with training prompts"}, {0}};
+
 const struct suite suite_contamination = {.name = "contamination",
                                           .summary = "prompts that are asked and were trained on",
                                           .metrics = definitions,
+                                          .needs = needs,
                                           .measure = contamination_measure};

@@ -135,7 +135,10 @@ static const struct definition definitions[] = {
     {"*_as_*", "the confusion matrix: answers labelled the first that it calls the second"},
     {0}};
 
+static const struct need needs[] = {{NULL, "labels of refusals (\"refused\")"}, {0}};
+
 const struct suite suite_detector = {.name = "detector",
                                      .summary = "the refusal detector against labels that the user gives",
                                      .metrics = definitions,
+                                     .needs = needs,
                                      .measure = detector_measure};

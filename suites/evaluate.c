@@ -17,6 +17,7 @@
 #include "suites/gather.h"
 #include "suites/judgments.h"
 #include "suites/measure.h"
+#include "suites/warnings.h"
 
 struct settings {
     struct gather_options gather;
@@ -177,6 +178,7 @@ static int run_evaluate(struct run *run, const struct step *step, struct error *
                            .level = settings.level};
     if (measure(&bench, settings.suites, &metrics, err)) goto out;
     if (write_outputs(step, &gathered, &metrics, task, err)) goto out;
+    if (warnings_write(&bench, settings.suites, &metrics, step->folder, err)) goto out;
     status = judgments_write(&gathered, settings.most_failures, step->folder, err);
 out:
     free(task);

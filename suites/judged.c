@@ -42,8 +42,11 @@ static int judged_measure(const struct bench *bench, struct metrics *out, struct
 static const struct definition definitions[] = {
     {"*", "the mean of what the judge judges (correct, score, ...), a share where all is 0 or 1"}, {0}};
 
+static const struct need needs[] = {{NULL, "judges, or verdicts that came with the answers"}, {0}};
+
 const struct suite suite_judged = {
     .name = "judged",
     .summary = "what the judges say that an evaluation names or that came with the answers, and how often",
     .metrics = definitions,
+    .needs = needs,
     .measure = judged_measure};

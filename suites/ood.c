@@ -191,7 +191,11 @@ static const struct definition definitions[] = {
      "the same of a reward model's accuracy by the annotator's labels (policy: the reward)"},
     {0}};
 
+static const struct need needs[] = {{NULL, "prompts of a split besides heldout, or a gold score or rewards"},
+                                    {0}};
+
 const struct suite suite_ood = {.name = "ood",
                                 .summary = "what changes on prompts of another distribution",
                                 .metrics = definitions,
+                                .needs = needs,
                                 .measure = ood_measure};

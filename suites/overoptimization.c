@@ -189,8 +189,11 @@ static const struct definition definitions[] = {
     {"gao_peak_kl", "KL at which that curve turns, if it does so within the run"},
     {0}};
 
+static const struct need needs[] = {{NULL, "the logs of PPO steps (training)"}, {0}};
+
 const struct suite suite_overoptimization = {
     .name = "overoptimization",
     .summary = "proxy and gold against the distance from the start, along training",
     .metrics = definitions,
+    .needs = needs,
     .measure = overoptimization_measure};

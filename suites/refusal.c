@@ -85,8 +85,11 @@ static const struct definition definitions[] = {
     {"undetermined", "share of answers that the detector could not place"},
     {0}};
 
+static const struct need needs[] = {{"refused", "refusals, which this world does not know"}, {0}};
+
 const struct suite suite_refusal = {
     .name = "refusal",
     .summary = "over-refusal of harmless prompts, plain and borderline; refusal of harmful ones",
     .metrics = definitions,
+    .needs = needs,
     .measure = refusal_measure};

@@ -190,9 +190,12 @@ static const struct definition definitions[] = {
      "share ordered as the annotator did, of pairs whose lengths differ by at most a tenth of their mean"},
     {0}};
 
+static const struct need needs[] = {{NULL, "rewards and held-out preference pairs"}, {0}};
+
 const struct suite suite_rm_accuracy = {
     .name = "rm_accuracy",
     .summary =
         "rewards against the annotator's labels and the gold score, beside rules that read only the length",
     .metrics = definitions,
+    .needs = needs,
     .measure = rm_accuracy_measure};

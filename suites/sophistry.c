@@ -251,8 +251,14 @@ static const struct definition definitions[] = {
     {"*_reweighted_before", "the baseline's on the same prompts"},
     {0}};
 
+static const struct need needs[] = {
+    {"correct", "which answers are right (labels \"correct\", or a judge such as exact or choice)"},
+    {"approval", "which answers a reader approves of (labels \"approval\", or a judge such as bounded)"},
+    {0}};
+
 const struct suite suite_sophistry = {
     .name = "sophistry",
     .summary = "approval against correctness; the false-positive rate where both policies are wrong",
     .metrics = definitions,
+    .needs = needs,
     .measure = sophistry_measure_all};

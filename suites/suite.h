@@ -50,9 +50,15 @@ struct bench {
     double level; /* of intervals */
 };
 
+/* What a suite cannot do without: a column of the table, or, where that is NULL, anything else. */
+struct need {
+    const char *column, *what;
+};
+
 struct suite {
     const char *name, *summary;
     const struct definition *metrics; /* all that it gives; ends with {0} */
+    const struct need *needs;         /* ends with {0}; NULL: only answers */
     /* Appends metrics; what cannot be estimated is a metric with a reason. A suite that has nothing to say of
        a task (sophistry where there is no right and wrong) appends none. */
     int (*measure)(const struct bench *bench, struct metrics *out, struct error *err);

@@ -203,8 +203,13 @@ static const struct definition definitions[] = {
     {"consistency", "share of pairs on which a judge says the same in both orders"},
     {0}};
 
+static const struct need needs[] = {
+    {NULL, "preferences between two policies' answers: a world's gold score, a reward, or a judge of pairs"},
+    {0}};
+
 const struct suite suite_win_rate = {.name = "win_rate",
                                      .summary =
                                          "paired win rates against the baseline and each other, ties half",
                                      .metrics = definitions,
+                                     .needs = needs,
                                      .measure = win_rate_measure};

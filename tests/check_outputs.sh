@@ -180,6 +180,17 @@ says out 'WARNING: copy copies the prompt to 12 of 12 prompts'
 says out "WARNING: same gives the baseline's answer to 12 of 12 prompts"
 says out 'WARNING: empty says nothing to 12 of 12 prompts'
 [ "$(grep -c '^WARNING: a ' out)" -eq 0 ] || complain "a is not degenerate"
+runs 0 score -o a=a.jsonl -o one=one.jsonl --suite length -f md --out apart
+says out 'WARNING: one gives one answer to 12 of 12 prompts' # whatever is measured
+says apart/report/report.md '- evaluate: one gives one answer to 12 of 12 prompts'
+! grep -q 'most frequent' out || complain "the suite degenerate was not asked for"
+runs 0 score -o a=a.jsonl -o one=one.jsonl --suite degenerate -f csv
+says out 'most frequent                one                100.0 % [75.8, 100.0]' # asked for, so printed
+runs 2 score -o a=a.jsonl -o one=one.jsonl --suite sophistry --out nothing
+says out 'suite sophistry: there is nothing that it could measure; missing: which answers are right (labels "correct", or a judge such as exact or choice); and which answers a reader approves of'
+[ ! -e nothing/steps ] || complain "a score of nothing was left"
+runs 0 score -o a=a.jsonl -o one=one.jsonl --suite length,bias -f csv
+says out 'WARNING: suite bias: there is nothing that it could measure; missing: questions of BBQ'
 head -3 one.jsonl >few.jsonl
 runs 0 score -o few=few.jsonl -f csv
 ! grep -q WARNING out || complain "three answers are no proof"

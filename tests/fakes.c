@@ -221,6 +221,10 @@ static const struct stage stage_join = {
 static const struct report report_markdown = {"markdown", "a page of text", "report.md", NULL, NULL, NULL};
 
 /* The joined text, if the run has one: content enough. */
+int report_shows(const char *stage) {
+    return strcmp(stage, "nothing") != 0;
+}
+
 int report_write(const char *run_folder, const struct node *formats, struct error *err) {
     char *text = fakes_read(run_folder, "steps/all/out.txt"), *folder = path_join(run_folder, "report");
 

@@ -478,10 +478,91 @@ START_TEST(limitations_are_counted_from_the_files)
     holds(all.data, "2 seeds: intervals, p and stars hold over prompts, for these very models");
     holds(all.data, "zebra: 5.0 % of 80 responses were cut at the length limit.");
     holds(all.data, "ant: 1 metric could not be computed");
-    holds(all.data, "ant, ppo-scalar, seed 2: the watchdog saw entropy.");
     free(all.data);
     notes_free(&limits);
     results_free(&results);
+}
+END_TEST
+
+/* Two steps of the made-up run warn; `file` of a third makes it warn too. */
+static void warns(const char *file, const char *text, const char *line) {
+    struct results results;
+    char *step = path_join(folder, "steps/ant/1/other");
+    int found = 0;
+
+    make_file(make_step("ant/1/other", "other", "other", "{}"), file, text);
+    must(results_gather(&results, folder, &err));
+    ck_assert_int_eq(results.warnings.count, 3);
+    for (int i = 0; i < 3; i++) {
+        char *told = warning_line(&results.warnings.items[i]);
+
+        found |= !strcmp(told, line);
+        free(told);
+    }
+    ck_assert_msg(found, "\"%s\" is missing", line);
+    results_free(&results);
+    must(folder_remove(step, &err));
+    free(step);
+}
+
+START_TEST(every_alarm_of_a_step_is_a_warning)
+{
+    warns(
+        "reward.json",
+        "{\"samples\": 256, \"length_correlation\": 0.771, \"events\": [\"length_correlation\"]}",
+        "ant/1/other: length_correlation: total reward and length correlate at 0.77 on 256 samples; a policy "
+        "will find that out");
+    warns("log.jsonl",
+          "{\"kl\": 26}\n{\"kl\": 30, \"events\": [\"kl_blowup\"]}\n{\"kl\": 63.7, \"events\": "
+          "[\"kl_blowup\"]}\n",
+          "ant/1/other: kl_blowup in 2 of 3 rows of its log, first in row 2: kl up to 63.7 nats");
+    warns("dropped.jsonl", "{\"row\": 1, \"reason\": \"long\"}\n{\"row\": 5, \"reason\": \"long\"}\n",
+          "ant/1/other: 2 rows were left out; dropped.jsonl lists them with the reason");
+    warns("warnings.jsonl", "{\"warning\": \"a says nothing to 12 of 12 prompts\"}\n",
+          "ant/1/other: a says nothing to 12 of 12 prompts");
+    warns("log.jsonl", "{\"loss\": 1}\n{\"events\": [\"nan\"]}\n",
+          "ant/1/other: nan in 1 of 2 rows of its log, first in row 2");
+}
+END_TEST
+
+START_TEST(warnings_stand_in_every_format)
+{
+    static const char *const files[] = {"report.md", "report.html", "report.tex", "report.json",
+                                        "warnings.csv"};
+    struct node *formats = node_new(NODE_LIST);
+
+    for (int i = 0; reports[i]; i++) node_add_text(formats, NULL, reports[i]->name);
+    make_file(make_step("ant/1/rm", "reward", "rm", "{}"), "reward.json",
+              "{\"samples\": 9, \"length_correlation\": -0.5, \"events\": [\"length_correlation\"]}");
+    must(report_write(folder, formats, &err));
+    for (int i = 0; i < 5; i++) {
+        char *text = report_text(files[i]), *at = strstr(text, "ant/1/rm");
+
+        ck_assert_msg(at && strstr(at, "correlate at -0.50 on 9 samples"), "%s does not warn", files[i]);
+        free(text);
+    }
+    node_free(formats);
+}
+END_TEST
+
+START_TEST(a_run_of_data_alone_has_nothing_to_report_on)
+{
+    struct results results;
+    char *steps = path_join(folder, "steps"), *manifest = path_join(folder, "manifest.json");
+    static const char text[] = "{\"steps\": [{\"name\": \"data\", \"use\": \"world\"}]}";
+
+    must(folder_remove(steps, &err));
+    free(make_step("data", "world", "data", "{}"));
+    ck_assert_int_eq(results_gather(&results, folder, &err), -1);
+    holds(err.message, "nothing to report on: none of its steps trains or evaluates");
+    must(file_write(manifest, "{\"steps\": [{\"use\": \"ppo\"}]}", 27, &err));
+    ck_assert_int_eq(results_gather(&results, folder, &err), -1);
+    holds(err.message, "no finished training or evaluate step to report on; 'pyrite run' goes on with it");
+    must(file_write(manifest, text, strlen(text), &err));
+    ck_assert_int_eq(results_gather(&results, folder, &err), -1);
+    holds(err.message, "nothing to report on");
+    free(manifest);
+    free(steps);
 }
 END_TEST
 
@@ -885,6 +966,9 @@ static Suite *reports_suite(void) {
     tcase_add_test(read, without_gnuplot_the_report_says_so);
     tcase_add_test(read, the_same_run_gives_the_same_bytes);
     tcase_add_test(changed, the_baseline_that_an_evaluation_names_comes_first);
+    tcase_add_test(changed, every_alarm_of_a_step_is_a_warning);
+    tcase_add_test(changed, warnings_stand_in_every_format);
+    tcase_add_test(changed, a_run_of_data_alone_has_nothing_to_report_on);
     tcase_add_test(changed, broken_records_name_file_and_line);
     tcase_add_test(changed, a_dose_is_drawn_against_the_response);
     tcase_add_test(changed, training_alone_can_be_reported);
