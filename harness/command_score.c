@@ -457,6 +457,7 @@ static void print_metric(const struct metric *metric, FILE *out) {
     format_metric(&text, metric);
     snprintf(counts, sizeof counts, metric->n_missing ? "n %d of %d" : "n %d", metric->n,
              metric->n + metric->n_missing);
+    if (metric->by_seed && metric->seeds > 1) snprintf(counts, sizeof counts, "n %d seeds", metric->n);
     fprintf(out, "  %-28s ", name);
     print_padded(out, metric->policy ? metric->policy : "", 18);
     fputc(' ', out);

@@ -84,6 +84,7 @@ static const struct field metric_fields[] = {
     AT(metric, n, FIELD_INT, 0),
     AT(metric, n_missing, FIELD_INT, 0),
     AT(metric, ties, FIELD_INT, 0),
+    AT(metric, judged, FIELD_INT, 0),
     AT(metric, refused, FIELD_INT, 0),
     AT(metric, unparsed, FIELD_INT, 0),
     AT(metric, transport, FIELD_INT, 0),

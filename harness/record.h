@@ -56,6 +56,7 @@ struct metric {
     char *unit, *method, *family, *reason;
     int n, n_missing, seeds;
     int ties, refused, unparsed, transport; /* judgments behind it, by outcome; of verdicts only the ties */
+    int judged; /* verdicts and ties, where ties are counted: one a seed of each prompt; else 0 */
     double worst,
         best;         /* value had all missing judgments gone against the policy, or for it; NaN: not told */
     double *per_seed; /* [seeds] or NULL */

@@ -46,7 +46,8 @@ static void add_metric(struct text *out, const struct evaluation *evaluation, co
     add_raw(out, metric->worst);
     add_raw(out, metric->best);
     text_printf(out, "%d,%d,%d,", metric->n, metric->n_missing, metric->seeds);
-    text_printf(out, "%d,%d,%d,%d,", metric->ties, metric->refused, metric->unparsed, metric->transport);
+    text_printf(out, "%d,%d,%d,%d,%d,", metric->ties, metric->judged, metric->refused, metric->unparsed,
+                metric->transport);
     add_seeds(out, metric);
     add_raw(out, metric->seeds_low);
     add_raw(out, metric->seeds_high);
@@ -70,7 +71,7 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     (void)err;
     text_printf(&out, "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,worst,"
                       "best,n,n_missing,"
-                      "seeds,ties,refused,unparsed,transport,"
+                      "seeds,ties,judged,refused,unparsed,transport,"
                       "per_seed,seeds_low,seeds_high,p_seeds,disagreement,unit,method,family,reason,better,"
                       "shown,p_adjusted_shown,gaps\r\n");
     for (int i = 0; i < results->evaluation_count; i++)

@@ -22,6 +22,7 @@ static void add_numbers(struct node *map, const struct metric *metric) {
     node_add_number(map, "n_missing", metric->n_missing);
     node_add_number(map, "seeds", metric->seeds);
     node_add_number(map, "ties", metric->ties);
+    node_add_number(map, "judged", metric->judged);
     node_add_number(map, "refused", metric->refused);
     node_add_number(map, "unparsed", metric->unparsed);
     node_add_number(map, "transport", metric->transport);

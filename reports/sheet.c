@@ -223,9 +223,10 @@ char *sheet_text(const struct sheet *sheet, int row, int column) {
     return format_estimate(metric);
 }
 
-/* The least and the most of a row's numbers of items, and the most of each kind that is missing. */
+/* The least and the most of a row's numbers of items and of seeds, and the most of each kind that is missing;
+   the ties of the column that has most of them, and of how many judgments they are. */
 struct tally {
-    int least, most, missing, refused, unparsed, transport, ties;
+    int least, most, seeds, missing, refused, unparsed, transport, ties, judged;
 };
 
 static void keep_most(int *most, int count) {
@@ -239,12 +240,17 @@ static struct tally count_row(const struct sheet *sheet, int row) {
         const struct metric *cell = sheet_cell(sheet, row, i);
 
         if (!cell) continue;
+        if (cell->by_seed) {
+            keep_most(&tally.seeds, cell->n);
+            continue;
+        }
         if (cell->n > 0 && (!tally.least || cell->n < tally.least)) tally.least = cell->n;
         keep_most(&tally.most, cell->n);
         keep_most(&tally.missing, cell->n_missing);
         keep_most(&tally.refused, cell->refused);
         keep_most(&tally.unparsed, cell->unparsed);
         keep_most(&tally.transport, cell->transport);
+        if (cell->ties > tally.ties) tally.judged = cell->judged > cell->n ? cell->judged : 0;
         keep_most(&tally.ties, cell->ties);
     }
     return tally;
@@ -258,14 +264,17 @@ char *sheet_counts(const struct sheet *sheet, int row) {
     struct tally tally = count_row(sheet, row);
     struct text out = {0};
 
-    if (tally.least == tally.most)
-        text_printf(&out, "%d", tally.most);
-    else
+    if (tally.least != tally.most)
         text_printf(&out, "%d to %d", tally.least, tally.most);
+    else if (tally.most || !tally.seeds)
+        text_printf(&out, "%d", tally.most);
+    if (tally.seeds)
+        text_printf(&out, "%s%d seed%s", out.length ? " or " : "", tally.seeds, tally.seeds == 1 ? "" : "s");
     add_count(&out, tally.missing, "missing", "");
     add_count(&out, tally.refused, "judge refused", "");
     add_count(&out, tally.unparsed, "unparsed", "");
     add_count(&out, tally.transport, "error", "s");
     add_count(&out, tally.ties, "tie", "s");
+    if (tally.judged) text_printf(&out, " of %d judgments", tally.judged);
     return out.data;
 }

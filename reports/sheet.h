@@ -60,8 +60,10 @@ const struct metric *sheet_cell(const struct sheet *sheet, int row, int column);
    Caller frees. */
 char *sheet_text(const struct sheet *sheet, int row, int column);
 
-/* How many items stand behind a row's figures, and how many judgments gave none, by outcome: "250", "117 to
-   250, 2 missing, 1 unparsed, 1 error, 7 ties". Caller frees. */
+/* How many items (prompts, pairs; seeds where each gave one value) stand behind a row's figures, and how many
+   are missing; then judgments that gave none, by outcome, and ties: "250", "117 to 250, 2 missing, 1
+   unparsed, 1 error, 7 ties", "200 or 3 seeds, 7 ties of 600 judgments" where a prompt has several. Caller
+   frees. */
 char *sheet_counts(const struct sheet *sheet, int row);
 
 /* The standard error, by half the metric's interval; NaN where there is none. */

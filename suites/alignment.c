@@ -104,7 +104,7 @@ static void measure_policy(const struct bench *bench, const struct measure *what
     metric->seeds = bench->table->seed_count;
     metric->per_seed = xmalloc((size_t)metric->seeds * sizeof *metric->per_seed);
     for (int s = 0; s < metric->seeds; s++) metric->per_seed[s] = alignment_of(bench, what, s);
-    metric_of_seeds(bench, metric, 0);
+    metric_of_seeds(bench, metric, FROM_ZERO);
 }
 
 static int has_pairs(const struct bench *bench, const char *split) {

@@ -118,7 +118,7 @@ static void add_shares(const struct bench *bench, const struct measure *what, co
     metric->seeds = table->seed_count;
     metric->per_seed = xmalloc((size_t)table->seed_count * sizeof *metric->per_seed);
     for (int s = 0; s < table->seed_count; s++) metric->per_seed[s] = mine[s] - (theirs ? theirs[s] : 0);
-    metric_of_seeds(bench, metric, theirs != NULL);
+    metric_of_seeds(bench, metric, theirs ? TESTED : ANY);
 }
 
 static void measure_kind(const struct bench *bench, struct measure *what, int kind, struct metrics *out) {

@@ -304,14 +304,14 @@ static void set_wins(const struct bench *bench, struct metric *metric, const dou
 struct prompt_wins {
     double mean;        /* NaN: none was judged */
     double none, every; /* had those that were not judged been lost, or won */
-    int ties;
+    int ties, judged;
 };
 
 static struct prompt_wins wins_of(const struct bench *bench, const struct measure *what, int other,
                                   const double *tokens, int question) {
     const struct table *table = bench->table;
     struct prompt_wins out = {0};
-    double sum = 0, judged = 0, open = 0;
+    double sum = 0, open = 0;
 
     for (int s = 0; s < table->seed_count; s++) {
         double one = win(bench, what, other, tokens, s, question);
@@ -320,11 +320,11 @@ static struct prompt_wins wins_of(const struct bench *bench, const struct measur
         if (isnan(one)) continue;
         sum += one;
         out.ties += one == 0.5;
-        judged++;
+        out.judged++;
     }
-    out.mean = sum / judged;
-    out.none = judged + open ? sum / (judged + open) : 0;
-    out.every = judged + open ? (sum + open) / (judged + open) : 1;
+    out.mean = sum / out.judged;
+    out.none = out.judged + open ? sum / (out.judged + open) : 0;
+    out.every = out.judged + open ? (sum + open) / (out.judged + open) : 1;
     return out;
 }
 
@@ -355,6 +355,7 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
         none += prompt.none;
         every += prompt.every;
         metric->ties += prompt.ties;
+        metric->judged += prompt.judged;
         wins[count++] = prompt.mean;
     }
     set_wins(bench, metric, wins, count);
@@ -368,7 +369,14 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
     free(kept);
 }
 
-void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero) {
+/* Shares and their differences end somewhere. */
+static void cut(double *low, double *high, const struct metric *metric) {
+    if (!metric->unit || strcmp(metric->unit, "percent")) return;
+    *low = fmax(*low, metric_is_difference(metric) ? -1 : 0);
+    *high = fmin(*high, 1);
+}
+
+void metric_of_seeds(const struct bench *bench, struct metric *metric, enum of_seeds kind) {
     double *kept = xmalloc((size_t)metric->seeds * sizeof *kept);
     int n = present(kept, metric->per_seed, metric->seeds), status;
     struct estimate estimate = {0};
@@ -378,11 +386,16 @@ void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_
     metric->n = n;
     metric->n_missing = metric->seeds - n;
     metric->value = mean_of(kept, n);
-    if (n > 1) {
+    if (n > 1 && kind == FROM_ZERO) {
+        metric_method(metric, "mean over seeds");
+        metric_reason(
+            metric, "it is never below 0 and few seeds scatter widely: each seed's value stands for itself");
+    } else if (n > 1) {
         metric_method(metric, "mean over seeds; Student's t over seeds");
         status = mean_simple(&estimate, kept, n, bench->level, &err);
         set_interval(metric, status, estimate.low, estimate.high, &err);
-        if (!status && test_zero) metric->p = estimate.p;
+        cut(&metric->low, &metric->high, metric);
+        if (!status && kind == TESTED) metric->p = estimate.p;
     } else if (n) {
         metric_method(metric, "one seed");
         metric_reason(metric, "one seed gives no interval; run at least two");
@@ -535,13 +548,6 @@ void measure_levels_everywhere(const struct bench *bench, const struct measure *
 static int has_runs(const struct metric *metric) {
     return metric->policy && metric->baseline && !metric->by_seed && !is_null_policy(metric->policy) &&
            metric_seeds(metric) > 1;
-}
-
-/* Shares and their differences end somewhere. */
-static void cut(double *low, double *high, const struct metric *metric) {
-    if (!metric->unit || strcmp(metric->unit, "percent")) return;
-    *low = fmax(*low, metric_is_difference(metric) ? -1 : 0);
-    *high = fmin(*high, 1);
 }
 
 void metrics_over_seeds(struct metrics *metrics) {

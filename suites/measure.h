@@ -47,9 +47,13 @@ void metric_of_gap(const struct bench *bench, struct metric *metric, const doubl
    have no p. */
 void measure_wins(const struct bench *bench, const struct measure *what, int other, const double *tokens,
                   struct metrics *out);
-/* Mean over the seeds of per_seed, which is set already, with Student's t over seeds. zero: test against 0.
- */
-void metric_of_seeds(const struct bench *bench, struct metric *metric, int test_zero);
+/* What one value a seed is: FROM_ZERO is never below 0 and may be many times as large in one run as in
+   another, so that the mean's error says nothing: no interval, each seed's value stands for itself. TESTED:
+   against 0. */
+enum of_seeds { ANY, TESTED, FROM_ZERO };
+/* Mean over the seeds of per_seed, which is set already, with Student's t over seeds; of a share the interval
+   is cut to [0, 1], of a difference of shares to [-1, 1]. */
+void metric_of_seeds(const struct bench *bench, struct metric *metric, enum of_seeds kind);
 
 /* The column's mean seed by seed, less `other`'s on the prompts that both have (other < 0: of the policy
    alone); out[seed_count], NaN where nothing was judged. */

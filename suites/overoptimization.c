@@ -24,16 +24,17 @@ enum figure {
 static const struct {
     const char *name, *unit;
     int lower_is_better;
-} figures[FIGURES] = {{"proxy_final", "score", -1},
-                      {"gold_final", "score", 0},
-                      {"kl_final", "nats", -1},
-                      {"gold_peak", "score", 0},
-                      {"kl_at_peak", "nats", -1},
-                      {"gold_drop", "score", 1},
-                      {"gap", "sd", 1},
-                      {"gao_alpha", "score", -1},
-                      {"gao_beta", "score", 1},
-                      {"gao_peak_kl", "nats", -1}};
+    enum of_seeds kind;
+} figures[FIGURES] = {{"proxy_final", "score", -1, ANY},
+                      {"gold_final", "score", 0, ANY},
+                      {"kl_final", "nats", -1, FROM_ZERO},
+                      {"gold_peak", "score", 0, ANY},
+                      {"kl_at_peak", "nats", -1, FROM_ZERO},
+                      {"gold_drop", "score", 1, FROM_ZERO},
+                      {"gap", "sd", 1, TESTED},
+                      {"gao_alpha", "score", -1, ANY},
+                      {"gao_beta", "score", 1, ANY},
+                      {"gao_peak_kl", "nats", -1, FROM_ZERO}};
 
 static double mean_over(const double *values, int from, int count) {
     double sum = 0;
@@ -157,7 +158,7 @@ static void measure_policy(const struct bench *bench, const char *policy, struct
         metric->per_seed = xmalloc((size_t)seeds * sizeof *metric->per_seed);
         for (int s = 0; s < seeds; s++) metric->per_seed[s] = figure[s][f];
         if (reason[f]) metric_reason(metric, reason[f]);
-        metric_of_seeds(bench, metric, f == GAP);
+        metric_of_seeds(bench, metric, figures[f].kind);
         free(reason[f]);
     }
     free(figure);

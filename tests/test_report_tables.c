@@ -759,8 +759,19 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     change.high = 0.3;
     change.level = 0.9; /* 2.8016 · 0.1 / 1.6449 */
     ck_assert_double_eq_tol(metric_detectable(&change), 0.17033, 1e-5);
-    sheets_free(&sheets);
     free(counts);
+    level.ties = 7;
+    level.judged = 20; /* ten prompts under two seeds */
+    change.by_seed = 1;
+    change.n = change.seeds = 2;
+    counts = sheet_counts(sheet, 0);
+    ck_assert_str_eq(counts, "10 or 2 seeds, 2 missing, 2 unparsed, 7 ties of 20 judgments");
+    free(counts);
+    level.judged = 10; /* one each */
+    counts = sheet_counts(sheet, 0);
+    ck_assert_str_eq(counts, "10 or 2 seeds, 2 missing, 2 unparsed, 7 ties");
+    free(counts);
+    sheets_free(&sheets);
 }
 END_TEST
 

@@ -626,6 +626,8 @@ START_TEST(wins_ties_and_losses_are_averaged_by_prompt)
     expect(metric->per_seed[0], 0.5);
     expect(metric->per_seed[1], 1);
     ck_assert_int_eq(metric->n, 3);
+    ck_assert_int_eq(metric->ties, 1);
+    ck_assert_int_eq(metric->judged, 5); /* of 3 prompts under 2 seeds one was not */
     expect(find("win_rate", "best", "ppo")->value, 1);
     ck_assert_int_eq(find("win_rate", "best", "ppo")->n_missing, 2);
 }
@@ -820,7 +822,11 @@ START_TEST(overoptimization_is_averaged_over_seeds)
     expect(metric->value, (6 - 0.5 * sqrt(3)) / 2);
     ck_assert(!isnan(metric->p) && !isnan(metric->low));
     expect(find("gold_drop", "ppo", NULL)->value, 0.75);
-    expect(find("kl_at_peak", "ppo", NULL)->value, 1.5);
+    metric = find("kl_at_peak", "ppo", NULL);
+    expect(metric->value, 1.5);
+    ck_assert_int_eq(metric->by_seed, 1);
+    ck_assert(isnan(metric->low) && isnan(metric->high)); /* 1 and 2: t would say from -4.9 to 7.9 */
+    ck_assert_ptr_nonnull(metric->reason);
 }
 END_TEST
 
@@ -1063,6 +1069,8 @@ START_TEST(diversity_counts_words_and_answers)
     expect(metric->per_seed[0], 2 / 8.);
     expect(metric->per_seed[1], 3 / 5.);
     expect(metric->value, (0.25 + 0.6) / 2);
+    expect(metric->low, 0); /* t would say from -1.8 to 2.7 */
+    expect(metric->high, 1);
     expect(find("distinct_2", "sft", NULL)->per_seed[0], 2 / 6.); /* ab ba ab twice */
     expect(find("distinct_4", "sft", NULL)->per_seed[1], 1);
     expect(find("unique_answers", "sft", NULL)->per_seed[0], 0.5);
