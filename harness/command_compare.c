@@ -19,6 +19,7 @@ struct observation {
     char *task, *what, *policy, *split, *prompt;
     double sum;
     int count;
+    int order; /* of the prompt, in the run: resampling takes prompts in the order in which suites do */
 };
 struct observations {
     struct observation *items;
@@ -43,12 +44,31 @@ static int add_transcripts(void *list, const char *path, struct error *err) {
     return transcripts_read(path, list, err);
 }
 
-static int by_id(const void *a, const void *b) {
-    return strcmp(((const struct transcript *)a)->id, ((const struct transcript *)b)->id);
+static int by_prompt(const void *a, const void *b) {
+    const struct transcript *x = *(const struct transcript *const *)a,
+                            *y = *(const struct transcript *const *)b;
+    int order = strcmp(x->prompt_id, y->prompt_id);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+/* Of each answer, where its prompt was first answered. Caller frees. */
+static int *number_prompts(const struct transcripts *answers) {
+    const struct transcript **sorted = xmalloc((size_t)answers->count * sizeof *sorted), *first = NULL;
+    int *order = xmalloc((size_t)answers->count * sizeof *order);
+
+    for (int i = 0; i < answers->count; i++) sorted[i] = &answers->items[i];
+    qsort(sorted, (size_t)answers->count, sizeof *sorted, by_prompt);
+    for (int i = 0; i < answers->count; i++) {
+        if (!first || strcmp(first->prompt_id, sorted[i]->prompt_id)) first = sorted[i];
+        order[sorted[i] - answers->items] = (int)(first - answers->items);
+    }
+    free(sorted);
+    return order;
 }
 
 static void observe(struct observations *out, const char *task, const char *what,
-                    const struct transcript *answer, double value) {
+                    const struct transcript *answer, int order, double value) {
     if (out->count == out->room) {
         out->room = out->room ? 2 * out->room : 256;
         out->items = xrealloc(out->items, (size_t)out->room, sizeof *out->items);
@@ -59,22 +79,24 @@ static void observe(struct observations *out, const char *task, const char *what
                                                     xstrdup(answer->split ? answer->split : ""),
                                                     xstrdup(answer->prompt_id),
                                                     isnan(value) ? 0 : value,
-                                                    !isnan(value)};
+                                                    !isnan(value),
+                                                    order};
 }
 
 /* "refused (detector)": the judge stands beside what it judged, so that nothing is mixed. */
-static void observe_verdicts(struct observations *out, const char *task, const struct transcripts *answers,
-                             const struct verdicts *verdicts) {
+static void observe_verdicts(struct observations *out, const char *task, struct transcripts *answers,
+                             const int *order, const struct verdicts *verdicts) {
     for (int i = 0; i < verdicts->count; i++) {
         const struct verdict *verdict = &verdicts->items[i];
-        struct transcript key = {.id = verdict->transcript}, *answer;
+        const struct transcript *answer;
         char *what;
 
         if (verdict->other) continue;
-        answer = bsearch(&key, answers->items, (size_t)answers->count, sizeof key, by_id);
+        answer = transcripts_find(answers, verdict->transcript);
         if (!answer) continue;
         what = xprintf("%s (%s)", verdict->what, verdict->judge);
-        observe(out, task, what, answer, verdict->outcome <= OUTCOME_TIE ? verdict->score : NAN);
+        observe(out, task, what, answer, order[answer - answers->items],
+                verdict->outcome <= OUTCOME_TIE ? verdict->score : NAN);
         free(what);
     }
 }
@@ -90,7 +112,7 @@ static int read_evaluation(void *context, const char *path, struct error *err) {
     char *folder = xstrdup(path), *parent, *task;
     struct transcripts answers = {0};
     struct verdicts verdicts = {0};
-    int status = -1;
+    int status = -1, *order = NULL;
 
     *strrchr(folder, '/') = 0;
     parent = xstrdup(folder);
@@ -99,17 +121,19 @@ static int read_evaluation(void *context, const char *path, struct error *err) {
     if (verdicts_read(path, &verdicts, err) ||
         folder_each(parent, "transcripts.jsonl", add_transcripts, &answers, err))
         goto out;
-    qsort(answers.items, (size_t)answers.count, sizeof *answers.items, by_id);
-    observe_verdicts(reading->out, task, &answers, &verdicts);
+    order = number_prompts(&answers);
+    observe_verdicts(reading->out, task, &answers, order, &verdicts);
     for (int i = 0; i < answers.count; i++) {
         const struct transcript *answer = &answers.items[i];
 
-        observe(reading->out, task, ASKED, answer, NAN);
+        observe(reading->out, task, ASKED, answer, order[i], NAN);
         if (answer->tokens > 0 || answer->unit)
-            observe(reading->out, task, answer->unit ? answer->unit : "tokens", answer, answer->tokens);
+            observe(reading->out, task, answer->unit ? answer->unit : "tokens", answer, order[i],
+                    answer->tokens);
     }
     status = 0;
 out:
+    free(order);
     transcripts_free(&answers);
     verdicts_free(&verdicts);
     free(task);
@@ -312,12 +336,29 @@ static int check_asked(const struct observations *before, const struct observati
                 group->task, group->task[0] ? ", " : "", group->policy, theirs, count, met);
 }
 
+static int by_order(const void *a, const void *b) {
+    const struct observation *x = *(const struct observation *const *)a,
+                             *y = *(const struct observation *const *)b;
+
+    return x->order != y->order ? (x->order > y->order) - (x->order < y->order) : (x > y) - (x < y);
+}
+
+/* A group's prompts as the run has them. Caller frees. */
+static const struct observation **in_order(const struct observation *group, int count) {
+    const struct observation **sorted = xmalloc((size_t)count * sizeof *sorted);
+
+    for (int i = 0; i < count; i++) sorted[i] = &group[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_order);
+    return sorted;
+}
+
 /* One group of the second run against its partners in the first. 1: compared, 0: the first has none. */
 static int compare_group(struct comparison *out, const struct observations *before,
                          const struct observation *group, int count, const struct arguments *arguments,
                          uint64_t seed, struct error *err) {
     const char *policy = policy_before(arguments, group->policy),
                *listed = argument_value(arguments, "confirmatory", NULL);
+    const struct observation **mine;
     double *x, *y;
     int theirs = policy ? count_group(before, group, policy) : 0, met = 0;
 
@@ -328,16 +369,18 @@ static int compare_group(struct comparison *out, const struct observations *befo
     out->confirmatory = !listed || is_listed(listed, group->what);
     x = xmalloc((size_t)count * sizeof *x);
     y = xmalloc((size_t)count * sizeof *y);
+    mine = in_order(group, count);
     for (int i = 0; i < count; i++) {
-        const struct observation *other = partner(before, &group[i], policy);
+        const struct observation *other = partner(before, mine[i], policy);
 
         met += other != NULL;
-        if (!other || isnan(value_of(other)) || isnan(value_of(&group[i]))) continue;
+        if (!other || isnan(value_of(other)) || isnan(value_of(mine[i]))) continue;
         x[out->n] = value_of(other);
-        y[out->n++] = value_of(&group[i]);
+        y[out->n++] = value_of(mine[i]);
     }
     out->missing = count + theirs - met - out->n;
     finish(out, x, y, seed);
+    free(mine);
     free(x);
     free(y);
     return 1;
@@ -471,13 +514,15 @@ static void add_notes(struct tabular *table, const struct comparisons *all, doub
         below += one->confirmatory && one->adjusted < 0.05;
         weak += !isnan(one->detectable) && one->detectable > effect;
     }
-    tabular_note(table,
-                 "after - before, paired by prompt; a prompt's seeds are averaged first. 95 %% intervals: "
-                 "shares by Newcombe "
-                 "with the exact McNemar test, means by bootstrap over prompts (10000 resamples, seed %d) "
-                 "with the sign-flip "
-                 "test. Adjusted: Holm within the confirmatory family, Benjamini-Hochberg (BH) for the rest.",
-                 seed);
+    tabular_note(
+        table,
+        "after - before, paired by prompt; a prompt's seeds are averaged first. 95 %% intervals: "
+        "shares by Newcombe "
+        "with the exact McNemar test, means by bootstrap over prompts (10000 resamples, seed %d) "
+        "with the sign-flip "
+        "test, as the suites have them; they hold over prompts, for these very models, not over training "
+        "runs. Adjusted: Holm within the confirmatory family, Benjamini-Hochberg (BH) for the rest.",
+        seed);
     tabular_note(table,
                  "%d of %d confirmatory differences are below 0.05 after Holm. MDE: the smallest difference "
                  "seen with a power "
