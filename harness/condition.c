@@ -209,7 +209,7 @@ static int fail_unknown(const struct condition *condition, const struct metrics 
 }
 
 static int is_share(const struct metric *metric) {
-    return metric->unit && (!strcmp(metric->unit, "percent") || !strcmp(metric->unit, "points"));
+    return metric->unit && (!strcmp(metric->unit, "fraction") || !strcmp(metric->unit, "points"));
 }
 
 static int check_bound(const struct condition *condition, const struct metric *metric, struct error *err) {

@@ -37,14 +37,14 @@ char *finding_title(const struct finding *finding) {
 
 /* Shares are said in percent. */
 static double scale_of(const struct metric *metric) {
-    return metric && metric->unit && (!strcmp(metric->unit, "percent") || !strcmp(metric->unit, "points"))
+    return metric && metric->unit && (!strcmp(metric->unit, "fraction") || !strcmp(metric->unit, "points"))
                ? 100
                : 1;
 }
 
 static void say_value(struct text *text, const struct metric *metric) {
     text_printf(text, "%.4g", scale_of(metric) * metric->value);
-    if (metric->unit) text_printf(text, " (%s)", metric->unit);
+    if (metric->unit) text_printf(text, " (%s)", strcmp(metric->unit, "fraction") ? metric->unit : "percent");
 }
 
 static void say_interval(struct text *text, const struct expectation *expectation, double scale) {

@@ -11,7 +11,7 @@ static int unit_is(const char *unit, const char *name) {
 }
 
 static int scaled(const char *unit) {
-    return unit_is(unit, "percent") || unit_is(unit, "points");
+    return unit_is(unit, "fraction") || unit_is(unit, "points");
 }
 
 static int decimals_of(double scale) {
@@ -75,7 +75,7 @@ const char *format_digits(char buffer[32], double value, const char *unit, doubl
 
 const char *format_number(char buffer[32], double value, const char *unit) {
     format_digits(buffer, value, unit, value);
-    if (scaled(unit) && isfinite(value)) strcat(buffer, unit_is(unit, "percent") ? " %" : " pp");
+    if (scaled(unit) && isfinite(value)) strcat(buffer, unit_is(unit, "fraction") ? " %" : " pp");
     return buffer;
 }
 
@@ -112,7 +112,11 @@ int metric_seeds_agree(const struct metric *metric) {
 }
 
 const char *metric_unit(const struct metric *metric) {
-    return unit_is(metric->unit, "percent") && metric_is_difference(metric) ? "points" : metric->unit;
+    return unit_is(metric->unit, "fraction") && metric_is_difference(metric) ? "points" : metric->unit;
+}
+
+const char *metric_raw_unit(const struct metric *metric) {
+    return scaled(metric->unit) ? "fraction" : metric->unit;
 }
 
 const char *unit_in_heading(const struct metric *metric) {
@@ -158,7 +162,7 @@ const char *format_bytes(char buffer[32], double bytes) {
 void format_metric(struct metric_text *out, const struct metric *metric) {
     write_figure(out->value, metric, metric->value);
     if (scaled(metric->unit) && isfinite(metric->value))
-        strcat(out->value, unit_is(metric_unit(metric), "percent") ? " %" : " pp");
+        strcat(out->value, unit_is(metric_unit(metric), "fraction") ? " %" : " pp");
     write_figure(out->low, metric, metric->low);
     write_figure(out->high, metric, metric->high);
     format_digits(out->p, metric->p, "p", 1);

@@ -6,7 +6,7 @@
 #include "harness/memory.h"
 #include "harness/record.h"
 
-/* "percent": 0.153 → "15.3 %". "points": a difference of rates, 0.153 → "+15.3 pp". "p": "0.012", "2.1e−5".
+/* "fraction": 0.153 → "15.3 %". "points": a difference of rates, 0.153 → "+15.3 pp". "p": "0.012", "2.1e−5".
    "count": whole. Any other unit: three digits or so, the unit left to the heading. NaN → "–". */
 const char *format_number(char buffer[32], double value, const char *unit);
 /* The same without the unit's sign, with as many decimals as a number of the size `scale` has. */
@@ -31,8 +31,11 @@ double metric_centre(const struct metric *metric);
 int metric_seeds(const struct metric *metric);
 /* Every seed that has a value lies on the value's side of no difference; true of fewer than two. */
 int metric_seeds_agree(const struct metric *metric);
-/* The unit its value has: "points" for a difference of "percent". NULL if it has none. */
+/* The unit its value has: "points" for a difference of "fraction". NULL if it has none. */
 const char *metric_unit(const struct metric *metric);
+/* The unit of its number as files have it: "fraction" of shares and of their differences. NULL if it has
+ * none. */
+const char *metric_raw_unit(const struct metric *metric);
 /* What a heading says of the unit: nothing where the figures carry it. */
 const char *unit_in_heading(const struct metric *metric);
 /* "15.3 % [10.2, 21.5]"; without the interval where there is none. Caller frees. */

@@ -53,7 +53,7 @@ static void add_metric(struct text *out, const struct evaluation *evaluation, co
     add_raw(out, metric->seeds_high);
     add_raw(out, metric->p_seeds);
     add_field(out, format_disagreement(metric));
-    add_field(out, metric->unit);
+    add_field(out, metric_raw_unit(metric));
     add_field(out, metric->method);
     add_field(out, metric->family);
     add_field(out, metric->reason);

@@ -159,7 +159,7 @@ char *findings_total(const struct findings *findings) {
         text_printf(&out,
                     " Power 0.8 for changes of a rate from %s pp on (median over metrics); smaller ones can "
                     "have been missed.",
-                    format_digits(number, points, "percent", points));
+                    format_digits(number, points, "fraction", points));
     return out.data;
 }
 
@@ -299,7 +299,7 @@ static void note_cut(struct notes *out, const struct evaluation *evaluation) {
     for (int i = 0; i < total; i++) cut += same(evaluation->transcripts.items[i].finish, "length");
     if (cut)
         notes_add(out, xprintf("%s: %s of %d responses were cut at the length limit.", evaluation->name,
-                               format_number(number, (double)cut / total, "percent"), total));
+                               format_number(number, (double)cut / total, "fraction"), total));
 }
 
 void limitations_of(struct notes *out, const struct results *results) {

@@ -548,7 +548,7 @@ static void arrange_all_methods(struct sheets *out, const struct results *result
 /* What a change is measured in, and the title of the table that lists such changes. */
 static const struct {
     const char *unit, *title;
-} kinds[] = {{"percent", "changes of rates"},
+} kinds[] = {{"fraction", "changes of rates"},
              {"tokens", "changes of length"},
              {"words", "changes of length"},
              {"score", "changes of scores"}};

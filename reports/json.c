@@ -49,7 +49,7 @@ static void add_metric(struct node *list, const struct metric *metric) {
     node_add_text(map, "judge", metric->judge);
     node_add_text(map, "baseline", metric->baseline);
     add_numbers(map, metric);
-    node_add_text(map, "unit", metric->unit);
+    node_add_text(map, "unit", metric_raw_unit(metric));
     node_add_text(map, "method", metric->method);
     node_add_text(map, "family", metric->family);
     node_add_text(map, "reason", metric->reason);

@@ -205,7 +205,7 @@ static char *p_text(const struct metric *metric) {
 }
 
 char *detectable_text(const struct metric *metric) {
-    const char *unit = metric->unit && !strcmp(metric->unit, "percent") ? "points" : metric->unit;
+    const char *unit = metric->unit && !strcmp(metric->unit, "fraction") ? "points" : metric->unit;
     double least = metric_detectable(metric);
     char number[32];
 

@@ -290,11 +290,11 @@ static void add_gap(const struct biasing *all, struct part part, int policy) {
 }
 
 static void measure_part(const struct biasing *all, const struct part *part, int policy) {
-    static const struct shown ambiguous = {"accuracy_ambiguous", "percent", 1, 0},
-                              told = {"accuracy_disambiguated", "percent", 0, 0},
+    static const struct shown ambiguous = {"accuracy_ambiguous", "fraction", 1, 0},
+                              told = {"accuracy_disambiguated", "fraction", 0, 0},
                               bias_ambiguous = {"bias_ambiguous", NULL, 1, -1},
                               bias_told = {"bias_disambiguated", NULL, 0, -1},
-                              none = {"no_choice", "percent", -1, 1};
+                              none = {"no_choice", "fraction", -1, 1};
     const struct cells *cells = &all->cells;
 
     add_ratio(all, &ambiguous, *part, cells->correct, NULL, policy);

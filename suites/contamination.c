@@ -76,7 +76,7 @@ static void measure_split(const struct bench *bench, const struct search_items *
     for (int k = 0; k < KINDS; k++) {
         struct measure what = {.suite = "contamination",
                                .name = names[k],
-                               .unit = "percent",
+                               .unit = "fraction",
                                .split = split,
                                .policy = -1,
                                .lower_is_better = 1};

@@ -105,7 +105,7 @@ static int degenerate_measure(const struct bench *bench, struct metrics *out, st
     const double *truncated = table_column(table, "truncated", NULL);
     char **texts = squeeze_answers(table);
     double *columns[KINDS];
-    struct measure what = {.suite = "degenerate", .unit = "percent", .lower_is_better = 1};
+    struct measure what = {.suite = "degenerate", .unit = "fraction", .lower_is_better = 1};
 
     (void)err;
     for (int k = 0; k < KINDS; k++) columns[k] = xmalloc(bytes);

@@ -54,7 +54,7 @@ static struct metric *add(const struct bench *bench, int policy, const char *nam
 
 static void add_share(const struct bench *bench, int policy, const char *name, int part, int whole,
                       struct metrics *out) {
-    struct metric *metric = add(bench, policy, name, "percent", out);
+    struct metric *metric = add(bench, policy, name, "fraction", out);
     struct interval interval;
     struct error err;
 

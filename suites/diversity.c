@@ -157,7 +157,7 @@ static int diversity_measure(const struct bench *bench, struct metrics *out, str
     const struct table *table = bench->table;
     const char **splits = table_splits(table);
     double *repetition = xmalloc((size_t)table_cells(table) * sizeof *repetition);
-    struct measure what = {.suite = "diversity", .unit = "percent"};
+    struct measure what = {.suite = "diversity", .unit = "fraction"};
 
     (void)err;
     for (int i = 0; i < table_cells(table); i++)

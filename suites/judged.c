@@ -33,7 +33,7 @@ static int judged_measure(const struct bench *bench, struct metrics *out, struct
                                .lower_is_better = strcmp(column->what, "correct") ? -1 : 0};
 
         if (!is_named(bench, column)) continue;
-        if (is_share(table, column)) what.unit = "percent";
+        if (is_share(table, column)) what.unit = "fraction";
         measure_everywhere(bench, &what, out);
     }
     return 0;

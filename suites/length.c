@@ -272,7 +272,7 @@ static void measure_matched(const struct bench *bench, const struct measure *lik
     struct measure what = *like;
 
     what.name = "length_matched_win_rate";
-    what.unit = "percent";
+    what.unit = "fraction";
     what.judge = judge;
     what.lower_is_better = 0;
     what.value = value;
@@ -322,7 +322,7 @@ static int length_measure(const struct bench *bench, struct metrics *out, struct
             what.value = table_column(bench->table, "tokens", NULL);
             measure_policy(bench, &what, out);
             what.name = "truncated";
-            what.unit = "percent";
+            what.unit = "fraction";
             what.value = table_column(bench->table, "truncated", NULL);
             if (is_known(bench->table, what.value)) measure_column(bench, &what, out);
         }

@@ -131,7 +131,7 @@ static void set_interval(struct metric *metric, int status, double low, double h
 
 /* What the value would be, had every missing judgment been a 0, and had it been a 1. */
 static void set_bounds(struct metric *metric, double none, double every) {
-    if (!metric->n || !(none < every) || !metric->unit || strcmp(metric->unit, "percent")) return;
+    if (!metric->n || !(none < every) || !metric->unit || strcmp(metric->unit, "fraction")) return;
     metric->worst = metric->lower_is_better == 1 ? every : none;
     metric->best = metric->lower_is_better == 1 ? none : every;
 }
@@ -371,7 +371,7 @@ void measure_wins(const struct bench *bench, const struct measure *what, int oth
 
 /* Shares and their differences end somewhere. */
 static void cut(double *low, double *high, const struct metric *metric) {
-    if (!metric->unit || strcmp(metric->unit, "percent")) return;
+    if (!metric->unit || strcmp(metric->unit, "fraction")) return;
     *low = fmax(*low, metric_is_difference(metric) ? -1 : 0);
     *high = fmin(*high, 1);
 }

@@ -18,11 +18,11 @@ struct gap {
 static const struct gap gaps[] = {
     {"gold_gap", "gold", "score", 0, {NULL}},
     {"length_gap", "tokens", NULL, -1, {NULL}},
-    {"correctness_gap", "correct", "percent", 0, {NULL}},
-    {"approval_gap", "approval", "percent", -1, {NULL}},
-    {"over_refusal_benign_gap", "refused", "percent", 1, {"benign"}},
-    {"over_refusal_borderline_gap", "refused", "percent", 1, {"borderline", "safe"}},
-    {"refusal_harmful_gap", "refused", "percent", 0, {"harmful", "unsafe"}}};
+    {"correctness_gap", "correct", "fraction", 0, {NULL}},
+    {"approval_gap", "approval", "fraction", -1, {NULL}},
+    {"over_refusal_benign_gap", "refused", "fraction", 1, {"benign"}},
+    {"over_refusal_borderline_gap", "refused", "fraction", 1, {"borderline", "safe"}},
+    {"refusal_harmful_gap", "refused", "fraction", 0, {"harmful", "unsafe"}}};
 
 /* A policy's values on a split's prompts, less another policy's where there is one. */
 static double *values_on(const struct bench *bench, const struct measure *what, int other, int *count) {
@@ -64,7 +64,7 @@ static void measure_gap(const struct bench *bench, const struct measure *what, c
     a = values_on(bench, &outside, other, &a_count);
     b = values_on(bench, &inside, other, &b_count);
     if (a_count && b_count) {
-        if (other < 0 && !strcmp(outside.unit, "percent")) outside.unit = "points";
+        if (other < 0 && !strcmp(outside.unit, "fraction")) outside.unit = "points";
         metric = measure_metric(bench, &outside, baseline, out);
         metric_of_gap(bench, metric, a, a_count, b, b_count);
         set_seeds(bench, metric, &outside, &inside, other);

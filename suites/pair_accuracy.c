@@ -138,7 +138,7 @@ const char **pair_splits(const struct pairs_judged *pairs) {
 struct metric *accuracy_metric(const struct bench *bench, const char *suite, const char *name,
                                const char *split, const struct contestant *contestant, struct metrics *out) {
     struct measure what = {
-        .suite = suite, .name = name, .split = split, .unit = "percent", .policy = -1, .lower_is_better = 0};
+        .suite = suite, .name = name, .split = split, .unit = "fraction", .policy = -1, .lower_is_better = 0};
     struct metric *metric = measure_metric(bench, &what, NULL, out);
 
     metric->policy = xstrdup(contestant->name);

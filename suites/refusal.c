@@ -19,7 +19,7 @@ static void measure_group(const struct bench *bench, const struct group *group, 
                           struct metrics *out) {
     struct measure what = {.suite = "refusal",
                            .name = group->name,
-                           .unit = "percent",
+                           .unit = "fraction",
                            .value = refused,
                            .categories = group->categories,
                            .lower_is_better = group->lower_is_better};
@@ -37,7 +37,7 @@ static void measure_right(const struct bench *bench, const double *refused, stru
     double *right = xmalloc((size_t)table_cells(table) * sizeof *right);
     struct measure what = {.suite = "refusal",
                            .name = "safe_and_helpful",
-                           .unit = "percent",
+                           .unit = "fraction",
                            .value = right,
                            .categories = told};
     int harmful = 0, harmless = 0;
@@ -58,7 +58,7 @@ static void measure_right(const struct bench *bench, const double *refused, stru
 static int refusal_measure(const struct bench *bench, struct metrics *out, struct error *err) {
     const double *refused = table_column(bench->table, "refused", NULL);
     const double *undetermined = table_column(bench->table, "undetermined", NULL);
-    struct measure what = {.suite = "refusal", .unit = "percent", .lower_is_better = -1};
+    struct measure what = {.suite = "refusal", .unit = "fraction", .lower_is_better = -1};
 
     (void)err;
     for (int i = 0; i < 3 && refused; i++) measure_group(bench, &groups[i], refused, out);

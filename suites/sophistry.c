@@ -186,7 +186,7 @@ static void measure_means(const struct bench *bench, const struct approvals *of,
         struct measure what = {.suite = "sophistry",
                                .name = means[i].name,
                                .judge = of->judge,
-                               .unit = "percent",
+                               .unit = "fraction",
                                .value = means[i].value,
                                .lower_is_better = means[i].lower_is_better};
 
@@ -200,7 +200,7 @@ static void measure_judge(const struct bench *bench, const struct approvals *of,
     const char **splits = table_splits(table);
     struct measure what = {.suite = "sophistry",
                            .judge = of->judge,
-                           .unit = "percent",
+                           .unit = "fraction",
                            .value = of->approval,
                            .lower_is_better = 1};
 

@@ -28,7 +28,7 @@ static void measure_by(const struct bench *bench, const char *name, const char *
     struct measure what = {.suite = "win_rate",
                            .name = name,
                            .judge = judge,
-                           .unit = "percent",
+                           .unit = "fraction",
                            .lower_is_better = lower_is_better,
                            .value = table_column(bench->table, column, judge)};
 
@@ -170,7 +170,7 @@ static void measure_preferences(const struct bench *bench, const struct preferen
 
 static void measure_judge(const struct bench *bench, const char *judge, struct metrics *out) {
     const char **splits = table_splits(bench->table);
-    struct measure what = {.suite = "win_rate", .judge = judge, .unit = "percent"};
+    struct measure what = {.suite = "win_rate", .judge = judge, .unit = "fraction"};
     struct preferences preferences;
 
     if (preferences_of(&preferences, bench->table, judge)) {

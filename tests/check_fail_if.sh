@@ -75,7 +75,7 @@ runs 2 report run --format csv --junit junit.xml
 says out 'give a condition'
 
 # A metric without an interval decides nothing, and says so; alone it is an error. Missing judgments are said.
-metric() { echo "{\"task\":\"t\",\"suite\":\"s\",\"name\":\"$1\",\"policy\":\"$2\",\"unit\":\"percent\",$3,\"n\":10,\"seeds\":1,\"lower_is_better\":1}"; }
+metric() { echo "{\"task\":\"t\",\"suite\":\"s\",\"name\":\"$1\",\"policy\":\"$2\",\"unit\":\"fraction\",$3,\"n\":10,\"seeds\":1,\"lower_is_better\":1}"; }
 mkdir -p made/steps/evaluate
 echo '{"name": "made"}' >made/manifest.json
 echo '{"name": "evaluate", "use": "evaluate", "label": "evaluate", "matrix": {}}' >made/steps/evaluate/step.json

@@ -16,9 +16,9 @@ for step in evaluate answers; do
 done
 names='[1cm] 50% \\\\\\end{tabular} & _^#{'
 {
-    echo "{\"task\": \"t_1\", \"suite\": \"refusal\", \"name\": \"over_refusal_benign\", \"policy\": \"sft\", \"unit\": \"percent\", \"value\": 0.1, \"low\": 0.05, \"high\": 0.2, \"n\": 20, \"seeds\": 1, \"method\": \"50 % \\\\foo ^^41\", \"lower_is_better\": 1, \"p\": null}"
-    echo "{\"task\": \"t_1\", \"suite\": \"refusal\", \"name\": \"over_refusal_benign\", \"policy\": \"$names\", \"unit\": \"percent\", \"value\": 0.3, \"low\": 0.25, \"high\": 0.4, \"n\": 20, \"seeds\": 1, \"lower_is_better\": 1}"
-    echo "{\"task\": \"t_1\", \"suite\": \"refusal\", \"name\": \"over_refusal_benign\", \"policy\": \"$names\", \"baseline\": \"sft\", \"unit\": \"percent\", \"value\": 0.2, \"low\": 0.15, \"high\": 0.3, \"p\": 0.01, \"p_adjusted\": 0.02, \"n\": 20, \"seeds\": 1, \"lower_is_better\": 1}"
+    echo "{\"task\": \"t_1\", \"suite\": \"refusal\", \"name\": \"over_refusal_benign\", \"policy\": \"sft\", \"unit\": \"fraction\", \"value\": 0.1, \"low\": 0.05, \"high\": 0.2, \"n\": 20, \"seeds\": 1, \"method\": \"50 % \\\\foo ^^41\", \"lower_is_better\": 1, \"p\": null}"
+    echo "{\"task\": \"t_1\", \"suite\": \"refusal\", \"name\": \"over_refusal_benign\", \"policy\": \"$names\", \"unit\": \"fraction\", \"value\": 0.3, \"low\": 0.25, \"high\": 0.4, \"n\": 20, \"seeds\": 1, \"lower_is_better\": 1}"
+    echo "{\"task\": \"t_1\", \"suite\": \"refusal\", \"name\": \"over_refusal_benign\", \"policy\": \"$names\", \"baseline\": \"sft\", \"unit\": \"fraction\", \"value\": 0.2, \"low\": 0.15, \"high\": 0.3, \"p\": 0.01, \"p_adjusted\": 0.02, \"n\": 20, \"seeds\": 1, \"lower_is_better\": 1}"
 } >run/steps/evaluate/metrics.jsonl
 echo '{"id": "a", "prompt_id": "p", "split": "heldout", "policy": "sft", "prompt": "\\newpage %\n\n\\par ^^M", "response": "x", "tokens": 1}' >run/steps/answers/transcripts.jsonl
 {
@@ -111,7 +111,7 @@ for engine in pdflatex lualatex; do
     # Its tables stand in another's paper, with the packages that they name.
     printf '%s\n' '\documentclass{article}\usepackage[T1]{fontenc}\usepackage{array,booktabs,textcomp}' '\begin{document}' \
         '\begin{table}\caption{Ours.}\input{run/report/tables/refusal}\end{table}' \
-        '\input{run/report/tables/changes-t-1-percent}' '\end{document}' >paper.tex
+        '\input{run/report/tables/changes-t-1-fraction}' '\end{document}' >paper.tex
     $engine -interaction=nonstopmode -halt-on-error paper.tex >paper.out 2>&1 || complain "$engine, a paper: $(grep -A3 '^!' paper.out)"
     if [ $engine = pdflatex ] && command -v pdftotext >/dev/null; then
         pdftotext -layout run/report/report.pdf text

@@ -38,7 +38,7 @@ static struct metric *add(struct metrics *list, const char *name, double value) 
     metric->policy = xstrdup("ppo-scalar");
     metric->baseline = xstrdup("sft");
     metric->split = xstrdup("heldout");
-    metric->unit = xstrdup("percent");
+    metric->unit = xstrdup("fraction");
     metric->value = value;
     return metric;
 }

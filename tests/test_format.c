@@ -17,8 +17,8 @@ static void number_is(double value, const char *unit, const char *expected) {
 
 START_TEST(numbers_follow_their_unit)
 {
-    number_is(0.153, "percent", "15.3 %");
-    number_is(1, "percent", "100.0 %");
+    number_is(0.153, "fraction", "15.3 %");
+    number_is(1, "fraction", "100.0 %");
     number_is(0.153, "points", "+15.3 pp");
     number_is(-0.02, "points", "−2.0 pp");
     number_is(12, "count", "12");
@@ -65,11 +65,11 @@ END_TEST
 
 START_TEST(what_is_no_number_is_a_dash)
 {
-    number_is(NAN, "percent", "–");
+    number_is(NAN, "fraction", "–");
     number_is(NAN, NULL, "–");
     number_is(NAN, "p", "–");
     number_is(INFINITY, NULL, "∞");
-    number_is(-INFINITY, "percent", "−∞");
+    number_is(-INFINITY, "fraction", "−∞");
 }
 END_TEST
 
@@ -83,13 +83,13 @@ END_TEST
 
 START_TEST(any_number_fits_its_buffer)
 {
-    static const char *const units[] = {"percent", "points", "count", "p", "tokens", NULL};
+    static const char *const units[] = {"fraction", "points", "count", "p", "tokens", NULL};
     static const double values[] = {1e15, -1e15, 1e-300, -1e-300, 12345.678, -0.5};
     char buffer[32];
 
     for (int i = 0; i < 6; i++)
         for (int j = 0; j < 6; j++) ck_assert_uint_lt(strlen(format_number(buffer, values[j], units[i])), 32);
-    format_number(buffer, 1e300, "percent");
+    format_number(buffer, 1e300, "fraction");
     format_number(buffer, -1e300, "points");
     ck_assert_uint_lt(strlen(buffer), 32);
 }
@@ -116,8 +116,12 @@ END_TEST
 
 START_TEST(differences_carry_their_sign_and_points)
 {
-    struct metric metric = {
-        .name = "refused", .baseline = "sft", .unit = "percent", .value = 0.321, .low = 0.25, .high = -0.001};
+    struct metric metric = {.name = "refused",
+                            .baseline = "sft",
+                            .unit = "fraction",
+                            .value = 0.321,
+                            .low = 0.25,
+                            .high = -0.001};
     double seeds[] = {0.3, -0.01};
     char buffer[32];
 
@@ -128,8 +132,9 @@ START_TEST(differences_carry_their_sign_and_points)
     metric.unit = "tokens";
     estimate_is(&metric, "+0.321 [+0.250, −0.001]");
     metric.name = "win_rate";
-    metric.unit = "percent";
+    metric.unit = "fraction";
     ck_assert(!metric_is_difference(&metric));
+    ck_assert_str_eq(metric_raw_unit(&metric), "fraction");
     estimate_is(&metric, "32.1 % [25.0, −0.1]");
 }
 END_TEST
@@ -153,7 +158,7 @@ START_TEST(seeds_on_both_sides_take_the_stars_away)
     double seeds[] = {0.194, -0.001, NAN};
     struct metric metric = {.name = "refused",
                             .baseline = "sft",
-                            .unit = "percent",
+                            .unit = "fraction",
                             .value = 0.065,
                             .p_adjusted = 1e-4,
                             .seeds = 3,

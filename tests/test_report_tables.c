@@ -52,7 +52,7 @@ static void add_metric(struct metrics *list, const char *suite, const char *name
     metric->split = xstrdup(split);
     metric->unit = xstrdup(unit);
     metric->method = xstrdup("mean; 50 % of <prompts> & a \\guess");
-    metric->value = strcmp(unit, "percent") ? figure(k) : (k % 101) / 100.;
+    metric->value = strcmp(unit, "fraction") ? figure(k) : (k % 101) / 100.;
     metric->low = metric->value - 0.0512 * (k % 5);
     metric->high = metric->value + 0.0312 * (k % 7);
     metric->n = 100 + k % 9;
@@ -85,23 +85,23 @@ static void add_measure(struct metrics *list, const char *suite, const char *nam
 static void add_policy(struct metrics *list, const char *policy, const char *split) {
     static const struct {
         const char *suite, *name, *unit;
-    } measures[] = {{"refusal", "over_refusal_benign", "percent"},
-                    {"refusal", "over_refusal_borderline", "percent"},
-                    {"refusal", "refusal_harmful", "percent"},
+    } measures[] = {{"refusal", "over_refusal_benign", "fraction"},
+                    {"refusal", "over_refusal_borderline", "fraction"},
+                    {"refusal", "refusal_harmful", "fraction"},
                     {"length", "mean_length", "tokens"},
                     {"length", "p90_length", "tokens"},
-                    {"sophistry", "approval", "percent"},
-                    {"sophistry", "correctness", "percent"},
-                    {"sophistry", "human_error", "percent"},
-                    {"sophistry", "false_positive_rate", "percent"},
+                    {"sophistry", "approval", "fraction"},
+                    {"sophistry", "correctness", "fraction"},
+                    {"sophistry", "human_error", "fraction"},
+                    {"sophistry", "false_positive_rate", "fraction"},
                     {"ood", "gold", "score"},
                     {"ood", "reward", "score"}};
 
     for (size_t i = 0; i < sizeof measures / sizeof *measures; i++)
         add_measure(list, measures[i].suite, measures[i].name, policy, split, measures[i].unit);
     if (!strcmp(policy, "sft")) return;
-    add_metric(list, "win_rate", "win_rate", policy, "sft", split, "percent");
-    add_metric(list, "length", "length_matched_win_rate", policy, "sft", split, "percent");
+    add_metric(list, "win_rate", "win_rate", policy, "sft", split, "fraction");
+    add_metric(list, "length", "length_matched_win_rate", policy, "sft", split, "fraction");
 }
 
 static void make_evaluation(const char *world) {
@@ -118,8 +118,9 @@ static void make_evaluation(const char *world) {
         add_policy(&list, "null-longest", splits[s]);
         add_policy(&list, "ppo [50 % & <b>_\\x|", splits[s]);
         add_policy(&list, "ppo-scalar", splits[s]);
-        add_metric(&list, "win_rate", "win_rate", "ppo-scalar", "ppo [50 % & <b>_\\x|", splits[s], "percent");
-        add_metric(&list, "rm_accuracy", "accuracy_label", "rm-scalar", NULL, splits[s], "percent");
+        add_metric(&list, "win_rate", "win_rate", "ppo-scalar", "ppo [50 % & <b>_\\x|", splits[s],
+                   "fraction");
+        add_metric(&list, "rm_accuracy", "accuracy_label", "rm-scalar", NULL, splits[s], "fraction");
     }
     add_metric(&list, "overoptimization", "kl_final", "ppo-scalar", NULL, NULL, "nats");
     metrics = xprintf("%s/steps/%s/evaluate/metrics.jsonl", folder, world);
@@ -687,7 +688,7 @@ START_TEST(differences_are_sorted_by_size_not_by_p)
 
     must(results_gather(&results, folder, &err));
     forms_arrange(&sheets, &results);
-    sheet = find_sheet(&sheets, "changes-safety-percent");
+    sheet = find_sheet(&sheets, "changes-safety-fraction");
     ck_assert_int_gt(sheet->row_count, 20);
     for (int i = 1; i < sheet->row_count; i++) {
         const struct metric *above = sheet_cell(sheet, i - 1, 2), *below = sheet_cell(sheet, i, 2);
@@ -706,7 +707,7 @@ END_TEST
 START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
 {
     struct metric level = {
-        .suite = "s", .name = "wrong", .policy = "a", .unit = "percent", .method = "by hand"};
+        .suite = "s", .name = "wrong", .policy = "a", .unit = "fraction", .method = "by hand"};
     struct metric change;
     struct sheets sheets = {0};
     struct sheet *sheet = sheets_add(&sheets, "s", "s");

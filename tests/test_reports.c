@@ -55,7 +55,7 @@ static void add_measure(struct metrics *list, const char *policy, const char *sp
     metric->name = xstrdup("over_refusal");
     metric->policy = xstrdup(policy);
     metric->split = xstrdup(split);
-    metric->unit = xstrdup("percent");
+    metric->unit = xstrdup("fraction");
     metric->method = xstrdup("share of prompts; Wilson interval");
     metric->value = 0.4 + change;
     metric->low = 0.3 + change;
@@ -71,7 +71,7 @@ static void add_measure(struct metrics *list, const char *policy, const char *sp
     metric->name = xstrdup("over_refusal");
     metric->policy = xstrdup(policy);
     metric->split = xstrdup(split);
-    metric->unit = xstrdup("percent");
+    metric->unit = xstrdup("fraction");
     metric->method = xstrdup("paired difference");
     metric->baseline = xstrdup("sft");
     metric->family = xstrdup("refusal/safety");
@@ -105,7 +105,7 @@ static void make_metrics(const char *step, double dose) {
     metric->name = xstrdup("win_rate");
     metric->policy = xstrdup("ppo-scalar");
     metric->baseline = xstrdup("sft");
-    metric->unit = xstrdup("percent");
+    metric->unit = xstrdup("fraction");
     metric->value = 0.412;
     metric->low = 0.35;
     metric->high = 0.47;

@@ -417,7 +417,7 @@ START_TEST(what_is_over_seeds_already_is_not_tested_again)
         {.name = "refused",
          .policy = "ppo",
          .baseline = "sft",
-         .unit = "percent",
+         .unit = "fraction",
          .seeds = 2,
          .per_seed = wide}};
     struct metrics list = {items, 5};
