@@ -280,6 +280,18 @@ static int is_suite(const char *name, struct error *err) {
     return found ? 0 : -1;
 }
 
+/* Before anything is measured: conditions that no metric can meet. */
+static int check_conditions(const struct arguments *arguments, struct error *err) {
+    const char *words = argument_value(arguments, "suite", NULL);
+    struct node *asked = words ? node_new(NODE_LIST) : NULL;
+    int status;
+
+    if (words) split_words(asked, words);
+    status = gate_check_suites(arguments, asked, err);
+    node_free(asked);
+    return status;
+}
+
 static int is_format(const char *name, struct error *err) {
     return report_find(name, err) ? 0 : -1;
 }
@@ -650,7 +662,7 @@ static int run(const struct arguments *arguments, struct error *err) {
                               .folder = argument_value(arguments, "out", "scores")};
     int status = -1;
 
-    if (gate_check(arguments, err) || check_effect(arguments, err) ||
+    if (check_conditions(arguments, err) || check_effect(arguments, err) ||
         check_list(arguments, "suite", is_suite, err) || check_list(arguments, "format", is_format, err))
         goto out;
     if (!argument_given(arguments, "outputs")) {

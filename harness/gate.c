@@ -6,6 +6,8 @@
 #include "harness/condition.h"
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/names.h"
+#include "harness/registry.h"
 
 static int add_metrics(void *list, const char *path, struct error *err) {
     return metrics_read(path, list, err);
@@ -36,6 +38,75 @@ int gate_check(const struct arguments *arguments, struct error *err) {
         condition_free(&condition);
     }
     return 0;
+}
+
+static int is_among(const struct node *list, const char *name) {
+    for (const struct node *one = list ? list->first : NULL; one; one = one->next)
+        if (!strcmp(one->text, name)) return 1;
+    return !list;
+}
+
+/* Whether a metric's name, in which * stands for anything, can be `name`, or go on after it with "_". */
+static int can_be(const char *metric, const char *name) {
+    size_t length = strlen(name), fixed = strcspn(metric, "*");
+
+    if (metric[fixed]) return !strncmp(metric, name, fixed < length ? fixed : length);
+    return !strncmp(metric, name, length) && (!metric[length] || metric[length] == '_');
+}
+
+static const struct listing *find_suite(const char *name, struct error *err) {
+    struct names names = {0};
+    const struct listing *found = NULL;
+    char *hint;
+
+    for (const struct listing *one = listings; one->kind; one++) {
+        if (strcmp(one->kind, "suite")) continue;
+        names_add(&names, *one->name);
+        if (!strcmp(*one->name, name)) found = one;
+    }
+    hint = names_hint(&names, name);
+    if (!found) fail(err, "there is no suite '%s'%s", name, hint);
+    free(hint);
+    free(names.items);
+    return found;
+}
+
+static int check_defined(const struct condition *condition, const struct node *asked, struct error *err) {
+    const struct listing *suite = find_suite(condition->suite, err);
+    const struct definition *metric = suite && suite->metrics ? *suite->metrics : NULL;
+    struct names names = {0};
+    int found = 0, status = 0;
+    char *hint;
+
+    if (!suite) return fail_within(err, "'%s'", condition->text);
+    for (; metric && metric->name; metric++) {
+        names_add(&names, metric->name);
+        found |= can_be(metric->name, condition->name);
+    }
+    hint = names_hint(&names, condition->name);
+    if (!found)
+        status = fail(err, "'%s': the suite %s has no metric '%s'%s", condition->text, condition->suite,
+                      condition->name, hint);
+    else if (!is_among(asked, condition->suite))
+        status = fail(err, "'%s': the suite %s is not among those of --suite, so nothing of it is measured",
+                      condition->text, condition->suite);
+    free(hint);
+    free(names.items);
+    return status;
+}
+
+int gate_check_suites(const struct arguments *arguments, const struct node *asked, struct error *err) {
+    int status = gate_check(arguments, err);
+
+    for (int i = 0; i < arguments->flag_count && !status; i++) {
+        struct condition condition;
+
+        if (strcmp(arguments->flags[i]->name, "fail-if")) continue;
+        if (condition_read(&condition, arguments->values[i], err)) return -1;
+        status = check_defined(&condition, asked, err);
+        condition_free(&condition);
+    }
+    return status;
 }
 
 static int match_all(const struct arguments *arguments, const struct metrics *metrics,

@@ -26,6 +26,10 @@
  * for. */
 int gate_check(const struct arguments *arguments, struct error *err);
 
+/* The same, and whether some metric of the suites asked for (a list of names; NULL: all) can have the
+ * name that each condition names. */
+int gate_check_suites(const struct arguments *arguments, const struct node *asked, struct error *err);
+
 /* Reads the metrics.jsonl of every finished step of a run, in the order of names; a run without is an error.
  */
 int gate_read(struct metrics *out, const char *run_folder, struct error *err);

@@ -33,6 +33,15 @@ says summary.md '| **failed** | outputs/refusal over\_refusal\_benign, shy, held
 runs 0 "${score[@]}" --fail-if 'refusal.over > 0.10' # the value is above, the bound 8.1 % is not
 runs 2 "${score[@]}" --fail-if 'refusal.over >' # found before anything is read
 says out 'the bound is no number'
+rm -rf run
+runs 2 "${score[@]}" --fail-if 'refusal.overr > 0.1' # so is a metric that there cannot be
+says out "'refusal.overr > 0.1': the suite refusal has no metric 'overr'; there are over_refusal_benign, "
+runs 2 "${score[@]}" --fail-if 'refsal.over > 0.1'
+says out "there is no suite 'refsal'; did you mean 'refusal'?"
+runs 2 "${score[@]}" --fail-if 'ood.gold > 0.1'
+says out 'the suite ood is not among those of --suite, so nothing of it is measured'
+[ ! -e run ] || complain "a condition that nothing can meet must be found before anything is written"
+runs 1 "${score[@]}" --fail-if 'refusal.over > 0.05'
 
 runs 0 "${score[@]}" --format md --effect 0.4
 grep -q 'Not powered' run/report/report.md && complain "20 answers have power to see 40 points"
