@@ -1,3 +1,4 @@
+#include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,23 +120,26 @@ static double most_together(double *bytes, int count, int jobs) {
     return sum;
 }
 
-static void print_totals(FILE *out, const struct pipeline *pipeline, double bytes, double flops) {
-    char memory[32], work[32];
-    int count = pipeline->recipe->count, done = 0;
-
-    for (int i = 0; i < count; i++) done += pipeline->tasks[i].state == TASK_DONE;
-    fprintf(out, "\n%d step%s, %d of them done; at most %s with %d at a time; %s to do\n", count,
-            count == 1 ? "" : "s", done, format_amount(memory, bytes, 1024, "B"), pipeline->jobs,
-            format_amount(work, flops, 1000, "FLOP"));
-    estimate_print(out, flops, bytes);
-}
-
 /* What is planned of all steps. */
 struct totals {
     double *bytes, flops; /* of each step; of what is to do */
+    double parameters;    /* the most of a step that is to do */
     struct plan largest;  /* of what is to do */
     const char *name;     /* its step; NULL: no plan knows of memory */
 };
+
+/* The report is a step, as the run counts them. */
+static void print_totals(FILE *out, const struct pipeline *pipeline, const struct totals *totals) {
+    char memory[32], work[32];
+    int count = pipeline->recipe->count, report = pipeline->recipe->formats->count > 0;
+    double bytes = most_together(totals->bytes, count, pipeline->jobs);
+
+    fprintf(out, "\n%d step%s%s, %d of them done; at most %s with %d at a time; %s to do\n", count + report,
+            count + report == 1 ? "" : "s", report ? " with the report" : "",
+            count + report - pipeline_pending(pipeline), format_amount(memory, bytes, 1024, "B"),
+            pipeline->jobs, format_amount(work, totals->flops, 1000, "FLOP"));
+    estimate_print(out, totals->flops, bytes, totals->parameters);
+}
 
 static void add_plan(struct totals *totals, const struct pipeline *pipeline, int i, const struct plan *plan) {
     const struct task *task = &pipeline->tasks[i];
@@ -143,6 +147,7 @@ static void add_plan(struct totals *totals, const struct pipeline *pipeline, int
     totals->bytes[i] = plan_bytes(plan);
     if (task->state == TASK_DONE) return;
     totals->flops += plan->flops;
+    totals->parameters = fmax(totals->parameters, plan->parameters);
     if (totals->bytes[i] <= plan_bytes(&totals->largest)) return;
     totals->largest = *plan;
     totals->name = task->instance->name;
@@ -179,20 +184,26 @@ static int print_tasks(const struct pipeline *pipeline, FILE *out, const struct 
     return 0;
 }
 
+/* Nothing is printed before all steps have a plan. */
 static int print_plan(const struct pipeline *pipeline, FILE *out, struct error *err) {
     const struct recipe *recipe = pipeline->recipe;
     struct totals totals = {.bytes = xcalloc((size_t)recipe->count, sizeof *totals.bytes)};
     struct text troubles = {0};
     struct room room;
-    int status;
+    char *table = NULL;
+    size_t length;
+    FILE *lines = open_memstream(&table, &length);
+    int status = lines ? 0 : fail(err, "the plan cannot be written: memory ran out");
 
     device_room(&room, pipeline->device);
-    fprintf(out, "%s (%s) -> %s\n\n", recipe->title, recipe->path, pipeline->folder);
-    status = print_tasks(pipeline, out, &room, &totals, &troubles, err);
+    if (!status) status = print_tasks(pipeline, lines, &room, &totals, &troubles, err);
+    if (lines) fclose(lines);
     if (!status) {
-        print_totals(out, pipeline, most_together(totals.bytes, recipe->count, pipeline->jobs), totals.flops);
+        fprintf(out, "%s (%s) -> %s\n\n%s", recipe->title, recipe->path, pipeline->folder, table);
+        print_totals(out, pipeline, &totals);
         print_room(out, pipeline, &room, troubles.data);
     }
+    free(table);
     free(troubles.data);
     free(totals.bytes);
     return status;
@@ -301,7 +312,8 @@ static const struct flag flags[] = {
     {"jobs", 'j', "N", "steps at a time (default: as many as threads; of several ranks, one)"},
     {"out", 'o', "DIR", "the run's folder (default: runs/NAME-HASH)"},
     {"dry-run", 'n', NULL,
-     "print the plan: steps, parameters, memory, work, and time on a GPU, and what does not fit with what "
+     "print the plan: steps, parameters, memory, work, time on a GPU (of models that can use one), and what "
+     "does not fit with what "
      "would make "
      "it fit; run nothing"},
     {0},

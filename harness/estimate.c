@@ -21,8 +21,8 @@ static void print_rate(FILE *out, const struct rate *rate, double flops) {
             rate->speed / 1e12, 100 * rate->speed / peak, format_seconds(time, flops / rate->speed));
 }
 
-void estimate_print(FILE *out, double flops, double bytes) {
-    if (flops <= 0) return;
+void estimate_print(FILE *out, double flops, double bytes, double parameters) {
+    if (flops <= 0 || parameters < ESTIMATE_LEAST) return;
     fprintf(out, "\nOn one H100, at the rates at which GPT-2 was trained (docs/gpu.md), at least\n");
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) print_rate(out, &rates[i], flops);
     fprintf(out, "and its 80 GB %s what is held at a time.\n", bytes <= memory ? "hold" : "do not hold");

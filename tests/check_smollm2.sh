@@ -41,7 +41,7 @@ settings=(--set "steps.data.file=$here/pairs.jsonl" --set "steps.xstest.file=$he
 for size in full short; do
     runs 0 run "$recipe" "${settings[@]}" --set "matrix.size=[$size]" --dry-run
     says out "$size/1/ppo/scalar "
-    says out 'On one H100'
+    grep -q 'On one H100' out && complain "a model of 2 million parameters has a time on a GPU"
     [ "$(grep -cE '(sft|reward|ppo|generate|evaluate) +to do .*FLOP  ' out)" -eq 13 ] ||
         complain "a step of $size has no figure:"$'\n'"$(cat out)"
 done

@@ -136,7 +136,8 @@ static int count_run(struct run *run, const struct step *step, struct error *err
     return 0;
 }
 
-/* 1 KiB of parameters; and cells, of which there is half with one setting, a quarter with another. */
+/* 1 KiB of parameters, said to be a million, or as many as --rate asks (a billion at 1); and cells, of which
+ * there is half with one setting, a quarter with another. */
 static int count_plan(const struct run *run, const struct step *step, struct plan *out, struct error *err) {
     struct count_settings settings;
     double cells;
@@ -145,7 +146,9 @@ static int count_plan(const struct run *run, const struct step *step, struct pla
     if (options_read(count_options, count_presets, step->options, "recipe", &settings, err)) return -1;
     if (settings.rows == 13) return fail(err, "13 rows bring bad luck");
     cells = settings.cells / (settings.thrifty ? 2.0 : 1) / (node_get(settings.dials, "quarter") ? 4 : 1);
-    *out = (struct plan){.parameters = 1e6, .held = {1024}, .flops = settings.rows * 1e9};
+    *out = (struct plan){.parameters = settings.rate > 0.5 ? settings.rate * 1e9 : 1e6,
+                         .held = {1024},
+                         .flops = settings.rows * 1e9};
     out->held[HELD_ACTIVATIONS] = cells;
     return 0;
 }

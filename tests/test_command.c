@@ -47,6 +47,17 @@ static char *run(const char *text, int *code, struct error *err) {
     return printed;
 }
 
+/* It succeeds, and does not print that. */
+static void says_not(const char *text, const char *words) {
+    struct error err = {0};
+    int code;
+    char *printed = run(text, &code, &err);
+
+    ck_assert_int_eq(code, 0);
+    ck_assert_msg(!strstr(printed, words), "'%s' is in '%s'", words, printed);
+    free(printed);
+}
+
 static void says(const char *text, int want, const char *words) {
     struct error err = {0};
     int code;
@@ -216,11 +227,13 @@ START_TEST(run_plans_runs_and_reports)
 
     ck_assert_int_eq(chdir(folder), 0);
     says("run r.yaml --dry-run --threads 2", 0, "a     count      to do         1 M       2 KiB    20 GFLOP");
-    says("run r.yaml -n -t 2", 0, "1 step, 0 of them done; at most 2 KiB with 2 at a time; 20 GFLOP to do");
-    says("run r.yaml -n --set steps.a.rows=58600", 0, /* 58.6 TFLOP */
+    says("run r.yaml -n -t 2", 0,
+         "2 steps with the report, 0 of them done; at most 2 KiB with 2 at a time; 20 GFLOP to do");
+    says("run r.yaml -n --set steps.a.rows=58600 --set steps.a.rate=1", 0, /* 58.6 TFLOP */
          "cuda                             29.3 TFLOP/s,  3.0 % of its bf16 peak         2.0 s\n"
          "  cuda-bf16                       201.0 TFLOP/s, 20.3 % of its bf16 peak");
-    says("run r.yaml -n", 0, "its 80 GB hold what is held at a time");
+    says("run r.yaml -n --set steps.a.rate=1", 0, "its 80 GB hold what is held at a time");
+    says_not("run r.yaml -n --set steps.a.rows=58600", "H100"); /* its model is too small for such rates */
     ck_assert_int_eq(file_exists("runs"), 0);
     says("run r.yaml --set steps.a.rows=13", -1, "step a: 13 rows bring bad luck");
     setenv("PYRITE_TEST_ROOM", "1600", 1);
@@ -234,6 +247,7 @@ START_TEST(run_plans_runs_and_reports)
     says("run r.yaml --out here", 0, "2 of 2 steps done in ");
     says("run r.yaml --out here", 0, "Everything was done already.\nhere/report/report.md\n");
     says("run r.yaml --out here --dry-run", 0, "a     count      done");
+    says("run r.yaml --out here --dry-run", 0, "2 steps with the report, 2 of them done");
     says("report here --format md", 0, "here/report/report.md\n");
     says("report here", 0, "here/report/report.md\n");
     says("report here --format pdf", -1, "there is no report format 'pdf'; there is markdown");
