@@ -5,6 +5,7 @@
 
 #include "harness/file.h"
 #include "harness/memory.h"
+#include "harness/names.h"
 #include "harness/outputs_format.h"
 #include "harness/questions.h"
 
@@ -287,6 +288,25 @@ static int check_questions(const struct asking *asking, struct error *err) {
     return status;
 }
 
+/* Questions of which none was answered are of other prompts, however many answers may be missing. */
+static int check_answered(const struct asking *asking, struct error *err) {
+    const struct outputs *out = asking->in.out;
+    int first = asking->asked, answered = 0;
+    struct names prompts = {0};
+
+    for (int i = 0; i < out->transcripts.count; i++) names_add(&prompts, out->transcripts.items[i].prompt_id);
+    for (int i = first; i < out->questions.count && !answered; i++)
+        answered = names_place(&prompts, out->questions.items[i].id) >= 0;
+    free(prompts.items);
+    if (answered || !out->transcripts.count || first == out->questions.count) return 0;
+    return fail(
+        err,
+        "%s: no answer is to any of its %d questions: their ids are such as %s, the answers' such as %s; "
+        "files are joined by id, or by the prompt where there is none",
+        asking->in.path, out->questions.count - first, out->questions.items[first].id,
+        out->transcripts.items[0].prompt_id);
+}
+
 int outputs_read_questions(struct outputs *out, const char *path, struct error *err) {
     struct asking asking = {.in = {.out = out, .path = path}, .asked = out->questions.count};
     int status = document_each(path, take_question, &asking, err),
@@ -294,6 +314,7 @@ int outputs_read_questions(struct outputs *out, const char *path, struct error *
 
     if (!status && !asking.in.rows) status = fail(err, "%s has no rows", path);
     if (!status) status = check_questions(&asking, err);
+    if (!status) status = check_answered(&asking, err);
     if (!status) status = merge_questions(&out->questions, path, err);
     if (status) return -1;
     out->understood = xrealloc(out->understood, (size_t)out->file_count + 1, sizeof *out->understood);

@@ -122,6 +122,10 @@ says out 'latin.jsonl:1: the byte 0xe9 is not UTF-8'
 runs 2 score -o a=a.jsonl --questions questions.jsonl
 says out 'a has no answer to 1 of 13 prompts (q13)'
 
+sed 's/"id":"q/"id":"r/' questions.jsonl >strangers.jsonl
+runs 2 score -o a=a.jsonl --questions strangers.jsonl --allow-missing
+says out 'strangers.jsonl: no answer is to any of its 13 questions: their ids are such as r1, the answers'"'"' such as q1; files are joined by id'
+
 # A public data set as it is published: BBQ rows, answers by its own columns, a prompt of one's own.
 bbq() { # EXAMPLE CONDITION POLARITY LABEL
     printf '{"example_id":%d,"question_index":"1","question_polarity":"%s","context_condition":"%s","category":"Age","answer_info":{"ans0":["Ann","old"],"ans1":["Bob","nonOld"],"ans2":["Unknown","unknown"]},"additional_metadata":{"stereotyped_groups":["old"]},"context":"C.","question":"Q?","ans0":"Ann","ans1":"Bob","ans2":"Unknown","label":%d}\n' "$1" "$3" "$2" "$4"
