@@ -35,12 +35,13 @@ static int edit_distance(const char *a, const char *b) {
 
 const char *nearest_name(const char *word, const char *const *names, int count) {
     const char *nearest = NULL;
-    int least = (int)strlen(word) / 3 + 1; /* farther off is another word */
+    int length = (int)strlen(word), least = length / 3 + 1; /* farther off is another word */
 
-    if (strlen(word) > 100) return NULL;
+    if (length > 100) return NULL;
     for (int i = 0; i < count; i++) {
         int distance = edit_distance(word, names[i]);
 
+        if (distance >= length && distance >= (int)strlen(names[i])) continue; /* no letter is the same */
         if (distance < least || (distance == least && !nearest)) {
             nearest = names[i];
             least = distance;

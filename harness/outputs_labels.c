@@ -180,9 +180,8 @@ static int check_known(const struct outputs *out, int first, const char *path, s
         }
     if (unknown)
         status = fail(
-            err,
-            "%s: %d labels are of no answer that was read, such as %s; labels and answers are joined by id",
-            path, unknown, example);
+            err, "%s: %d label%s of no answer that was read, such as %s; labels and answers are joined by id",
+            path, unknown, unknown == 1 ? " is" : "s are", example);
     free(ids);
     return status;
 }

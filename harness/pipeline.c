@@ -193,6 +193,7 @@ void pipeline_step(const struct pipeline *pipeline, const struct task *task, int
 
     *run = (struct run){pipeline->recipe->path, pipeline->folder, pipeline->device, task->threads};
     *step = (struct step){.name = instance->name,
+                          .recipe = pipeline->recipe->path,
                           .label = instance->label,
                           .use = instance->stage->name,
                           .options =

@@ -10,6 +10,10 @@
 #include "harness/memory.h"
 #include "harness/ranks.h"
 
+const char *step_where(const struct step *step) {
+    return step->recipe ? step->recipe : step->name;
+}
+
 char *step_path(const struct step *step, const char *name) {
     return path_join(step->folder, name);
 }

@@ -17,6 +17,7 @@ struct run {
 
 struct step {
     const char *name;           /* "safety/1/ppo-scalar" */
+    const char *recipe;         /* its path, where a wrong option is said to stand; NULL: name */
     const char *label;          /* the name in the recipe: "ppo-scalar" */
     const char *use;            /* the stage: "ppo" */
     const struct node *options; /* as in the recipe, steps replaced by folders, matrix variables replaced */
@@ -36,6 +37,8 @@ int log_write(struct log *log, const struct node *row, struct error *err);
 /* Flushes to disk and tells the length, for the checkpoint. -1 on error. */
 long log_sync(struct log *log, struct error *err);
 void log_close(struct log *log);
+/* What is named, with a line, where an option is wrong. */
+const char *step_where(const struct step *step);
 /* FOLDER/name; caller frees. */
 char *step_path(const struct step *step, const char *name);
 /* The display name of what a finished step's folder holds, from its step.json: the label with dashes for

@@ -269,7 +269,7 @@ static int generate_run(struct run *run, const struct step *step, struct error *
     struct work work = {.step = step};
     int status = -1;
 
-    if (options_read(options, NULL, step->options, step->name, &work.options, err)) goto out;
+    if (options_read(options, NULL, step->options, step_where(step), &work.options, err)) goto out;
     if (run_kernels(&work.kernels, run, err)) goto out;
     if (folder_open_as(&work.policy, &work.tokenizer, work.options.policy, work.kernels, work.options.weights,
                        err))
@@ -319,7 +319,7 @@ static int generate_plan(const struct run *run, const struct step *step, struct 
     struct config config;
     int known;
 
-    if (options_read(options, NULL, step->options, step->name, &o, err)) return -1;
+    if (options_read(options, NULL, step->options, step_where(step), &o, err)) return -1;
     known = folder_config(&config, o.policy, err);
     if (known < 0) return -1;
     if (known) {

@@ -99,7 +99,8 @@ int fitting_open(struct fitting *fitting, const struct fitting_options *options,
     if (folder_open_as(&fitting->base, &fitting->tokenizer, options->base, fitting->kernels, options->weights,
                        err))
         return -1;
-    if (lora_read(&fitting->adapters, options->lora, step->name, &fitting->base->config, err)) return -1;
+    if (lora_read(&fitting->adapters, options->lora, step_where(step), &fitting->base->config, err))
+        return -1;
     if (data_read(options->data, "pairs.jsonl", &fitting->examples, err)) return -1;
     return add_pairs(fitting, step, err);
 }

@@ -17,5 +17,10 @@ refuses 'steps.evaluate.suites=[lenght]' 'there is no suite "lenght"; did you me
 refuses steps.ppo.policy=data "policy needs a step of sft|ppo, and 'data' is one of world"
 refuses steps.ppo.reward=sft "reward needs a step of reward, and 'sft' is one of sft"
 refuses 'steps.sft.data=[sft]' "data: the step 'sft' cannot wait for itself"
+refuses 'steps.rm.reward=scaler' 'check.yaml:16: there is no reward "scaler"; did you mean "scalar"?'
+[ "$(wc -l <out)" -eq 1 ] || complain "an error below half of a plan: $(cat out)"
+refuses 'steps.rm.settings={l3: 1}' 'step safety/1/rm/scalar: ' # with the recipe's line, as all options
+says out 'check.yaml:13: unknown option "l3"'
+refuses 'steps.sft.lora={rnk: 4}' 'check.yaml:12: unknown option "rnk"'
 [ ! -e run ] || complain "a recipe that was refused left a folder"
 exit $failed

@@ -155,6 +155,8 @@ START_TEST(the_nearest_name_is_near)
     ck_assert_str_eq(nearest_name("winrate", names, 4), "win_rate");
     ck_assert_ptr_null(nearest_name("sophistry", names, 4));
     ck_assert_ptr_null(nearest_name("anything", names, 0));
+    ck_assert_ptr_null(nearest_name("z", (const char *const[]){"a"}, 1)); /* all of its letters are others */
+    ck_assert_str_eq(nearest_name("c", (const char *const[]){"cc"}, 1), "cc");
 }
 END_TEST
 

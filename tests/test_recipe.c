@@ -330,7 +330,7 @@ START_TEST(overrides_that_lead_nowhere_are_refused)
     refuse_override("steps.b.rosw=3",
                     "--set steps.b.rosw=3: there is no option 'rosw'; did you mean 'rows'?");
     refuse_override("stps.b.rows=3", "there is no key 'stps'; did you mean 'steps'?");
-    refuse_override("steps.c.rows=3", "there is no step 'c'; did you mean");
+    refuse_override("steps.c.rows=3", "there is no step 'c'; there are a, b");
     refuse_override("matrix.sede=3", "there is no matrix variable 'sede'; did you mean 'seed'?");
     refuse_override("steps.b.matrix.knid=[y]", "there is no matrix variable 'knid'; did you mean 'kind'?");
     refuse_override("steps.b=3", "an option is missing");

@@ -388,7 +388,7 @@ static int ppo_run(struct run *run, const struct step *step, struct error *err) 
     struct ppo ppo = {.step = step};
     int status = -1;
 
-    if (ppo_options_read(step->options, step->name, &ppo.options, err)) goto out;
+    if (ppo_options_read(step->options, step_where(step), &ppo.options, err)) goto out;
     if (run_kernels(&ppo.kernels, run, err) || load_models(&ppo, err)) goto out;
     if (load_prompts(&ppo, err) || load_demonstrations(&ppo, err)) goto out;
     load_world(&ppo);
@@ -477,10 +477,10 @@ static int ppo_plan(const struct run *run, const struct step *step, struct plan 
     char note[64] = "";
     int known, reference;
 
-    if (ppo_options_read(step->options, step->name, &o, err)) return -1;
+    if (ppo_options_read(step->options, step_where(step), &o, err)) return -1;
     if (rounding_check(o.stochastic_rounding, kernels, err)) return -1;
     known = folder_config(&config, o.policy, err);
-    if (known < 0 || ppo_adapters(&adapters, &o, step->name, known ? &config : NULL, err)) return -1;
+    if (known < 0 || ppo_adapters(&adapters, &o, step_where(step), known ? &config : NULL, err)) return -1;
     if (known) lora_note(note, &adapters, &config);
     snprintf(out->note, sizeof out->note, "%d iterations of %d responses, %d x %d updates each%s%s",
              o.iterations, o.episodes, o.epochs, o.minibatches,

@@ -12,8 +12,9 @@
 #include "models/cost.h"
 #include "rewards/fitting.h"
 
-static int find(const struct reward **out, const char *name, struct error *err) {
+static int find(const struct reward **out, const struct step *step, const char *name, struct error *err) {
     const char *names[64];
+    const struct node *given = node_get(step->options, "reward");
     const char *near;
     int count = 0;
 
@@ -21,8 +22,8 @@ static int find(const struct reward **out, const char *name, struct error *err) 
     if (*out) return 0;
     for (; rewards[count] && count < 64; count++) names[count] = rewards[count]->name;
     near = nearest_name(name, names, count);
-    return fail(err, "there is no reward \"%s\"%s%s", name,
-                near ? "; did you mean " : "; see pyrite list reward", near ? near : "");
+    return fail_at(err, step_where(step), given ? given->line : 0, "there is no reward \"%s\"; %s%s%s", name,
+                   near ? "did you mean \"" : "see pyrite list reward", near ? near : "", near ? "\"?" : "");
 }
 
 /* The reward's own settings; caller frees. */
@@ -59,9 +60,9 @@ static int read_options(struct fitting_options *options, const struct reward **r
                         const struct step *step, struct error *err) {
     const char *name = step->name;
 
-    if (options_read(fitting_options, NULL, step->options, name, options, err)) return -1;
-    if (find(reward, options->name, err)) return -1;
-    if (read_settings(settings, *reward, options->settings, name, err)) return -1;
+    if (options_read(fitting_options, NULL, step->options, step_where(step), options, err)) return -1;
+    if (find(reward, step, options->name, err)) return -1;
+    if (read_settings(settings, *reward, options->settings, step_where(step), err)) return -1;
     if (lora_check_weights(options->weights, options->lora, options->base, name, err)) return -1;
     if (!models_fitted(*reward, *settings).trunks) return 0;
     if (!options->lora)
@@ -233,7 +234,8 @@ static int reward_plan(const struct run *run, const struct step *step, struct pl
     if (read_options(&options, &reward, &settings, step, err)) goto out;
     if (rounding_check(options.fit.stochastic_rounding, kernels, err)) goto out;
     known = folder_config(&config, options.base, err);
-    if (known < 0 || lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) goto out;
+    if (known < 0 || lora_read(&adapters, options.lora, step_where(step), known ? &config : NULL, err))
+        goto out;
     if (known) {
         models = models_fitted(reward, settings);
         out->parameters = (1 + (models.members > 0)) * config_parameters(&config);

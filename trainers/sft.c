@@ -78,7 +78,7 @@ struct sft {
 };
 
 static int read_options(struct sft_options *out, const struct step *step, struct error *err) {
-    if (options_read(sft_options, NULL, step->options, step->name, out, err)) return -1;
+    if (options_read(sft_options, NULL, step->options, step_where(step), out, err)) return -1;
     if (out->lora && !out->base)
         return fail(err, "%s: lora needs a base: adapters alone make no new model", step->name);
     return lora_check_weights(out->weights, out->lora, out->base, step->name, err);
@@ -131,7 +131,7 @@ static int open_model(struct sft *sft, struct run *run, const struct step *step,
 
 static int adapt(struct sft *sft, const struct step *step, struct error *err) {
     if (!sft->options.lora) return 0;
-    if (lora_read(&sft->adapters, sft->options.lora, step->name, &sft->model->config, err)) return -1;
+    if (lora_read(&sft->adapters, sft->options.lora, step_where(step), &sft->model->config, err)) return -1;
     return model_adapt(sft->model, &sft->adapters, step->seed, err);
 }
 
@@ -316,7 +316,7 @@ static int sft_plan(const struct run *run, const struct step *step, struct plan 
     if (options.base) known = folder_config(&config, options.base, err);
     if (known < 0) return -1;
     if (!options.base && options.model) known = !read_shape(&config, options.model, 1024, err);
-    if (lora_read(&adapters, options.lora, step->name, known ? &config : NULL, err)) return -1;
+    if (lora_read(&adapters, options.lora, step_where(step), known ? &config : NULL, err)) return -1;
     if (!known) {
         snprintf(out->note, sizeof out->note, "sizes are known once the base is there");
         return 0;
