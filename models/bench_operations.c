@@ -108,7 +108,7 @@ static void cache_write(const struct arrays *x) {
 }
 
 static void attention_decode(const struct arrays *x) {
-    x->k->attention_decode(x->a, x->b, x->cache, x->slot, x->last, SLOTS, LENGTH, HEADS, HEADS, SIZE, 0.125f,
+    x->k->attention_decode(x->a, x->cache, x->b, x->slot, x->last, SLOTS, LENGTH, HEADS, HEADS, SIZE, 0.125f,
                            0);
 }
 

@@ -451,8 +451,7 @@ static void attend(struct trunk *trunk, const struct activations *a, void *cache
     const struct decoder *decoder = trunk->decoder;
 
     if (trunk->slot) {
-        write_cache(trunk, cache, a->qkv, trunk->slot, 0, trunk->total);
-        kernels->attention_decode(a->attention, a->qkv, cache, trunk->slot, trunk->position, trunk->total,
+        kernels->attention_decode(a->attention, cache, a->qkv, trunk->slot, trunk->position, trunk->total,
                                   decoder->context, c->heads, c->kv_heads, c->head_size, attention_scale(c),
                                   c->attention_cap);
         return;

@@ -339,10 +339,12 @@ static char *decode(const struct sizes *s, const char *qkv, int (*ask)(int token
         qkv_ = up(both, count * width);
         slot_ = up(slot, sizeof slot);
         position_ = up(position, sizeof position);
-        cuda->cache_write(cache, qkv_, slot_, position_, count, context, s->heads, s->kv_heads, s->head_size);
-        if (ask(t)) {
+        if (!ask(t)) {
+            cuda->cache_write(cache, qkv_, slot_, position_, count, context, s->heads, s->kv_heads,
+                              s->head_size);
+        } else {
             out_ = poisoned(count * outs);
-            cuda->attention_decode(out_, qkv_, cache, slot_, position_, count, context, s->heads, s->kv_heads,
+            cuda->attention_decode(out_, cache, qkv_, slot_, position_, count, context, s->heads, s->kv_heads,
                                    s->head_size, scale_of(s), (float)s->cap);
             got = down(out_, count * outs);
             for (int i = 0; i < count; i++)

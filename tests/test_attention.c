@@ -234,9 +234,11 @@ static void *decode_rows(const struct kernels *k, const void *qkv, const struct 
 
         for (int r = 0; r < 2; r++)
             memcpy(both + r * width, (const char *)qkv + (s->start[r] + t) * width, width);
-        k->cache_write(cache, both, slot, position, 2, length, s->heads, s->kv_heads, s->head_size);
-        if (t % skip && t != length - 1) continue;
-        k->attention_decode(got, both, cache, slot, position, 2, length, s->heads, s->kv_heads, s->head_size,
+        if (t % skip && t != length - 1) {
+            k->cache_write(cache, both, slot, position, 2, length, s->heads, s->kv_heads, s->head_size);
+            continue;
+        }
+        k->attention_decode(got, cache, both, slot, position, 2, length, s->heads, s->kv_heads, s->head_size,
                             1 / sqrtf((float)s->head_size), 0);
         for (int r = 0; r < 2; r++) memcpy(out + (s->start[r] + t) * outs, got + r * outs, outs);
     }

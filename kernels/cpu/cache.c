@@ -137,7 +137,7 @@ static void decode_group(element *out, const element *q, struct seekers seekers,
     }
 }
 
-void CPU(attention_decode)(operand *out, const operand *qkv, const void *cache, const int *slot,
+void CPU(attention_decode)(operand *out, void *cache, const operand *qkv, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
                            int head_size, float scale, float cap) {
     struct cache shape = cache_shape(context, head_size);
@@ -149,10 +149,13 @@ void CPU(attention_decode)(operand *out, const operand *qkv, const void *cache, 
     for (int task = 0; task < tasks; task++) {
         int i = task / kv_heads, kv = task % kv_heads, next = smaller(task + 1, tasks - 1);
         size_t first = (size_t)kv * group * head_size;
-        const float *keys = head_at(cache, &shape, slot[i], kv_heads, kv);
+        const element *entry = (const element *)qkv + i * width;
+        const element *k = entry + (size_t)(heads + kv) * head_size;
+        float *keys = head_at(cache, &shape, slot[i], kv_heads, kv);
 
+        write_entry(keys, &shape, k, k + (size_t)kv_heads * head_size, position[i]);
         decode_group(
-            (element *)out + (size_t)i * heads * head_size + first, (const element *)qkv + i * width + first,
+            (element *)out + (size_t)i * heads * head_size + first, entry + first,
             (struct seekers){.cache = &shape,
                              .keys = keys,
                              .values = keys + cache_keys(&shape),

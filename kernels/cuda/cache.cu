@@ -24,6 +24,13 @@ extern "C" size_t cuda_cache_size(int slots, int context, int kv_heads, int head
     return sizeof(float) * cache_head(cache_shape(context, head_size)) * slots * kv_heads;
 }
 
+/* One channel of a key and of its value to their places. */
+static __device__ __forceinline__ void keep(float *head, struct cache shape, int at, int d, float key,
+                                            float value) {
+    head[((size_t)(at / WIDTH) * shape.size + d) * WIDTH + at % WIDTH] = key;
+    head[cache_keys(shape) + (size_t)at * shape.size + d] = value;
+}
+
 static __global__ void cache_write_kernel(float *cache, const float *qkv, const int *slot,
                                           const int *position, size_t count, struct cache shape, int heads,
                                           int kv_heads) {
@@ -36,10 +43,8 @@ static __global__ void cache_write_kernel(float *cache, const float *qkv, const 
     size_t i = task / shape.size / kv_heads, width = (size_t)(heads + 2 * kv_heads) * shape.size;
     const float *k = qkv + i * width + (size_t)(heads + kv) * shape.size + d;
     float *head = cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(shape);
-    int at = position[i];
 
-    head[((size_t)(at / WIDTH) * shape.size + d) * WIDTH + at % WIDTH] = k[0];
-    head[cache_keys(shape) + (size_t)at * shape.size + d] = k[(size_t)kv_heads * shape.size];
+    keep(head, shape, position[i], d, k[0], k[(size_t)kv_heads * shape.size]);
 }
 
 void cache_write_cuda(void *cache, const operand *qkv, const int *slot, const int *position, int count,
@@ -52,18 +57,26 @@ void cache_write_cuda(void *cache, const operand *qkv, const int *slot, const in
                    kv_heads);
 }
 
-/* Scores of all keys, scaled; returns the thread's largest. */
-static __device__ float score_keys(float *scores, const float *q, const float *keys, int count, int size,
-                                   float scale, float cap) {
-    float max = -INFINITY;
-
-    for (int j = threadIdx.x; j < count; j += THREADS) {
-        const float *key = keys + (size_t)(j / WIDTH) * size * WIDTH + j % WIDTH;
-        float sum = 0;
+/* The product of a query and a key, whose channels lie NEXT apart. */
+template <int NEXT>
+static __device__ __forceinline__ float multiply_by(const float *q, const float *key, int size) {
+    float sum = 0;
 
 #pragma unroll 8
-        for (int d = 0; d < size; d++) sum = fmaf(q[d], key[(size_t)d * WIDTH], sum);
-        scores[j] = score_of(sum, scale, cap);
+    for (int d = 0; d < size; d++) sum = fmaf(q[d], key[(size_t)d * NEXT], sum);
+    return sum;
+}
+
+/* Scores of `last` keys and of the entry's own behind them, scaled; returns the thread's largest. */
+static __device__ float score_keys(float *scores, const float *q, const float *keys, const float *own,
+                                   int last, int size, float scale, float cap) {
+    float max = -INFINITY;
+
+    for (int j = threadIdx.x; j <= last; j += THREADS) {
+        const float *key = keys + (size_t)(j / WIDTH) * size * WIDTH + j % WIDTH;
+        float product = j < last ? multiply_by<WIDTH>(q, key, size) : multiply_by<1>(q, own, size);
+
+        scores[j] = score_of(product, scale, cap);
         max = scores[j] > max ? scores[j] : max;
     }
     return max;
@@ -96,46 +109,53 @@ static __device__ float weight_sum(const float *weights, int count) {
     return total;
 }
 
-/* Floats of shared memory for a query; loops over it may look ahead by a few. */
+/* Floats of shared memory for a query, a key or a value; loops over it may look ahead by a few. */
 static inline __host__ __device__ int query_room(int size) {
     return ROUND16(size) + WIDTH;
 }
 
-/* One query head of one entry a block. */
-static __global__ void decode_kernel(float *out, const float *qkv, const float *cache, const int *slot,
+/* One query head of one entry a block. What the entry adds to the cache is read from qkv by all that share
+ * the key head, and written by the first of them alone. */
+static __global__ void decode_kernel(float *out, float *cache, const float *qkv, const int *slot,
                                      const int *position, struct cache shape, int heads, int kv_heads,
                                      float scale, float cap) {
-    float *shared = dynamic_shared<float>();
-    int h = blockIdx.x, i = blockIdx.y, size = shape.size, count = position[i] + 1;
-    float *q = shared, *scores = shared + query_room(size), max, sum;
-    const float *head = cache + ((size_t)slot[i] * kv_heads + h / (heads / kv_heads)) * cache_head(shape);
-    const float *values = head + cache_keys(shape);
+    int h = blockIdx.x, i = blockIdx.y, size = shape.size, last = position[i];
+    int group = heads / kv_heads, kv = h / group;
+    float *q = dynamic_shared<float>(), *key = q + query_room(size), *value = key + query_room(size);
+    float *scores = value + query_room(size), max, sum;
+    float *head = cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(shape);
+    const float *values = head + cache_keys(shape), *entry = qkv + (size_t)i * (heads + 2 * kv_heads) * size;
 
     start_successor();
     wait_for_predecessor();
-    for (int d = threadIdx.x; d < size; d += THREADS)
-        q[d] = qkv[(size_t)i * (heads + 2 * kv_heads) * size + (size_t)h * size + d];
+    for (int d = threadIdx.x; d < size; d += THREADS) {
+        q[d] = entry[(size_t)h * size + d];
+        key[d] = entry[(size_t)(heads + kv) * size + d];
+        value[d] = entry[(size_t)(heads + kv_heads + kv) * size + d];
+        if (h % group == 0) keep(head, shape, last, d, key[d], value[d]);
+    }
     __syncthreads();
-    max = block_max(score_keys(scores, q, head, count, size, scale, cap));
-    for (int j = threadIdx.x; j < count; j += THREADS) scores[j] = exp_of(scores[j] - max);
+    max = block_max(score_keys(scores, q, head, key, last, size, scale, cap));
+    for (int j = threadIdx.x; j <= last; j += THREADS) scores[j] = exp_of(scores[j] - max);
     __syncthreads();
-    sum = weight_sum(scores, count);
+    sum = weight_sum(scores, last + 1);
     for (int d = threadIdx.x; d < size; d += THREADS) {
         float mixed = 0;
 
 #pragma unroll 8
-        for (int j = 0; j < count; j++) mixed = fmaf(scores[j], values[(size_t)j * size + d], mixed);
+        for (int j = 0; j < last; j++) mixed = fmaf(scores[j], values[(size_t)j * size + d], mixed);
+        mixed = fmaf(scores[last], value[d], mixed);
         out[((size_t)i * heads + h) * size + d] = mixed * (1.0f / sum);
     }
 }
 
-void attention_decode_cuda(operand *out, const operand *qkv, const void *cache, const int *slot,
+void attention_decode_cuda(operand *out, void *cache, const operand *qkv, const int *slot,
                            const int *position, int count, int context, int heads, int kv_heads,
                            int head_size, float scale, float cap) {
-    size_t bytes = ((size_t)context + query_room(head_size)) * sizeof(float);
+    size_t bytes = ((size_t)context + 3 * query_room(head_size)) * sizeof(float);
 
     if (count == 0) return;
     launch_chained("attention_decode", decode_kernel, dim3(heads, count), THREADS, bytes, (float *)out,
-                   (const float *)qkv, (const float *)cache, slot, position, cache_shape(context, head_size),
-                   heads, kv_heads, scale, cap);
+                   (float *)cache, (const float *)qkv, slot, position, cache_shape(context, head_size), heads,
+                   kv_heads, scale, cap);
 }

@@ -14,9 +14,10 @@ extern "C" size_t cuda_cache_size_bf16(int slots, int context, int kv_heads, int
     return 2 * sizeof(bf16) * cache_keys(context, head_size) * slots * kv_heads;
 }
 
-/* Queries that read a cache, one an entry. */
+/* Entries and their cache. */
 struct reading {
-    const bf16 *qkv, *cache;
+    const bf16 *qkv;
+    bf16 *cache;
     const int *slot, *position;
     int context, heads, kv_heads, head_size;
 };
@@ -31,7 +32,7 @@ static __device__ __forceinline__ size_t keys_of(const struct reading &of, int e
 }
 
 /* A thread has one channel of a key and of its value. */
-static __global__ void cache_write_kernel(bf16 *cache, struct reading of, size_t count) {
+static __global__ void cache_write_kernel(struct reading of, size_t count) {
     size_t task = (size_t)blockIdx.x * THREADS + threadIdx.x;
     int channels = cache_channels(of.head_size);
 
@@ -41,7 +42,7 @@ static __global__ void cache_write_kernel(bf16 *cache, struct reading of, size_t
     int d = (int)(task % channels), kv = (int)(task / channels % of.kv_heads);
     int entry = (int)(task / channels / of.kv_heads), there = d < of.head_size;
     const bf16 *key = of.qkv + entry * reading_width(of) + (size_t)(of.heads + kv) * of.head_size + d;
-    bf16 *to = cache + keys_of(of, entry, kv) + (size_t)of.position[entry] * channels + d;
+    bf16 *to = of.cache + keys_of(of, entry, kv) + (size_t)of.position[entry] * channels + d;
 
     to[0] = there ? key[0] : 0;
     to[cache_keys(of.context, of.head_size)] = there ? key[(size_t)of.kv_heads * of.head_size] : 0;
@@ -49,12 +50,12 @@ static __global__ void cache_write_kernel(bf16 *cache, struct reading of, size_t
 
 void cache_write_bf16_cuda(void *cache, const operand *qkv, const int *slot, const int *position, int count,
                            int context, int heads, int kv_heads, int head_size) {
-    struct reading of = {(const bf16 *)qkv, NULL, slot, position, context, heads, kv_heads, head_size};
+    struct reading of = {(const bf16 *)qkv, (bf16 *)cache, slot,     position,
+                         context,           heads,         kv_heads, head_size};
     size_t tasks = (size_t)count * kv_heads * cache_channels(head_size);
 
     if (tasks == 0) return;
-    launch_chained("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (bf16 *)cache,
-                   of, tasks);
+    launch_chained("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, of, tasks);
 }
 
 /* How decoding goes: STAGES tiles of keys and values on their way or under work. A warp scores a part of each
@@ -143,22 +144,56 @@ static __device__ __forceinline__ struct row_max highest(const struct exchange<T
     return top;
 }
 
-/* Starts tile n of the keys, and behind it that of their values, on its way. */
+/* Starts tile n of the keys, and behind it that of their values, on its way: of the `last` that are in the
+ * cache. For the entry's own come zeros. */
 template <class D>
 static __device__ __forceinline__ void bring_tile(bf16 *stages, const struct reading &of, const bf16 *keys,
-                                                  int n, int count) {
+                                                  int n, int last) {
     typedef typename D::T T;
     int channels = cache_channels(of.head_size);
     size_t values = cache_keys(of.context, of.head_size);
     bf16 *stage = stages + n % D::STAGES * D::ROOM;
 
-    if (n * T::KEYS < count) {
-        bring<T::SIZE, T::KEYS>(stage, {keys, channels, count, channels}, n * T::KEYS, 1);
-        bring<T::SIZE, T::KEYS>(stage + T::KEYS * T::SIZE, {keys + values, channels, count, channels},
+    if (n * T::KEYS <= last) {
+        bring<T::SIZE, T::KEYS>(stage, {keys, channels, last, channels}, n * T::KEYS, 1);
+        bring<T::SIZE, T::KEYS>(stage + T::KEYS * T::SIZE, {keys + values, channels, last, channels},
                                 n * T::KEYS, 1);
     }
     end_copies();
 }
+
+/* Eight channels of an entry's own key and value, in the threads that bring_tile() has for that line of its
+ * tile. */
+template <class T> struct own_line {
+    uint4 key, value;
+    unsigned line, eight;
+    int there; /* this thread has some */
+
+    __device__ __forceinline__ own_line(const struct reading &of, const bf16 *from, int last, int whole)
+        : line(last % T::KEYS), eight(threadIdx.x % (T::SIZE / 8)) {
+        const unsigned ACROSS = T::SIZE / 8, TOGETHER = THREADS / ACROSS;
+        int channels = max(min(of.head_size - 8 * (int)eight, 8), 0);
+        const bf16 *v = from + (size_t)of.kv_heads * of.head_size + 8 * eight, *k = from + 8 * eight;
+
+        there = threadIdx.x / ACROSS == line % TOGETHER && channels > 0;
+        if (!there) return;
+        key = whole ? *(const uint4 *)k : up_to_eight(k, channels);
+        value = whole ? *(const uint4 *)v : up_to_eight(v, channels);
+    }
+    /* In the place of zeros, which have arrived. */
+    __device__ __forceinline__ void place(bf16 *stage) const {
+        if (!there) return;
+        *(uint4 *)eight_of<T::SIZE>(stage, line, eight) = key;
+        *(uint4 *)eight_of<T::SIZE>(stage + T::KEYS * T::SIZE, line, eight) = value;
+    }
+    __device__ __forceinline__ void write(const struct reading &of, bf16 *keys, int last) const {
+        bf16 *to = keys + (size_t)last * cache_channels(of.head_size) + 8 * eight;
+
+        if (!there) return;
+        *(uint4 *)to = key;
+        *(uint4 *)(to + cache_keys(of.context, of.head_size)) = value;
+    }
+};
 
 /* What a warp gathers. */
 template <class D> struct gathered {
@@ -166,13 +201,14 @@ template <class D> struct gathered {
     float sum[2], mixed[D::LINES][4];
 };
 
-/* One tile, at key `from`, of which `count` are seen in all: attention_kernel()'s steps. Copies of the next
- * tile are waited for on the way, and tile `later` is started where the tile before was. */
+/* Tile n of the keys up to `last`: attention_kernel()'s steps. Copies of the next tile are waited for on the
+ * way, and a later one is started where the tile before was. */
 template <class D>
 static __device__ __forceinline__ void
 decode_tile(struct gathered<D> *got, struct exchange<typename D::T> &shared,
             const unsigned query[D::T::SIZE / 16][4], bf16 *stages, const struct reading &of,
-            const struct scoring &by, const bf16 *keys, int n, int count) {
+            const struct scoring &by, const bf16 *keys, const struct own_line<typename D::T> &own, int n,
+            int last) {
     typedef typename D::T T;
     const bf16 *stage = stages + n % D::STAGES * D::ROOM;
     int part = threadIdx.x / WARP;
@@ -186,7 +222,7 @@ decode_tile(struct gathered<D> *got, struct exchange<typename D::T> &shared,
         for (int i = 0; i < 4; i++) {
             int key = n * T::KEYS + 8 * (part * T::BLOCKS + b) + col_of(i);
 
-            score[b][i] = key < count ? score_power(score[b][i], by) : -INFINITY;
+            score[b][i] = key <= last ? score_power(score[b][i], by) : -INFINITY;
         }
     top = largest_scores<T::BLOCKS>(score);
     if (threadIdx.x % 4 == 0)
@@ -196,8 +232,9 @@ decode_tile(struct gathered<D> *got, struct exchange<typename D::T> &shared,
     weigh<T::BLOCKS>(score, got->sum, got->max, kept);
     put_weights<T>(shared.weights, score, part);
     wait_for_copies<D::STAGES - 3>();
+    if (n + 1 == last / T::KEYS) own.place(stages + (n + 1) % D::STAGES * D::ROOM);
     __syncthreads();
-    bring_tile<D>(stages, of, keys, n + D::STAGES - 1, count);
+    bring_tile<D>(stages, of, keys, n + D::STAGES - 1, last);
 #pragma unroll
     for (int b = 0; b < D::LINES; b++)
 #pragma unroll
@@ -231,7 +268,8 @@ static __device__ __forceinline__ void end(bf16 *out, const struct gathered<D> &
 }
 
 /* Up to 16 of the heads of one entry that share a key head; their queries lie where the last stage will be.
- */
+ * What the entry adds to the cache is taken from qkv by all blocks that need it, and written by the first of
+ * them alone. */
 template <class D>
 static __global__ void __launch_bounds__(THREADS)
     decode_kernel(bf16 *out, struct reading of, struct scoring by, int whole) {
@@ -240,10 +278,10 @@ static __global__ void __launch_bounds__(THREADS)
     bf16 *stages = dynamic_shared<bf16>(), *queries = stages + (D::STAGES - 1) * D::ROOM;
     int group = of.heads / of.kv_heads, entry = blockIdx.y, kv = blockIdx.x % of.kv_heads;
     int first = blockIdx.x / of.kv_heads * 16, heads = min(group - first, 16);
-    int head = kv * group + first, count = of.position[entry] + 1;
-    const bf16 *keys = of.cache + keys_of(of, entry, kv);
-    struct lines lines = {of.qkv + entry * reading_width(of) + (size_t)head * of.head_size, of.head_size,
-                          heads, of.head_size};
+    int head = kv * group + first, last = of.position[entry];
+    bf16 *keys = of.cache + keys_of(of, entry, kv);
+    const bf16 *line = of.qkv + entry * reading_width(of);
+    struct lines lines = {line + (size_t)head * of.head_size, of.head_size, heads, of.head_size};
     unsigned query[T::SIZE / 16][4];
     struct gathered<D> got = {
         {{-INFINITY, -INFINITY}}, {0, 0}, {
@@ -252,15 +290,18 @@ static __global__ void __launch_bounds__(THREADS)
 
     start_successor();
     wait_for_predecessor();
+    own_line<T> own(of, line + (size_t)(of.heads + kv) * of.head_size, last, whole);
     bring<T::SIZE, 16>(queries, lines, 0, whole);
-    for (int n = 0; n < D::STAGES - 1; n++) bring_tile<D>(stages, of, keys, n, count);
+    for (int n = 0; n < D::STAGES - 1; n++) bring_tile<D>(stages, of, keys, n, last);
+    if (first == 0) own.write(of, keys, last);
     wait_for_copies<D::STAGES - 2>();
+    if (last < T::KEYS) own.place(stages);
     __syncthreads();
 #pragma unroll
     for (int eight = 0; eight < T::SIZE / 8; eight += 2)
         load_left<T::SIZE>(query[eight / 2], queries, 0, eight);
-    for (int n = 0; n * T::KEYS < count; n++)
-        decode_tile<D>(&got, shared, query, stages, of, by, keys, n, count);
+    for (int n = 0; n * T::KEYS <= last; n++)
+        decode_tile<D>(&got, shared, query, stages, of, by, keys, own, n, last);
     end<D>(out + ((size_t)entry * of.heads + head) * of.head_size, got, shared, heads, of.head_size);
 }
 
@@ -273,11 +314,11 @@ static void run(bf16 *out, const struct reading &of, int count, const struct sco
                    whole);
 }
 
-void attention_decode_bf16_cuda(operand *out, const operand *qkv, const void *cache, const int *slot,
+void attention_decode_bf16_cuda(operand *out, void *cache, const operand *qkv, const int *slot,
                                 const int *position, int count, int context, int heads, int kv_heads,
                                 int head_size, float scale, float cap) {
-    struct reading of = {(const bf16 *)qkv, (const bf16 *)cache, slot, position, context, heads, kv_heads,
-                         head_size};
+    struct reading of = {(const bf16 *)qkv, (bf16 *)cache, slot,     position,
+                         context,           heads,         kv_heads, head_size};
     struct scoring by = scoring_of(scale, cap);
     int whole = head_size % 8 == 0 && on_16_bytes(qkv);
 
