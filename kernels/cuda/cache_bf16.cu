@@ -267,15 +267,37 @@ static __device__ __forceinline__ void end(bf16 *out, const struct gathered<D> &
     }
 }
 
-/* Up to 16 of the heads of one entry that share a key head; their queries lie where the last stage will be.
- * What the entry adds to the cache is taken from qkv by all blocks that need it, and written by the first of
- * them alone. */
+/* Channels c and c + 1 of a line. */
+static __device__ __forceinline__ unsigned pair_at(const bf16 *line, int c, int size, int whole) {
+    if (c >= size) return 0;
+    if (whole) return *(const unsigned *)(line + c);
+    return line[c] | (c + 1 < size ? (unsigned)line[c + 1] << 16 : 0u);
+}
+
+/* The fragments that load_left() makes of a tile, straight from memory. */
+template <int SIZE>
+static __device__ __forceinline__ void take_queries(unsigned out[SIZE / 16][4], const struct lines &lines,
+                                                    int whole) {
+#pragma unroll
+    for (int k = 0; k < SIZE / 16; k++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int row = row_of(2 * (i % 2)), c = 16 * k + 8 * (i / 2) + col_of(0);
+
+            out[k][i] =
+                row < lines.end ? pair_at(lines.data + (size_t)row * lines.stride, c, lines.size, whole) : 0;
+        }
+}
+
+/* Up to 16 of the heads of one entry that share a key head. The tiles of earlier tokens are asked for before
+ * the wait. What the entry adds to the cache is taken from qkv by all blocks that need it, and written by the
+ * first of them alone. */
 template <class D>
 static __global__ void __launch_bounds__(THREADS)
     decode_kernel(bf16 *out, struct reading of, struct scoring by, int whole) {
     typedef typename D::T T;
     __shared__ struct exchange<T> shared;
-    bf16 *stages = dynamic_shared<bf16>(), *queries = stages + (D::STAGES - 1) * D::ROOM;
+    bf16 *stages = dynamic_shared<bf16>();
     int group = of.heads / of.kv_heads, entry = blockIdx.y, kv = blockIdx.x % of.kv_heads;
     int first = blockIdx.x / of.kv_heads * 16, heads = min(group - first, 16);
     int head = kv * group + first, last = of.position[entry];
@@ -288,18 +310,15 @@ static __global__ void __launch_bounds__(THREADS)
         }
     };
 
+    for (int n = 0; n < D::STAGES - 1; n++) bring_tile<D>(stages, of, keys, n, last);
     start_successor();
     wait_for_predecessor();
     own_line<T> own(of, line + (size_t)(of.heads + kv) * of.head_size, last, whole);
-    bring<T::SIZE, 16>(queries, lines, 0, whole);
-    for (int n = 0; n < D::STAGES - 1; n++) bring_tile<D>(stages, of, keys, n, last);
+    take_queries<T::SIZE>(query, lines, whole);
     if (first == 0) own.write(of, keys, last);
     wait_for_copies<D::STAGES - 2>();
     if (last < T::KEYS) own.place(stages);
     __syncthreads();
-#pragma unroll
-    for (int eight = 0; eight < T::SIZE / 8; eight += 2)
-        load_left<T::SIZE>(query[eight / 2], queries, 0, eight);
     for (int n = 0; n * T::KEYS <= last; n++)
         decode_tile<D>(&got, shared, query, stages, of, by, keys, own, n, last);
     end<D>(out + ((size_t)entry * of.heads + head) * of.head_size, got, shared, heads, of.head_size);

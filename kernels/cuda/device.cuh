@@ -82,8 +82,8 @@ static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, d
 
 /* The same for one that calls start_successor(), and wait_for_predecessor() in every thread before this reads
  * what a kernel of its kind may have written, or writes anything. Those that are queued in a row are a chain:
- * a next one's blocks start beside the last one's, and what they read before they wait (weights) was written
- * before the chain began, as everything that is not such a kernel ends it. */
+ * a next one's blocks start beside the last one's, and what they read before they wait (weights, a cache) was
+ * written before the chain began, as everything that is not such a kernel ends it. */
 template <class... TAKES, class... GIVEN>
 static void launch_chained(const char *operation, void (*kernel)(TAKES...), dim3 grid, dim3 threads,
                            size_t shared, GIVEN... given) {
