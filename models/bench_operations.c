@@ -104,7 +104,8 @@ static void attention_backward(const struct arrays *x) {
 }
 
 static void cache_write(const struct arrays *x) {
-    x->k->cache_write(x->cache, x->b, x->slot, x->last, SLOTS, LENGTH, HEADS, HEADS, SIZE);
+    x->k->cache_write(x->cache, x->b, x->start, x->slot, x->slot, x->tokens / x->length, x->length, LENGTH,
+                      HEADS, HEADS, SIZE);
 }
 
 static void attention_decode(const struct arrays *x) {
@@ -158,13 +159,13 @@ static void adamw_with_layouts(const struct arrays *x) {
                 1e-9f, 0.9f, 0.999f, 1e-8f, 0, 1, 1);
 }
 
-/* What goes to or from memory for each token (or each logit, element, key or slot): so many floats and
+/* What goes to or from memory for each token (or each logit, element or key): so many floats and
  * elements of operands. BY_SCORE: arithmetic counts, floats are its operations, and it is timed
  * with every shape of attention. */
 struct entry {
     const char *name;
     task *run;
-    enum { BY_TOKEN, BY_LOGIT, BY_ELEMENT, BY_LAID_OUT, BY_KEY, BY_SLOT, BY_SCORE } unit;
+    enum { BY_TOKEN, BY_LOGIT, BY_ELEMENT, BY_LAID_OUT, BY_KEY, BY_SCORE } unit;
     double floats, operands;
     int rival; /* 1: PyTorch has it as one call, or in the few that one writes */
 };
@@ -184,7 +185,7 @@ static const struct entry entries[] = {
     {"swiglu_backward", swiglu_backward, BY_TOKEN, 0.5 * FFN, 2 * FFN, 0},
     {"attention", attention, BY_SCORE, 4, 0, 1},
     {"attention_backward", attention_backward, BY_SCORE, 10, 0, 1},
-    {"cache_write", cache_write, BY_SLOT, 0, 4 * WIDTH, 0},
+    {"cache_write", cache_write, BY_TOKEN, 0, 4 * WIDTH, 0},
     {"attention_decode", attention_decode, BY_KEY, 0, 2 * WIDTH, 0},
     {"logprob", logprob, BY_LOGIT, 1, 0, 1},
     {"logprob with entropy", logprob_with_entropy, BY_LOGIT, 1, 0, 1},
@@ -210,8 +211,6 @@ static double units_of(const struct arrays *x, int unit) {
                (8 + (!!layout(x, 0) + !!layout(x, 1)) * (double)x->k->operand_bytes / sizeof(float));
     case BY_KEY:
         return (double)SLOTS * LENGTH;
-    case BY_SLOT:
-        return SLOTS;
     default:
         return (double)x->tokens * x->length / 2 * WIDTH; /* multiply-adds count two in .floats */
     }

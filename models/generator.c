@@ -32,9 +32,10 @@ struct generator {
     struct decoder decoder;
     struct place *places;
     struct batch prompts;
-    struct fill *fills;
+    int *fill_row, *fill_slot; /* [slots]: rows of the prompts, and the slots that they go to */
 
     struct decoding *decoding; /* the memory's */
+    int *fill_room;            /* the memory's */
     int *active;               /* [slots] of one pass: its rows' */
     int *ends;                 /* [slots] of the prompts of a pass, their last tokens */
     int *index;                /* [slots] of the hidden states to draw from */
@@ -103,8 +104,10 @@ static void free_cache(struct generator_memory *memory) {
 
     for (int i = 0; memory->cache && i < model->config.layers; i++)
         if (memory->cache[i]) model->kernels->free(memory->cache[i]);
+    if (memory->fills) model->kernels->free(memory->fills);
     free(memory->cache);
     memory->cache = NULL;
+    memory->fills = NULL;
 }
 
 void generator_hold(double held[HOLDINGS], const struct config *config, const struct kernels *kernels,
@@ -148,14 +151,13 @@ static int make_cache(struct generator_memory *memory, int slots, int context, s
     if (slots > memory->slots) memory->slots = slots;
     if (context > memory->context) memory->context = context;
     memory->cache = xcalloc((size_t)c->layers, sizeof *memory->cache);
+    memory->fills = kernels->alloc(2 * (size_t)memory->slots * sizeof *memory->fills);
     bytes = kernels->cache_size(memory->slots, memory->context, c->kv_heads, c->head_size);
-    for (int i = 0; i < c->layers; i++) {
-        memory->cache[i] = kernels->alloc(bytes);
-        if (memory->cache[i]) continue;
-        free_cache(memory);
-        return no_cache(memory, bytes * (size_t)c->layers, err);
-    }
-    return 0;
+    for (int i = 0; i < c->layers && memory->fills; i++)
+        if (!(memory->cache[i] = kernels->alloc(bytes))) break;
+    if (memory->fills && memory->cache[c->layers - 1]) return 0;
+    free_cache(memory);
+    return no_cache(memory, bytes * (size_t)c->layers, err);
 }
 
 /* Of at least so many slots. */
@@ -178,6 +180,7 @@ static int take_memory(struct generator *g, struct error *err) {
     g->decoding = memory->decoding;
     g->decoder.cache = memory->cache;
     g->decoder.context = memory->context;
+    g->fill_room = memory->fills;
     g->trunk->decoder = &g->decoder;
     return 0;
 }
@@ -206,11 +209,11 @@ static int prepare(struct generator *g, struct error *err) {
     g->group = xcalloc((size_t)g->count, sizeof *g->group);
     order_requests(g);
     g->places = xcalloc(slots, sizeof *g->places);
-    g->fills = xcalloc(slots, sizeof *g->fills);
+    g->fill_row = xcalloc(2 * slots, sizeof *g->fill_row);
+    g->fill_slot = g->fill_row + slots;
     g->active = xcalloc(slots, sizeof *g->active);
     g->index = xcalloc(slots, sizeof *g->index);
     g->ends = xcalloc(slots, sizeof *g->ends);
-    decoder->slot = xcalloc((size_t)decoder->context, sizeof *decoder->slot);
     for (size_t i = 0; i < slots; i++) g->places[i].request = -1;
     return 0;
 }
@@ -218,12 +221,11 @@ static int prepare(struct generator *g, struct error *err) {
 static void discard(struct generator *g) {
     if (g->trunk) g->trunk->decoder = NULL;
     generator_memory_free(&g->own);
-    free(g->decoder.slot);
     batch_free(&g->prompts);
     free(g->order);
     free(g->group);
     free(g->places);
-    free(g->fills);
+    free(g->fill_row);
     free(g->active);
     free(g->index);
     free(g->ends);
@@ -277,7 +279,8 @@ static int choose_prompts(struct generator *g) {
         }
         if (!known && g->prompts.rows && g->prompts.total + request->length > PROMPT_PASS) break;
         if (!known) batch_add(&g->prompts, request->prompt, request->length);
-        g->fills[fills++] = (struct fill){g->prompts.rows - 1, slot};
+        g->fill_row[fills] = g->prompts.rows - 1;
+        g->fill_slot[fills++] = slot;
         begin(g, slot);
     }
     return fills;
@@ -305,12 +308,24 @@ static void draw_uniforms(struct generator *g, int count) {
         g->decoding->uniform[i] = (float)(rng_u32(&g->places[g->active[i]].rng) >> 8) * 0x1p-24f;
 }
 
+static void place_fills(struct generator *g, int fills) {
+    struct decoder *decoder = &g->decoder;
+    size_t slots = (size_t)decoder->slots;
+    const int *start = g->prompts.start;
+
+    decoder->row = g->model->kernels->send(g->fill_room, g->fill_row, 2 * slots * sizeof *g->fill_row);
+    decoder->slot = decoder->row + slots;
+    decoder->fills = fills;
+    decoder->longest = 0;
+    for (int r = 0; r < g->prompts.rows; r++)
+        if (start[r + 1] - start[r] > decoder->longest) decoder->longest = start[r + 1] - start[r];
+}
+
 static int begin_prompts(struct generator *g, struct error *err) {
     int fills;
 
     while ((fills = choose_prompts(g)) > 0) {
-        g->decoder.fills = g->fills;
-        g->decoder.fill_count = fills;
+        place_fills(g, fills);
         for (int r = 0; r < g->prompts.rows; r++) g->ends[r] = g->prompts.start[r + 1] - 1;
         if (trunk_run(g->trunk,
                       &(struct pass){.rows = g->prompts.rows,
@@ -322,8 +337,8 @@ static int begin_prompts(struct generator *g, struct error *err) {
                       err))
             return -1;
         for (int i = 0; i < fills; i++) {
-            g->active[i] = g->fills[i].slot;
-            g->index[i] = g->ends[g->fills[i].row];
+            g->active[i] = g->fill_slot[i];
+            g->index[i] = g->ends[g->fill_row[i]];
         }
         draw_uniforms(g, fills);
         if (decoding_draw(g->decoding, g->trunk, g->index, fills, &g->options->sampling, g->options->values,

@@ -27,6 +27,7 @@ struct response {
 struct generator_memory {
     struct trunk *trunk;
     void **cache;       /* of keys and values: [layers] */
+    int *fills;         /* which rows of a prompt pass go to which slots: [2][slots], kernel memory */
     int slots, context; /* the cache's size */
     struct decoding *decoding;
 };

@@ -188,7 +188,6 @@ static void take_all(struct arena *arena, struct trunk *trunk, const struct conf
     trunk->own_tokens = take_ints(arena, count);
     trunk->own_position = take_ints(arena, count);
     trunk->start = take_ints(arena, (size_t)rows + 1);
-    trunk->own_slot = take_ints(arena, count);
     take_layers(arena, trunk, config, count, keep);
     trunk->hidden = take_operands(arena, trunk, count * config->width);
     trunk->mean = take(arena, count);
@@ -418,29 +417,6 @@ static void rotate(struct trunk *trunk, operand *qkv, int inverse) {
                                     inverse);
 }
 
-static void write_cache(struct trunk *trunk, void *cache, const operand *qkv, const int *slot, int first,
-                        int count) {
-    const struct config *c = &trunk->model->config;
-    size_t before = (size_t)first * (size_t)qkv_width(c) * trunk->operand_bytes;
-
-    trunk->model->kernels->cache_write(cache, (const char *)qkv + before, slot, trunk->position + first,
-                                       count, trunk->decoder->context, c->heads, c->kv_heads, c->head_size);
-}
-
-static void fill_cache(struct trunk *trunk, void *cache, const operand *qkv) {
-    struct decoder *decoder = trunk->decoder;
-
-    for (int i = 0; i < decoder->fill_count; i++) {
-        int first = trunk->host_start[decoder->fills[i].row];
-        int count = trunk->host_start[decoder->fills[i].row + 1] - first;
-
-        for (int t = 0; t < count; t++) decoder->slot[t] = decoder->fills[i].slot;
-        write_cache(trunk, cache, qkv,
-                    trunk->model->kernels->send(trunk->own_slot, decoder->slot, (size_t)count * sizeof(int)),
-                    first, count);
-    }
-}
-
 static float attention_scale(const struct config *config) {
     return 1 / sqrtf(config->query_scalar > 0 ? config->query_scalar : (float)config->head_size);
 }
@@ -458,7 +434,9 @@ static void attend(struct trunk *trunk, const struct activations *a, void *cache
     }
     kernels->attention(a->attention, a->logsum, a->qkv, trunk->start, trunk->rows, c->heads, c->kv_heads,
                        c->head_size, attention_scale(c), c->attention_cap);
-    if (decoder) fill_cache(trunk, cache, a->qkv);
+    if (decoder)
+        kernels->cache_write(cache, a->qkv, trunk->start, decoder->row, decoder->slot, decoder->fills,
+                             decoder->longest, decoder->context, c->heads, c->kv_heads, c->head_size);
 }
 
 /* Whether the layer goes on with the wanted tokens alone. */
@@ -597,7 +575,6 @@ static void place_positions(struct trunk *trunk, const int *start) {
 static void place_tokens(struct trunk *trunk, const int *tokens, const int *start) {
     const struct kernels *kernels = trunk->model->kernels;
 
-    trunk->host_start = start;
     trunk->slot = NULL;
     trunk->tokens = place_ints(kernels, trunk->own_tokens, tokens, trunk->total);
     place_ints(kernels, trunk->start, start, trunk->rows + 1);

@@ -21,18 +21,14 @@ struct activations {
     operand *low[JOINED];                  /* adapters' scale A x, [T][ranks] */
 };
 
-/* A row of a prompt pass whose keys and values go to a slot of the cache. */
-struct fill {
-    int row, slot;
-};
-
 /* What makes a trunk a decoder: a cache. */
 struct decoder {
-    void **cache;             /* [layers] */
-    int slots, context;       /* of the cache */
-    const struct fill *fills; /* of a prompt pass: where rows go */
-    int fill_count;
-    int *slot; /* room for the slots of the longest prompt's tokens */
+    void **cache;       /* [layers] */
+    int slots, context; /* of the cache */
+    /* Of a prompt pass: the rows whose keys and values go to slots, [fills], where operations read them; and
+       the tokens of the longest. */
+    const int *row, *slot;
+    int fills, longest;
 };
 
 /* Where a pass's hidden states are wanted: behind its attention the last layer goes on with these tokens
@@ -82,9 +78,7 @@ struct trunk {
     struct selection selection;
     const int *tokens, *position;           /* of the last pass, where operations read them */
     const int *slot;                        /* the same of a step of decoding; NULL: a pass over rows */
-    int *own_tokens, *own_position, *start; /* of a pass over rows; */
-    int *own_slot;                          /* and room for its decoder's */
-    const int *host_start;                  /* the caller's, during a pass */
+    int *own_tokens, *own_position, *start; /* of a pass over rows */
     struct activations *layers;             /* [layers]; they share what need not be kept */
     float *x, *mean, *rstd;                 /* around the last norm */
     operand *hidden;

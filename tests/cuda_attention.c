@@ -314,19 +314,42 @@ START_TEST(a_row_gives_the_same_bits_alone_again_and_wherever_it_lies)
 }
 END_TEST
 
+/* Writes of each row all that comes before its position; rows 0 and 2 of start[] are those of s. */
+static void fill(void *cache, const struct sizes *s, const void *qkv_, const int *row, const int *slot,
+                 const int *position, int count, int context) {
+    int start[4], from[2], longest = 0, *start_, *from_, *slot_;
+
+    for (int r = 0; r < 2; r++) start[2 * r] = start[2 * r + 1] = s->start[r];
+    for (int i = 0; i < count; i++) {
+        from[i] = 2 * row[i];
+        start[from[i] + 1] += position[i];
+        if (position[i] > longest) longest = position[i];
+    }
+    start_ = up(start, sizeof start);
+    from_ = up(from, sizeof from);
+    slot_ = up(slot, 2 * sizeof *slot);
+    cuda->cache_write(cache, qkv_, start_, from_, slot_, count, longest, context, s->heads, s->kv_heads,
+                      s->head_size);
+    cuda->free(start_);
+    cuda->free(from_);
+    cuda->free(slot_);
+}
+
 /* What decoding gives for both rows of s, token by token, row r's in slot 2 - 2 r, the second row some tokens
- * behind; nothing where `ask` leaves a token out. */
+ * behind; nothing where `ask` leaves a token out, behind which it goes on from all that came before. */
 static char *decode(const struct sizes *s, const char *qkv, int (*ask)(int token)) {
     enum { SLOTS = 3, BEHIND = 5 };
     int context = s->start[1] + 3;
     size_t width = width_of(s) * 2, outs = s->heads * s->head_size * 2;
     void *cache = poisoned(cuda->cache_size(SLOTS, context, s->kv_heads, s->head_size));
-    char *all = poison_operands(cuda, outs_of(s)), *both = malloc(2 * width);
+    char *all = poison_operands(cuda, outs_of(s)), *both = malloc(2 * width),
+         *whole_ = up(qkv, ins_of(s) * 2);
 
     for (int t = 0; t < s->start[1] + BEHIND; t++) {
         int slot[2], position[2], row[2], count = 0, *slot_, *position_;
         char *qkv_, *out_, *got;
 
+        if (!ask(t)) continue;
         for (int r = 0; r < 2; r++) {
             int at = t - r * BEHIND;
 
@@ -339,23 +362,20 @@ static char *decode(const struct sizes *s, const char *qkv, int (*ask)(int token
         qkv_ = up(both, count * width);
         slot_ = up(slot, sizeof slot);
         position_ = up(position, sizeof position);
-        if (!ask(t)) {
-            cuda->cache_write(cache, qkv_, slot_, position_, count, context, s->heads, s->kv_heads,
-                              s->head_size);
-        } else {
-            out_ = poisoned(count * outs);
-            cuda->attention_decode(out_, cache, qkv_, slot_, position_, count, context, s->heads, s->kv_heads,
-                                   s->head_size, scale_of(s), (float)s->cap);
-            got = down(out_, count * outs);
-            for (int i = 0; i < count; i++)
-                memcpy(all + (s->start[row[i]] + position[i]) * outs, got + i * outs, outs);
-            free(got);
-        }
+        if (t && !ask(t - 1)) fill(cache, s, whole_, row, slot, position, count, context);
+        out_ = poisoned(count * outs);
+        cuda->attention_decode(out_, cache, qkv_, slot_, position_, count, context, s->heads, s->kv_heads,
+                               s->head_size, scale_of(s), (float)s->cap);
+        got = down(out_, count * outs);
+        for (int i = 0; i < count; i++)
+            memcpy(all + (s->start[row[i]] + position[i]) * outs, got + i * outs, outs);
+        free(got);
         cuda->free(qkv_);
         cuda->free(slot_);
         cuda->free(position_);
     }
     cuda->free(cache);
+    cuda->free(whole_);
     free(both);
     return all;
 }

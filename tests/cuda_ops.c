@@ -413,22 +413,24 @@ START_TEST(decoding_has_the_bits_of_the_cpu)
     for (int i = 0; i < most(1, COUNT(sizes)); i++)
         for (int kv_heads = 1; kv_heads <= heads; kv_heads *= 2) {
             int size = sizes[i], width = (heads + 2 * kv_heads) * size, outs = heads * size;
-            int context = 150, slots = 3;
-            const int slot[] = {2, 0, 1};
+            int context = 150, slots = 3, before = kv_heads == 2 ? 0 : 20;
+            const int slot[] = {2, 0, 1}, row[] = {0, 2, 1},
+                      start[] = {0, before, before + before / 2, 2 * before + before / 2};
             void *cache = cpu->alloc(cpu->cache_size(slots, context, kv_heads, size));
             void *cache_ = cuda->alloc(cuda->cache_size(slots, context, kv_heads, size));
-            int *slot_ = up_ints(slot, 3);
+            int *slot_ = up_ints(slot, 3), *row_ = up_ints(row, 3), *start_ = up_ints(start, 4);
+            float *prompts = noise((size_t)start[3] * width + 1, 4), *prompts_;
 
-            for (int t = 0; t < context; t += t < close ? 1 : stride) {
-                const int last[] = {t, t / 2, t};
+            prompts_ = up(prompts, (size_t)start[3] * width + 1);
+            cpu->cache_write(cache, prompts, start, row, slot, 3, before, context, heads, kv_heads, size);
+            cuda->cache_write(cache_, prompts_, start_, row_, slot_, 3, before, context, heads, kv_heads,
+                              size);
+            for (int t = before; t < context; t += t < close ? 1 : stride) {
+                const int last[] = {t, t, t / 2};
                 float *qkv = noise((size_t)3 * width, 5 + t), *qkv_ = up(qkv, (size_t)3 * width);
                 float *out = poison((size_t)3 * outs), *out_ = up(out, (size_t)3 * outs);
                 int *position_ = up_ints(last, 3);
 
-                if (t % 5 == 3) {
-                    cpu->cache_write(cache, qkv, slot, last, 3, context, heads, kv_heads, size);
-                    cuda->cache_write(cache_, qkv_, slot_, position_, 3, context, heads, kv_heads, size);
-                }
                 cpu->attention_decode(out, cache, qkv, slot, last, 3, context, heads, kv_heads, size,
                                       1 / sqrtf((float)size), heads == kv_heads ? 0 : 0.5f);
                 cuda->attention_decode(out_, cache_, qkv_, slot_, position_, 3, context, heads, kv_heads,
@@ -438,7 +440,9 @@ START_TEST(decoding_has_the_bits_of_the_cpu)
                 free(qkv);
             }
             cpu->free(cache);
-            release(cache_, slot_, NULL, NULL);
+            free(prompts);
+            release(cache_, slot_, row_, start_);
+            release(prompts_, NULL, NULL, NULL);
         }
 }
 END_TEST

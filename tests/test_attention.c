@@ -218,8 +218,8 @@ START_TEST(a_row_alone_gives_the_bits_it_gives_in_a_batch)
 }
 END_TEST
 
-/* Decodes rows 0 and 1 of equal length token by token in slots 1 and 0, both in each step; a position that
-   `skip` does not divide is only written. */
+/* Decodes rows 0 and 1 of equal length token by token in slots 1 and 0, both in each step; where `skip` does
+   not divide a position, it goes on later, behind all that came before. */
 static void *decode_rows(const struct kernels *k, const void *qkv, const struct sizes *s, int skip) {
     int length = s->start[1];
     size_t width = width_of(s) * k->operand_bytes, outs = s->heads * s->head_size * k->operand_bytes;
@@ -230,14 +230,14 @@ static void *decode_rows(const struct kernels *k, const void *qkv, const struct 
 
     for (size_t i = 0; i < bytes / sizeof *cache; i++) cache[i] = 7;
     for (int t = 0; t < length; t++) {
-        const int position[] = {t, t};
+        const int position[] = {t, t}, row[] = {0, 2};
+        const int start[] = {s->start[0], s->start[0] + t, s->start[1], s->start[1] + t};
 
+        if (t % skip && t != length - 1) continue;
+        if (skip > 1)
+            k->cache_write(cache, qkv, start, row, slot, 2, t, length, s->heads, s->kv_heads, s->head_size);
         for (int r = 0; r < 2; r++)
             memcpy(both + r * width, (const char *)qkv + (s->start[r] + t) * width, width);
-        if (t % skip && t != length - 1) {
-            k->cache_write(cache, both, slot, position, 2, length, s->heads, s->kv_heads, s->head_size);
-            continue;
-        }
         k->attention_decode(got, cache, both, slot, position, 2, length, s->heads, s->kv_heads, s->head_size,
                             1 / sqrtf((float)s->head_size), 0);
         for (int r = 0; r < 2; r++) memcpy(out + (s->start[r] + t) * outs, got + r * outs, outs);

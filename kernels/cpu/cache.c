@@ -46,18 +46,21 @@ static void write_entry(float *head, const struct cache *cache, const element *k
     for (int d = 0; d < cache->size; d++) value[d * PAIR + position % PAIR] = v[d];
 }
 
-void CPU(cache_write)(void *cache, const operand *qkv, const int *slot, const int *position, int count,
-                      int context, int heads, int kv_heads, int head_size) {
+void CPU(cache_write)(void *cache, const operand *qkv, const int *start, const int *row, const int *slot,
+                      int count, int longest, int context, int heads, int kv_heads, int head_size) {
     struct cache shape = cache_shape(context, head_size);
     size_t width = (size_t)(heads + 2 * kv_heads) * head_size;
 
-#pragma omp parallel for if (worth_threads((size_t)count * kv_heads * head_size))
+#pragma omp parallel for if (worth_threads((size_t)count * longest * kv_heads * head_size))
     for (int task = 0; task < count * kv_heads; task++) {
-        int i = task / kv_heads, kv = task % kv_heads;
-        const element *k = (const element *)qkv + i * width + (size_t)(heads + kv) * head_size;
+        int i = task / kv_heads, kv = task % kv_heads, first = start[row[i]];
+        float *head = head_at(cache, &shape, slot[i], kv_heads, kv);
 
-        write_entry(head_at(cache, &shape, slot[i], kv_heads, kv), &shape, k,
-                    k + (size_t)kv_heads * head_size, position[i]);
+        for (int t = first; t < start[row[i] + 1]; t++) {
+            const element *k = (const element *)qkv + t * width + (size_t)(heads + kv) * head_size;
+
+            write_entry(head, &shape, k, k + (size_t)kv_heads * head_size, t - first);
+        }
     }
 }
 

@@ -31,30 +31,30 @@ static __device__ __forceinline__ void keep(float *head, struct cache shape, int
     head[cache_keys(shape) + (size_t)at * shape.size + d] = value;
 }
 
-static __global__ void cache_write_kernel(float *cache, const float *qkv, const int *slot,
-                                          const int *position, size_t count, struct cache shape, int heads,
-                                          int kv_heads) {
+/* A thread has one channel of a key and of its value, a line of blocks a row. */
+static __global__ void cache_write_kernel(float *cache, const float *qkv, const int *start, const int *row,
+                                          const int *slot, struct cache shape, int heads, int kv_heads) {
     size_t task = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    int d = (int)(task % shape.size), kv = (int)(task / shape.size % kv_heads), i = blockIdx.y;
+    int at = (int)(task / shape.size / kv_heads), token;
 
     start_successor();
     wait_for_predecessor();
-    if (task >= count) return;
-    int d = (int)(task % shape.size), kv = (int)(task / shape.size % kv_heads);
-    size_t i = task / shape.size / kv_heads, width = (size_t)(heads + 2 * kv_heads) * shape.size;
-    const float *k = qkv + i * width + (size_t)(heads + kv) * shape.size + d;
+    token = start[row[i]] + at;
+    if (token >= start[row[i] + 1]) return;
+    const float *k = qkv + ((size_t)token * (heads + 2 * kv_heads) + heads + kv) * shape.size + d;
     float *head = cache + ((size_t)slot[i] * kv_heads + kv) * cache_head(shape);
 
-    keep(head, shape, position[i], d, k[0], k[(size_t)kv_heads * shape.size]);
+    keep(head, shape, at, d, k[0], k[(size_t)kv_heads * shape.size]);
 }
 
-void cache_write_cuda(void *cache, const operand *qkv, const int *slot, const int *position, int count,
-                      int context, int heads, int kv_heads, int head_size) {
-    size_t tasks = (size_t)count * kv_heads * head_size;
+void cache_write_cuda(void *cache, const operand *qkv, const int *start, const int *row, const int *slot,
+                      int count, int longest, int context, int heads, int kv_heads, int head_size) {
+    int across = blocks_for((size_t)longest * kv_heads * head_size, THREADS);
 
-    if (tasks == 0) return;
-    launch_chained("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, (float *)cache,
-                   (const float *)qkv, slot, position, tasks, cache_shape(context, head_size), heads,
-                   kv_heads);
+    if (count == 0 || across == 0) return;
+    launch_chained("cache_write", cache_write_kernel, dim3(across, count), THREADS, 0, (float *)cache,
+                   (const float *)qkv, start, row, slot, cache_shape(context, head_size), heads, kv_heads);
 }
 
 /* The product of a query and a key, whose channels lie NEXT apart. */

@@ -18,7 +18,7 @@ extern "C" size_t cuda_cache_size_bf16(int slots, int context, int kv_heads, int
 struct reading {
     const bf16 *qkv;
     bf16 *cache;
-    const int *slot, *position;
+    const int *slot, *position; /* position: of steps */
     int context, heads, kv_heads, head_size;
 };
 
@@ -31,31 +31,31 @@ static __device__ __forceinline__ size_t keys_of(const struct reading &of, int e
     return ((size_t)of.slot[entry] * of.kv_heads + kv) * 2 * cache_keys(of.context, of.head_size);
 }
 
-/* A thread has one channel of a key and of its value. */
-static __global__ void cache_write_kernel(struct reading of, size_t count) {
+/* A thread has one channel of a key and of its value, a line of blocks a row. */
+static __global__ void cache_write_kernel(struct reading of, const int *start, const int *row) {
     size_t task = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    int channels = cache_channels(of.head_size);
+    int channels = cache_channels(of.head_size), entry = blockIdx.y;
+    int d = (int)(task % channels), kv = (int)(task / channels % of.kv_heads), there = d < of.head_size;
+    int at = (int)(task / channels / of.kv_heads), token;
 
     start_successor();
     wait_for_predecessor();
-    if (task >= count) return;
-    int d = (int)(task % channels), kv = (int)(task / channels % of.kv_heads);
-    int entry = (int)(task / channels / of.kv_heads), there = d < of.head_size;
-    const bf16 *key = of.qkv + entry * reading_width(of) + (size_t)(of.heads + kv) * of.head_size + d;
-    bf16 *to = of.cache + keys_of(of, entry, kv) + (size_t)of.position[entry] * channels + d;
+    token = start[row[entry]] + at;
+    if (token >= start[row[entry] + 1]) return;
+    const bf16 *key = of.qkv + token * reading_width(of) + (size_t)(of.heads + kv) * of.head_size + d;
+    bf16 *to = of.cache + keys_of(of, entry, kv) + (size_t)at * channels + d;
 
     to[0] = there ? key[0] : 0;
     to[cache_keys(of.context, of.head_size)] = there ? key[(size_t)of.kv_heads * of.head_size] : 0;
 }
 
-void cache_write_bf16_cuda(void *cache, const operand *qkv, const int *slot, const int *position, int count,
-                           int context, int heads, int kv_heads, int head_size) {
-    struct reading of = {(const bf16 *)qkv, (bf16 *)cache, slot,     position,
-                         context,           heads,         kv_heads, head_size};
-    size_t tasks = (size_t)count * kv_heads * cache_channels(head_size);
+void cache_write_bf16_cuda(void *cache, const operand *qkv, const int *start, const int *row, const int *slot,
+                           int count, int longest, int context, int heads, int kv_heads, int head_size) {
+    struct reading of = {(const bf16 *)qkv, (bf16 *)cache, slot, NULL, context, heads, kv_heads, head_size};
+    int across = blocks_for((size_t)longest * kv_heads * cache_channels(head_size), THREADS);
 
-    if (tasks == 0) return;
-    launch_chained("cache_write", cache_write_kernel, blocks_for(tasks, THREADS), THREADS, 0, of, tasks);
+    if (count == 0 || across == 0) return;
+    launch_chained("cache_write", cache_write_kernel, dim3(across, count), THREADS, 0, of, start, row);
 }
 
 /* How decoding goes: STAGES tiles of keys and values on their way or under work. A warp scores a part of each
