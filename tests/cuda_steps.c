@@ -159,6 +159,70 @@ START_TEST(a_recorded_step_is_one_launch_two_copies_and_one_wait)
 }
 END_TEST
 
+/* Kernels of the passes that give n tokens to each of so many requests, the second of every three with the
+ * prompt of the one before. */
+static size_t kernels_for(const struct model *model, int requests, int n) {
+    static const int prompt[] = {1, 2, 3, 4, 5, 6};
+    struct generator_options options = {.sampling = SAMPLING_PLAIN,
+                                        .max_new = n,
+                                        .end_token = -1,
+                                        .slots = requests,
+                                        .seed = 1,
+                                        .stream = "test"};
+    struct request asked_for[SLOTS];
+    struct response responses[SLOTS];
+    struct asked before = {0};
+
+    for (int i = 0; i < requests; i++)
+        asked_for[i] = (struct request){prompt, 2 + (i + 1) / 3 + i / 3, 0, (uint64_t)i, 0};
+    asked(&before);
+    ck_assert_int_eq(generate(model, asked_for, requests, &options, responses, NULL, NULL, &err), 0);
+    for (int i = 0; i < requests; i++) response_free(&responses[i]);
+    return asked(&before).launches;
+}
+
+/* In each of two layers two norms, four products and attention; in single precision GELU, for Llama also the
+ * rotation and SwiGLU; then the embedding, the last norm, the head and the draw. Of bf16 the model whose
+ * lines are all on 16 bytes. */
+START_TEST(a_step_is_7_to_9_kernels_a_layer_and_five)
+{
+    static const size_t kernels[] = {7 + 1, 7 + 2, 7};
+    struct model *model = new_model(_i % 2, of_either_precision(_i));
+
+    kernels_for(model, 1, 1); /* lays weights out */
+    for (int rows = 1; rows <= SLOTS; rows += 2)
+        ck_assert_uint_eq(kernels_for(model, rows, 2) - kernels_for(model, rows, 1), 2 * kernels[_i] + 5);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(a_pass_over_prompts_is_as_many_kernels_for_one_row_as_for_several)
+{
+    struct model *model = new_model(_i % 2, of_either_precision(_i));
+
+    kernels_for(model, 1, 1);
+    ck_assert_uint_eq(kernels_for(model, SLOTS, 1), kernels_for(model, 1, 1));
+    model_free(model);
+}
+END_TEST
+
+/* Memory stays, so that steps are recorded on the way. */
+START_TEST(kernels_that_start_early_read_nothing_that_their_chain_writes)
+{
+    struct model *model = new_model(_i % 2, of_either_precision(_i));
+    struct response want[REQUESTS], got[REQUESTS];
+    struct generator_memory memory = {0};
+
+    run(model, SAMPLING_PLAIN, NULL, 1, want);
+    emulated_watch(1);
+    run(model, SAMPLING_PLAIN, &memory, 1, got);
+    emulated_watch(0);
+    assert_same_and_free(want, got);
+    generator_memory_free(&memory);
+    model_free(model);
+}
+END_TEST
+
 /* 600 tokens: two chunks of logits. */
 START_TEST(a_training_step_waits_once_and_allocates_nothing)
 {
@@ -281,6 +345,9 @@ int main(void) {
     tcase_add_loop_test(test, steps_that_are_recorded_draw_what_the_cpu_draws, 0, 2);
 #ifdef EMULATED
     tcase_add_loop_test(test, a_recorded_step_is_one_launch_two_copies_and_one_wait, 0, 4);
+    tcase_add_loop_test(test, a_step_is_7_to_9_kernels_a_layer_and_five, 0, 3);
+    tcase_add_loop_test(test, a_pass_over_prompts_is_as_many_kernels_for_one_row_as_for_several, 0, 4);
+    tcase_add_loop_test(test, kernels_that_start_early_read_nothing_that_their_chain_writes, 0, 4);
     tcase_add_loop_test(test, a_training_step_waits_once_and_allocates_nothing, 0, 4);
     tcase_add_loop_test(test, micro_batches_are_queued_behind_one_another, 0, 2);
     tcase_add_loop_test(test, updates_of_ppo_wait_for_norms_alone_however_many_tokens_they_have, 0, 2);

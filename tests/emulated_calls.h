@@ -5,6 +5,9 @@
 #include <stddef.h>
 
 size_t emulated_calls(const char *function);
+/* While on, a kernel that may start beside those before it finds NaNs where these have written, until it has
+   waited for them. */
+void emulated_watch(int on);
 
 /* How often the host asked the device for something since the last time. */
 struct asked {

@@ -457,6 +457,7 @@ extern "C" size_t emulated_calls(const char *function);
  * number on, in the order in which they were first started. */
 extern "C" size_t emulated_kernels(void);
 extern "C" void emulated_name_kernels(size_t from);
+extern "C" void emulated_watch(int on);
 /* Queues what a library's call or a kernel does on a device; for a kernel, each thread of each block calls
  * it. */
 cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work);

@@ -14,6 +14,10 @@ struct emulated_kernel {
 
 /* Runs all blocks, one after the other. */
 void emulated_run(const struct emulated_kernel &kernel);
+/* What a block that may start early cannot count on until its threads have waited, all that was written since
+ * the last work began which was not such a kernel, holds NaNs between these. On for emulated_watch(). */
+void emulated_hide(void);
+void emulated_show(void);
 
 /* Which of its block's threads this is; it sleeps until another wakes it. */
 unsigned emulated_number(void);

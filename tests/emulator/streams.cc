@@ -106,6 +106,52 @@ static int spoils_capture(void) {
 #define NOT_CAPTURED()                                                                                       \
     if (spoils_capture()) return note(cudaErrorStreamCaptureUnsupported)
 
+/* Two bytes of memory that are hidden, and what they hold. */
+struct hidden {
+    uint16_t *at, holds;
+};
+
+static int watching;
+static std::map<void *, std::vector<uint16_t>> before; /* memory as it was when the last chain began */
+static std::vector<struct hidden> hidden;
+
+void emulated_watch(int on) {
+    watching = on;
+    before.clear();
+}
+
+static void remember(void) {
+    if (!watching) return;
+    before.clear();
+    for (const auto &block : memory) {
+        const uint16_t *at = (const uint16_t *)block.first;
+
+        before[block.first].assign(at, at + block.second / sizeof *at);
+    }
+}
+
+void emulated_hide(void) {
+    for (const auto &block : before) {
+        uint16_t *now = (uint16_t *)block.first;
+
+        if (!watching || !memory.count(block.first)) continue;
+        if (memory[block.first] / sizeof *now != block.second.size()) continue;
+        for (size_t i = 0; i < block.second.size(); i++) {
+            if (now[i] == block.second[i]) continue;
+            hidden.push_back({now + i, now[i]});
+            now[i] = 0xffff;
+        }
+    }
+}
+
+void emulated_show(void) {
+    for (const struct hidden &part : hidden) {
+        if (*part.at != 0xffff) emulated_wrong("a thread writes before it has waited for what was before");
+        *part.at = part.holds;
+    }
+    hidden.clear();
+}
+
 static struct emulated_stream *of(cudaStream_t stream) {
     return stream ? stream : &everyone;
 }
@@ -185,6 +231,7 @@ static cudaError_t add(cudaStream_t stream, struct task task) {
 
 cudaError_t emulated_queue(cudaStream_t stream, std::function<void()> work) {
     return add(stream, {[work] {
+                            remember();
                             work();
                             return true;
                         },
@@ -219,10 +266,13 @@ cudaError_t emulated_launch(const void *function, dim3 grid, dim3 threads, size_
         grid.z > 65535 || shared > limit)
         return note(cudaErrorInvalidValue);
     struct emulated_kernel kernel = {grid, threads, shared, thread, early, 0};
-    return emulated_queue(stream, [kernel]() mutable {
-        kernel.number = ++launches;
-        run_kernel(kernel);
-    });
+    return add(stream, {[kernel]() mutable {
+                            if (!kernel.early) remember();
+                            kernel.number = ++launches;
+                            run_kernel(kernel);
+                            return true;
+                        },
+                        NULL, 0});
 }
 
 /* --- what cuda_runtime.h declares of the runtime --- */

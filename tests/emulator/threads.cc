@@ -17,14 +17,15 @@
 #define STACK ((size_t)256 << 10) /* bytes of a thread's */
 #define MOST  1024                /* threads of a block */
 
-enum state { READY, AT_BARRIER, AT_NAMED, AT_GATE, IN_MEETING, ENDED };
+enum state { READY, AT_START, AT_BARRIER, AT_NAMED, AT_GATE, IN_MEETING, ENDED };
 
 /* arriving: no copy, but the thread's arrival at a gate once those before are there. */
 struct copy {
     void *shared;
-    const void *global;
+    const void *global; /* NULL: it is taken already */
     int bytes, group;
     gate *arriving;
+    unsigned char taken[16];
 };
 
 struct fiber {
@@ -268,11 +269,24 @@ static void begin_threads(void) {
     memset(emulated_shared, 0xff, running->shared); /* NaNs */
 }
 
+/* When all threads of a block wait for what was before, that has ended; 0: they do not. */
+static int start_threads(void) {
+    unsigned starting = 0;
+
+    for (unsigned i = 0; i < count; i++) starting += fibers[i].state == AT_START;
+    if (!starting || starting != living) return 0;
+    emulated_show();
+    for (unsigned i = 0; i < count; i++)
+        if (fibers[i].state == AT_START) fibers[i].state = READY;
+    return 1;
+}
+
 static void run_block(void) {
     static std::vector<unsigned> order;
     unsigned turn = 0;
 
     begin_threads();
+    if (running->early) emulated_hide();
     while (living) {
         int moved = 0;
 
@@ -287,7 +301,7 @@ static void run_block(void) {
         }
         if (barrier.arrived && (unsigned)barrier.arrived == living)
             open_barrier();
-        else if (!moved)
+        else if (!moved && !start_threads())
             emulated_wrong("threads wait for others that never come");
     }
 }
@@ -313,14 +327,22 @@ void emulated_run(const struct emulated_kernel &kernel) {
 /* --- instructions --- */
 
 void wait_for_predecessor(void) {
+    if (running->early && !current()->waited) yield(AT_START);
     current()->waited = 1;
+}
+
+/* Copies of a block that may start early, before it has waited, read what is there by then. */
+static void take(struct copy *copy) {
+    memcpy(copy->taken, copy->global, (size_t)copy->bytes);
+    copy->global = NULL;
 }
 
 void copy_async(void *shared, const void *global, int bytes) {
     if ((size_t)shared % 16 || (size_t)global % 16) emulated_wrong("cp.async of 16 bytes off its alignment");
     if (bytes < 0 || bytes > 16) emulated_wrong("cp.async of more than 16 bytes");
     memset(shared, 0xff, 16); /* until it arrives */
-    current()->copies.push_back({shared, global, bytes, current()->group, NULL});
+    current()->copies.push_back({shared, global, bytes, current()->group, NULL, {}});
+    if (running->early && !current()->waited) take(&current()->copies.back());
 }
 
 void end_copies(void) {
@@ -354,7 +376,7 @@ static void finish_copies(struct fiber *fiber, size_t many) {
             continue;
         }
         memset(copy.shared, 0, 16);
-        memcpy(copy.shared, copy.global, (size_t)copy.bytes);
+        memcpy(copy.shared, copy.global ? copy.global : copy.taken, (size_t)copy.bytes);
     }
     fiber->copies.erase(fiber->copies.begin(), fiber->copies.begin() + (ptrdiff_t)many);
 }
@@ -391,7 +413,7 @@ static void finish_copies_for(gate *gate, struct fiber *fiber) {
 void arrive_with_copies(gate *gate) {
     int awaited = 0;
 
-    current()->copies.push_back({NULL, NULL, 0, current()->group, gate});
+    current()->copies.push_back({NULL, NULL, 0, current()->group, gate, {}});
     for (unsigned i = 0; i < count; i++) awaited |= fibers[i].state == AT_GATE && fibers[i].at_gate == gate;
     if (awaited) finish_copies_for(gate, current());
 }
