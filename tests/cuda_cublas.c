@@ -5,8 +5,10 @@
 #include <stdio.h>
 
 #include "models/device.h"
+#include "models/generator.h"
 #include "models/transformer.h"
 #include "tests/device_times.h"
+#include "tests/emulated_calls.h"
 
 enum { FEW = 32 }; /* rows, up to which products are our own */
 
@@ -542,6 +544,77 @@ START_TEST(a_tied_head_s_products_are_the_library_s_whatever_the_vocabulary)
 }
 END_TEST
 
+#ifdef EMULATED
+enum { ROWS = FEW + 8, NEW = 4 };
+
+/* What passes for n new tokens a row take, and the first row's. */
+struct drawn {
+    struct asked asked;
+    size_t made;
+    int tokens[NEW];
+    float logprob[NEW];
+};
+
+static struct drawn draw(const struct model *model, int n) {
+    struct generator_options options = {.sampling = SAMPLING_PLAIN,
+                                        .max_new = n,
+                                        .end_token = -1,
+                                        .slots = ROWS,
+                                        .seed = 1,
+                                        .stream = "test"};
+    struct request requests[ROWS];
+    struct response responses[ROWS];
+    struct drawn drawn = {.made = made()};
+    struct asked before = {0};
+    struct error err;
+    int prompts[ROWS][2];
+
+    for (int i = 0; i < ROWS; i++) {
+        prompts[i][0] = prompts[i][1] = i;
+        requests[i] = (struct request){prompts[i], 2, 0, (uint64_t)i, 0};
+    }
+    asked(&before);
+    ck_assert_msg(!generate(model, requests, ROWS, &options, responses, NULL, NULL, &err), "%s", err.message);
+    drawn.asked = asked(&before);
+    drawn.made = made() - drawn.made;
+    memcpy(drawn.tokens, responses[0].tokens, (size_t)n * sizeof(int));
+    memcpy(drawn.logprob, responses[0].logprob, (size_t)n * sizeof(float));
+    for (int i = 0; i < ROWS; i++) response_free(&responses[i]);
+    return drawn;
+}
+
+/* In the one layer two norms, two biases that are rounded, attention; then the embedding, the last norm and
+ * two that draw, all early but the first. */
+START_TEST(a_step_of_many_rows_is_five_kernels_and_four_products_a_layer)
+{
+    struct model *model = small_model(lt);
+    struct drawn prompts, both;
+
+    draw(model, 1); /* lays weights out */
+    prompts = draw(model, 1);
+    both = draw(model, 2);
+    ck_assert_uint_eq(both.made - prompts.made, 4 + 1);
+    ck_assert_uint_eq(both.asked.launches - prompts.asked.launches, 5 + 4);
+    ck_assert_uint_eq(both.asked.early - prompts.asked.early, 5 + 4 - 1);
+    model_free(model);
+}
+END_TEST
+
+START_TEST(kernels_that_start_early_read_nothing_that_their_chain_writes)
+{
+    struct model *model = small_model(lt);
+    struct drawn want = draw(model, NEW), got;
+
+    emulated_watch(1);
+    got = draw(model, NEW);
+    emulated_watch(0);
+    ck_assert_mem_eq(want.tokens, got.tokens, sizeof want.tokens);
+    ck_assert_mem_eq(want.logprob, got.logprob, sizeof want.logprob);
+    model_free(model);
+}
+END_TEST
+#endif
+
 int main(void) {
     TCase *test;
     Suite *suite;
@@ -566,6 +639,10 @@ int main(void) {
     tcase_add_test(test, a_product_is_part_of_what_is_recorded);
     tcase_add_test(test, long_sums_have_the_same_bits_again);
     tcase_add_test(test, long_sums_are_rounded_to_bf16_once);
+#ifdef EMULATED
+    tcase_add_test(test, a_step_of_many_rows_is_five_kernels_and_four_products_a_layer);
+    tcase_add_test(test, kernels_that_start_early_read_nothing_that_their_chain_writes);
+#endif
     suite_add_tcase(suite, test);
     return run_unforked(suite) || device_times("matmul", NULL, "cuda-cublas");
 }

@@ -11,19 +11,21 @@ void emulated_watch(int on);
 
 /* How often the host asked the device for something since the last time. */
 struct asked {
-    size_t waits, launches, replays, copies, allocations;
+    size_t waits, launches, early, replays, copies, allocations; /* early: launches beside what is before */
 };
 
 static inline struct asked asked(struct asked *before) {
     struct asked all = {emulated_calls("cudaStreamSynchronize") + emulated_calls("cudaEventSynchronize") +
                             emulated_calls("cudaDeviceSynchronize") + emulated_calls("cudaMemcpy"),
-                        emulated_calls("emulated_launch"), emulated_calls("cudaGraphLaunch"),
+                        emulated_calls("emulated_launch"),
+                        emulated_calls("early"),
+                        emulated_calls("cudaGraphLaunch"),
                         emulated_calls("cudaMemcpyAsync"),
                         emulated_calls("cudaMalloc") + emulated_calls("cudaFree") +
                             emulated_calls("cudaMallocHost")};
-    struct asked since = {all.waits - before->waits, all.launches - before->launches,
-                          all.replays - before->replays, all.copies - before->copies,
-                          all.allocations - before->allocations};
+    struct asked since = {all.waits - before->waits,   all.launches - before->launches,
+                          all.early - before->early,   all.replays - before->replays,
+                          all.copies - before->copies, all.allocations - before->allocations};
 
     *before = all;
     return since;

@@ -291,7 +291,7 @@ int cublaslt_multiply(const struct lt_product *p, const char *operation) {
     if (!status)
         status = lt.Matmul(lt.handle, plan->product, &one, p->right, plan->right, p->left, plan->left, &beta,
                            p->base ? p->base : p->out, plan->out, p->out, plan->out, &plan->algorithm,
-                           lt.workspace, WORKSPACE, device_stream());
+                           lt.workspace, WORKSPACE, product_stream());
     if (is_refusal(status)) return plan->found = 0;
     return good(status, operation);
 }

@@ -29,6 +29,8 @@ int device_failed(void);
 cudaStream_t device_stream(void);
 /* The same for a kernel of a chain, see launch_chained(); *follows: whether one was queued just before. */
 cudaStream_t chain_stream(int *follows);
+/* The same for a library's product, which leaves a chain one. */
+cudaStream_t product_stream(void);
 /* What transfers and sync() are made of (kernels/cuda/queue.cu): copies through pinned memory, in the order
  * of the calls, so that neither waits for the device unless all of that memory is on its way. */
 cudaError_t queue_open(void);
@@ -83,7 +85,9 @@ static void launch(const char *operation, void (*kernel)(TAKES...), dim3 grid, d
 /* The same for one that calls start_successor(), and wait_for_predecessor() in every thread before this reads
  * what a kernel of its kind may have written, or writes anything. Those that are queued in a row are a chain:
  * a next one's blocks start beside the last one's, and what they read before they wait (weights, a cache) was
- * written before the chain began, as everything that is not such a kernel ends it. */
+ * written before the chain began, as everything that is not such a kernel ends it, but for a library's
+ * products: these start when all before them has ended, and write activations, scratch memory and gradients.
+ */
 template <class... TAKES, class... GIVEN>
 static void launch_chained(const char *operation, void (*kernel)(TAKES...), dim3 grid, dim3 threads,
                            size_t shared, GIVEN... given) {

@@ -63,12 +63,26 @@ static const float *loose_sums(const struct lt_product &p, const float *bias, co
     return sum && into_floats(p, sum, bias, base, operation) ? sum : NULL;
 }
 
+#define ROUNDERS 128 /* threads a block */
+
+/* A chain goes on with it: a bias is a weight, which is asked for before the wait. */
+static __global__ void round_kernel(bf16 *out, const float *bias, int count) {
+    int i = blockIdx.x * ROUNDERS + threadIdx.x;
+    float x = i < count ? bias[i] : 0;
+
+    start_successor();
+    wait_for_predecessor();
+    if (i < count) set_element(out + i, x);
+}
+
 /* In one pass. */
 static int into_operands(struct lt_product p, const float *bias, const char *operation) {
     void *rounded_bias = bias ? device_scratch((size_t)p.cols * sizeof(bf16)) : NULL;
 
     if (bias && !rounded_bias) return 0;
-    if (bias) narrow_bf16_cuda(rounded_bias, bias, 1, (size_t)p.cols);
+    if (bias)
+        launch_chained(operation, round_kernel, blocks_for(p.cols, ROUNDERS), ROUNDERS, 0,
+                       (bf16 *)rounded_bias, bias, p.cols);
     p.bias = rounded_bias;
     return cublaslt_multiply(&p, operation);
 }

@@ -29,7 +29,7 @@ static struct {
     int now;  /* the section in use; the next is the oldest */
     int busy; /* work was queued that nobody has waited for */
     int recording;
-    int chain; /* the last that was queued is a kernel of a chain */
+    int chain; /* the last that was queued is a kernel of a chain, or a product behind one */
 } queue;
 
 cudaStream_t device_stream(void) {
@@ -54,6 +54,11 @@ static int has_chains(void) {
 cudaStream_t chain_stream(int *follows) {
     *follows = queue.chain && has_chains();
     queue.chain = queue.busy = 1;
+    return queue.stream;
+}
+
+cudaStream_t product_stream(void) {
+    queue.busy = 1;
     return queue.stream;
 }
 

@@ -451,7 +451,8 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attr
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *out, const void *kernel, int threads,
                                                           size_t shared);
 
-/* How often a function of the runtime was called so far; emulated_launch: kernels. */
+/* How often a function of the runtime was called so far; emulated_launch: kernels, early: those
+ * of them that may start beside those before. */
 extern "C" size_t emulated_calls(const char *function);
 /* How many different kernels were started so far; prints how to find the names of those from the one of that
  * number on, in the order in which they were first started. */

@@ -265,6 +265,7 @@ cudaError_t emulated_launch(const void *function, dim3 grid, dim3 threads, size_
     if (product(threads) < 1 || product(threads) > 1024 || !grid.x || !grid.y || !grid.z || grid.y > 65535 ||
         grid.z > 65535 || shared > limit)
         return note(cudaErrorInvalidValue);
+    calls["early"] += early != 0;
     struct emulated_kernel kernel = {grid, threads, shared, thread, early, 0};
     return add(stream, {[kernel]() mutable {
                             if (!kernel.early) remember();
