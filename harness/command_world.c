@@ -61,7 +61,7 @@ static int add_dial(struct node *given, const char *setting, struct error *err) 
     char *name;
 
     if (!equals || equals == setting) return fail(err, "--set takes DIAL=VALUE, not '%s'", setting);
-    value = document_parse_yaml(equals + 1, strlen(equals + 1), "--set", err);
+    value = document_parse_value(equals + 1, "--set", err);
     if (!value) return -1;
     name = xstrndup(setting, (size_t)(equals - setting));
     node_add_copy(given, name, value);

@@ -28,6 +28,8 @@ struct node *document_read(const char *path, struct error *err);
 struct node *document_parse_json(const char *text, size_t length, const char *name, int line,
                                  struct error *err);
 struct node *document_parse_yaml(const char *text, size_t length, const char *name, struct error *err);
+/* A YAML value of a command line: it has no lines, and the error's sentence begins with the name alone. */
+struct node *document_parse_value(const char *text, const char *name, struct error *err);
 /* As JSON over several lines, as file_write() does. */
 int document_write(const char *path, const struct node *node, struct error *err);
 struct node *node_copy(const struct node *node); /* without its key; caller frees */

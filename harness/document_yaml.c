@@ -243,3 +243,20 @@ struct node *document_parse_yaml(const char *text, size_t length, const char *na
     node_free(in.anchors);
     return node;
 }
+
+static void forget_lines(struct node *node) {
+    node->line = 0;
+    for (struct node *child = node->first; child; child = child->next) forget_lines(child);
+}
+
+struct node *document_parse_value(const char *text, const char *name, struct error *err) {
+    struct error own = {0};
+    struct node *node = document_parse_yaml(text, strlen(text), "", &own);
+    const char *sentence = strstr(own.message, ": "); /* behind ":LINE" */
+
+    if (node)
+        forget_lines(node);
+    else
+        fail(err, "%s%s", name, sentence ? sentence : own.message);
+    return node;
+}

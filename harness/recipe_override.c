@@ -134,8 +134,7 @@ static void put(struct node *out, const struct node *map, char *const *parts, in
 
 static struct node *value_of(const char *spelling, const char *override, struct error *err) {
     char *name = xprintf("--set %s", override);
-    struct node *value =
-        *spelling ? document_parse_yaml(spelling, strlen(spelling), name, err) : node_new(NODE_NULL);
+    struct node *value = *spelling ? document_parse_value(spelling, name, err) : node_new(NODE_NULL);
 
     free(name);
     return value;

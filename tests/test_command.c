@@ -193,7 +193,8 @@ START_TEST(world_prints_a_prompt_with_answers_and_the_annotators_choice)
     free(again);
     says("world ehco", -1, "there is no world 'ehco'; did you mean 'echo'?");
     says("world echo --split heldot", -1, "has no split 'heldot'; did you mean 'heldout'?");
-    says("world echo --set lodness=1", -1, "did you mean \"loudness\"?");
+    says("world echo --set lodness=1", -1, "--set: unknown option \"lodness\"; did you mean \"loudness\"?");
+    says("world echo --set loudness=[1", -1, "--set: not valid YAML: did not find expected ',' or ']'");
     says("world echo --set loudness=7", -1, "must be a number from -1 to 1");
     says("world echo --set loudness", -1, "--set takes DIAL=VALUE");
 }
@@ -235,6 +236,7 @@ START_TEST(run_plans_runs_and_reports)
     says("run r.yaml -n --set steps.a.rate=1", 0, "its 80 GB hold what is held at a time");
     says_not("run r.yaml -n --set steps.a.rows=58600", "H100"); /* its model is too small for such rates */
     ck_assert_int_eq(file_exists("runs"), 0);
+    says("run r.yaml --set steps.a.rows=[1", -1, "--set steps.a.rows=[1: not valid YAML: ");
     says("run r.yaml --set steps.a.rows=13", -1, "step a: 13 rows bring bad luck");
     setenv("PYRITE_TEST_ROOM", "1600", 1);
     says("run r.yaml --device cuda -n", 0,
