@@ -33,7 +33,7 @@ static int read_files(struct rank *all, struct error *err) {
         if (outputs_read(&all->outputs, arguments->words[i], &how, err)) return -1;
     for (int i = 0; i < arguments->flag_count; i++)
         if (!strcmp(arguments->flags[i]->name, "outputs") &&
-            outputs_read(&all->outputs, arguments->values[i], &how, err))
+            outputs_read_word(&all->outputs, arguments->values[i], &how, err))
             return -1;
     return 0;
 }
@@ -297,7 +297,8 @@ static const struct flag flags[] = {
     {"judge", 'j', "NAME", "verdicts of this judge alone (default: all, pooled)"},
     {"order-effect", 0, NULL, "a term for being shown first"},
     {"style", 0, "S[,S]...", "control for differences of length, headers, lists, bold between the answers"},
-    {"outputs", 'o', "FILE", "answers, for their style"},
+    {"outputs", 'o', "[NAME=]FILE",
+     "answers, for their style and the policies' names, where the verdicts' file does not hold them"},
     {"sandwich", 0, NULL, "intervals from the sandwich error, not from resampling prompts"},
     {"format", 'f', "NAME", "text, md, csv or json"},
     {"seed", 0, "N", "of resampling (default: 1)"},

@@ -32,17 +32,12 @@ struct scoring {
 
 static int read_one(struct scoring *scoring, const char *word, struct error *err) {
     const struct arguments *arguments = scoring->arguments;
-    const char *equals = strchr(word, '=');
-    char *name = equals ? xstrndup(word, (size_t)(equals - word)) : NULL;
-    struct outputs_how how = {.name = name,
-                              .id_key = argument_value(arguments, "id-key", NULL),
+    struct outputs_how how = {.id_key = argument_value(arguments, "id-key", NULL),
                               .prompt_key = argument_value(arguments, "prompt-key", NULL),
                               .response_key = argument_value(arguments, "response-key", NULL),
                               .allow_missing = argument_given(arguments, "allow-missing")};
-    int status = outputs_read(&scoring->outputs, equals ? equals + 1 : word, &how, err);
 
-    free(name);
-    return status;
+    return outputs_read_word(&scoring->outputs, word, &how, err);
 }
 
 static int read_flags(struct scoring *scoring, const char *flag, struct error *err) {

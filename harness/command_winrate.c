@@ -46,17 +46,10 @@ static int read_files(struct winrates *all, struct error *err) {
 
     for (int i = 0; i < arguments->count; i++)
         if (outputs_read(&all->outputs, arguments->words[i], &how, err)) return -1;
-    for (int i = 0; i < arguments->flag_count; i++) {
-        const char *value = arguments->values[i], *equals;
-        int status;
-
-        if (strcmp(arguments->flags[i]->name, "outputs")) continue;
-        equals = strchr(value, '=');
-        how.name = equals ? xstrndup(value, (size_t)(equals - value)) : NULL;
-        status = outputs_read(&all->outputs, equals ? equals + 1 : value, &how, err);
-        free((char *)how.name);
-        if (status) return -1;
-    }
+    for (int i = 0; i < arguments->flag_count; i++)
+        if (!strcmp(arguments->flags[i]->name, "outputs") &&
+            outputs_read_word(&all->outputs, arguments->values[i], &how, err))
+            return -1;
     return 0;
 }
 
@@ -488,7 +481,8 @@ out:
 }
 
 static const struct flag flags[] = {
-    {"outputs", 'o', "[NAME=]FILE", "answers, for lengths, where the verdicts' file does not hold them"},
+    {"outputs", 'o', "[NAME=]FILE",
+     "answers, for lengths and the policies' names, where the verdicts' file does not hold them"},
     {"baseline", 'b', "NAME", "whom the others are compared with (default: whoever stands in every pair)"},
     {"rule", 'r', "NAME",
      "how two orders become one score: average, mt-bench, judgebench, auto-j or arena-hard"},

@@ -234,6 +234,19 @@ int outputs_read(struct outputs *out, const char *path, const struct outputs_how
     return status;
 }
 
+int outputs_read_word(struct outputs *out, const char *word, const struct outputs_how *how,
+                      struct error *err) {
+    const char *equals = strchr(word, '=');
+    char *name = equals ? xstrndup(word, (size_t)(equals - word)) : NULL;
+    struct outputs_how named = *how;
+    int status;
+
+    if (name) named.name = name;
+    status = outputs_read(out, equals ? equals + 1 : word, &named, err);
+    free(name);
+    return status;
+}
+
 /* A file of questions: the set that its first row belongs to, or NULL, and the prompts asked so far by id. */
 struct asking {
     struct outputs_reading in;

@@ -25,6 +25,9 @@ struct outputs {
 /* Appends a file. -1 with the sentence that names file, line and remedy: an unknown format, two columns that
    could be the response, duplicate ids, rows without an answer, text that is not UTF-8. */
 int outputs_read(struct outputs *out, const char *path, const struct outputs_how *how, struct error *err);
+/* The same of "[NAME=]FILE", as flags have it; NAME before how's. */
+int outputs_read_word(struct outputs *out, const char *word, const struct outputs_how *how,
+                      struct error *err);
 void outputs_free(struct outputs *outputs);
 
 /* Appends questions alone: a public data set as it is published (harness/questions.h), or rows with an id or

@@ -46,7 +46,7 @@ says out 'Policies were judged on different prompts, and --allow-missing was giv
 # Models of two makers that are called alike: judgments of other tools say whose they are, ids alone do not.
 for i in 1 2 3; do
     echo "{\"question_id\":$i,\"model_1\":\"x/m\",\"model_2\":\"y/m\",\"judge\":\"j\",\"g1_winner\":\"model_1\",\"g2_winner\":\"model_1\"}"
-    verdict x/m y/m $i verdict 1 1 >&3
+    verdict x/m y/m $i verdict $((i < 3)) 1 >&3
 done >makers.jsonl 3>ids.jsonl
 runs 0 winrate makers.jsonl --baseline y/m --format csv
 says out 'j,x/m,y/m,1,'
@@ -57,7 +57,9 @@ runs 2 rank ids.jsonl
 says out 'the ids x/m/1 and y/m/1'
 for policy in x y; do for i in 1 2 3; do echo "{\"id\":$i,\"response\":\"$policy\"}"; done >$policy.jsonl; done
 runs 0 winrate ids.jsonl --outputs x/m=x.jsonl --outputs y/m=y.jsonl --baseline y/m --format csv # the answers do
-says out 'j,x/m,y/m,1,'
+says out 'j,x/m,y/m,0.66'
+runs 0 rank ids.jsonl --outputs x/m=x.jsonl --outputs y/m=y.jsonl --sandwich --format csv
+says out 'x/m,'
 
 # What is no judgment is an error with its line: a model against itself, a winner or preference that there is not.
 verdict a a q1 verdict 1 1 >itself.jsonl
