@@ -113,6 +113,7 @@ struct hidden {
 
 static int watching;
 static std::map<void *, std::vector<uint16_t>> before; /* memory as it was when the last chain began */
+static std::vector<uint16_t *> written;                /* since then */
 static std::vector<struct hidden> hidden;
 
 void emulated_watch(int on) {
@@ -122,7 +123,6 @@ void emulated_watch(int on) {
 
 static void remember(void) {
     if (!watching) return;
-    before.clear();
     for (const auto &block : memory) {
         const uint16_t *at = (const uint16_t *)block.first;
 
@@ -130,17 +130,28 @@ static void remember(void) {
     }
 }
 
-void emulated_hide(void) {
+static void find_written(void) {
+    const size_t PAGE = 2048;
+
+    written.clear();
     for (const auto &block : before) {
         uint16_t *now = (uint16_t *)block.first;
+        size_t count = block.second.size();
 
-        if (!watching || !memory.count(block.first)) continue;
-        if (memory[block.first] / sizeof *now != block.second.size()) continue;
-        for (size_t i = 0; i < block.second.size(); i++) {
-            if (now[i] == block.second[i]) continue;
-            hidden.push_back({now + i, now[i]});
-            now[i] = 0xffff;
+        if (!memory.count(block.first) || memory[block.first] / sizeof *now != count) continue;
+        for (size_t from = 0, to; from < count; from = to) {
+            to = std::min(from + PAGE, count);
+            if (!memcmp(now + from, &block.second[from], (to - from) * sizeof *now)) continue;
+            for (size_t i = from; i < to; i++)
+                if (now[i] != block.second[i]) written.push_back(now + i);
         }
+    }
+}
+
+void emulated_hide(void) {
+    for (uint16_t *at : written) {
+        hidden.push_back({at, *at});
+        *at = 0xffff;
     }
 }
 
@@ -268,7 +279,10 @@ cudaError_t emulated_launch(const void *function, dim3 grid, dim3 threads, size_
     calls["early"] += early != 0;
     struct emulated_kernel kernel = {grid, threads, shared, thread, early, 0};
     return add(stream, {[kernel]() mutable {
-                            if (!kernel.early) remember();
+                            if (kernel.early)
+                                find_written();
+                            else
+                                remember();
                             kernel.number = ++launches;
                             run_kernel(kernel);
                             return true;
