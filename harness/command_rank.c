@@ -221,6 +221,25 @@ static void add_notes(const struct rank *all, const struct ranking *ranking, str
                      ranking->styles[s].high);
 }
 
+/* For a program, beside the sentences that say it. */
+static void add_effects(const struct rank *all, const struct ranking *ranking, struct tabular *table) {
+    struct node *row;
+
+    if (all->format <= TABULAR_MARKDOWN) return;
+    if (ranking->has_order) {
+        row = tabular_add(table);
+        tabular_cell(row, "shown first");
+        tabular_interval(row, "", ranking->order.value, ranking->order.low, ranking->order.high);
+    }
+    for (int s = 0; s < ranking->style_count; s++) {
+        const struct term *term = &ranking->styles[s];
+
+        row = tabular_add(table);
+        tabular_cell(row, "%s, one standard deviation", style_names[all->styles_wanted[s]]);
+        tabular_interval(row, "", term->value, term->low, term->high);
+    }
+}
+
 static int find_baseline(const struct rank *all, int *out, struct error *err) {
     const char *name = argument_value(all->arguments, "baseline", NULL);
     char *hint;
@@ -237,7 +256,8 @@ static int find_baseline(const struct rank *all, int *out, struct error *err) {
 
 static int rank(struct rank *all, struct error *err) {
     static const char *const headings[] = {"rank",   "model", "ability",  "se",
-                                           "robust", "Elo",   "contests", NULL};
+                                           "robust", "Elo",   "contests", NULL},
+                             *const effects[] = {"effect", "ability", NULL};
     struct ranking_form form = {.models = all->models.count,
                                 .names = all->models.items,
                                 .level = 0.95,
@@ -245,7 +265,8 @@ static int rank(struct rank *all, struct error *err) {
                                 .styles = all->styles,
                                 .style_count = all->style_count};
     int sandwich = argument_given(all->arguments, "sandwich"), seed, resamples, status = -1;
-    struct tabular table = {.title = "Ranking", .headings = headings};
+    struct tabular tables[] = {{.title = "Ranking", .headings = headings},
+                               {.title = "Effects", .headings = effects}};
     struct ranking ranking = {0};
     char *interval;
 
@@ -260,17 +281,18 @@ static int rank(struct rank *all, struct error *err) {
     interval = sandwich ? xstrdup("normal, with the sandwich error")
                         : xprintf("percentile bootstrap over prompts (%d resamples, %d with a fit, seed %d)",
                                   resamples, ranking.used, seed);
-    add_models(all, &ranking, &table);
-    add_notes(all, &ranking, &table, form.baseline < 0 ? "the mean" : all->models.items[form.baseline],
+    add_models(all, &ranking, &tables[0]);
+    add_effects(all, &ranking, &tables[1]);
+    add_notes(all, &ranking, &tables[0], form.baseline < 0 ? "the mean" : all->models.items[form.baseline],
               interval);
     for (int i = 0; i < all->outputs.file_count && all->format == TABULAR_TEXT; i++)
         fprintf(all->arguments->out, "%s\n", all->outputs.understood[i]);
-    tabular_write(&table, all->format, all->arguments->out);
+    tabular_write_all(tables, 2, all->format, all->arguments->out);
     free(interval);
     status = 0;
 out:
     ranking_free(&ranking);
-    tabular_free(&table);
+    for (int i = 0; i < 2; i++) tabular_free(&tables[i]);
     return status;
 }
 

@@ -148,6 +148,9 @@ runs 0 rank even.jsonl --sandwich --format json
 says out '"rank": 1,'
 says out '"ability": 0,'
 says out '"elo": 1000,'
+runs 0 rank even.jsonl --sandwich --order-effect --format csv
+says out 'table,rank,rank_low,rank_high,model,ability,ability_low,ability_high,se,robust,elo,contests,effect'
+grep -q '^Effects,,,,,.*,shown first$' out || complain "the effect of order is no row: $(cat out)"
 runs 2 rank two.jsonl
 says out 'third never lost to the other models'
 { verdict a b p1 verdict 1 1; verdict c d p1 verdict 1 1; } >apart.jsonl
