@@ -32,6 +32,7 @@ struct comparison {
     int n, missing, confirmatory, is_share;
     int place; /* among the comparisons as they were made */
     double before, after, difference, low, high, p, adjusted, detectable;
+    int at_floor; /* p is the least that drawn sign patterns can show */
     char *reason;
 };
 struct comparisons {
@@ -260,6 +261,7 @@ static void estimate_means(struct comparison *out, const double *before, const d
         out->high = resampled.high;
     }
     if (sign_flip(&out->p, d, out->n, seed, &err)) out->p = NAN;
+    out->at_floor = out->p <= sign_flip_floor(d, out->n);
     free(ones);
     free(d);
 }
@@ -492,8 +494,10 @@ static void add_row(struct tabular *table, const struct comparison *one) {
     tabular_number(row, "%.4g", one->before);
     tabular_number(row, "%.4g", one->after);
     add_difference(row, one);
-    tabular_p(row, one->p);
-    cell = tabular_cell(row, "%s%s", format_number(p, one->adjusted, "p"), one->confirmatory ? "" : " (BH)");
+    cell = tabular_cell(row, "%s", format_p(p, one->p, one->at_floor));
+    node_add_number(cell, "value", one->p);
+    cell = tabular_cell(row, "%s%s", format_p(p, one->adjusted, one->at_floor),
+                        one->confirmatory ? "" : " (BH)");
     node_add_number(cell, "value", one->adjusted);
     node_add_text(cell, "adjusted_by", one->confirmatory ? "Holm" : "BH");
     tabular_number(row, "%.3g", one->detectable == 0 ? NAN : one->detectable);

@@ -159,14 +159,26 @@ const char *format_bytes(char buffer[32], double bytes) {
     return bytes > 0 ? format_amount(buffer, bytes, 1024, "B") : "nothing";
 }
 
+int metric_at_floor(const struct metric *metric) {
+    return metric->p_floor > 0 && metric->p <= metric->p_floor * (1 + 1e-9);
+}
+
+const char *format_p(char buffer[32], double p, int at_floor) {
+    char digits[32];
+
+    format_digits(digits, p, "p", 1);
+    snprintf(buffer, 32, "%s%.24s", at_floor && p < 1 ? "≤ " : "", digits);
+    return buffer;
+}
+
 void format_metric(struct metric_text *out, const struct metric *metric) {
     write_figure(out->value, metric, metric->value);
     if (scaled(metric->unit) && isfinite(metric->value))
         strcat(out->value, unit_is(metric_unit(metric), "fraction") ? " %" : " pp");
     write_figure(out->low, metric, metric->low);
     write_figure(out->high, metric, metric->high);
-    format_digits(out->p, metric->p, "p", 1);
-    format_digits(out->p_adjusted, metric->p_adjusted, "p", 1);
+    format_p(out->p, metric->p, metric_at_floor(metric));
+    format_p(out->p_adjusted, metric->p_adjusted, metric_at_floor(metric));
 }
 
 char *format_estimate(const struct metric *metric) {

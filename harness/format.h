@@ -42,6 +42,11 @@ const char *unit_in_heading(const struct metric *metric);
 char *format_estimate(const struct metric *metric);
 /* One seed's value, with the metric's decimals. */
 const char *format_seed(char buffer[32], const struct metric *metric, int seed);
+/* A p as shown: "2.1e−5"; "≤ 1.0e−5" where its test could show none smaller, which then holds of an adjusted
+   p too. */
+const char *format_p(char buffer[32], double p, int at_floor);
+/* The metric's p is as small as its draws could show. */
+int metric_at_floor(const struct metric *metric);
 /* "over 3 seeds [−22.0, +35.0], p = 0.42"; NULL where that is not told. Caller frees. */
 char *format_over_seeds(const struct metric *metric);
 /* "", "*", "**", "***" for an adjusted p below 0.05, 0.01, 0.001, where the seeds agree. */

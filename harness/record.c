@@ -77,6 +77,7 @@ static const struct field metric_fields[] = {
     AT(metric, level, FIELD_REAL, 0),
     AT(metric, p, FIELD_REAL, 0),
     AT(metric, p_adjusted, FIELD_REAL, 0),
+    AT(metric, p_floor, FIELD_REAL, 0),
     AT(metric, unit, FIELD_TEXT, 0),
     AT(metric, method, FIELD_TEXT, 0),
     AT(metric, family, FIELD_TEXT, 0),
@@ -283,7 +284,7 @@ static void *add_verdict(struct list *list) {
 static void *add_metric(struct list *list) {
     struct metric *metric = list_add(&metric_layout, list);
 
-    metric->value = metric->low = metric->high = metric->p = metric->p_adjusted = NAN;
+    metric->value = metric->low = metric->high = metric->p = metric->p_adjusted = metric->p_floor = NAN;
     metric->worst = metric->best = NAN;
     metric->seeds_low = metric->seeds_high = metric->p_seeds = NAN;
     metric->level = 0.95;

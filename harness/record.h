@@ -53,6 +53,7 @@ struct metric {
     double value, low, high; /* NaN: could not be computed; reason says why */
     double level;            /* of the interval, 0.95 where nobody says */
     double p, p_adjusted;    /* NaN if no test; adjusted within `family` */
+    double p_floor;          /* the least p that this many random draws can show; NaN: p is exact */
     char *unit, *method, *family, *reason;
     int n, n_missing, seeds;
     int ties, refused, unparsed, transport; /* judgments behind it, by outcome; of verdicts only the ties */

@@ -397,6 +397,13 @@ int sign_flip(double *p, const double *d, int n, uint64_t seed, struct error *er
     return 0;
 }
 
+double sign_flip_floor(const double *d, int n) {
+    int count = 0;
+
+    for (int i = 0; i < n; i++) count += d[i] != 0;
+    return count <= EXACT_FLIPS ? NAN : 1 / (SAMPLED_FLIPS + 1.0);
+}
+
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);

@@ -66,6 +66,8 @@ int win_rate(struct estimate *out, const double *scores, int n, double level, st
 /* P(mean as far from 0 | signs of d exchangeable): exact to 20 non-zero values, sampled above (100,000 draws
    of the stream `seed`, plus one). d: one value a cluster. */
 int sign_flip(double *p, const double *d, int n, uint64_t seed, struct error *err);
+/* The least p that it has for these differences where it draws; NaN where it counts all patterns. */
+double sign_flip_floor(const double *d, int n);
 /* Type-7 quantile (R's and GSL's default) of unsorted values. */
 int quantile(double *out, const double *values, int n, double q, struct error *err);
 /* P(|T| ≥ |t|) of Student's t as an incomplete beta function, exact far out where GSL's Cornish-Fisher series
@@ -106,9 +108,10 @@ struct bootstrap {
 struct bootstrapped {
     double value; /* of the sample itself, not the resamples' mean */
     double low, high, error;
-    double p;    /* achieved level against 0: twice the smaller tail, (count + 1) / (used + 1) */
-    double skew; /* BCa's jackknife acceleration; 0 for the percentile interval */
-    int used;    /* resamples in which the statistic existed */
+    double p;     /* achieved level against 0: twice the smaller tail, (count + 1) / (used + 1) */
+    double floor; /* the least p of so many resamples */
+    double skew;  /* BCa's jackknife acceleration; 0 for the percentile interval */
+    int used;     /* resamples in which the statistic existed */
 };
 
 /* A statistic of the clusters picked (indices, with repeats); NaN where it does not exist. */

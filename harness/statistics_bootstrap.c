@@ -162,6 +162,7 @@ int bootstrap_run(struct bootstrapped *out, bootstrap_statistic *statistic, cons
     out->high = gsl_stats_quantile_from_sorted_data(values, 1, out->used, tails[1]);
     out->error = gsl_stats_sd(values, 1, out->used);
     out->p = achieved_level(values, out->used);
+    out->floor = 2 / (out->used + 1.0);
     status = 0;
 out:
     free(values);

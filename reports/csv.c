@@ -43,6 +43,7 @@ static void add_metric(struct text *out, const struct evaluation *evaluation, co
     add_raw(out, metric->high);
     add_raw(out, metric->p);
     add_raw(out, metric->p_adjusted);
+    add_raw(out, metric->p_floor);
     add_raw(out, metric->worst);
     add_raw(out, metric->best);
     text_printf(out, "%d,%d,%d,", metric->n, metric->n_missing, metric->seeds);
@@ -69,11 +70,12 @@ static int write_csv(const struct results *results, FILE *file, struct error *er
     struct text out = {0};
 
     (void)err;
-    text_printf(&out, "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,worst,"
-                      "best,n,n_missing,"
-                      "seeds,ties,judged,refused,unparsed,transport,"
-                      "per_seed,seeds_low,seeds_high,p_seeds,disagreement,unit,method,family,reason,better,"
-                      "shown,p_adjusted_shown,gaps\r\n");
+    text_printf(
+        &out, "evaluation,suite,split,policy,metric,judge,baseline,value,low,high,p,p_adjusted,p_floor,worst,"
+              "best,n,n_missing,"
+              "seeds,ties,judged,refused,unparsed,transport,"
+              "per_seed,seeds_low,seeds_high,p_seeds,disagreement,unit,method,family,reason,better,"
+              "shown,p_adjusted_shown,gaps\r\n");
     for (int i = 0; i < results->evaluation_count; i++)
         for (int j = 0; j < results->evaluations[i].metrics.count; j++)
             add_metric(&out, &results->evaluations[i], &results->evaluations[i].metrics.items[j]);

@@ -118,12 +118,12 @@ char *finding_sentence(const struct finding *finding) {
     if (metric->split) text_printf(&out, ", %s", metric->split);
     text_printf(&out, ", against %s: %s", metric->baseline, estimate);
     if (*unit_in_heading(metric)) text_printf(&out, " %s", unit_in_heading(metric));
-    format_number(p, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, "p");
+    format_p(p, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, metric_at_floor(metric));
     text_printf(&out, "%s, p%s %s",
                 finding->better < 0 ? ""
                 : finding->better   ? ", better"
                                     : ", worse",
-                *p == '<' ? "" : " =", p);
+                *p >= '0' && *p <= '9' ? " =" : "", p);
     tell_seeds(&out, metric);
     free(estimate);
     free(name);

@@ -355,6 +355,7 @@ static const struct metric *average_of(struct sheet *sheet, const struct outline
                             .p_adjusted = NAN,
                             .worst = NAN,
                             .best = NAN,
+                            .p_floor = NAN,
                             .p_seeds = NAN,
                             .n = n,
                             .lower_is_better = like->lower_is_better,

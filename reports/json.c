@@ -16,6 +16,7 @@ static void add_numbers(struct node *map, const struct metric *metric) {
     node_add_number(map, "high", metric->high);
     node_add_number(map, "p", metric->p);
     node_add_number(map, "p_adjusted", metric->p_adjusted);
+    node_add_number(map, "p_floor", metric->p_floor);
     node_add_number(map, "worst", metric->worst);
     node_add_number(map, "best", metric->best);
     node_add_number(map, "n", metric->n);

@@ -37,14 +37,28 @@ static const struct metric *next_cell(const struct sheet *sheet, int *at) {
     return NULL;
 }
 
-/* "refused change of ppo-scalar": which cell is meant. */
-static char *cell_name(const struct metric *cell) {
-    char *name = format_name(cell->name), *whole;
+/* The table's cells are of several tasks. */
+static int has_tasks(const struct sheet *sheet) {
+    const struct metric *cell, *first = NULL;
 
-    whole = xprintf("%s%s of %s", name, metric_is_difference(cell) ? " change" : "",
-                    cell->policy ? cell->policy : "all");
+    for (int at = 0; (cell = next_cell(sheet, &at));) {
+        if (first && !same(first->task, cell->task)) return 1;
+        first = cell;
+    }
+    return 0;
+}
+
+/* "refused change of ppo-scalar", "reward length spearman by rm of ppo, safety": which cell is meant. */
+static char *cell_name(const struct sheet *sheet, const struct metric *cell) {
+    char *name = format_name(cell->name);
+    struct text whole = {0};
+
+    text_printf(&whole, "%s%s", name, metric_is_difference(cell) ? " change" : "");
+    if (cell->judge) text_printf(&whole, " by %s", cell->judge);
+    text_printf(&whole, " of %s", cell->policy ? cell->policy : "all");
+    if (cell->task && has_tasks(sheet)) text_printf(&whole, ", %s", cell->task);
     free(name);
-    return whole;
+    return whole.data;
 }
 
 /* Appends ": a, b, c." to a sentence and adds it, if there is anything in the list. */
@@ -137,6 +151,28 @@ static void add_disagreement(struct notes *out, const struct sheet *sheet) {
         }
 }
 
+/* Smaller p than random draws can show, and what follows where so many tests are corrected for. */
+static void add_floor(struct notes *out, const struct sheet *sheet) {
+    const struct metric *cell;
+    int bounded = 0, hidden = 0;
+
+    for (int at = 0; (cell = next_cell(sheet, &at));) {
+        bounded += metric_at_floor(cell);
+        hidden += metric_at_floor(cell) && cell->p_adjusted >= 0.05;
+    }
+    if (!bounded) return;
+    notes_add(
+        out,
+        xstrdup(
+            "≤: of all sign patterns or resamples that were drawn none was as far out; p is at most this."));
+    if (hidden)
+        notes_add(
+            out,
+            xprintf("%d of these could not have passed: the least p that so many draws can show, corrected "
+                    "for so many tests, is above 0.05; of resamples more can be asked for.",
+                    hidden));
+}
+
 static int lacks(const struct metric *cell, int whole) {
     return cell->reason && (whole ? isnan(cell->value) : !isnan(cell->value) && isnan(cell->low));
 }
@@ -154,7 +190,7 @@ static void add_reasons(struct notes *out, const struct sheet *sheet, int whole)
 
         for (int at = 0; (cell = next_cell(sheet, &at));)
             if (lacks(cell, whole) && same(cell->reason, reasons.items[i]))
-                notes_add(&items, cell_name(cell));
+                notes_add(&items, cell_name(sheet, cell));
         add_list(out, &items, format, reasons.items[i]);
     }
     free(reasons.items);
@@ -185,7 +221,7 @@ static void add_bounds(struct notes *out, const struct sheet *sheet) {
         char against[32], in_favour[32], *name;
 
         if (isnan(cell->worst)) continue;
-        name = cell_name(cell);
+        name = cell_name(sheet, cell);
         notes_add(&items,
                   xprintf("%s %s and %s", name, format_number(against, cell->worst, metric_unit(cell)),
                           format_number(in_favour, cell->best, metric_unit(cell))));
@@ -237,7 +273,7 @@ static void list_power(struct notes *out, const struct sheet *sheet, const struc
         char *name, *least;
 
         if (!is_underpowered(cell, effect->size)) continue;
-        name = cell_name(cell);
+        name = cell_name(sheet, cell);
         least = detectable_text(cell);
         notes_add(&items, xprintf("%s %s", name, least));
         free(least);
@@ -263,6 +299,7 @@ void sheet_notes(struct notes *out, const struct sheet *sheet, const struct effe
     if (sheet->about) notes_add(out, xstrdup(sheet->about));
     add_corrections(out, sheet);
     add_disagreement(out, sheet);
+    add_floor(out, sheet);
     add_methods(out, sheet);
     add_seeds(out, sheet);
     add_bounds(out, sheet);

@@ -199,7 +199,7 @@ double metric_detectable(const struct metric *metric) {
 static char *p_text(const struct metric *metric) {
     char prompts[32], seeds[32];
 
-    format_number(prompts, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, "p");
+    format_p(prompts, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, metric_at_floor(metric));
     if (isnan(metric->p_seeds)) return xstrdup(prompts);
     return xprintf("%s (%s)", prompts, format_number(seeds, metric->p_seeds, "p"));
 }

@@ -224,7 +224,9 @@ static void set_difference(const struct bench *bench, struct metric *metric, con
                                   : bootstrap_difference(&got, a->sum, a->weight, b->sum, b->weight, clusters,
                                                          &settings, &err);
     finish(metric, status, &got, &err);
-    if (!status && test) metric->p = got.p;
+    if (status || !test) return;
+    metric->p = got.p;
+    metric->p_floor = got.floor;
 }
 
 /* How a metric is named and shown. */

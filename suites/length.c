@@ -108,7 +108,8 @@ static void measure_quantile(const struct bench *bench, const struct measure *wh
     metric->seeds = series.seeds;
     metric->per_seed = xcalloc((size_t)series.seeds, sizeof *metric->per_seed);
     for (int s = 0; s < series.seeds; s++) metric->per_seed[s] = quantile_of_seed(&series, s);
-    set_resampled(bench, metric, quantile_of, &series, "quantile of all answers; bootstrap over prompts",
+    set_resampled(bench, metric, quantile_of, &series,
+                  "quantile of all answers; bootstrap over prompts by a fifth of the resamples",
                   "no answer has a known length");
     series_free(&series);
 }
@@ -223,10 +224,10 @@ static void correlate(const struct bench *bench, enum association how, struct se
     metric->per_seed = xcalloc((size_t)series->seeds, sizeof *metric->per_seed);
     for (int s = 0; s < series->seeds; s++)
         metric->per_seed[s] = series->prompts ? seed_correlation(series, s, every, series->prompts) : NAN;
-    set_resampled(
-        bench, metric, mean_correlation, series,
-        "mean over seeds of the correlation over prompts; bootstrap over prompts (of the sample's ranks)",
-        "a score does not vary over prompts, or two of them are the same");
+    set_resampled(bench, metric, mean_correlation, series,
+                  "mean over seeds of the correlation over prompts; bootstrap over prompts (of the sample's "
+                  "ranks) by a fifth of the resamples",
+                  "a score does not vary over prompts, or two of them are the same");
     free(every);
 }
 

@@ -210,6 +210,7 @@ static void resampled_difference(const struct bench *bench, struct metric *metri
                   "mean over prompts of the paired difference; bootstrap over prompts; sign-flip test");
     status = bootstrap_difference(&resampled, a, weight, b, weight, n, &settings, &err);
     set_interval(metric, status, resampled.low, resampled.high, &err);
+    metric->p_floor = sign_flip_floor(d, n);
     if (sign_flip(&metric->p, d, n, bench->seed, &err)) {
         metric->p = NAN;
         if (!metric->reason) metric_reason(metric, err.message);

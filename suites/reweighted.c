@@ -103,6 +103,7 @@ static void set_intervals(const struct bench *bench, const struct drawn *drawn, 
     set_interval(&metrics[1], &change.before);
     set_interval(&metrics[2], &change.change);
     metrics[2].p = change.change.p;
+    metrics[2].p_floor = change.change.floor;
 }
 
 static void measure_figure(const struct bench *bench, struct measure *what, const struct drawn *drawn,

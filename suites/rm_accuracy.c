@@ -68,6 +68,7 @@ static void set_difference(const struct bench *bench, const struct accuracy *min
             metric->low = resampled.low;
             metric->high = resampled.high;
         }
+        metric->p_floor = sign_flip_floor(d, mine->prompts);
         if (sign_flip(&metric->p, d, mine->prompts, bench->seed, &err)) metric->p = NAN;
     }
     free(d);

@@ -62,14 +62,14 @@ static double rate(const struct both_wrong *sums, enum which which) {
 }
 
 /* Each prompt's difference of approvals: the sign-flip test treats a prompt as one unit. */
-static double test_difference(const struct bench *bench, const struct both_wrong *sums) {
-    double *d = xmalloc((size_t)sums->count * sizeof *d), p = NAN;
+static void test_difference(const struct bench *bench, const struct both_wrong *sums, struct metric *metric) {
+    double *d = xmalloc((size_t)sums->count * sizeof *d);
     struct error err;
 
     for (int i = 0; i < sums->count; i++) d[i] = sums->mine[i] - sums->theirs[i];
-    if (sign_flip(&p, d, sums->count, bench->seed, &err)) p = NAN;
+    metric->p_floor = sign_flip_floor(d, sums->count);
+    if (sign_flip(&metric->p, d, sums->count, bench->seed, &err)) metric->p = NAN;
     free(d);
-    return p;
 }
 
 static int resample(const struct bench *bench, const struct both_wrong *sums, enum which which,
@@ -121,8 +121,10 @@ static void set_rate(const struct bench *bench, const struct both_wrong *sums, e
     metric_method(metric, which == DIFFERENCE
                               ? "both-wrong items; bootstrap over prompts; sign-flip test over prompts"
                               : "both-wrong items; bootstrap over prompts");
-    if (which == DIFFERENCE) metric->p = test_difference(bench, sums);
-    if (which == DIFFERENCE && bench->table->seed_count == 1) test_exactly(sums, metric);
+    if (which == DIFFERENCE && bench->table->seed_count == 1)
+        test_exactly(sums, metric);
+    else if (which == DIFFERENCE)
+        test_difference(bench, sums, metric);
     if (resample(bench, sums, which, &resampled, &err)) {
         metric_reason(metric, err.message);
         return;

@@ -153,6 +153,24 @@ START_TEST(stars_are_for_corrected_p_only)
 }
 END_TEST
 
+START_TEST(a_p_that_draws_cannot_make_smaller_is_a_bound)
+{
+    struct metric metric = {.name = "drift", .p = 1e-5, .p_adjusted = 4.2e-4, .p_floor = NAN};
+    struct metric_text shown;
+    char buffer[32];
+
+    format_metric(&shown, &metric);
+    ck_assert_str_eq(shown.p, "1.0e−5");
+    metric.p_floor = 1e-5;
+    format_metric(&shown, &metric);
+    ck_assert_str_eq(shown.p, "≤ 1.0e−5");
+    ck_assert_str_eq(shown.p_adjusted, "≤ 4.2e−4");
+    metric.p = 2e-5;
+    ck_assert(!metric_at_floor(&metric));
+    ck_assert_str_eq(format_p(buffer, 1, 1), "1.00"); /* at most 1 is no news */
+}
+END_TEST
+
 START_TEST(seeds_on_both_sides_take_the_stars_away)
 {
     double seeds[] = {0.194, -0.001, NAN};
@@ -407,6 +425,7 @@ static Suite *format_suite(void) {
     tcase_add_test(numbers, an_interval_has_the_decimals_of_its_largest);
     tcase_add_test(numbers, differences_carry_their_sign_and_points);
     tcase_add_test(numbers, stars_are_for_corrected_p_only);
+    tcase_add_test(numbers, a_p_that_draws_cannot_make_smaller_is_a_bound);
     tcase_add_test(numbers, seeds_on_both_sides_take_the_stars_away);
     tcase_add_test(texts, what_hides_is_shown);
     tcase_add_test(texts, broken_utf8_is_shown_byte_by_byte);

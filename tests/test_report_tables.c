@@ -772,6 +772,14 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     counts = sheet_counts(sheet, 0);
     ck_assert_str_eq(counts, "10 or 2 seeds, 2 missing, 2 unparsed, 7 ties");
     free(counts);
+    level.task = (char *)"safety";
+    change.task = (char *)"debate";
+    sheet_notes(&notes, sheet, &(struct effect){0.15, 1});
+    ck_assert_str_eq(
+        notes.items[1],
+        "Had the missing judgments all gone against the policy, and all for it: wrong of a, safety "
+        "33.3 % and 16.7 %, wrong change of a, debate −5.0 pp and +25.0 pp.");
+    notes_free(&notes);
     sheets_free(&sheets);
 }
 END_TEST

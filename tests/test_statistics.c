@@ -404,6 +404,11 @@ START_TEST(sign_flip_enumerates_then_samples)
     ck_assert_int_eq(sign_flip(&again, wide, 40, 3, &err), 0);
     near(p, mcnemar_exact(14, 26), 0.05);
     near(p, again, 0);
+    for (int i = 0; i < 40; i++) wide[i] = 1 + i; /* of 2^40 patterns two are as far out: none is drawn */
+    ck_assert_int_eq(sign_flip(&p, wide, 40, 3, &err), 0);
+    near(p, 1 / 100001., 0);
+    near(sign_flip_floor(wide, 40), p, 0);
+    ck_assert(isnan(sign_flip_floor(padded, 28))); /* all are counted */
 }
 END_TEST
 
