@@ -104,7 +104,10 @@ static void tell_seeds(struct text *out, const struct metric *metric) {
     if (metric_seeds(metric) > 1) text_printf(out, "; seeds");
     for (int i = 0; metric_seeds(metric) > 1 && i < metric->seeds; i++)
         text_printf(out, " %s", format_seed(seed, metric, i));
-    if (over) text_printf(out, ", %s", over);
+    if (metric->by_seed)
+        text_printf(out, ", over which interval and p are");
+    else if (over)
+        text_printf(out, ", %s", over);
     free(over);
 }
 
@@ -191,7 +194,8 @@ static struct tested count_tests(const struct results *results) {
             out.significant += findings[j].significant;
             out.disputed += findings[j].disputed;
             for (int k = 0; k < findings[j].significant; k++)
-                out.over_seeds += findings[j].items[k].metric->p_seeds < 0.05;
+                out.over_seeds +=
+                    findings[j].items[k].metric->by_seed || findings[j].items[k].metric->p_seeds < 0.05;
         }
         findings_free(findings, count);
     }
