@@ -13,7 +13,7 @@ int compute_capability(void) {
     return 90;
 }
 
-cudaStream_t device_stream(void) {
+cudaStream_t product_stream(void) {
     return NULL;
 }
 
