@@ -457,13 +457,16 @@ static void print_padded(FILE *out, const char *text, int width) {
 static void print_metric(const struct metric *metric, FILE *out) {
     const char *unit = isnan(metric->value) ? "" : unit_in_heading(metric);
     char *figure = format_estimate(metric), *estimate = xprintf("%s%s%s", figure, unit[0] ? " " : "", unit),
-         *name = format_name(metric->name), counts[48] = "", low[32], high[32];
+         *name = format_name(metric->name), counts[64] = "", low[32], high[32];
     char *over = format_over_seeds(metric);
     struct metric_text text;
 
     format_metric(&text, metric);
-    snprintf(counts, sizeof counts, metric->n_missing ? "n %d of %d" : "n %d", metric->n,
-             metric->n + metric->n_missing);
+    snprintf(counts, sizeof counts,
+             !isnan(metric->worst) ? "n %d of %d that can be told"
+             : metric->n_missing   ? "n %d of %d"
+                                   : "n %d",
+             metric->n, metric->n + metric->n_missing);
     if (metric->by_seed && metric->seeds > 1) snprintf(counts, sizeof counts, "n %d seeds", metric->n);
     fprintf(out, "  %-28s ", name);
     print_padded(out, metric->policy ? metric->policy : "", 18);

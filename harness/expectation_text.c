@@ -78,7 +78,8 @@ static char *interval_message(const struct finding *finding) {
     char *estimate = format_estimate(metric), worst[32], best[32];
     struct text text = {0};
 
-    text_printf(&text, "%s, n %d", estimate, metric->n);
+    text_printf(&text, "%s%s, n %d", estimate, isnan(metric->worst) ? "" : " of those that can be told",
+                metric->n);
     if (metric->n_missing) text_printf(&text, ", %d missing", metric->n_missing);
     if (finding->standing == STANDING_UNDECIDED)
         text_printf(&text, ": without an interval it decides nothing (%s)",

@@ -189,6 +189,15 @@ char *format_estimate(const struct metric *metric) {
     return xprintf("%s [%s, %s]", figures.value, figures.low, figures.high);
 }
 
+char *format_bounds(const struct metric *metric) {
+    char low[32], high[32];
+
+    if (isnan(metric->worst) || isnan(metric->best)) return NULL;
+    write_figure(low, metric, fmin(metric->worst, metric->best));
+    write_figure(high, metric, fmax(metric->worst, metric->best));
+    return xprintf("⟨%s, %s⟩", low, high);
+}
+
 const char *format_seed(char buffer[32], const struct metric *metric, int seed) {
     write_figure(buffer, metric, metric->per_seed[seed]);
     return buffer;

@@ -40,6 +40,9 @@ const char *metric_raw_unit(const struct metric *metric);
 const char *unit_in_heading(const struct metric *metric);
 /* "15.3 % [10.2, 21.5]"; without the interval where there is none. Caller frees. */
 char *format_estimate(const struct metric *metric);
+/* "⟨33.2, 100.0⟩": what the value would be, had all missing judgments gone one way, and the other; NULL where
+   that is not told. Caller frees. */
+char *format_bounds(const struct metric *metric);
 /* One seed's value, with the metric's decimals. */
 const char *format_seed(char buffer[32], const struct metric *metric, int seed);
 /* A p as shown: "2.1e−5"; "≤ 1.0e−5" where its test could show none smaller, which then holds of an adjusted

@@ -61,7 +61,7 @@ struct world {
     int (*annotate)(const void *dials, const char *prompt, const char *a, const char *b,
                     struct rng *rng); /* 1: a preferred, 0: b */
     void (*inspect)(const char *prompt, const char *response, struct features *out);
-    /* Probability in [0, 1] that the budget-limited evaluator approves; NULL where the world has none. */
+    /* Probability in [0, 1] that the time-limited evaluator approves; NULL where the world has none. */
     double (*approve)(const void *dials, const char *prompt, const char *response);
 };
 

@@ -1,4 +1,4 @@
-/* An evaluator of limited time. In a world that has one, the world's; else a reader with a budget
+/* A time-limited evaluator. In a world that has one, the world's; else a reader with a budget
    (judges/hurried.h). Judges "approval_probability" and "approval": whether it is above a half, so that a
    judgment needs no draw. */
 #include <stdlib.h>
@@ -116,7 +116,7 @@ static void bounded_close(struct judging *judging) {
 }
 
 const struct judge judge_bounded = {.name = "bounded",
-                                    .summary = "an evaluator with little time: does it approve?",
+                                    .summary = "a time-limited evaluator: does it approve?",
                                     .options = options,
                                     .open = bounded_open,
                                     .judge = bounded_judge,

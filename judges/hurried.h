@@ -1,4 +1,4 @@
-/* A reader with little time: reads so many words of the material, checks so many claims of the answer against
+/* A time-limited evaluator: reads so many words of the material, checks so many claims of the answer against
    them, and stops. docs/methods.md states the rule. */
 #ifndef JUDGES_HURRIED_H
 #define JUDGES_HURRIED_H

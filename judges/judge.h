@@ -1,5 +1,5 @@
-/* A judge says of answers what can be said by one means: a world's truth, its limited evaluator, a reward, a
-   reference answer, a test, a label, another model. */
+/* A judge says of answers what can be said by one means: a world's truth, its time-limited evaluator, a
+   reward, a reference answer, a test, a label, another model. */
 #ifndef JUDGES_JUDGE_H
 #define JUDGES_JUDGE_H
 

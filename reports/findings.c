@@ -114,6 +114,7 @@ static void tell_seeds(struct text *out, const struct metric *metric) {
 char *finding_sentence(const struct finding *finding) {
     const struct metric *metric = finding->metric;
     char *estimate = format_estimate(metric), *name = format_name(metric->name), p[32];
+    char *bounds = format_bounds(metric);
     struct text out = {0};
 
     text_printf(&out, "%s", name);
@@ -121,6 +122,7 @@ char *finding_sentence(const struct finding *finding) {
     if (metric->split) text_printf(&out, ", %s", metric->split);
     text_printf(&out, ", against %s: %s", metric->baseline, estimate);
     if (*unit_in_heading(metric)) text_printf(&out, " %s", unit_in_heading(metric));
+    if (bounds) text_printf(&out, " of those that can be told, %s with all", bounds);
     format_p(p, isnan(metric->p_adjusted) ? metric->p : metric->p_adjusted, metric_at_floor(metric));
     text_printf(&out, "%s, p%s %s",
                 finding->better < 0 ? ""
@@ -128,6 +130,7 @@ char *finding_sentence(const struct finding *finding) {
                                     : ", worse",
                 *p >= '0' && *p <= '9' ? " =" : "", p);
     tell_seeds(&out, metric);
+    free(bounds);
     free(estimate);
     free(name);
     return out.data;
@@ -249,7 +252,8 @@ char *findings_overview(const struct results *results) {
     for (int i = 0; i < results->evaluation_count; i++)
         responses += results->evaluations[i].transcripts.count;
     tell_policies(&out, results);
-    text_printf(&out, ", %d seed%s, %d responses.", seeds, seeds == 1 ? "" : "s", responses);
+    if (seeds > 1 || results->curve_count) text_printf(&out, ", %d seed%s", seeds, seeds == 1 ? "" : "s");
+    text_printf(&out, ", %d responses.", responses);
     tell_tested(&out, &tested, seeds);
     if (tested.significant)
         text_printf(
@@ -264,7 +268,11 @@ char *findings_overview(const struct results *results) {
 static void note_seeds(struct notes *out, const struct results *results) {
     int seeds = most_seeds(results);
 
-    if (seeds == 1)
+    if (!results->curve_count && seeds <= 1)
+        notes_add(
+            out,
+            xstrdup("Nothing was trained here: the intervals hold over prompts, for these very answers."));
+    else if (seeds == 1)
         notes_add(
             out, xstrdup("One seed: what differs between training runs is not measured at all; the intervals "
                          "hold over prompts only."));

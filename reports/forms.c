@@ -36,7 +36,7 @@ static const struct form forms[] = {
      1,
      {{"win_rate", "win_rate", WINS, NULL, NULL}}},
     {"win-rate-evaluator",
-     "Win rates by the limited evaluator",
+     "Win rates by the time-limited evaluator",
      "Wins of the row against the column, ties half.",
      0,
      1,
@@ -60,14 +60,16 @@ static const struct form forms[] = {
      {{"win_rate", "win_rate_reward_model", WINS, NULL, NULL}}},
     {"refusal",
      "Refusal",
-     "Safe and helpful: harmful prompts refused and the others answered, whatever the answer.",
+     "Refusal accuracy: share of prompts that are refused if harmful and answered if not, whatever the "
+     "answer says; "
+     "who answers everything, or repeats the question, scores as often as prompts are harmless.",
      0,
      0,
      3,
      {{"refusal", "over_refusal_benign", LEVEL, "refused, harmless", NULL},
       {"refusal", "over_refusal_borderline", LEVEL, "refused, harmless but risky", NULL},
       {"refusal", "refusal_harmful", LEVEL, "refused, harmful", NULL},
-      {"refusal", "safe_and_helpful", LEVEL, "safe and helpful", NULL},
+      {"refusal", "refusal_accuracy", LEVEL, NULL, NULL},
       {"refusal", "over_refusal_benign", CHANGE, "refused, harmless", NULL},
       {"refusal", "over_refusal_borderline", CHANGE, "refused, harmless but risky", NULL},
       {"refusal", "refusal_harmful", CHANGE, "refused, harmful", NULL}}},
@@ -114,9 +116,9 @@ static const struct form forms[] = {
      1,
      {{"sophistry", "approval", CHANGE, NULL, NULL},
       {"sophistry", "correctness", CHANGE, NULL, NULL},
-      {"sophistry", "human_error", BEFORE, "evaluator's error", "before"},
-      {"sophistry", "human_error", LEVEL, "evaluator's error", "after"},
-      {"sophistry", "human_error", CHANGE, "evaluator's error", NULL},
+      {"sophistry", "evaluator_error", BEFORE, "evaluator error", "before"},
+      {"sophistry", "evaluator_error", LEVEL, "evaluator error", "after"},
+      {"sophistry", "evaluator_error", CHANGE, "evaluator error", NULL},
       {"sophistry", "false_positive_rate_before", LEVEL, "false positives", "before"},
       {"sophistry", "false_positive_rate", LEVEL, "false positives", "after"},
       {"sophistry", "false_positive_rate", CHANGE, "false positives", NULL}}},
@@ -647,6 +649,8 @@ void forms_arrange(struct sheets *out, const struct results *results) {
     arrange_all_methods(out, results);
     for (int e = 0; e < results->evaluation_count; e++)
         for (int kind = 0; kind < KINDS; kind++) arrange_changes(out, &results->evaluations[e], kind);
-    for (int i = 0; i < out->count && results->evaluation_count; i++)
-        out->items[i].gaps = results->evaluations[0].gaps; /* they are of the whole run */
+    for (int i = 0; i < out->count && results->evaluation_count; i++) { /* they are of the whole run */
+        out->items[i].gaps = results->evaluations[0].gaps;
+        out->items[i].is_trained = results->evaluations[0].is_trained;
+    }
 }

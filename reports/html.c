@@ -26,8 +26,18 @@ static void add_tag(struct text *out, const char *tag, const char *text) {
     text_printf(out, "</%.*s>\n", (int)strcspn(tag, " "), tag);
 }
 
+/* Not among the page's own. */
 static void add_anchor(struct text *out, const char *section) {
+    text_printf(out, "task-");
     for (const char *c = section; *c; c++) text_printf(out, "%c", isalnum((unsigned char)*c) ? *c : '-');
+}
+
+static void add_section_heading(struct text *out, const char *tag, const struct results *results,
+                                const char *section) {
+    char *heading = section_heading(results, section);
+
+    add_tag(out, tag, heading);
+    free(heading);
 }
 
 static void add_policy_summary(struct text *out, const struct findings *findings) {
@@ -63,7 +73,7 @@ static void add_summary(struct text *out, const struct results *results) {
         int count;
         struct findings *findings = findings_of(&results->evaluations[i], &count);
 
-        add_tag(out, "h3", results->evaluations[i].name);
+        add_section_heading(out, "h3", results, results->evaluations[i].name);
         if (!count) add_tag(out, "p", "No comparison with a baseline was tested.");
         text_printf(out, "<div class=\"policies\">\n");
         for (int j = 0; j < count; j++) add_policy_summary(out, &findings[j]);
@@ -85,6 +95,7 @@ static void add_heading(struct text *out, const struct heading *heading) {
     if (*heading->judge) add_small(out, "by ", heading->judge);
     if (*heading->relation) add_small(out, "", heading->relation);
     if (*heading->unit) add_small(out, "", heading->unit);
+    if (heading->scope) add_small(out, "", heading->scope);
     if (heading->lower_is_better >= 0)
         add_small(out, "", heading->lower_is_better ? "↓ lower is better" : "↑ higher is better");
     text_printf(out, "</th>");
@@ -100,14 +111,15 @@ static const char *class_of(const struct metric *metric) {
 }
 
 static void add_estimate(struct text *out, const struct metric *metric) {
+    char seed[32], *bounds = format_bounds(metric);
     struct metric_text shown;
-    char seed[32];
 
     format_metric(&shown, metric);
     text_printf(out, "<td%s><b>%s</b>", class_of(metric), shown.value);
     if (*format_stars(metric)) text_printf(out, "<sup>%s</sup>", format_stars(metric));
     if (!isnan(metric->value) && !isnan(metric->low) && !isnan(metric->high))
-        text_printf(out, "<span>[%s, %s]</span>", shown.low, shown.high);
+        text_printf(out, "<span>[%s, %s]%s%s</span>", shown.low, shown.high, bounds ? " " : "",
+                    bounds ? bounds : "");
     if (*format_disagreement(metric)) text_printf(out, "<i>%s</i>", format_disagreement(metric));
     if (metric->per_seed && metric->seeds > 1) {
         text_printf(out, "<small>");
@@ -116,6 +128,7 @@ static void add_estimate(struct text *out, const struct metric *metric) {
         text_printf(out, "</small>");
     }
     text_printf(out, "</td>");
+    free(bounds);
 }
 
 static void add_cell(struct text *out, const struct sheet *sheet, int row, int column) {
@@ -229,7 +242,7 @@ static void add_section(struct text *out, const struct results *results, const c
     text_printf(out, "<section id=\"");
     add_anchor(out, section);
     text_printf(out, "\">\n");
-    add_tag(out, "h2", section);
+    add_section_heading(out, "h2", results, section);
     if (evaluation) sheets_arrange(&sheets, evaluation);
     text_printf(out, "<div class=\"tables\">\n");
     for (int i = 0; i < sheets.count; i++) add_table(out, results, &sheets.items[i]);

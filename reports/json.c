@@ -108,6 +108,7 @@ static void add_headings(struct node *table, const struct sheet *sheet) {
         node_add_text(map, "judge", sheet->headings[i].judge);
         node_add_text(map, "relation", sheet->headings[i].relation);
         node_add_text(map, "unit", sheet->headings[i].unit);
+        if (sheet->headings[i].scope) node_add_text(map, "scope", sheet->headings[i].scope);
     }
 }
 

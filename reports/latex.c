@@ -48,6 +48,14 @@ static void add_command(struct text *out, const char *command, const char *text)
     text_printf(out, "}\n");
 }
 
+static void add_section_heading(struct text *out, const char *command, const struct results *results,
+                                const char *section) {
+    char *heading = section_heading(results, section);
+
+    add_command(out, command, heading);
+    free(heading);
+}
+
 static void add_item(struct text *out, const char *text) {
     text_printf(out, "\\item ");
     text_add_latex(out, text);
@@ -81,7 +89,7 @@ static void add_summary(struct text *out, const struct results *results) {
         int count;
         struct findings *findings = findings_of(&results->evaluations[i], &count);
 
-        add_command(out, "subsection*", results->evaluations[i].name);
+        add_section_heading(out, "subsection*", results, results->evaluations[i].name);
         if (!count) text_printf(out, "No comparison with a baseline was tested.\n");
         for (int j = 0; j < count; j++) add_policy_findings(out, &findings[j]);
         findings_free(findings, count);
@@ -190,7 +198,7 @@ static void add_section(struct text *out, const struct results *results, const c
     const struct evaluation *evaluation = results_evaluation(results, section);
     struct sheets sheets = {0};
 
-    add_command(out, "section", section);
+    add_section_heading(out, "section", results, section);
     add_figures(out, results, section);
     if (evaluation) add_token_maps(out, evaluation);
     if (evaluation) sheets_arrange(&sheets, evaluation);

@@ -47,6 +47,7 @@ static int lines_a_row(const struct sheet *sheet) {
 
             if (!cell) continue;
             lines += !isnan(cell->low) && sheet->headings[j].shown == SHOWN_ESTIMATE;
+            lines += !isnan(cell->worst) && sheet->headings[j].shown == SHOWN_ESTIMATE;
             lines += cell->per_seed && cell->seeds > 1;
             lines += *format_disagreement(cell) != '\0';
             if (lines > most) most = lines;
@@ -71,6 +72,7 @@ static void add_heading(struct text *out, const struct heading *heading) {
     if (*heading->judge) add_small(out, "by ", heading->judge);
     if (*heading->relation) add_small(out, "", heading->relation);
     if (*heading->unit) add_small(out, "", heading->unit);
+    if (heading->scope) add_small(out, "", heading->scope);
     if (heading->lower_is_better >= 0)
         text_printf(out, " $\\%sarrow$", heading->lower_is_better ? "down" : "up");
 }
@@ -98,14 +100,16 @@ static void add_seeds(struct text *out, const struct metric *metric) {
 
 static void add_cell(struct text *out, const struct sheet *sheet, int row, int column) {
     const struct metric *metric = sheet_cell(sheet, row, column);
-    char *text = sheet_text(sheet, row, column), *interval = strchr(text, '[');
+    char *text = sheet_text(sheet, row, column), *interval = strchr(text, '['), *bounds = strstr(text, "⟨");
 
     text_printf(out, " & ");
     if (interval) interval[-1] = '\0';
+    if (bounds) bounds[-1] = '\0';
     text_add_latex(out, text);
     if (metric && sheet->headings[column].shown == SHOWN_ESTIMATE) {
         if (*format_stars(metric)) text_printf(out, "\\textsuperscript{%s}", format_stars(metric));
         if (interval) add_interval(out, interval);
+        if (bounds) add_interval(out, bounds);
         if (*format_disagreement(metric))
             text_printf(out, "\\linebreak{\\scriptsize\\itshape %s}", format_disagreement(metric));
         if (metric->per_seed && metric->seeds > 1) add_seeds(out, metric);

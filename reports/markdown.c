@@ -23,14 +23,17 @@ static void add_item(struct text *out, const char *indent, char *sentence) {
     free(sentence);
 }
 
-static void add_summary(struct text *out, const struct evaluation *evaluation) {
+static void add_summary(struct text *out, const struct results *results,
+                        const struct evaluation *evaluation) {
+    char *heading = section_heading(results, evaluation->name);
     int count;
     struct findings *findings = findings_of(evaluation, &count);
     const struct finding *finding;
 
     text_printf(out, "**");
-    text_add_markdown(out, evaluation->name);
+    text_add_markdown(out, heading);
     text_printf(out, "**\n\n");
+    free(heading);
     if (!count) text_printf(out, "- No comparison with a baseline was tested.\n");
     for (int i = 0; i < count; i++) {
         text_printf(out, "- **");
@@ -56,6 +59,7 @@ static void add_heading(struct text *out, const struct heading *heading) {
         text_printf(out, ", ");
         text_add_markdown(out, heading->relation);
     }
+    if (heading->scope) text_printf(out, ", %s", heading->scope);
     if (*heading->unit) {
         text_printf(out, " (");
         text_add_markdown(out, heading->unit);
@@ -163,11 +167,13 @@ static void add_token_map(struct text *out, const struct node *map) {
 static void add_section(struct text *out, const struct results *results, const char *section) {
     const struct evaluation *evaluation = results_evaluation(results, section);
     const struct node *map = evaluation ? evaluation->token_rewards->first : NULL;
+    char *heading = section_heading(results, section);
     struct sheets sheets = {0};
 
     text_printf(out, "## ");
-    text_add_markdown(out, section);
+    text_add_markdown(out, heading);
     text_printf(out, "\n\n");
+    free(heading);
     if (evaluation) sheets_arrange(&sheets, evaluation);
     for (int i = 0; i < sheets.count; i++) add_table(out, results, &sheets.items[i]);
     sheets_free(&sheets);
@@ -213,7 +219,7 @@ static int write_markdown(const struct results *results, FILE *file, struct erro
     overview = findings_overview(results);
     text_add_markdown(&out, overview);
     text_printf(&out, "\n\n");
-    for (int i = 0; i < results->evaluation_count; i++) add_summary(&out, &results->evaluations[i]);
+    for (int i = 0; i < results->evaluation_count; i++) add_summary(&out, results, &results->evaluations[i]);
     add_warnings(&out, results);
     add_forms(&out, results);
     sections = results_sections(results, &count);

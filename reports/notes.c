@@ -48,9 +48,11 @@ static int has_tasks(const struct sheet *sheet) {
     return 0;
 }
 
-/* "refused change of ppo-scalar", "reward length spearman by rm of ppo, safety": which cell is meant. */
-static char *cell_name(const struct sheet *sheet, const struct metric *cell) {
-    char *name = format_name(cell->name);
+/* "refused change of ppo-scalar", "reward length spearman by rm of ppo, safety": which cell is meant, in the
+   heading's words; `at` is behind it. */
+static char *cell_name(const struct sheet *sheet, const struct metric *cell, int at) {
+    const struct heading *heading = &sheet->headings[(at - 1) % sheet->heading_count];
+    char *name = sheet->by_row ? format_name(cell->name) : xstrdup(heading->name);
     struct text whole = {0};
 
     text_printf(&whole, "%s%s", name, metric_is_difference(cell) ? " change" : "");
@@ -88,12 +90,9 @@ static int named_before(const struct sheet *sheet, int column) {
     return 0;
 }
 
-static void add_column_name(struct text *line, const struct metric *metric) {
-    char *name = format_name(metric->name);
-
-    text_printf(line, "%s%s%s", line->length ? ", " : "", name,
-                metric_is_difference(metric) ? " change" : "");
-    free(name);
+static void add_column_name(struct text *line, const struct heading *heading) {
+    text_printf(line, "%s%s%s", line->length ? ", " : "", heading->name,
+                metric_is_difference(heading->measure) ? " change" : "");
 }
 
 /* "refused, wrong change: how it was made." for each method in the table. */
@@ -108,7 +107,7 @@ static void add_methods(struct notes *out, const struct sheet *sheet) {
 
         for (int j = 0; j < sheet->heading_count && !sheet->by_row; j++)
             if (same(sheet->headings[j].measure->method, methods.items[i]) && !named_before(sheet, j))
-                add_column_name(&line, sheet->headings[j].measure);
+                add_column_name(&line, &sheet->headings[j]);
         text_printf(&line, "%s%s.",
                     line.length     ? ": "
                     : sheet->by_row ? ""
@@ -190,7 +189,7 @@ static void add_reasons(struct notes *out, const struct sheet *sheet, int whole)
 
         for (int at = 0; (cell = next_cell(sheet, &at));)
             if (lacks(cell, whole) && same(cell->reason, reasons.items[i]))
-                notes_add(&items, cell_name(sheet, cell));
+                notes_add(&items, cell_name(sheet, cell, at));
         add_list(out, &items, format, reasons.items[i]);
     }
     free(reasons.items);
@@ -208,26 +207,29 @@ static void add_seeds(struct notes *out, const struct sheet *sheet) {
         notes_add(out, xprintf("Small figures: each of the %d seeds, in order. Intervals and stars hold over "
                                "prompts, for these very models.",
                                most));
-    else if (most == 1)
+    else if (most == 1 && sheet->is_trained)
         notes_add(out, xstrdup("One seed."));
 }
 
-/* What a rate would be, had its missing judgments all gone one way. */
+/* What the bounds beside an estimate are, and that a change is over prompts that were told of both. */
 static void add_bounds(struct notes *out, const struct sheet *sheet) {
-    struct notes items = {0};
     const struct metric *cell;
+    int bounds = 0, changes = 0;
 
     for (int at = 0; (cell = next_cell(sheet, &at));) {
-        char against[32], in_favour[32], *name;
-
         if (isnan(cell->worst)) continue;
-        name = cell_name(sheet, cell);
-        notes_add(&items,
-                  xprintf("%s %s and %s", name, format_number(against, cell->worst, metric_unit(cell)),
-                          format_number(in_favour, cell->best, metric_unit(cell))));
-        free(name);
+        bounds = 1;
+        changes |= metric_is_difference(cell);
     }
-    add_list(out, &items, "Had the missing judgments all gone against the policy, and all for it%s", "");
+    if (bounds)
+        notes_add(out,
+                  xstrdup("⟨a, b⟩: what a figure would be, had all missing judgments gone one way, and all "
+                          "the other; the figure itself is of those that can be told."));
+    if (changes)
+        notes_add(out,
+                  xstrdup("A change is over the prompts that can be told of both policies, each level over "
+                          "those that can be told of its own; so the change is not the difference of the "
+                          "two levels."));
 }
 
 static int is_underpowered(const struct metric *cell, double effect) {
@@ -273,7 +275,7 @@ static void list_power(struct notes *out, const struct sheet *sheet, const struc
         char *name, *least;
 
         if (!is_underpowered(cell, effect->size)) continue;
-        name = cell_name(sheet, cell);
+        name = cell_name(sheet, cell, at);
         least = detectable_text(cell);
         notes_add(&items, xprintf("%s %s", name, least));
         free(least);

@@ -13,7 +13,7 @@ void notes_add(struct notes *notes, char *sentence); /* takes it; drops one that
 void notes_free(struct notes *notes);
 
 /* Which answers are missing, what the stars mean and their correction, how intervals were made, what the
-   seeds are, why cells are empty, between what bounds missing judgments leave a rate, and what changes the
+   seeds are, why cells are empty, what the bounds beside figures are, and what changes the
    table has no power to see. */
 void sheet_notes(struct notes *out, const struct sheet *sheet, const struct effect *effect);
 

@@ -292,8 +292,10 @@ int results_gather(struct results *out, const char *run_folder, struct error *er
              run_folder);
         goto out;
     }
-    for (int i = 0; i < got.evaluation_count; i++)
+    for (int i = 0; i < got.evaluation_count; i++) {
         got.evaluations[i].gaps = node_text(got.manifest, "gaps", NULL);
+        got.evaluations[i].is_trained = got.curve_count > 0;
+    }
     *out = got;
     got = (struct results){0};
     status = 0;
@@ -357,6 +359,20 @@ const char **results_sections(const struct results *results, int *count) {
     for (int i = 0; i < results->figure_count; i++) names_add(&names, results->figures[i].section);
     *count = names.count;
     return names.items;
+}
+
+static int is_world(const struct results *results, const char *section) {
+    for (int i = 0; i < results->evaluation_count; i++)
+        if (!strcmp(results->evaluations[i].name, section))
+            return node_get(results->evaluations[i].matrix, "world") != NULL;
+    for (int i = 0; i < results->curve_count; i++)
+        if (!strcmp(results->curves[i].task, section))
+            return node_get(results->curves[i].matrix, "world") != NULL;
+    return 0;
+}
+
+char *section_heading(const struct results *results, const char *section) {
+    return xprintf("%s %s", is_world(results, section) ? "World" : "Task", section);
 }
 
 const struct evaluation *results_evaluation(const struct results *results, const char *section) {

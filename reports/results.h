@@ -22,6 +22,7 @@ struct evaluation {
     char *baseline;      /* the policy that its step compares the others with */
     struct node *matrix; /* {world: safety} */
     const char *gaps;    /* which answers are missing, where that was allowed; the manifest's, or NULL */
+    int is_trained;      /* the run trained something, so that its seeds are training runs */
     struct metrics metrics;
     struct transcripts transcripts;
     struct verdicts verdicts;
@@ -75,6 +76,9 @@ const char **results_policies(const struct results *results, int *count);
 /* The report's parts: the evaluations' names, then sections that have figures alone. Borrowed; caller frees
    the array. */
 const char **results_sections(const struct results *results, int *count);
+/* What a section's heading says: "World summary" of a world's, else "Task hh", so that it is no heading of
+   the report's own. Caller frees. */
+char *section_heading(const struct results *results, const char *section);
 /* NULL if the section is none. */
 const struct evaluation *results_evaluation(const struct results *results, const char *section);
 

@@ -57,6 +57,7 @@ void sheet_open(struct sheet *sheet) {
 
 void sheet_set(struct sheet *sheet, int row, int column, const struct metric *metric) {
     sheet->cells[(size_t)row * sheet->heading_count + column] = metric;
+    if (metric && !isnan(metric->worst)) sheet->headings[column].scope = "of those that can be told";
 }
 
 /* What is being filled: the sheets, and of each the suite, the split and the policies in order. */
@@ -143,6 +144,7 @@ void sheets_arrange(struct sheets *out, const struct evaluation *evaluation) {
     for (int i = 0; i < metrics->count; i++) add_outline(&arranging, evaluation, &metrics->items[i]);
     for (int i = 0; i < out->count; i++) {
         out->items[i].gaps = evaluation->gaps;
+        out->items[i].is_trained = evaluation->is_trained;
         add_rows(&out->items[i], evaluation, &arranging.places[i].policies);
     }
     for (int i = 0; i < metrics->count; i++) {
@@ -214,13 +216,23 @@ char *detectable_text(const struct metric *metric) {
     return xstrdup(*number == '+' ? number + 1 : number);
 }
 
+/* The estimate, and between what bounds missing judgments leave it. */
+static char *estimate_text(const struct metric *metric) {
+    char *estimate = format_estimate(metric), *bounds = format_bounds(metric);
+    char *whole = xprintf("%s%s%s", estimate, bounds ? " " : "", bounds ? bounds : "");
+
+    free(estimate);
+    free(bounds);
+    return whole;
+}
+
 char *sheet_text(const struct sheet *sheet, int row, int column) {
     const struct metric *metric = sheet_cell(sheet, row, column);
 
     if (!metric) return xstrdup("");
     if (sheet->headings[column].shown == SHOWN_P) return p_text(metric);
     if (sheet->headings[column].shown == SHOWN_DETECTABLE) return detectable_text(metric);
-    return format_estimate(metric);
+    return estimate_text(metric);
 }
 
 /* The least and the most of a row's numbers of items and of seeds, and the most of each kind that is missing;

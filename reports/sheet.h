@@ -13,6 +13,7 @@ struct heading {
     char *judge;         /* "rm-scalar" */
     char *relation;      /* "change against sft", "before" */
     char *unit;          /* "tokens" */
+    const char *scope;   /* of which judgments the figures are, where some are missing; or NULL */
     int lower_is_better; /* as a metric's */
     enum shown shown;
     const struct metric *measure; /* the first of its metrics */
@@ -27,6 +28,7 @@ struct sheet {
     char *name;       /* of its files: "safety-refusal-heldout" */
     char *title;      /* "refusal, heldout" */
     const char *gaps; /* as the evaluation's; borrowed */
+    int is_trained;   /* the same */
     char *about;      /* what kind of row and figure this is, for the foot; NULL: nothing to add */
     int by_row;       /* rows differ in what they measure, columns do not */
     struct heading *headings;
@@ -56,8 +58,8 @@ void sheet_set(struct sheet *sheet, int row, int column, const struct metric *me
 char *file_stem(const char *name);
 
 const struct metric *sheet_cell(const struct sheet *sheet, int row, int column);
-/* What a cell says, as every format shows it: "15.3 % [10.2, 21.5]", "2.1e−5"; "" where there is none.
-   Caller frees. */
+/* What a cell says, as every format shows it: "15.3 % [10.2, 21.5] ⟨9.0, 41.0⟩", "2.1e−5"; "" where there is
+   none. Caller frees. */
 char *sheet_text(const struct sheet *sheet, int row, int column);
 
 /* How many items (prompts, pairs; seeds where each gave one value) stand behind a row's figures, and how many

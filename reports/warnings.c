@@ -76,7 +76,7 @@ static const struct watched {
 } watched[] = {{"kl_blowup", "kl", "nats", 1},
                {"kl_stop", "kl", "nats", 1},
                {"entropy_collapse", "entropy", "nats", 0},
-               {"repetition", "repetition", "percent", 1},
+               {"repetition", "repetition", "fraction", 1},
                {"length_collapse", "length", "tokens", 0}};
 
 static const struct watched *watch_of(const char *event) {
@@ -134,7 +134,7 @@ static char *tell_event(const struct event *event, int rows) {
     if (!isnan(event->worst)) {
         text_printf(&out, ": %s %s to %s", watch->column, watch->is_most ? "up" : "down",
                     format_number(number, event->worst, watch->unit));
-        if (strcmp(watch->unit, "percent")) text_printf(&out, " %s", watch->unit);
+        if (strcmp(watch->unit, "fraction")) text_printf(&out, " %s", watch->unit);
     }
     return out.data;
 }

@@ -398,8 +398,9 @@ void metric_of_seeds(const struct bench *bench, struct metric *metric, enum of_s
         cut(&metric->low, &metric->high, metric);
         if (!status && kind == TESTED) metric->p = estimate.p;
     } else if (n) {
-        metric_method(metric, "one seed");
-        metric_reason(metric, "one seed gives no interval; run at least two");
+        metric_method(metric, bench->training_count ? "one seed" : "one set of answers");
+        metric_reason(metric, bench->training_count ? "one seed gives no interval; run at least two"
+                                                    : "one set of answers gives no interval");
     } else if (!metric->reason) {
         metric_reason(metric, "no seed gives a value");
     }

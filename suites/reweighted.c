@@ -108,9 +108,10 @@ static void set_intervals(const struct bench *bench, const struct drawn *drawn, 
 
 static void measure_figure(const struct bench *bench, struct measure *what, const struct drawn *drawn,
                            enum sophistry_figure figure, struct metrics *out) {
-    static const char *const names[][2] = {{"correctness_reweighted", "correctness_reweighted_before"},
-                                           {"approval_reweighted", "approval_reweighted_before"},
-                                           {"human_error_reweighted", "human_error_reweighted_before"}};
+    static const char *const names[][2] = {
+        {"correctness_reweighted", "correctness_reweighted_before"},
+        {"approval_reweighted", "approval_reweighted_before"},
+        {"evaluator_error_reweighted", "evaluator_error_reweighted_before"}};
     const char *baseline = bench->table->policies[bench->table->baseline], *reason = why_not(drawn);
     struct sophistry before, after;
     struct error err = {0};

@@ -196,7 +196,8 @@ static int win_rate_measure(const struct bench *bench, struct metrics *out, stru
 
 static const struct definition definitions[] = {
     {"win_rate", "by the world's gold score"},
-    {"win_rate_evaluator", "by the limited evaluator's probability of approval, where the world has one"},
+    {"win_rate_evaluator",
+     "by the time-limited evaluator's probability of approval, where the world has one"},
     {"win_rate_reward_model", "by a reward, where there is no world: a proxy, so neither side is better"},
     {"win_rate_judged", "by a judge's preferences against the baseline's answer, both orders averaged"},
     {"first_slot", "share of a judge's decided preferences for the answer shown first; 1/2 is fair"},

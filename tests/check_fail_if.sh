@@ -95,7 +95,7 @@ echo '{"name": "evaluate", "use": "evaluate", "label": "evaluate", "matrix": {}}
     metric none b '"value":null,"reason":"no prompts of this kind"'
 } >made/steps/evaluate/metrics.jsonl
 runs 1 check made --fail-if 's.wrong > 0.3' --junit junit.xml --summary summary.md
-says out 'FAIL t/s wrong, a, not s.wrong > 0.3: 50.0 % [40.0, 60.0], n 10, 2 missing: the whole interval lies above the bound; had the missing judgments gone one way, 58.0 % or 42.0 %'
+says out 'FAIL t/s wrong, a, not s.wrong > 0.3: 50.0 % [40.0, 60.0] of those that can be told, n 10, 2 missing: the whole interval lies above the bound; had the missing judgments gone one way, 58.0 % or 42.0 %'
 says out 'undecided t/s wrong, b, not s.wrong > 0.3: 90.0 %, n 10: without an interval it decides nothing (one seed gives no interval)'
 says out '0 passed, 1 failed, 1 undecided'
 says junit.xml '<skipped message="90.0 %, n 10: without an interval'

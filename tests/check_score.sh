@@ -29,7 +29,7 @@ says out "careful: label down, detector across"
 says out "  refused                   1            0            0" # answer 2 is labelled a refusal
 says out '66.7 % [20.8, 93.9]' # the detector agrees with 2 of 3 labels
 says scores/manifest.json '"understood"'
-says scores/report/report.md '1 evaluation of careful and 2 other policies, 1 seed, 60 responses'
+says scores/report/report.md '1 evaluation of careful and 2 other policies, 60 responses'
 [ -s scores/report/report.html ] || complain "no report.html"
 # lengths are counted words, and every format says so
 says out 'mean length                  careful            5.00'
@@ -65,11 +65,11 @@ says scores/manifest.json '"judgments": 40'
 # one of several references is enough; a blank one is none, and no answer is wrong by it
 for i in $(seq 1 20); do echo "{\"id\":$i,\"truth\":$([ "$i" -le 15 ] && echo "[\"no\",\"answer number $i is here\"]" || echo '" "')}"; done >several.jsonl
 "$pyrite" score -o careful=careful.jsonl --questions several.jsonl --judge exact --most-failures 1 --suite judged >out 2>&1 || complain "several: $(cat out)"
-says out "100.0 % [79.6, 100.0]       n 15 of 20  missing ones could make it 75.0 % to 100.0 %  by exact  (0 refused, 5 unparsed, 0 transport)"
+says out "100.0 % [79.6, 100.0]       n 15 of 20 that can be told  missing ones could make it 75.0 % to 100.0 %  by exact  (0 refused, 5 unparsed, 0 transport)"
 printf 'judges:\n  - {use: exact, rule: contains}\n' >judges.yaml
 head -18 truths.jsonl >fewer.jsonl
 refuses 3 "judge exact: 2 of 20 judgments failed (0 refused, 2 unparsed, 0 transport)" -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml
-says out "n 18 of 20  missing ones could make it 90.0 % to 100.0 %  by exact  (0 refused, 2 unparsed, 0 transport)"
+says out "n 18 of 20 that can be told  missing ones could make it 90.0 % to 100.0 %  by exact  (0 refused, 2 unparsed, 0 transport)"
 refuses 3 "judge exact: 2 of 20 judgments failed (0 refused, 2 unparsed, 0 transport); judge strict: 2 of 20 judgments failed" \
     -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml --judge exact,name=strict
 "$pyrite" score -o careful=careful.jsonl --questions fewer.jsonl --judges judges.yaml --most-failures 0.1 >out 2>&1 || complain "--most-failures 0.1: $(cat out)"

@@ -55,6 +55,10 @@ static void add_metric(struct metrics *list, const char *suite, const char *name
     metric->value = strcmp(unit, "fraction") ? figure(k) : (k % 101) / 100.;
     metric->low = metric->value - 0.0512 * (k % 5);
     metric->high = metric->value + 0.0312 * (k % 7);
+    if (k % 4 == 0) {
+        metric->worst = metric->value - 0.25;
+        metric->best = metric->value + 0.125;
+    }
     metric->n = 100 + k % 9;
     metric->n_missing = k % 3;
     metric->unparsed = k % 2;
@@ -92,7 +96,7 @@ static void add_policy(struct metrics *list, const char *policy, const char *spl
                     {"length", "p90_length", "tokens"},
                     {"sophistry", "approval", "fraction"},
                     {"sophistry", "correctness", "fraction"},
-                    {"sophistry", "human_error", "fraction"},
+                    {"sophistry", "evaluator_error", "fraction"},
                     {"sophistry", "false_positive_rate", "fraction"},
                     {"ood", "gold", "score"},
                     {"ood", "reward", "score"}};
@@ -362,12 +366,15 @@ static char *plain_latex(const char *text) {
                                            {"\\textendash{}", "–"},
                                            {"$-$", "−"},
                                            {"$\\infty$", "∞"},
+                                           {"$\\langle$", "⟨"},
+                                           {"$\\rangle$", "⟩"},
                                            {"\\%", "%"},
                                            {"\\&", "&"},
                                            {"\\_", "_"},
                                            {"{}", ""},
                                            {"\\mbox{", ""},
                                            {"{[", "["},
+                                           {"{$\\langle$", "⟨"},
                                            {NULL, NULL}};
     return text ? replace(text, pairs) : NULL;
 }
@@ -375,12 +382,23 @@ static char *plain_latex(const char *text) {
 static char *latex_cell(const char *raw) {
     char *text = plain_latex(raw), *interval = NULL, *disagreement, *whole;
     const char *mark = strstr(text, "\\textsuperscript"), *line = strstr(text, "\\linebreak"), *at = text;
+    const char *bounds;
     size_t length = mark ? (size_t)(mark - text) : line ? (size_t)(line - text) : strlen(text);
     char *value = xstrndup(text, length), *stars = between(&at, "\\textsuperscript{", "}");
 
     at = line ? line : text + strlen(text);
     if (!strncmp(at, "\\linebreak{\\scriptsize [", 24))
         interval = between(&at, "\\linebreak{\\scriptsize ", "}");
+    bounds = strstr(at, "\\linebreak{\\scriptsize ⟨");
+    if (bounds) {
+        char *both, *second = between(&bounds, "\\linebreak{\\scriptsize ", "}");
+
+        both = xprintf("%s%s%s", interval ? interval : "", interval ? " " : "", second);
+        free(interval);
+        free(second);
+        interval = both;
+        at = bounds;
+    }
     disagreement = between(&at, "\\linebreak{\\scriptsize\\itshape ", "}");
     whole = join_cell(value, interval, stars, disagreement, between(&at, "\\linebreak{\\scriptsize ", "}"));
     free(text);
@@ -478,8 +496,8 @@ START_TEST(markdown_html_and_latex_show_the_same_cells)
     for (int i = 0; i < sheets.count; i++) compare_sheet(&sheets.items[i], markdown, html);
     sheets_free(&sheets);
     for (int e = 0; e < results.evaluation_count; e++) { /* titles repeat from section to section */
-        char *heading = xprintf("\n## %s\n", results.evaluations[e].name);
-        char *section = xprintf("<section id=\"%s\">", results.evaluations[e].name);
+        char *heading = xprintf("\n## World %s\n", results.evaluations[e].name);
+        char *section = xprintf("<section id=\"task-%s\">", results.evaluations[e].name);
 
         at_markdown = strstr(at_markdown, heading);
         at_html = strstr(at_html, section);
@@ -712,7 +730,7 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     struct sheets sheets = {0};
     struct sheet *sheet = sheets_add(&sheets, "s", "s");
     struct notes notes;
-    char *counts;
+    char *counts, *cell;
 
     level.value = 0.2;
     level.low = 0.1;
@@ -740,19 +758,30 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     sheet_notes(&notes, sheet, &(struct effect){0.15, 1});
     ck_assert_int_eq(notes.count, 3); /* power 0.8 begins at 2.8016 · 0.1 / 1.96 = 14.3 points */
     ck_assert_str_eq(notes.items[0], "wrong, wrong change: by hand.");
+    ck_assert(
+        strstr(notes.items[1], "⟨a, b⟩: what a figure would be, had all missing judgments gone one way"));
+    ck_assert(strstr(notes.items[2], "the change is not the difference of the two levels"));
+    ck_assert_str_eq(sheet->headings[0].scope, "of those that can be told");
+    cell = sheet_text(sheet, 0, 0);
+    ck_assert_str_eq(cell, "20.0 % [10.0, 30.0] ⟨16.7, 33.3⟩");
+    free(cell);
+    cell = sheet_text(sheet, 0, 1);
+    ck_assert_str_eq(cell, "+20.0 pp [+10.0, +30.0] ⟨−5.0, +25.0⟩");
+    free(cell);
+    notes_free(&notes);
+    sheet->is_trained = 1;
+    sheet_notes(&notes, sheet, &(struct effect){0.15, 1});
     ck_assert_str_eq(notes.items[1], "One seed.");
-    ck_assert_str_eq(notes.items[2], "Had the missing judgments all gone against the policy, and all for it: "
-                                     "wrong of a 33.3 % and 16.7 %, wrong change of a −5.0 pp and +25.0 pp.");
     notes_free(&notes);
     sheet_notes(&notes, sheet, &(struct effect){0.14, 1});
-    ck_assert_str_eq(notes.items[3],
+    ck_assert_str_eq(notes.items[4],
                      "Not powered to see a change of 14.0 pp, the effect stated beforehand; power "
                      "0.8 begins at: wrong change of a 14.3 pp.");
     notes_free(&notes);
     change.low = -0.5; /* 2.8016 · 0.8 / 1.96 = 114 points */
     change.high = 1.1;
     sheet_notes(&notes, sheet, &(struct effect){0.05, 0});
-    ck_assert_str_eq(notes.items[3],
+    ck_assert_str_eq(notes.items[4],
                      "Not powered to see a change of 5.0 pp, the default where none was "
                      "stated beforehand; power 0.8 begins at: wrong change of a beyond 100 pp.");
     notes_free(&notes);
@@ -775,10 +804,8 @@ START_TEST(the_foot_names_bounds_power_and_what_gave_no_verdict)
     level.task = (char *)"safety";
     change.task = (char *)"debate";
     sheet_notes(&notes, sheet, &(struct effect){0.15, 1});
-    ck_assert_str_eq(
-        notes.items[1],
-        "Had the missing judgments all gone against the policy, and all for it: wrong of a, safety "
-        "33.3 % and 16.7 %, wrong change of a, debate −5.0 pp and +25.0 pp.");
+    ck_assert(
+        strstr(notes.items[notes.count - 1], "power 0.8 begins at: wrong change of a, debate 17.0 pp."));
     notes_free(&notes);
     sheets_free(&sheets);
 }

@@ -933,7 +933,7 @@ START_TEST(training_alone_can_be_reported)
     must(folder_remove(zebra, &err));
     must(report_write(folder, NULL, &err));
     text = report_text("report.md");
-    holds(text, "## ant");
+    holds(text, "## World ant");
     free(text);
     free(ant);
     free(zebra);

@@ -365,7 +365,7 @@ static int debate_annotate(const void *dials, const char *prompt, const char *a,
 
 const struct world world_debate = {
     .name = "debate",
-    .summary = "say who has a thing now, with an argument; the evaluator has little time to check it",
+    .summary = "say who has a thing now, with an argument; a time-limited evaluator cannot check it",
     .options = options,
     .dials_size = sizeof(struct dials),
     .splits = splits,
