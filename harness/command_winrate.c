@@ -317,6 +317,13 @@ static double *difficulty_of(const struct winrates *all, const struct match *mat
     return NULL;
 }
 
+static const char shrunk_note[] = "; 1/2 by construction: the penalty shrank every coefficient to 0";
+
+/* No coefficient is left, so that the rate says nothing of the answers. */
+static int is_shrunk(const struct length_fit *fit) {
+    return isfinite(fit->c) && fabs(fit->value - 0.5) < 1e-9 && fabs(fit->phi) < 1e-9;
+}
+
 static void add_length(struct winrates *all, const struct match *match) {
     struct lengths lengths = lengths_of(all, match);
     double *difficulty = NULL;
@@ -342,8 +349,9 @@ static void add_length(struct winrates *all, const struct match *match) {
     node_add_number(cell, "value", isnan(fit.value) ? NAN : fit.c);
     tabular_cell(row, "%s%s", length_variant_name(all->variant), difficulty ? ", difficulty" : "");
     tabular_number(row, "%.0f", lengths.count);
-    tabular_cell(row, "%s%s", status ? err.message : "",
-                 !status && fit.far ? "far from the raw rate: do not trust it alone" : "");
+    tabular_cell(row, "%s%s%s", status ? err.message : "",
+                 !status && fit.far ? "far from the raw rate: do not trust it alone" : "",
+                 is_shrunk(&fit) ? status || fit.far ? shrunk_note : shrunk_note + 2 : "");
 out:
     free(difficulty);
     free(lengths.delta);

@@ -196,6 +196,14 @@ says out 'mean,bart,,,,1,'
 runs 0 agree squality.jsonl --columns correctness,overall --numeric --by system --format csv
 says out 'bart,mean,overall,40,-87.06' # 30 and 50
 
+# Where the shorter and the longer answer win alike, the penalty leaves no coefficient, and the rate says nothing.
+for i in $(seq 1 60); do
+    printf '{"instruction":"q%d","output_1":"a%*s","output_2":"b%*s","generator_1":"x","generator_2":"y","preference":%d}\n' \
+        "$i" $((i % 7 + 1)) c $((i % 5 + 1)) d $((i * 7 / 3 % 2 + 1))
+done >alike.jsonl
+runs 0 winrate alike.jsonl
+says out '1/2 by construction: the penalty shrank every coefficient to 0'
+
 # Judges that read nothing but lengths and order, by subset: in s the better one is the longer one, in t the first.
 printf 'one,two,better,set\nlonger,short,1,s\nx,yy,2,s\na,bb,1,t\nsame,size,1,t\n' >texts.csv
 runs 0 agree texts.csv --texts one,two --gold better --by set --format csv
