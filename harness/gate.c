@@ -124,6 +124,24 @@ static int match_all(const struct arguments *arguments, const struct metrics *me
     return 0;
 }
 
+/* Expectations of another recipe miss the run by more than values. */
+static void print_strangers(const struct findings *findings, FILE *out) {
+    int missing = 0, news = 0, expected = 0;
+
+    for (int i = 0; i < findings->count; i++) {
+        const struct finding *finding = &findings->items[i];
+
+        missing += finding->standing == STANDING_MISSING;
+        news += finding->standing == STANDING_NEW;
+        expected += finding->expectation && !finding->expectation->by_interval;
+    }
+    if (findings->failed && 10 * (missing + news) > expected && expected)
+        fprintf(out,
+                "the run lacks %d of the %d metrics that are expected, and has %d of which nothing is: are "
+                "these the expectations of another recipe?\n",
+                missing, expected, news);
+}
+
 /* A line for each that fails, that is new, and that a condition names. */
 static void print_findings(const struct findings *findings, FILE *out) {
     for (int i = 0; i < findings->count; i++) {
@@ -142,6 +160,7 @@ static void print_findings(const struct findings *findings, FILE *out) {
     fprintf(out, "%d passed, %d failed", findings->passed, findings->failed);
     if (findings->undecided) fprintf(out, ", %d undecided", findings->undecided);
     fprintf(out, "\n");
+    print_strangers(findings, out);
 }
 
 static int write_files(const struct arguments *arguments, const struct findings *findings,

@@ -115,6 +115,10 @@ says out 'no summary: $GITHUB_STEP_SUMMARY is not set'
 runs 0 check made expected.jsonl --write
 runs 1 check made expected.jsonl --fail-if 's.wrong > 0.3'
 says out '4 passed, 1 failed, 1 undecided'
+echo '{"suite":"s","name":"other","value":1,"low":0,"high":2}' >other.jsonl
+runs 1 check made other.jsonl
+says out 'the run lacks 1 of the 1 metrics that are expected'
+says out 'are these the expectations of another recipe?'
 runs 2 check made expected.jsonl --write --fail-if 's.wrong > 0.3'
 says out '--write compares nothing'
 
