@@ -290,9 +290,10 @@ static void note_missing(struct notes *out, const struct evaluation *evaluation)
 
     for (int i = 0; i < evaluation->metrics.count; i++) {
         const struct metric *metric = &evaluation->metrics.items[i];
+        int without = metric->by_seed ? 0 : metric->n_missing; /* a seed without a fit lacks no judgment */
 
-        rows += metric->n_missing > 0;
-        missing = metric->n_missing > missing ? metric->n_missing : missing;
+        rows += without > 0;
+        missing = without > missing ? without : missing;
         empty += isnan(metric->value);
     }
     if (rows)
