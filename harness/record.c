@@ -355,12 +355,20 @@ int verdicts_read(const char *path, struct verdicts *out, struct error *err) {
     return status;
 }
 
+/* A share is a fraction of 1 in every file, also where its unit is spelt percent. */
+static void read_unit(struct metric *metric) {
+    if (!metric->unit || strcmp(metric->unit, "percent")) return;
+    free(metric->unit);
+    metric->unit = xstrdup("fraction");
+}
+
 int metrics_read(const char *path, struct metrics *out, struct error *err) {
     struct list plain = {out->items, out->count};
     struct reading reading = {&metric_layout, &plain, add_metric};
     int status = document_each(path, read_record, &reading, err);
 
     *out = (struct metrics){plain.items, plain.count};
+    for (int i = 0; i < out->count; i++) read_unit(&out->items[i]);
     return status;
 }
 

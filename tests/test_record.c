@@ -125,6 +125,7 @@ START_TEST(metrics_come_back_with_what_could_not_be_computed)
     made->per_seed[2] = -2;
     made->p_seeds = 0.25;
     made->by_seed = 1;
+    made->unit = xstrdup("percent");
     ck_assert_int_eq(metrics_write(FOLDER "/m.jsonl", &list, &err), 0);
     ck_assert_int_eq(metrics_read(FOLDER "/m.jsonl", &again, &err), 0);
     got = again.items;
@@ -137,6 +138,7 @@ START_TEST(metrics_come_back_with_what_could_not_be_computed)
     ck_assert_double_eq(got->p_seeds, 0.25);
     ck_assert(isnan(got->seeds_low) && isnan(got->seeds_high));
     ck_assert_int_eq(got->by_seed, 1);
+    ck_assert_str_eq(got->unit, "fraction");
     ck_assert_int_eq(got->lower_is_better, -1);
     metrics_free(&list);
     metrics_free(&again);
