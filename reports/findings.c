@@ -105,7 +105,7 @@ static void tell_seeds(struct text *out, const struct metric *metric) {
     for (int i = 0; metric_seeds(metric) > 1 && i < metric->seeds; i++)
         text_printf(out, " %s", format_seed(seed, metric, i));
     if (metric->by_seed)
-        text_printf(out, ", over which interval and p are");
+        text_printf(out, " (interval and p over these)");
     else if (over)
         text_printf(out, ", %s", over);
     free(over);
