@@ -114,7 +114,8 @@ START_TEST(what_cannot_be_read_is_refused)
     int one = 7;
 
     ck_assert_int_eq(perplexity_measure(&out, model, &nothing, &ten, 9, NULL, &err), -1);
-    ck_assert_str_eq(err.message, "windows of 9 tokens are longer than the model's context of 8");
+    ck_assert_str_eq(err.message, "windows of 9 tokens are longer than the model's context of 8, "
+                                  "the most that it can read");
     ck_assert_int_eq(perplexity_measure(&out, model, &(struct tokens){&one, 1, 1}, &ten, 1, NULL, &err), -1);
     ck_assert_str_eq(err.message, "windows of 1 tokens leave none to predict: expected more than 1");
     ck_assert_int_eq(perplexity_measure(&out, model, &nothing, &(struct tokens){ids, 1, 1}, 4, NULL, &err),
