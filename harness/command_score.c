@@ -259,20 +259,7 @@ static int check_list(const struct arguments *arguments, const char *flag,
 }
 
 static int is_suite(const char *name, struct error *err) {
-    struct names names = {0};
-    int found = 0;
-    char *hint;
-
-    for (const struct listing *one = listings; one->kind; one++) {
-        if (strcmp(one->kind, "suite")) continue;
-        names_add(&names, *one->name);
-        found |= !strcmp(*one->name, name);
-    }
-    hint = names_hint(&names, name);
-    if (!found) fail(err, "there is no suite '%s'%s", name, hint);
-    free(hint);
-    free(names.items);
-    return found ? 0 : -1;
+    return suite_listing(name, err) ? 0 : -1;
 }
 
 /* Before anything is measured: conditions that no metric can meet. */

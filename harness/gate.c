@@ -54,7 +54,7 @@ static int can_be(const char *metric, const char *name) {
     return !strncmp(metric, name, length) && (!metric[length] || metric[length] == '_');
 }
 
-static const struct listing *find_suite(const char *name, struct error *err) {
+const struct listing *suite_listing(const char *name, struct error *err) {
     struct names names = {0};
     const struct listing *found = NULL;
     char *hint;
@@ -72,7 +72,7 @@ static const struct listing *find_suite(const char *name, struct error *err) {
 }
 
 static int check_defined(const struct condition *condition, const struct node *asked, struct error *err) {
-    const struct listing *suite = find_suite(condition->suite, err);
+    const struct listing *suite = suite_listing(condition->suite, err);
     const struct definition *metric = suite && suite->metrics ? *suite->metrics : NULL;
     struct names names = {0};
     int found = 0, status = 0;

@@ -5,6 +5,7 @@
 
 #include "harness/command.h"
 #include "harness/expectation.h"
+#include "harness/registry.h"
 
 /* Rows of a command's table of flags. */
 #define GATE_FLAGS                                                                                           \
@@ -40,5 +41,8 @@ int gate_run(const struct arguments *arguments, const struct metrics *metrics,
              const struct expectations *expected, struct error *err);
 /* The same of conditions alone and a run's folder; nothing is read or said if there are none. */
 int gate_run_folder(const struct arguments *arguments, const char *run_folder, struct error *err);
+
+/* The suite of that name among what `pyrite list` shows; NULL with err set. */
+const struct listing *suite_listing(const char *name, struct error *err);
 
 #endif

@@ -82,6 +82,14 @@ void step_timing(const struct step *step, const char *what, double seconds, doub
     free(path);
 }
 
+char *policy_name(const char *label) {
+    char *name = xstrdup(label);
+
+    for (char *c = name; *c; c++)
+        if (*c == '/') *c = '-';
+    return name;
+}
+
 char *step_label(const char *folder, int *seed) {
     char *path = path_join(folder, "step.json"), *label;
     struct error ignored;
@@ -89,9 +97,7 @@ char *step_label(const char *folder, int *seed) {
     const char *slash = strrchr(folder, '/');
 
     if (seed) *seed = (int)node_number(node_get(facts, "matrix"), "seed", node_number(facts, "seed", 1));
-    label = xstrdup(node_text(facts, "label", slash && slash[1] ? slash + 1 : folder));
-    for (char *c = label; *c; c++)
-        if (*c == '/') *c = '-';
+    label = policy_name(node_text(facts, "label", slash && slash[1] ? slash + 1 : folder));
     node_free(facts);
     free(path);
     return label;

@@ -41,6 +41,8 @@ void log_close(struct log *log);
 const char *step_where(const struct step *step);
 /* FOLDER/name; caller frees. */
 char *step_path(const struct step *step, const char *name);
+/* What transcripts and tables call the policy of a step of that label: dashes for slashes. Caller frees. */
+char *policy_name(const char *label);
 /* The display name of what a finished step's folder holds, from its step.json: the label with dashes for
    slashes
    ("ppo-scalar"), or the folder's own name; seed: the run's seed that made it (may be NULL). Caller frees. */

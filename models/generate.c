@@ -209,12 +209,8 @@ out:
 }
 
 /* The policy's display name: as given, or its own step's label. */
-static char *policy_name(const struct work *work) {
-    char *name = work->options.name ? xstrdup(work->options.name) : step_label(work->options.policy, NULL);
-
-    for (char *at = name; *at; at++)
-        if (*at == '/') *at = '-';
-    return name;
+static char *name_policy(const struct work *work) {
+    return work->options.name ? policy_name(work->options.name) : step_label(work->options.policy, NULL);
 }
 
 static void fill(struct transcript *out, const struct work *work, int i, const char *policy, int seed) {
@@ -237,7 +233,7 @@ static void fill(struct transcript *out, const struct work *work, int i, const c
 
 static int write_transcripts(const struct work *work, struct error *err) {
     struct transcripts transcripts = {0};
-    char *path = step_path(work->step, "transcripts.jsonl"), *policy = policy_name(work);
+    char *path = step_path(work->step, "transcripts.jsonl"), *policy = name_policy(work);
     int seed = (int)node_number(work->step->matrix, "seed", (double)work->step->seed), status;
 
     for (int i = 0; i < work->count; i++) {

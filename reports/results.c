@@ -61,14 +61,6 @@ static const char *task_of(const struct node *matrix) {
     return NULL;
 }
 
-static char *dashed(const char *label) {
-    char *copy = xstrdup(label);
-
-    for (char *c = copy; *c; c++)
-        if (*c == '/') *c = '-';
-    return copy;
-}
-
 /* "safety", or "safety, bias 0.5" where the evaluation stands for more than its task. */
 static char *name_evaluation(const char *task, const struct node *matrix) {
     struct text name = {0};
@@ -160,7 +152,8 @@ static int add_curve(struct results *out, const struct place *place, struct erro
     }
     out->curves = xrealloc(out->curves, out->curve_count + 1, sizeof *out->curves);
     added = &out->curves[out->curve_count++];
-    *added = (struct curve){.task = xstrdup(task ? task : ""), .policy = dashed(place->label), .rows = rows};
+    *added =
+        (struct curve){.task = xstrdup(task ? task : ""), .policy = policy_name(place->label), .rows = rows};
     added->stage = xstrdup(place->use);
     added->seed = node_int(place->matrix, "seed", 1);
     added->matrix = node_new(NODE_MAP);

@@ -234,7 +234,6 @@ static int plan_evaluate(const struct run *run, const struct step *step, struct 
     struct settings settings;
 
     if (options_read(options, NULL, step->options, run->recipe, &settings, err)) return -1;
-    if (check_suites(settings.suites, run->recipe, err)) return -1;
     if (judges_check(settings.gather.judges, run->recipe, err)) return -1;
     return plan_rewards(&settings.gather, plan_kernels(run), out, err);
 }
@@ -242,18 +241,15 @@ static int plan_evaluate(const struct run *run, const struct step *step, struct 
 /* What transcripts of a generate step call its policy; NULL where only a folder's files say. Caller frees. */
 static char *policy_of(const struct recipe *recipe, const struct instance *answers) {
     const char *given = node_text(answers->options, "name", "");
-    char *label = NULL;
 
-    if (given[0]) return xstrdup(given);
-    for (int i = 0; i < answers->input_count && !label; i++) {
+    if (given[0]) return policy_name(given);
+    for (int i = 0; i < answers->input_count; i++) {
         const struct input *input = &answers->inputs[i];
 
-        if (strcmp(input->option->name, "policy") || input->step < 0) continue;
-        label = xstrdup(recipe->steps[input->step].label);
+        if (!strcmp(input->option->name, "policy") && input->step >= 0)
+            return policy_name(recipe->steps[input->step].label);
     }
-    for (char *c = label; c && *c; c++)
-        if (*c == '/') *c = '-';
-    return label;
+    return NULL;
 }
 
 /* The baseline is the policy of one of the answers, as far as the recipe tells whose they are. */

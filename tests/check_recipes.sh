@@ -13,6 +13,7 @@ refuses steps.data.world=safty 'there is no world "safty"; did you mean "safety"
 refuses 'steps.data.dials={refusal_bais: 0}' 'unknown option "refusal_bais"; did you mean "refusal_bias"?'
 refuses 'steps.data.dials={refusal_bias: high}' '"refusal_bias" must be a number from 0 to 1'
 refuses steps.evaluate.baseline=sftt "there are no answers of the baseline 'sftt'; did you mean 'sft'?"
+runs 0 run "$recipe" --out run --dry-run --set steps.answers.name=a/b --set steps.evaluate.baseline=a-b # as transcripts have it
 refuses 'steps.evaluate.suites=[lenght]' 'there is no suite "lenght"; did you mean "length"?'
 refuses steps.ppo.policy=data "policy needs a step of sft|ppo, and 'data' is one of world"
 refuses steps.ppo.reward=sft "reward needs a step of reward, and 'sft' is one of sft"
